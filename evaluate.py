@@ -1,0 +1,9 @@
+"""Score a classifier: python evaluate.py checkpoint=PATH [key=value ...]. `python evaluate.py --help` lists the keys.
+
+The configuration is composed from conf/evaluate.yaml; what happens with it is `imgrec.run.evaluate`.
+"""
+
+from imgrec.cli.evaluate import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Checks of what a config says; each message names the key as the user types it, the value, and what is allowed."""
+
+import math
+import operator
+from collections.abc import Collection
+
+from imgrec.errors import ConfigError, did_you_mean
+
+__all__ = ["check_number", "check_option_names", "listed"]
+
+
+def check_number(
+    key: str,
+    value: object,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+    at_most: float | None = None,
+) -> None:
+    """Check that `value` is a finite number within the limits given. Raises: ConfigError, with `key` and limits."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ConfigError(f"{key}={value!r}, but it must be a finite number.")
+    limits = [
+        (above, "above", operator.gt),
+        (at_least, "at least", operator.ge),
+        (below, "below", operator.lt),
+        (at_most, "at most", operator.le),
+    ]
+    given = [(limit, word, holds) for limit, word, holds in limits if limit is not None]
+    if not all(holds(value, limit) for limit, _, holds in given):
+        wanted = " and ".join(f"{word} {limit:g}" for limit, word, _ in given)
+        raise ConfigError(f"{key}={value}, but it must be {wanted}.")
+
+
+def check_option_names(names: Collection[str], *, valid: Collection[str], group: str, owner: str) -> None:
+    """Check that `owner` (an optimizer, a schedule) takes every key in `names`.
+
+    Raises: ConfigError: naming the key as `group.key`, the nearest valid ones, and all of them.
+    """
+    for name in names:
+        if name not in valid:
+            raise ConfigError(
+                f"{group}.{name} is not an option of {owner}.{did_you_mean(name, valid)} "
+                f"It takes: {', '.join(sorted(valid)) or 'none'}."
+            )
+
+
+def listed(items: Collection[object], *, limit: int = 10) -> str:
+    """Return the items joined by commas, at most `limit` of them, then how many more there are."""
+    shown = ", ".join(str(item) for item in list(items)[:limit])
+    return shown if len(items) <= limit else f"{shown} and {len(items) - limit} more"

@@ -1,0 +1,70 @@
+"""How a command ends badly: a message of a line or two, the code for the shell, and the trace where it can be found."""
+
+import contextlib
+import os
+import sys
+import traceback
+from datetime import datetime
+from pathlib import Path
+
+from imgrec.errors import ImgrecError
+
+__all__ = ["DEBUG_VARIABLE", "LOG_NAME", "PREFIX", "is_debug", "last_error", "report"]
+
+DEBUG_VARIABLE = "IMGREC_DEBUG"  # an environment variable, so that the other processes of a run know it too
+LOG_NAME = "error.log"
+PREFIX = "imgrec: error: "
+_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+_FAULT = 1
+
+
+def is_debug() -> bool:
+    """Return whether traces are to be shown (`--debug`)."""
+    return os.environ.get(DEBUG_VARIABLE) == "1"
+
+
+def report(error: BaseException, *, folder: Path | None = None) -> int:
+    """Print what went wrong to stderr, keep the trace in `folder`/error.log, and return the exit code.
+
+    An ImgrecError is the user's to mend: its message alone, and its own code. Anything else is a fault, of imgrec or of
+    a library: code 1, and a pointer to the trace. With `--debug` the trace is printed as well.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        sys.stderr.write("imgrec: interrupted\n")
+        return _INTERRUPTED
+    is_expected = isinstance(error, ImgrecError)
+    message = str(error) if is_expected else f"{type(error).__name__}: {error}"
+    trace = "".join(traceback.format_exception(error))
+    log = _keep(trace, message=message, folder=folder)
+    if is_debug() or (log is None and not is_expected):
+        sys.stderr.write(trace)
+    sys.stderr.write(f"{PREFIX}{_rank()}{message}\n")
+    if not is_expected and log is not None:
+        sys.stderr.write(f"This is a fault, not a wrong input. Its trace is in {log}; --debug prints it.\n")
+    return error.exit_code if isinstance(error, ImgrecError) else _FAULT
+
+
+def last_error(folder: Path) -> str:
+    """Return the first line of the latest message in `folder`/error.log, or "" where there is none."""
+    try:
+        lines = (folder / LOG_NAME).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.removeprefix(PREFIX) for line in reversed(lines) if line.startswith(PREFIX)), "")
+
+
+def _keep(trace: str, *, message: str, folder: Path | None) -> Path | None:
+    """Append to the log of the run; None where that cannot be done: a full disk must not hide what went wrong."""
+    if folder is None:
+        return None
+    path = folder / LOG_NAME
+    with contextlib.suppress(OSError), path.open("a", encoding="utf-8") as file:
+        file.write(f"# {datetime.now().astimezone().isoformat(timespec='seconds')}\n{trace}{PREFIX}{message}\n\n")
+        return path
+    return None
+
+
+def _rank() -> str:
+    """Return which process of a run speaks, where there are several."""
+    rank = os.environ.get("LOCAL_RANK", "0")
+    return "" if rank == "0" else f"[process {rank}] "

@@ -1,0 +1,21 @@
+"""`imgrec train` and `python train.py`: compose the configuration and train by it."""
+
+from typing import Any
+
+
+def train(config: Any) -> dict[str, float]:
+    """Train and test as `config` says; return the scores."""
+    from imgrec.run import train as train_by
+
+    return train_by(config)
+
+
+def main() -> None:
+    """Read the command line and train."""
+    from imgrec.cli.entry import run
+
+    run(train, config_name="train")
+
+
+if __name__ == "__main__":
+    main()

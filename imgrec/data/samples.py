@@ -1,0 +1,88 @@
+"""What a data source hands over: the samples of each split, and the classes they belong to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+UInt8Array = NDArray[np.uint8]
+Task = Literal["single", "multilabel"]
+
+
+class Images(Protocol):
+    """N pictures, decoded one at a time when they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> UInt8Array:
+        """Return picture `index` as uint8 (H, W, 3), RGB, upright. Raises: ImageError."""
+        ...
+
+
+@dataclass(frozen=True)
+class Samples:
+    """One split: N pictures with their labels.
+
+    names: what tables and messages call each picture: its path as found, or `digits/0012` where there is no file.
+    labels: int64 (N,) class indices; for several labels per picture uint8 (N, C) of 0 and 1.
+    groups: one name per picture (patient, video, site) or None.
+    """
+
+    names: Sequence[str]
+    images: Images
+    labels: NDArray[np.int64] | NDArray[np.uint8]
+    groups: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        assert len(self.names) == len(self.images) == len(self.labels)
+        assert self.groups is None or len(self.groups) == len(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def subset(self, indices: Sequence[int] | NDArray[np.int64]) -> "Samples":
+        """Return the samples at `indices`, in that order."""
+        return Samples(
+            names=[self.names[i] for i in indices],
+            images=ImagesView(self.images, indices),
+            labels=self.labels[np.asarray(indices, dtype=np.int64)],
+            groups=None if self.groups is None else [self.groups[i] for i in indices],
+        )
+
+
+@dataclass(frozen=True)
+class ImagesView:
+    """Some of the pictures of another collection, in a chosen order."""
+
+    images: Images
+    indices: Sequence[int] | NDArray[np.int64]
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the pictures are decoded already."""
+        return bool(getattr(self.images, "in_memory", False))
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int, /) -> UInt8Array:
+        return self.images[int(self.indices[index])]
+
+
+@dataclass(frozen=True)
+class Splits:
+    """All splits of a data set under one list of classes.
+
+    class_names: made from the training set (or given by a checkpoint); index i of every label means class_names[i].
+    notes: what a user should know but that does not stop the run: files left out and why, a class missing in
+        validation, hidden folders passed over. Each is one line with the names in it.
+    """
+
+    class_names: Sequence[str]
+    train: Samples | None = None
+    val: Samples | None = None
+    test: Samples | None = None
+    task: Task = "single"
+    notes: Sequence[str] = field(default_factory=tuple)

@@ -1,0 +1,37 @@
+"""The exclusive lock that the operating system keeps on an open file, and ends with the process that holds it."""
+
+import sys
+
+__all__ = ["try_lock"]
+
+if sys.platform == "win32":
+    import msvcrt
+    import os
+
+    def try_lock(descriptor: int) -> bool:
+        """Take the exclusive lock of an open file without waiting; False when another holds it."""
+        # Windows locks bytes, and nobody else can read them: take one far behind the text that names the holder.
+        os.lseek(descriptor, 1 << 30, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except PermissionError:
+            return False
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        return True
+
+else:
+    import fcntl
+
+    def try_lock(descriptor: int) -> bool:
+        """Take the exclusive lock of an open file without waiting; False when another holds it.
+
+        The lock ends when every copy of the descriptor is closed, and so at the latest with the process.
+
+        Raises: OSError: the file system knows no locks.
+        """
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

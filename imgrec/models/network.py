@@ -1,0 +1,115 @@
+"""The network that everything else calls: images as they were decoded in, logits out."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
+
+import torch
+from torch import Tensor, nn
+
+from imgrec.errors import ConfigError
+
+if TYPE_CHECKING:
+    from imgrec.models.weights import LoadedWeights
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Normalize(nn.Module):
+    """Turn pixels of 0 to 255 into what the backbone was trained on: (x / 255 - mean) / std, per channel.
+
+    As the first layer of the network it is the same in training, evaluation and deployment, and images travel as
+    uint8. `mean` and `std` are for pixels of 0 to 1, in the order red, green, blue.
+    Images (N, 3, H, W), uint8 or floating point of 0 to 255, contiguous or channels_last (which is kept).
+    Returns float32, or the type of the network where that was cast to another one (`16-true`).
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> None:
+        super().__init__()
+        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+            raise ConfigError(f"mean and std are 3 numbers each, std above 0; seen mean={list(mean)}, std={list(std)}.")
+        self.register_buffer("mean", torch.tensor([float(value) for value in mean]))
+        self.register_buffer("std", torch.tensor([float(value) for value in std]))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, 3, H, W), 0 to 255 -> normalised, same shape and memory format."""
+        # One multiplication and one addition in place; uint8 times float32 is float32, also under autocast.
+        scale = (1 / (255 * self.std.float())).view(3, 1, 1)
+        shift = (-self.mean.float() / self.std.float()).view(3, 1, 1)
+        return (images * scale).add_(shift).to(self.mean.dtype)
+
+    def extra_repr(self) -> str:
+        """Show the six numbers where the network is printed."""
+        return f"mean={self.mean.tolist()}, std={self.std.tolist()}"
+
+
+class ImageNetwork(nn.Module):
+    """Normalise, then backbone with its head: images (N, 3, H, W), 0 to 255 -> logits (N, C).
+
+    head_parameters: names, as in `named_parameters()`, of the last layer's parameters (shapes that depend on C).
+    frozen: everything but the head keeps its values: no gradients, and the backbone stays in evaluation mode
+        (running statistics and dropout stand still) whatever `train()` is told. No activation before the head is kept.
+    loaded: what was read from a weights file, or None for a network with random weights.
+    """
+
+    def __init__(
+        self, normalize: Normalize, backbone: nn.Module, *, head_parameters: frozenset[str], frozen: bool = False
+    ) -> None:
+        super().__init__()
+        self.normalize = normalize
+        self.backbone = backbone
+        self.head_parameters = head_parameters
+        self.frozen = frozen
+        self.loaded: LoadedWeights | None = None
+        assert head_parameters <= {name for name, _ in self.named_parameters()}
+        if frozen:
+            for name, parameter in self.named_parameters():
+                parameter.requires_grad_(name in head_parameters)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, 3, H, W), 0 to 255 -> logits (N, C)."""
+        logits: Tensor = self.backbone(self.normalize(images))
+        return logits
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode, in which a frozen backbone goes on evaluating."""
+        super().train(mode)
+        if self.frozen:
+            self.backbone.eval()
+        return self
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of trainable and frozen values, without buffers."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def is_frozen(freeze: str | None) -> bool:
+    """Read the key `model.freeze`. Raises: ConfigError: neither null nor `backbone`."""
+    if freeze not in (None, "backbone"):
+        raise ConfigError(f"model.freeze is null (train all) or backbone (train the head alone), not {freeze!r}.")
+    return freeze == "backbone"
+
+
+def check_image_size(network: ImageNetwork, *, height: int, width: int) -> None:
+    """Let one picture without content through the layers, to learn before training whether they take its size.
+
+    Costs milliseconds: shapes are worked out, no numbers.
+    Raises: ConfigError: the pictures are too small for the layers, or not of the size that a transformer was made for.
+    """
+    shapes = {name: tensor.detach().to("meta") for name, tensor in network.state_dict().items()}
+    mode = network.training
+    network.eval()
+    try:
+        torch.func.functional_call(network, shapes, torch.empty(2, 3, height, width, device="meta"))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"The model cannot take images of {height} x {width} px: {reason}. "
+            "Set a larger preprocess.size, model.stem=small for small images, or another model."
+        ) from error
+    finally:
+        network.train(mode)

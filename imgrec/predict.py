@@ -1,0 +1,52 @@
+"""Run a network once over a split and return what it said, as a table in the order of the data."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning import Trainer
+
+from imgrec.classifier import Scorer
+from imgrec.data.datamodule import ImageDataModule
+from imgrec.errors import ConfigError
+from imgrec.report.predictions import Predictions
+
+
+def predict(trainer: Trainer, scorer: Scorer, *, data: ImageDataModule, provenance: Mapping[str, str]) -> Predictions:
+    """Return the predictions for `data.test_split`, complete in every process.
+
+    Raises: ConfigError: the network has another number of outputs than the data has classes.
+    """
+    trainer.test(scorer, datamodule=data, verbose=False)
+    rows = _gather(scorer.outputs, trainer.world_size)
+    order = np.argsort(rows["indices"].numpy(), kind="stable")
+    samples = data.split(data.test_split)
+    assert np.array_equal(rows["indices"].numpy()[order], np.arange(len(samples))), "each sample exactly once"
+    class_names = data.splits.class_names
+    logits = rows["logits"].numpy()[order]
+    if logits.shape[1] != len(class_names):
+        raise ConfigError(
+            f"The network has {logits.shape[1]} outputs, the data {len(class_names)} classes "
+            f"({', '.join(list(class_names)[:5])}, ...). Evaluate on data of the network's own classes."
+        )
+    return Predictions(
+        names=samples.names,
+        labels=samples.labels,
+        logits=logits,
+        class_names=class_names,
+        task=data.splits.task,
+        groups=samples.groups,
+        provenance=provenance,
+    )
+
+
+def _gather(outputs: list[dict[str, torch.Tensor]], world_size: int) -> dict[str, torch.Tensor]:
+    """Join the batches of this process and of all others."""
+    names = ("logits", "indices")
+    mine = {name: torch.cat([batch[name] for batch in outputs]) for name in names} if outputs else {}
+    if world_size == 1:
+        return mine
+    parts: list[Any] = [None] * world_size
+    torch.distributed.all_gather_object(parts, mine)
+    return {name: torch.cat([part[name] for part in parts if part]) for name in names}

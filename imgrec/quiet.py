@@ -1,0 +1,25 @@
+"""Silence what the libraries below say that a user of imgrec can do nothing about. Each line has its reason."""
+
+import logging
+import warnings
+
+IGNORED = (
+    # Lightning 2.6 with torch 2.14: an internal of its tree walking.
+    r".*isinstance\(treespec, LeafSpec\).*",
+    # The data module chooses the number of loader processes, and says so in the configuration.
+    r".*does not have many workers.*",
+    # The run log writes each epoch by itself, however few steps it has.
+    r".*is smaller than the logging interval.*",
+    # A run folder that holds checkpoints is what a resumed run expects.
+    r".*Checkpoint directory .* exists and is not empty.*",
+    # A frozen backbone is in eval mode on purpose.
+    r".*module\(s\) in eval mode at the start of training.*",
+)
+
+
+def quiet_libraries() -> None:
+    """Let Lightning speak from warnings upwards, and drop the warnings listed above. Calling it twice is harmless."""
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in IGNORED:
+        warnings.filterwarnings("ignore", message=message)

@@ -1,0 +1,85 @@
+"""The files that an evaluation leaves: predictions.parquet, metrics.json, per_class.csv and two pictures."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imgrec.durable import write_bytes
+from imgrec.report.figures import draw_confusion_matrix, draw_pr_curves, save_png
+from imgrec.report.predictions import Predictions, visible
+from imgrec.report.scores import compute_scores
+from imgrec.report.table import write_parquet
+
+__all__ = ["write_evaluation"]
+
+FORMULA_STARTS = ("=", "+", "-", "@")
+
+
+def write_evaluation(predictions: Predictions, folder: Path) -> dict[str, Any]:
+    """Write all files into `folder`, made when absent, and return the scores as `compute_scores` gives them.
+
+    The table comes first: should anything later fail, every number can still be computed from it.
+    Multi-label predictions have no confusion_matrix.png. Raises: RunFolderError: a file cannot be written.
+    """
+    write_parquet(predictions, folder / "predictions.parquet")
+    scores = compute_scores(predictions)
+    write_bytes(folder / "metrics.json", _to_json(scores))
+    write_bytes(folder / "per_class.csv", _to_csv(scores))
+    _draw(predictions, scores, folder)
+    return scores
+
+
+def _draw(predictions: Predictions, scores: Mapping[str, Any], folder: Path) -> None:
+    names, labels = predictions.class_names, predictions.labels
+    is_positive = labels == 1
+    if predictions.task == "single":
+        is_positive = labels[:, None] == np.arange(len(names))
+        matrix = np.array(scores["confusion_matrix"])
+        save_png(draw_confusion_matrix(matrix, class_names=names), folder / "confusion_matrix.png")
+    curves = draw_pr_curves(predictions.probabilities, is_positive, class_names=names)
+    save_png(curves, folder / "pr_curves.png")
+
+
+def _to_json(scores: Mapping[str, Any]) -> bytes:
+    """Return the scores as JSON that a person can read too: one line per score, per class, per row of the matrix."""
+    lines = (f"  {json.dumps(name)}: {_to_block(_nan_to_none(value))}" for name, value in scores.items())
+    text = "{\n" + ",\n".join(lines) + "\n}\n"
+    return text.encode("utf-8", "backslashreplace")  # a stray surrogate becomes the \udcff that JSON knows
+
+
+def _to_block(value: Any) -> str:
+    is_rows = isinstance(value, list) and value and isinstance(value[0], (list, dict))
+    if not is_rows:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    rows = ",\n".join(f"    {json.dumps(row, ensure_ascii=False, allow_nan=False)}" for row in value)
+    return f"[\n{rows}\n  ]"
+
+
+def _nan_to_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _nan_to_none(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_nan_to_none(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _to_csv(scores: Mapping[str, Any]) -> bytes:
+    """Return one line per class; an undefined score is an empty cell."""
+    rows = [{**_nan_to_none(row), "class": _as_cell(row["class"])} for row in scores["per_class"]]
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode("utf-8")
+
+
+def _as_cell(name: str) -> str:
+    """Return a name that no spreadsheet takes for a formula, on one line."""
+    shown = visible(name)
+    return f"'{shown}" if shown.startswith(FORMULA_STARTS) else shown

@@ -1,0 +1,53 @@
+"""The final evaluation in TensorBoard: confusion matrix, PR curves, and the run's settings beside its scores."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from imgrec.report.figures import draw_confusion_matrix, render
+from imgrec.report.predictions import Predictions
+from imgrec.report.scores import compute_scores
+
+__all__ = ["log_evaluation", "settings"]
+
+MAX_CLASSES_SHOWN = 50  # a PR curve per class: beyond this TensorBoard is no help
+SETTING_GROUPS = ("model", "optimizer", "scheduler", "loss", "mixing", "data", "trainer", "preprocess")
+
+
+def log_evaluation(
+    logger: Any, predictions: Predictions, *, config: Mapping[str, Any], result: Mapping[str, Any]
+) -> None:
+    """Write the scores of the best checkpoint to a TensorBoardLogger; any other logger gets the numbers alone."""
+    scores = {f"test/{name}": value for name, value in result["metrics"].items() if value is not None}
+    watched = {} if result["score"] is None else {f"best/{result['monitor']}": result["score"]}
+    writer: Any = getattr(logger, "experiment", None)
+    if not hasattr(writer, "add_pr_curve"):
+        logger.log_metrics({**watched, **scores})
+        return
+    logger.log_hyperparams(settings(config), {**watched, **scores})
+    if predictions.task == "single":
+        matrix = np.array(compute_scores(predictions)["confusion_matrix"])
+        picture = render(draw_confusion_matrix(matrix, class_names=predictions.class_names))
+        writer.add_image("test/confusion_matrix", picture, dataformats="HWC")
+    if len(predictions.class_names) <= MAX_CLASSES_SHOWN:
+        _add_pr_curves(writer, predictions)
+    logger.save()
+
+
+def _add_pr_curves(writer: Any, predictions: Predictions) -> None:
+    for index, name in enumerate(predictions.class_names):
+        labels = predictions.labels
+        is_class = labels[:, index] == 1 if labels.ndim == 2 else labels == index
+        writer.add_pr_curve(f"test/{name}", is_class, predictions.probabilities[:, index])
+
+
+def settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the plain values of the groups that people compare runs by, as group.key."""
+    flat = {
+        f"{group}.{key.strip('_')}": value
+        for group in SETTING_GROUPS
+        for key, value in (config.get(group) or {}).items()
+        if isinstance(value, bool | int | float | str) and not (key.startswith("_") and key != "_target_")
+    }
+    return {"seed": config.get("seed"), **flat}

@@ -1,0 +1,115 @@
+"""What a class or function of a configuration is called with: found by its dotted name, asked for its parameters."""
+
+import inspect
+import re
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from imgrec.errors import ConfigError, did_you_mean
+
+__all__ = ["Parameters", "check_arguments", "explain_call", "locate", "parameters_of"]
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """names: what may be given by name. required: those without a default. takes_others: it passes any name on."""
+
+    names: tuple[str, ...]
+    required: tuple[str, ...]
+    takes_others: bool
+
+
+def locate(path: str, *, key: str) -> Any:
+    """Return the object at a dotted `path`, importing modules on the way; `key` is where the configuration names it.
+
+    Raises: ConfigError: there is none, with the nearest names, or with the package that is missing.
+    """
+    parts = path.split(".")
+    found: Any = _import(parts[0], path=path, key=key, options=())
+    for index, part in enumerate(parts[1:], start=1):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            options = dir(found) if index == len(parts) - 1 else ()
+            found = _import(".".join(parts[: index + 1]), path=path, key=key, options=options)
+    return found
+
+
+def _import(name: str, *, path: str, key: str, options: Collection[str]) -> Any:
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and not f"{name}.".startswith(f"{error.name}."):
+            raise ConfigError(f"{key}={path} needs the package {error.name!r}, which is not installed.") from error
+        last = path.rpartition(".")[2]
+        hint = did_you_mean(last, [option for option in options if not option.startswith("_")])
+        raise ConfigError(f"{key}={path}: there is no {name!r} to import.{hint}") from error
+
+
+def parameters_of(target: Callable[..., Any]) -> Parameters | None:
+    """Return what `target` takes, or None where Python cannot tell.
+
+    A class of imgrec hands `**others` on to the class it derives from, so their parameters count as its own.
+    """
+    names: dict[str, bool] = {}
+    for layer in _layers(target):
+        try:
+            parameters = list(inspect.signature(layer).parameters.values())
+        except (TypeError, ValueError):
+            return None
+        for parameter in parameters:
+            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY) and parameter.name != "self":
+                names.setdefault(parameter.name, parameter.default is parameter.empty)
+        takes_others = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+        if not takes_others:
+            break
+    return Parameters(tuple(names), tuple(name for name, required in names.items() if required), takes_others)
+
+
+def _layers(target: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    """Yield the callables that a keyword may reach, outermost first."""
+    if inspect.isclass(target) and target.__module__.startswith("imgrec."):
+        yield from (vars(base)["__init__"] for base in target.__mro__ if "__init__" in vars(base))
+    else:
+        yield target
+
+
+def check_arguments(
+    target: Callable[..., Any], *, configured: Collection[str], given: Collection[str], key: str, partial: bool
+) -> None:
+    """Check the names that `target` is to be called with before it is called.
+
+    configured: written in the configuration at `key`. given: added by imgrec. partial: more will be added later.
+    Raises: ConfigError: a name that it does not take, with the nearest ones, or one that it needs and does not get.
+    """
+    parameters = parameters_of(target)
+    if parameters is None:
+        return
+    for name in () if parameters.takes_others else [*configured, *given]:
+        if name not in parameters.names:
+            where = f"{key}.{name} is not" if name in configured else f"{key}: imgrec passes {name!r}, which is not"
+            raise ConfigError(
+                f"{where} a parameter of {name_of(target)}.{did_you_mean(name, parameters.names)} "
+                f"It takes: {', '.join(parameters.names) or 'nothing'}."
+            )
+    missing = [name for name in parameters.required if name not in configured and name not in given]
+    if missing and not partial:
+        raise ConfigError(f"{key}: {name_of(target)} needs {missing[0]!r}. Add +{key}.{missing[0]}=...")
+
+
+def explain_call(error: Exception, *, target: Callable[..., Any], key: str) -> ConfigError:
+    """Return the ConfigError for a `target` that refused what it was called with, an unknown keyword above all."""
+    unknown = re.search(r"(\w+)(?:\.\w+)?\(\) got an unexpected keyword argument '(\w+)'", str(error))
+    if unknown is None:
+        return ConfigError(f"{key}: {name_of(target)} refuses its values: {error}")
+    owner = getattr(target, "__globals__", {}).get(unknown[1], target)
+    parameters = parameters_of(owner)
+    near = did_you_mean(unknown[2], parameters.names if parameters else ())
+    return ConfigError(f"{key}.{unknown[2]} is not a parameter of {name_of(owner)}.{near}")
+
+
+def name_of(target: Any) -> str:
+    """Return the dotted name that a message shows for a class or function."""
+    return f"{getattr(target, '__module__', '')}.{getattr(target, '__qualname__', target)}"

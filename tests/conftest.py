@@ -1,0 +1,17 @@
+"""Fixtures that every test can use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data sets: `$IMGREC_DATA`, or `../shared/data` beside the project."""
+    folder = Path(os.environ.get("IMGREC_DATA", PROJECT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data sets at {folder}; set IMGREC_DATA to their folder")
+    return folder
