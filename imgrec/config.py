@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from imgrec.errors import ConfigError, ImgrecError, did_you_mean
+from imgrec.errors import ConfigError, did_you_mean
 from imgrec.signature import check_arguments, explain_call, locate
 
 __all__ = [
@@ -246,8 +246,6 @@ def _typed_key(config: DictConfig, key: str) -> str:
 def _call(made: functools.partial[Any], given: Mapping[str, Any], *, key: str) -> Any:
     try:
         return made(**given)
-    except ImgrecError:
-        raise
     except Exception as error:
         if not _is_refusal(error):
             raise
@@ -256,6 +254,4 @@ def _call(made: functools.partial[Any], given: Mapping[str, Any], *, key: str) -
 
 def _is_refusal(error: Exception) -> bool:
     """Return whether an error reads as "not with these values" rather than as a fault or a broken machine."""
-    if isinstance(error, ImgrecError):
-        return False
     return isinstance(error, TypeError | ValueError) or type(error).__name__ in _REFUSALS_BY_NAME

@@ -10,6 +10,8 @@ IGNORED = (
     r".*does not have many workers.*",
     # The run log writes each epoch by itself, however few steps it has.
     r".*is smaller than the logging interval.*",
+    # What is logged has been gathered from all processes already, by torchmetrics.
+    r".*sync_dist=True.*",
     # A run folder that holds checkpoints is what a resumed run expects.
     r".*Checkpoint directory .* exists and is not empty.*",
     # A frozen backbone is in eval mode on purpose.

@@ -9,7 +9,7 @@ import contextlib
 import gc
 import sys
 from collections.abc import Iterator
-from importlib import import_module, metadata
+from importlib import import_module
 from types import ModuleType, SimpleNamespace
 from typing import Any, ForwardRef
 
@@ -41,6 +41,8 @@ def lean_imports() -> Iterator[None]:
 
 
 def _import_torchmetrics() -> None:
+    from importlib import metadata
+
     is_known = metadata.version("torchmetrics").startswith(_TORCHMETRICS)
     group = _put_stand_ins() if is_known else []
     try:

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from imgrec.checks import listed
-from imgrec.errors import CheckpointError, ImgrecError
+from imgrec.errors import CheckpointError
 from imgrec.signature import name_of
 
 __all__ = ["ALLOWED", "OURS", "build_trusted_only"]
@@ -63,8 +63,6 @@ class _Call:
         arguments = {**_made(self.arguments), **given}
         try:
             return self.target(**arguments)
-        except ImgrecError:
-            raise
         except (TypeError, ValueError) as error:
             raise CheckpointError(
                 f"{self.key}: {name_of(self.target)} refuses the checkpoint's values: {error}"

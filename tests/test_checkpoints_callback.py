@@ -68,11 +68,11 @@ def test_signals_are_given_back_after_training(tmp_path: Path) -> None:
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 
-def test_best_is_the_checkpoint_of_the_best_epoch(tmp_path: Path) -> None:
+def test_best_is_the_checkpoint_of_the_last_epoch_with_the_best_score(tmp_path: Path) -> None:
     _, _, log = fit(tmp_path, epochs=5)
     scores = [row["val/accuracy"] for row in log.history]
     best = load_checkpoint(tmp_path / "best.ckpt")
-    assert best["epoch"] == scores.index(max(scores))
+    assert best["epoch"] == max(epoch for epoch, score in enumerate(scores) if score == max(scores))
     assert load_checkpoint(tmp_path / "last.ckpt")["global_step"] == 35
 
 

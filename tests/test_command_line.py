@@ -49,7 +49,7 @@ def test_a_flag_that_opens_a_pickle_does_not_exist():
 
 
 def test_a_flag_without_its_value():
-    with pytest.raises(ConfigError, match="--config-name.*expected one argument"):
+    with pytest.raises(ConfigError, match=r"--config-name.*expected one argument"):
         read_command_line(["a=1", "--config-name"])
 
 

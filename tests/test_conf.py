@@ -1,12 +1,15 @@
 """Every preset file: it composes, its keys are parameters of what it names, and it says what it is."""
 
+import functools
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from imgrec.config import build, build_all, check, config_dir, store_open_groups
+from imgrec.models import ImageNetwork
 
 CONF = config_dir()
 GROUPS = [folder.name for folder in sorted(CONF.iterdir()) if folder.is_dir() and folder.name != "hydra"]
@@ -28,6 +31,7 @@ def composed(*overrides: str, name: str = "train") -> DictConfig:
         return compose(name, [*overrides])
 
 
+@functools.cache
 def with_preset(group: str, preset: str) -> DictConfig:
     return composed(f"{group}={preset}", *FOUND, *REQUIRED.get((group, preset), []))
 
@@ -77,6 +81,13 @@ def test_a_preset_of_pictures_builds(group, preset, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     if (group, preset) not in ABSTRACT:
         assert build(with_preset(group, preset)[group]) is not None
+
+
+@pytest.mark.parametrize("preset", [preset for group, preset in PRESETS if group == "model"])
+def test_a_model_builds(preset):
+    # Without memory behind it: none of the numbers matter here. torchvision's RegNet works some out, so it needs some.
+    with torch.device("cpu" if preset.startswith("regnet") else "meta"):
+        assert isinstance(build(with_preset("model", preset).model), ImageNetwork)
 
 
 def test_callbacks_can_be_combined(tmp_path, monkeypatch):

@@ -46,7 +46,7 @@ def refuse(error: str) -> None:
     raise {"data": DataError("no folder"), "value": ValueError("too deep"), "fault": ZeroDivisionError("oops")}[error]
 
 
-class MisconfigurationException(Exception):
+class MisconfigurationException(Exception):  # noqa: N818 - its name is what counts
     """As Lightning's, which is no ValueError."""
 
 
@@ -130,18 +130,18 @@ def test_an_interpolation_to_nowhere_is_named():
 
 def test_an_error_of_ours_passes_unchanged():
     node = OmegaConf.create({"data": {"_target_": f"{HERE}.refuse", "error": "data"}}).data
-    with pytest.raises(DataError, match="^no folder$"):
+    with pytest.raises(DataError, match=r"^no folder$"):
         build(node)
 
 
 def test_an_error_of_ours_passes_unchanged_from_a_nested_object():
-    with pytest.raises(DataError, match="^no folder$"):
+    with pytest.raises(DataError, match=r"^no folder$"):
         build(net(depth=1, size={"_target_": f"{HERE}.refuse", "error": "data"}))
 
 
 def test_a_refused_value_is_a_config_error_that_keeps_its_cause():
     node = OmegaConf.create({"loss": {"_target_": f"{HERE}.refuse", "error": "value"}}).loss
-    with pytest.raises(ConfigError, match="loss: .*refuse refuses its values: too deep") as caught:
+    with pytest.raises(ConfigError, match=r"loss: .*refuse refuses its values: too deep") as caught:
         build(node)
     assert isinstance(caught.value.__cause__, ValueError)
 
@@ -249,7 +249,9 @@ def test_a_part_from_a_checkpoint_takes_the_users_changes():
 
 
 def test_a_change_of_a_key_that_the_checkpoint_does_not_have():
-    with pytest.raises(ConfigError, match=r"model\.out_feature is no key of this checkpoint's model. Did you mean 'out_"):
+    with pytest.raises(
+        ConfigError, match=r"model\.out_feature is no key of this checkpoint's model. Did you mean 'out_"
+    ):
         build_from_checkpoint(LINEAR, OmegaConf.create({"out_feature": 5}), key="model")
 
 

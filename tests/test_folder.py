@@ -41,23 +41,20 @@ def test_class_folders_are_divided_here(tmp_path):
     assert np.bincount(splits.train.labels).tolist() == [16, 24]
 
 
-@pytest.mark.parametrize("val", ["val", "valid", "validation", "Val"])
-def test_split_folders_are_taken_as_they_are(tmp_path, val):
-    for name, number in (("train", 3), (val, 2), ("Test", 1)):
+@pytest.mark.parametrize(
+    ("folders", "expected"),
+    [
+        ({"train": 3, "val": 2, "test": 1}, (6, 4, 2)),
+        ({"Training": 3, "valid": 2, "Testing": 1}, (6, 4, 2)),
+        ({"TRAIN": 3, "Validation": 2}, (6, 4, None)),
+        ({"train": 20, "test": 2}, (32, 8, 4)),  # no validation: a part of training
+        ({"val": 2, "test": 1}, (None, 4, 2)),
+    ],
+)
+def test_split_folders_are_taken_as_they_are(tmp_path, folders, expected):
+    for name, number in folders.items():
         fill(tmp_path / name, cat=number, dog=number)
-    assert sizes(read(tmp_path)) == (6, 4, 2)
-
-
-def test_training_without_a_validation_folder_gives_a_part_of_itself(tmp_path):
-    fill(tmp_path / "train", cat=20, dog=20)
-    fill(tmp_path / "test", cat=2, dog=2)
-    assert sizes(read(tmp_path, val_fraction=0.2)) == (32, 8, 4)
-
-
-def test_training_and_validation_without_a_test_folder_have_no_test(tmp_path):
-    fill(tmp_path / "train", cat=3, dog=3)
-    fill(tmp_path / "val", cat=2, dog=2)
-    assert sizes(read(tmp_path)) == (6, 4, None)
+    assert sizes(read(tmp_path, val_fraction=0.2)) == expected
 
 
 def test_a_folder_named_by_itself_comes_before_that_of_the_root(tmp_path):
@@ -127,13 +124,6 @@ def test_a_class_missing_in_validation_shifts_no_index(tmp_path):
     splits = read(tmp_path)
     assert splits.val.labels.tolist() == [1, 1]
     assert any("No val images of cat" in note for note in splits.notes)
-
-
-def test_a_validation_class_that_training_lacks_is_an_error_naming_it(tmp_path):
-    fill(tmp_path / "train", cat=3, dog=3)
-    fill(tmp_path / "val", cat=2, dogs=2)
-    with pytest.raises(DataError, match=r"val labels that the training data does not know: dogs\. Did you mean 'dog'"):
-        read(tmp_path)
 
 
 @pytest.mark.parametrize("name", [".ipynb_checkpoints", "__MACOSX", ".git"])
@@ -233,26 +223,12 @@ def test_no_folder_named_is_an_error():
         read_folder()
 
 
-def test_an_absent_folder_is_an_error_with_the_nearest_name(tmp_path):
-    fill(tmp_path / "photos", cat=1)
-    with pytest.raises(DataError, match="Did you mean 'photos'"):
-        read(tmp_path / "photo")
-
-
-def test_a_folder_of_pictures_without_classes_is_an_error(tmp_path):
+def test_a_folder_without_class_folders_is_an_error(tmp_path):
     fill(tmp_path, photos=3)
     with pytest.raises(DataError, match=r"holds no class folders, only images.*photos/<class>/"):
         read(tmp_path / "photos")
-
-
-def test_an_empty_folder_is_an_error(tmp_path):
     with pytest.raises(DataError, match=r"holds no class folders\."):
-        read(tmp_path)
-
-
-def test_one_class_only_is_an_error(tmp_path):
-    with pytest.raises(DataError, match=r"one class only \(cat\)"):
-        read(fill(tmp_path, cat=10))
+        read(fill(tmp_path / "empty", **{".hidden": 1}))
 
 
 def test_class_folders_one_level_deeper_are_pointed_at(tmp_path):
@@ -319,9 +295,6 @@ def test_the_stray_tables_of_gtsrb_are_left_out_and_tracks_stay_together(shared_
 
 def test_the_data_module_reads_with_its_seed_and_the_class_list_of_a_checkpoint(tmp_path):
     fill(tmp_path, cat=20, dog=20)
-    preprocess = Preprocess(size=4)
-    data = FolderData(root=str(tmp_path), val_fraction=0.25, test_fraction=0.25, preprocess=preprocess, seed=3)
-    assert list(data.read(None).test.names) == list(
-        read(tmp_path, val_fraction=0.25, test_fraction=0.25, seed=3).test.names
-    )
+    data = FolderData(root=str(tmp_path), test_fraction=0.25, preprocess=Preprocess(size=4), seed=3)
+    assert list(data.read(None).test.names) == list(read(tmp_path, test_fraction=0.25, seed=3).test.names)
     assert data.read(["dog", "cat"]).class_names == ["dog", "cat"]

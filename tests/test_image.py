@@ -257,9 +257,12 @@ def test_orientation_1_to_8_of_a_lossless_picture_by_hand() -> None:
         assert np.array_equal(decode(encode(gradient(), "PNG", exif=exif)), turn(stored)), orientation
 
 
-def test_broken_exif_does_not_cost_the_picture() -> None:
-    data = encode(gradient(), "PNG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
-    assert np.array_equal(decode(data), np.asarray(gradient()))
+ORIENTATION_IS_TEXT = b"Exif\0\0II*\0" + struct.pack("<IHHHI4sI", 8, 1, 0x0112, 2, 4, b"abc", 0)
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0nonsense", ORIENTATION_IS_TEXT])
+def test_broken_exif_does_not_cost_the_picture(exif: bytes) -> None:
+    assert np.array_equal(decode(encode(gradient(), "PNG", exif=exif)), np.asarray(gradient()))
 
 
 @pytest.mark.parametrize("file_format", ["GIF", "PNG", "TIFF", "WEBP"])

@@ -86,7 +86,9 @@ def test_what_python_cannot_tell_is_not_guessed():
 
 
 def test_an_unknown_key_names_the_nearest_and_all():
-    with pytest.raises(ConfigError, match=r"model\.widht is not a parameter of .*Base\. Did you mean 'width'.*seed, width"):
+    with pytest.raises(
+        ConfigError, match=r"model\.widht is not a parameter of .*Base\. Did you mean 'width'.*seed, width"
+    ):
         check_arguments(Base, configured=["widht"], given=[], key="model", partial=True)
 
 

@@ -163,6 +163,13 @@ def test_groups_are_divided_near_the_fractions(patients):
             assert abs(len(split[name]) / len(labels) - fraction) < 0.01
 
 
+def test_sizes_stay_near_when_every_class_has_two_groups_only():
+    """43 traffic signs with two tracks of 8 frames each: class shares alone would leave val and test empty."""
+    groups = [f"track {i // 8}" for i in range(43 * 16)]
+    split = split_indices(np.repeat(np.arange(43), 16), groups=groups, fractions=THREE, seed=0)
+    assert [len(split[name]) for name in THREE] == [560, 64, 64]
+
+
 def test_groups_are_balanced_better_than_by_scikit_learn(patients):
     labels, groups = patients
 

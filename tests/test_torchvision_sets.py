@@ -1,20 +1,10 @@
-"""imgrec.sources.torchvision_sets: torchvision's sets by name, with the pictures and labels torchvision gives.
+"""imgrec.sources.torchvision_sets: torchvision's sets by name, with the pictures and labels torchvision gives."""
 
-The sets are small ones in the layout that each class of torchvision reads; where it checks a file's MD5, the test
-takes the check away.
-"""
-
-import bz2
-import gzip
-import json
-import pickle
-import shutil
 import socket
 
 import numpy as np
 import pytest
-import scipy.io
-from PIL import Image
+from small_torchvision import BUILDERS, TREES, build, build_mnist, idx, pixels
 from torchvision import datasets
 
 from imgrec.data.preprocess import Preprocess
@@ -22,275 +12,240 @@ from imgrec.errors import ConfigError, DataError, ImageError
 from imgrec.sources import TorchvisionData
 from imgrec.sources.torchvision_sets import SETS, PilImages, read_torchvision
 
-RANDOM = np.random.default_rng(0)
+OPTIONS = {"EMNIST": {"split": "letters"}}
+DIGITS = ["0 - zero", "1 - one", "2 - two", "3 - three", "4 - four"]
+DIGITS += ["5 - five", "6 - six", "7 - seven", "8 - eight", "9 - nine"]
+NAMES = {
+    "MNIST": DIGITS,
+    "EMNIST": ["N/A", "a", "b"],
+    "QMNIST": DIGITS,
+    "CIFAR10": ["airplane", "automobile"],
+    "STL10": ["airplane", "bird"],
+    "Flowers102": ["pink primrose", "hard-leaved pocket orchid"],
+    "DTD": ["banded", "dotted"],
+    "Food101": ["apple_pie", "waffles"],
+    "OxfordIIITPet": ["Abyssinian", "Beagle"],
+    "FGVCAircraft": ["707-320", "A 300"],
+    "StanfordCars": ["Audi", "BMW"],
+    "Country211": ["AD", "AE"],
+    "RenderedSST2": ["negative", "positive"],
+    "Imagenette": ["tench, Tinca tinca", "English springer, English springer spaniel"],
+    "ImageNet": ["crane (0)", "crane (1)", "tench, Tinca tinca"],
+    "EuroSAT": ["Forest", "River"],
+    "SUN397": ["abbey", "bar/indoor"],
+    "Caltech101": ["accordion", "ant"],
+    "Caltech256": ["001.ak47", "002.flag"],
+    "INaturalist": ["00000_A_B_C_D_E_F_1", "00001_A_B_C_D_E_F_2"],
+    "Places365": ["/a/airfield", "/b/bar"],
+    "LFWPeople": ["Ann_A", "Bob_B"],
+}
+
+
+def pairs_of(samples, class_names):
+    """Return (pixels, class name or attributes) of every sample, sorted: what a split holds, in whatever order."""
+    return sorted(
+        (samples.images[i].tobytes(), str(class_names[label] if np.ndim(label) == 0 else label.tolist()))
+        for i, label in enumerate(samples.labels)
+    )
+
+
+def pairs_of_torchvision(data, names):
+    return sorted(
+        (np.array(image.convert("RGB")).tobytes(), str(names[int(label)] if np.ndim(label) == 0 else label.tolist()))
+        for image, label in (data[i] for i in range(len(data)))
+    )
+
+
+@pytest.mark.parametrize("name", [*BUILDERS, *TREES])
+def test_pictures_and_labels_are_those_of_torchvision(tmp_path, monkeypatch, name):
+    build(name, tmp_path, monkeypatch)
+    options = OPTIONS.get(name, {})
+    splits = read_torchvision(name=name, root=str(tmp_path), options=options, val_fraction=0, test_fraction=0)
+    for part, arguments in SETS[name].items():
+        without_download = {} if name in ("FER2013", "ImageNet") else {"download": False}
+        reference = getattr(datasets, name)(str(tmp_path), **arguments, **options, **without_download)
+        samples = splits.train if part == "all" else getattr(splits, part)
+        names = NAMES.get(name) or [str(i) for i in range(11)]
+        assert pairs_of(samples, splits.class_names) == pairs_of_torchvision(reference, names)
+
+
+def test_every_set_but_those_that_share_a_class_is_tried_above():
+    assert set(SETS) - set(BUILDERS) - set(TREES) == {"FashionMNIST", "KMNIST", "CIFAR100"}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_each_part_is_called_as_the_class_wants_it(tmp_path, name):
+    """In an empty folder nothing is found, and that is all there is to complain about."""
+    with pytest.raises(DataError, match=r"is not in data\.root|not found|not present"):
+        read_torchvision(name=name, root=str(tmp_path), options=OPTIONS.get(name))
+    assert list(tmp_path.iterdir()) == [] or name == "INaturalist"
+
+
+def test_classes_without_a_picture_are_left_out(tmp_path, monkeypatch):
+    build("EMNIST", tmp_path, monkeypatch)
+    splits = read_torchvision(name="EMNIST", root=str(tmp_path), options={"split": "letters"})
+    assert splits.class_names == ["a", "b"]
+    assert splits.train.labels.min() == 0
+
+
+def test_attributes_are_several_labels(tmp_path, monkeypatch):
+    build("CelebA", tmp_path, monkeypatch)
+    splits = read_torchvision(name="CelebA", root=str(tmp_path))
+    assert splits.task == "multilabel"
+    assert splits.class_names == ["Bald", "Smiling", "Young"]
+    assert splits.train.labels.tolist() == [[0, 1, 1], [1, 1, 0], [0, 1, 0], [1, 1, 1]]
+
+
+def test_a_validation_part_of_the_set_is_kept_and_otherwise_taken_from_training(tmp_path, monkeypatch):
+    build("DTD", tmp_path, monkeypatch)
+    build_mnist(tmp_path, monkeypatch)
+    own = read_torchvision(name="DTD", root=str(tmp_path), val_fraction=0.5)
+    assert (len(own.train), len(own.val), len(own.test)) == (6, 6, 6)
+    taken = read_torchvision(name="MNIST", root=str(tmp_path), val_fraction=0.5)
+    assert (len(taken.train), len(taken.val), len(taken.test)) == (10, 10, 4)
+
+
+def test_files_are_in_order_of_their_names_whatever_the_order_on_disk(tmp_path, monkeypatch):
+    build("SUN397", tmp_path, monkeypatch)
+    train = read_torchvision(name="SUN397", root=str(tmp_path), val_fraction=0, test_fraction=0).train
+    assert list(train.names) == sorted(train.names)
+    assert train.names[0].endswith("a/abbey/sun_00.jpg")
+
+
+def test_pictures_in_memory_are_named_by_set_part_and_place(tmp_path, monkeypatch):
+    build("CIFAR10", tmp_path, monkeypatch)
+    assert read_torchvision(name="CIFAR10", root=str(tmp_path)).test.names[3] == "CIFAR10/test/00003"
 
 
-def paint(path, mode="RGB"):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    shape = (6, 7, 3) if mode == "RGB" else (6, 7)
-    Image.fromarray(RANDOM.integers(0, 256, shape, dtype=np.uint8)).save(path)
+def test_the_class_list_of_a_checkpoint_goes_by_name(tmp_path, monkeypatch):
+    build("CIFAR10", tmp_path, monkeypatch)
+    splits = read_torchvision(name="CIFAR10", root=str(tmp_path), class_names=["automobile", "airplane"])
+    assert splits.test.labels.tolist() == [1, 0, 1, 0]
 
 
-def write(path, *lines):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{line}\n" for line in lines))
+def test_a_damaged_picture_is_an_image_error_with_its_name(tmp_path, monkeypatch):
+    build("Caltech256", tmp_path, monkeypatch)
+    file = tmp_path / "caltech256/256_ObjectCategories/001.ak47/001_0001.jpg"
+    file.write_bytes(file.read_bytes()[:200])
+    data = datasets.Caltech256(str(tmp_path))
+    with pytest.raises(ImageError, match=r"Caltech256/all/00000: cannot be decoded .*\[damaged\]"):
+        PilImages(data, ["Caltech256/all/00000"])[0]
 
 
-def pixels(*shape):
-    return RANDOM.integers(0, 256, shape, dtype=np.uint8)
+# The four files of MNIST and its kin
 
 
-def idx(values):
-    values = np.asarray(values, np.uint8)
-    return bytes((0, 0, 8, values.ndim)) + np.array(values.shape, ">i4").tobytes() + values.tobytes()
+@pytest.mark.parametrize("folder", [".", "FashionMNIST", "FashionMNIST/raw"])
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_the_four_published_files_do_in_any_of_three_folders(tmp_path, monkeypatch, folder, ending):
+    build_mnist(tmp_path / "data", monkeypatch, folder, ending)
+    before = sorted((tmp_path / "data").rglob("*"))
+    splits = read_torchvision(name="FashionMNIST", root=str(tmp_path / "data"))
+    assert (len(splits.train), len(splits.val), len(splits.test)) == (10, 10, 4)  # two of each class in training
+    assert splits.class_names[0] == "T-shirt/top"
+    assert sorted((tmp_path / "data").rglob("*")) == before
 
 
-# Each builder writes a set of two classes or more under `root`
+def test_one_of_the_four_files_missing_means_the_set_is_not_there(tmp_path, monkeypatch):
+    build_mnist(tmp_path, monkeypatch, ".", ".gz")
+    (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(DataError, match=r"MNIST is not in data\.root"):
+        read_torchvision(name="MNIST", root=str(tmp_path))
 
 
-def build_mnist(root, monkeypatch, folder="MNIST/raw", ending=""):
-    (root / folder).mkdir(parents=True)
-    for part, number in (("train", 20), ("t10k", 4)):
-        for kind, values in (("images-idx3", pixels(number, 5, 5)), ("labels-idx1", np.arange(number) % 10)):
-            content = idx(values)
-            (root / folder / f"{part}-{kind}-ubyte{ending}").write_bytes(gzip.compress(content) if ending else content)
+def test_fewer_labels_than_pictures_are_an_error(tmp_path, monkeypatch):
+    build_mnist(tmp_path, monkeypatch, ".")
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(np.arange(19) % 10))
+    with pytest.raises(DataError, match=r"MNIST: 20 train images, but 19 labels\. Get the files again"):
+        read_torchvision(name="MNIST", root=str(tmp_path))
 
 
-def build_emnist(root, monkeypatch):
-    (root / "EMNIST/raw").mkdir(parents=True)
-    for part, number in (("train", 20), ("test", 4)):
-        prefix = root / "EMNIST/raw" / f"emnist-letters-{part}"
-        prefix.with_name(prefix.name + "-images-idx3-ubyte").write_bytes(idx(pixels(number, 5, 5)))
-        prefix.with_name(prefix.name + "-labels-idx1-ubyte").write_bytes(idx(1 + np.arange(number) % 2))
+def test_a_label_beyond_the_classes_is_an_error(tmp_path, monkeypatch):
+    build_mnist(tmp_path, monkeypatch, ".")
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(np.arange(20)))
+    with pytest.raises(DataError, match="labels reach 19 of 10 classes"):
+        read_torchvision(name="MNIST", root=str(tmp_path))
 
 
-def build_qmnist(root, monkeypatch):
-    (root / "QMNIST/raw").mkdir(parents=True)
-    for part, number in (("train", 20), ("test", 4)):
-        prefix = f"qmnist-{part}"
-        (root / "QMNIST/raw" / f"{prefix}-images-idx3-ubyte").write_bytes(idx(pixels(number, 5, 5)))
-        labels = np.stack([np.arange(number) % 10, *[np.full(number, 77)] * 7], axis=1).astype(">i4")
-        header = bytes((0, 0, 12, 2)) + np.array(labels.shape, ">i4").tobytes()
-        (root / "QMNIST/raw" / f"{prefix}-labels-idx2-int").write_bytes(header + labels.tobytes())
+def test_fashion_mnist_reads_whole(shared_data):
+    splits = read_torchvision(name="FashionMNIST", root=str(shared_data / "fashion-mnist"))
+    assert (len(splits.train), len(splits.val), len(splits.test)) == (54_000, 6_000, 10_000)
+    assert np.bincount(splits.train.labels).tolist() == [5400] * 10
+    assert np.bincount(splits.test.labels).tolist() == [1000] * 10
+    assert splits.class_names[9] == "Ankle boot"
+    assert splits.test.labels[:5].tolist() == [9, 2, 1, 1, 6]
 
 
-def build_cifar10(root, monkeypatch):
-    folder = root / "cifar-10-batches-py"
-    folder.mkdir()
-    monkeypatch.setattr(datasets.CIFAR10, "train_list", [["data_batch_1", None]])
-    monkeypatch.setattr(datasets.CIFAR10, "test_list", [["test_batch", None]])
-    monkeypatch.setattr(datasets.CIFAR10, "meta", {"filename": "batches.meta", "key": "label_names", "md5": None})
-    for name, number in (("data_batch_1", 20), ("test_batch", 4)):
-        batch = {"data": pixels(number, 3072), "labels": [i % 2 for i in range(number)]}
-        (folder / name).write_bytes(pickle.dumps(batch))
-    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": ["airplane", "automobile"]}))
+# Errors
 
 
-def build_svhn(root, monkeypatch):
-    files = {part: ["", f"{part}_32x32.mat", None] for part in ("train", "test", "extra")}
-    monkeypatch.setattr(datasets.SVHN, "split_list", files)
-    for part, number in (("train", 20), ("test", 4)):
-        labels = 1 + np.arange(number)[:, None] % 10  # 10 stands for 0
-        scipy.io.savemat(root / f"{part}_32x32.mat", {"X": pixels(8, 8, 3, number), "y": labels})
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("FashionMnist", r"no data set of torchvision\. Did you mean 'FashionMNIST'"),
+        ("CIFAR", r"Did you mean 'CIFAR10'"),
+        ("Unheard", r"no data set of torchvision\. There are: CIFAR10, CIFAR100"),
+        ("CocoDetection", r"is not a set for image classification\. Such are: CIFAR10"),
+        ("ImageFolder", r"data=folder data\.root=FOLDER"),
+    ],
+)
+def test_a_name_that_is_no_classification_set_is_an_error(tmp_path, name, message):
+    with pytest.raises(DataError, match=message):
+        read_torchvision(name=name, root=str(tmp_path))
 
 
-def build_stl10(root, monkeypatch):
-    folder = root / "stl10_binary"
-    folder.mkdir()
-    monkeypatch.setattr(datasets.STL10, "train_list", [["train_X.bin", None], ["train_y.bin", None]])
-    monkeypatch.setattr(datasets.STL10, "test_list", [["test_X.bin", None], ["test_y.bin", None]])
-    for part, number in (("train", 20), ("test", 4)):
-        pixels(number, 3, 96, 96).tofile(folder / f"{part}_X.bin")
-        (1 + np.arange(number) % 2).astype(np.uint8).tofile(folder / f"{part}_y.bin")
-    write(folder / "class_names.txt", "airplane", "bird")
+def test_an_absent_root_is_an_error_with_the_nearest_name(tmp_path):
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(DataError, match=r"data\.root=.*Did you mean 'photos'"):
+        read_torchvision(name="CIFAR10", root=str(tmp_path / "photo"))
 
 
-def build_usps(root, monkeypatch):
-    for name, number in (("usps.bz2", 20), ("usps.t.bz2", 4)):
-        rows = [f"{1 + i % 2} " + " ".join(f"{j}:{v}" for j, v in enumerate(RANDOM.uniform(-1, 1, 256), 1)) for i in range(number)]
-        (root / name).write_bytes(bz2.compress("\n".join(rows).encode()))
+def test_a_set_that_is_not_there_says_how_to_download_it(tmp_path):
+    with pytest.raises(DataError, match=r"CIFAR10 is not in data\.root=.*data\.download=true"):
+        read_torchvision(name="CIFAR10", root=str(tmp_path))
 
 
-def build_semeion(root, monkeypatch):
-    monkeypatch.setattr(datasets.SEMEION, "md5_checksum", None)
-    rows = np.concatenate([RANDOM.integers(0, 2, (40, 256)), np.eye(10, dtype=int)[np.arange(40) % 10]], axis=1)
-    np.savetxt(root / "semeion.data", rows, fmt="%d")
+@pytest.mark.parametrize("name", ["CIFAR10", "MNIST", "Flowers102", "SVHN"])
+def test_a_download_without_a_network_is_an_error_of_one_line(tmp_path, monkeypatch, name):
+    def refuse(*_, **__):
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
 
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    with pytest.raises(DataError, match=rf"{name} could not be downloaded .*data\.download=false") as caught:
+        read_torchvision(name=name, root=str(tmp_path / "new"), download=True)
+    assert "\n" not in str(caught.value)
 
-def build_fer2013(root, monkeypatch):
-    monkeypatch.setattr(datasets.FER2013, "_RESOURCES", {"fer": ("fer2013.csv", None), "icml": ("icml.csv", None)})
-    uses = ["Training"] * 20 + ["PublicTest"] * 2 + ["PrivateTest"] * 2
-    rows = [f"{i % 2},{' '.join(map(str, pixels(48 * 48)))},{use}" for i, use in enumerate(uses)]
-    write(root / "fer2013" / "fer2013.csv", "emotion,pixels,Usage", *rows)
 
+def test_an_option_that_the_set_does_not_take_is_an_error(tmp_path):
+    with pytest.raises(DataError, match=r"unexpected keyword argument 'size'.*data\.options"):
+        read_torchvision(name="CIFAR10", root=str(tmp_path), options={"size": "160px"})
 
-def build_flowers102(root, monkeypatch):
-    files = {"image": ("i.tgz", None), "label": ("imagelabels.mat", None), "setid": ("setid.mat", None)}
-    monkeypatch.setattr(datasets.Flowers102, "_file_dict", files)
-    for i in range(1, 13):
-        paint(root / "flowers-102" / "jpg" / f"image_{i:05d}.jpg")
-    scipy.io.savemat(root / "flowers-102" / "imagelabels.mat", {"labels": np.arange(12) % 2 + 1})
-    parts = {"trnid": [1, 2, 3, 4], "valid": [5, 6, 7, 8], "tstid": [9, 10, 11, 12]}
-    scipy.io.savemat(root / "flowers-102" / "setid.mat", parts)
 
+def test_an_option_that_the_set_needs_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"'split'.*data\.options"):
+        read_torchvision(name="EMNIST", root=str(tmp_path))
 
-def build_dtd(root, monkeypatch):
-    for part in ("train", "val", "test"):
-        names = [f"{name}/{name}_{part}{i}.jpg" for name in ("banded", "dotted") for i in range(3)]
-        write(root / "dtd/dtd/labels" / f"{part}1.txt", *names)
-        for name in names:
-            paint(root / "dtd/dtd/images" / name)
 
+@pytest.mark.parametrize("option", ["transform", "target_type", "download", "split"])
+def test_an_option_that_imgrec_sets_itself_is_an_error(tmp_path, option):
+    with pytest.raises(ConfigError, match=rf"data\.options\.{option}: imgrec sets it itself for SVHN"):
+        read_torchvision(name="SVHN", root=str(tmp_path), options={option: "extra"})
 
-def build_food101(root, monkeypatch):
-    for part in ("train", "test"):
-        names = {name: [f"{name}/{part}{i}" for i in range(6)] for name in ("apple_pie", "waffles")}
-        write(root / "food-101/meta" / f"{part}.json", json.dumps(names))
-        for name in sum(names.values(), []):
-            paint(root / "food-101/images" / f"{name}.jpg")
 
+def test_a_part_without_labels_is_an_error(tmp_path, monkeypatch):
+    files = {"fer": ("fer", None), "icml": ("icml", None), "train": ("train.csv", None), "test": ("test.csv", None)}
+    monkeypatch.setattr(datasets.FER2013, "_RESOURCES", files)
+    image = " ".join(map(str, pixels(48 * 48)))
+    (tmp_path / "fer2013").mkdir()
+    (tmp_path / "fer2013/train.csv").write_text(f"emotion,pixels\n0,{image}\n1,{image}\n")
+    (tmp_path / "fer2013/test.csv").write_text(f"pixels\n{image}\n")
+    with pytest.raises(DataError, match=r"has no labels: FER2013 needs fer2013\.csv"):
+        read_torchvision(name="FER2013", root=str(tmp_path))
 
-def build_oxford(root, monkeypatch):
-    for part in ("trainval", "test"):
-        rows = [(f"{name}_{part}{i}", label) for label, name in ((1, "Abyssinian"), (2, "beagle")) for i in range(6)]
-        write(root / "oxford-iiit-pet/annotations" / f"{part}.txt", *(f"{name} {label} {label} 1" for name, label in rows))
-        for name, _ in rows:
-            paint(root / "oxford-iiit-pet/images" / f"{name}.jpg")
 
-
-def build_aircraft(root, monkeypatch):
-    data = root / "fgvc-aircraft-2013b" / "data"
-    write(data / "variants.txt", "707-320", "A 300")
-    for part in ("train", "val", "test"):
-        rows = [f"{part}{i} {('A 300', '707-320')[i % 2]}" for i in range(6)]
-        write(data / f"images_variant_{part}.txt", *rows)
-        for i in range(6):
-            paint(data / "images" / f"{part}{i}.jpg")
-
-
-def build_gtsrb(root, monkeypatch):
-    for name in ("00000", "00001"):
-        for i in range(6):
-            paint(root / "gtsrb/GTSRB/Training" / name / f"{i}.ppm")
-    for i in range(4):
-        paint(root / "gtsrb/GTSRB/Final_Test/Images" / f"{i}.ppm")
-    write(root / "gtsrb/GT-final_test.csv", "Filename;ClassId", *(f"{i}.ppm;{i % 2}" for i in range(4)))
-
-
-def build_cars(root, monkeypatch):
-    folder = root / "stanford_cars"
-    annotations = np.dtype([("fname", "O"), ("class", "O")])
-    for part, file in (("train", "devkit/cars_train_annos.mat"), ("test", "cars_test_annos_withlabels.mat")):
-        rows = np.array([(f"{i}.jpg", i % 2 + 1) for i in range(6)], dtype=annotations)
-        (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        scipy.io.savemat(folder / file, {"annotations": rows})
-        for i in range(6):
-            paint(folder / f"cars_{part}" / f"{i}.jpg")
-    scipy.io.savemat(folder / "devkit/cars_meta.mat", {"class_names": np.array(["Audi", "BMW"], dtype=object)})
-
-
-def build_country211(root, monkeypatch):
-    for part in ("train", "valid", "test"):
-        for i in range(6):
-            paint(root / "country211" / part / ("AD", "AE")[i % 2] / f"{i}.jpg")
-
-
-def build_rendered_sst2(root, monkeypatch):
-    for part in ("train", "valid", "test"):
-        for i in range(6):
-            paint(root / "rendered-sst2" / part / ("negative", "positive")[i % 2] / f"{i}.png", "L")
-
-
-def build_clevr(root, monkeypatch):
-    folder = root / "clevr" / "CLEVR_v1.0"
-    for part in ("train", "val"):
-        scenes = [{"image_filename": f"{part}{i}.png", "objects": [0] * (3 + i % 2)} for i in range(6)]
-        write(folder / "scenes" / f"CLEVR_{part}_scenes.json", json.dumps({"scenes": scenes}))
-        for i in range(6):
-            paint(folder / "images" / part / f"{part}{i}.png")
-
-
-def build_imagenette(root, monkeypatch):
-    for part in ("train", "val"):
-        for i in range(6):
-            paint(root / "imagenette2" / part / ("n01440764", "n02102040")[i % 2] / f"{i}.jpg")
-            shutil.move(root / "imagenette2" / part / ("n01440764", "n02102040")[i % 2] / f"{i}.jpg", root / "x")
-            shutil.move(root / "x", root / "imagenette2" / part / ("n01440764", "n02102040")[i % 2] / f"{i}.JPEG")
-
-
-def build_imagenet(root, monkeypatch):
-    import torch
-
-    names = {"n1": ("crane",), "n2": ("crane",), "n3": ("tench", "Tinca tinca")}
-    torch.save((names, []), root / "meta.bin")
-    for part in ("train", "val"):
-        for i in range(6):
-            paint(root / part / f"n{1 + i % 3}" / f"{i}.png")
-
-
-def build_eurosat(root, monkeypatch):
-    for i in range(20):
-        paint(root / "eurosat/2750" / ("Forest", "River")[i % 2] / f"{i}.jpg")
-
-
-def build_sun397(root, monkeypatch):
-    write(root / "SUN397/ClassName.txt", "/a/abbey", "/b/bar/indoor")
-    for i in range(20):
-        paint(root / "SUN397" / ("a/abbey", "b/bar/indoor")[i % 2] / f"sun_{i:02d}.jpg")
-
-
-def build_caltech101(root, monkeypatch):
-    (root / "caltech101/101_ObjectCategories/BACKGROUND_Google").mkdir(parents=True)
-    for name in ("accordion", "ant"):
-        for i in range(1, 11):
-            paint(root / "caltech101/101_ObjectCategories" / name / f"image_{i:04d}.jpg", "L")
-
-
-def build_caltech256(root, monkeypatch):
-    for label, name in ((1, "001.ak47"), (2, "002.american-flag")):
-        for i in range(1, 11):
-            paint(root / "caltech256/256_ObjectCategories" / name / f"{label:03d}_{i:04d}.jpg")
-
-
-def build_inaturalist(root, monkeypatch):
-    for version in ("2021_train", "2021_valid"):
-        for label, name in enumerate(("00000_A_B_C_D_E_F_ant", "00001_A_B_C_D_E_F_bee")):
-            for i in range(6):
-                paint(root / version / name / f"{label}{i}.jpg")
-
-
-def build_places365(root, monkeypatch):
-    names = ["/a/airfield 0", "/b/bar 1"]
-    monkeypatch.setattr(datasets.Places365, "_CATEGORIES_META", ("categories.txt", None))
-    lists = {"train-standard": ("train.txt", None), "val": ("val.txt", None)}
-    monkeypatch.setattr(datasets.Places365, "_FILE_LIST_META", lists)
-    write(root / "categories.txt", *names)
-    write(root / "train.txt", *(f"/a/{i:02d}.jpg {i % 2}" for i in range(6)))
-    write(root / "val.txt", *(f"{i:02d}.jpg {i % 2}" for i in range(6)))
-    for i in range(6):
-        paint(root / "data_large_standard/a" / f"{i:02d}.jpg")
-        paint(root / "val_large" / f"{i:02d}.jpg")
-
-
-def build_lfw(root, monkeypatch):
-    monkeypatch.setattr(datasets.LFWPeople, "_check_integrity", lambda self: True)
-    folder = root / "lfw-py"
-    write(folder / "lfw-names.txt", "Ann_A 10", "Bob_B 10")
-    write(folder / "people.txt", "2", "1", "Ann_A\t10", "1", "Bob_B\t10")
-    for name in ("Ann_A", "Bob_B"):
-        for i in range(1, 11):
-            paint(folder / "lfw_funneled" / name / f"{name}_{i:04d}.jpg")
-
-
-def build_celeba(root, monkeypatch):
-    monkeypatch.setattr(datasets.CelebA, "_check_integrity", lambda self: True)
-    folder = root / "celeba"
-    names = [f"{i:06d}.jpg" for i in range(12)]
-    write(folder / "list_eval_partition.txt", *(f"{name} {i // 4}" for i, name in enumerate(names)))
-    write(folder / "identity_CelebA.txt", *(f"{name} {i}" for i, name in enumerate(names)))
-    write(folder / "list_bbox_celeba.txt", "12", "x y", *(f"{name} 1 2" for name in names))
-    write(folder / "list_landmarks_align_celeba.txt", "12", "x y", *(f"{name} 1 2" for name in names))
-    rows = [f"{name}  {(-1, 1)[i % 2]}  1 {(-1, 1)[i % 3 == 0]}" for i, name in enumerate(names)]
-    write(folder / "list_attr_celeba.txt", "12", "Bald Smiling Young ", *rows)
-    for name in names:
-        paint(folder / "img_align_celeba" / name)
+def test_the_data_module_reads_with_its_seed(tmp_path, monkeypatch):
+    build_mnist(tmp_path, monkeypatch)
+    data = TorchvisionData(name="MNIST", root=str(tmp_path), val_fraction=0.5, preprocess=Preprocess(size=4), seed=3)
+    expected = read_torchvision(name="MNIST", root=str(tmp_path), val_fraction=0.5, seed=3)
+    assert list(data.read(None).val.names) == list(expected.val.names)

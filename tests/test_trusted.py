@@ -1,5 +1,6 @@
 """What a checkpoint's configuration may build, and the many things that it may not."""
 
+import functools
 import importlib
 from typing import Any
 
@@ -73,13 +74,17 @@ def test_a_dangerous_name_is_refused(target):
 def test_nothing_is_called_before_all_is_checked(target, where, monkeypatch):
     called = []
     module, _, name = target.rpartition(".")
-    monkeypatch.setattr(torch.nn.Linear, "__init__", lambda self, **keys: called.append("Linear"))
-    monkeypatch.setattr(importlib.import_module(module), name, lambda *args, **keys: called.append(name))
+    monkeypatch.setattr(torch.nn.Linear, "__init__", functools.partialmethod(_record, called))
+    monkeypatch.setattr(importlib.import_module(module), name, functools.partial(_record, name, called))
     evil: Any = {"_target_": target, "f": "x"}
     nested = {"inside": evil, "in a list": [LINEAR, evil], "deep": {"a": [{"b": evil}]}}[where]
     with pytest.raises(CheckpointError, match="may not name this"):
         build_trusted_only({**LINEAR, "first": LINEAR, "second": nested})
     assert called == []
+
+
+def _record(subject: object, called: list[object], *args: object, **keys: object) -> None:
+    called.append(subject)
 
 
 def test_a_name_outside_the_list_is_not_even_imported(tmp_path, monkeypatch):
@@ -130,7 +135,7 @@ def test_a_part_without_a_class():
 
 
 def test_refused_values_are_a_checkpoint_error():
-    with pytest.raises(CheckpointError, match="model: .*Linear refuses the checkpoint's values: .*depth"):
+    with pytest.raises(CheckpointError, match=r"model: .*Linear refuses the checkpoint's values: .*depth"):
         build_trusted_only({**LINEAR, "depth": 3}, key="model")
 
 

@@ -324,6 +324,17 @@ def test_a_truncated_file_is_refused(tmp_path: Path, trained: State, keep: float
         read_tensors(path)
 
 
+@pytest.mark.parametrize("entry", [b"PK\x01\x02", b"PK\x06\x07"])  # of the archive's list of contents
+def test_an_archive_with_a_damaged_list_of_contents_is_refused(tmp_path: Path, trained: State, entry: bytes) -> None:
+    data = bytearray(saved(tmp_path / "w.pth", trained).read_bytes())
+    start = data.rfind(entry)
+    assert start > 0
+    data[start + 6 : start + 8] = b"\xff\xff"
+    (tmp_path / "w.pth").write_bytes(data)
+    with pytest.raises(WeightsError, match=r"w\.pth is damaged"):
+        read_tensors(tmp_path / "w.pth")
+
+
 @pytest.mark.parametrize("name", ["noise.pth", "noise.safetensors"])
 def test_a_file_of_something_else_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8)

@@ -9,8 +9,6 @@ ever taken where Lightning can go on exactly:
 """
 
 import math
-import os
-import shutil
 import signal
 import time
 from pathlib import Path
@@ -22,14 +20,15 @@ from pytorch_lightning.callbacks import Checkpoint, WeightAveraging
 from torch import Tensor
 
 from imgrec.callbacks.stop_signal import StopSignal
-from imgrec.checkpoint import previous_path
+from imgrec.checkpoint_io import link_checkpoint
 from imgrec.errors import ConfigError, StopRequestedError
 
 
 class Checkpoints(Checkpoint):
     """Writes `last.ckpt` and `best.ckpt` into `folder`.
 
-    monitor, mode: the score that decides what is best ("max" or "min"); the first of equals is kept.
+    monitor, mode: the score that decides what is best ("max" or "min"); of equals the last is kept, as the schedule has
+        calmed it most: on a small validation set an early epoch often shares the best accuracy by luck.
     every_n_steps: also write `last.ckpt` after each so many optimizer steps; null = never for that reason.
     every_n_minutes: also write it when so many minutes have passed; null = never for that reason.
     """
@@ -165,7 +164,7 @@ class Checkpoints(Checkpoint):
         return bool(self.every_n_minutes) and time.monotonic() - self._saved_at_time >= self.every_n_minutes * 60  # type: ignore[operator]
 
     def _improves(self, trainer: Trainer) -> bool:
-        """Take in the watched score; return whether it is better than all before. NaN never is."""
+        """Take in the watched score; return whether it is as good as the best before. NaN never is."""
         self._validated = False
         scores: dict[str, Tensor] = trainer.callback_metrics
         if self.monitor not in scores:
@@ -177,7 +176,7 @@ class Checkpoints(Checkpoint):
         if math.isnan(score):
             return False
         sign = 1 if self.mode == "max" else -1
-        if self.best_score is not None and sign * score <= sign * self.best_score:
+        if self.best_score is not None and sign * score < sign * self.best_score:
             return False
         self.best_score, self.best_epoch = score, trainer.current_epoch
         return True
@@ -190,7 +189,7 @@ class Checkpoints(Checkpoint):
         """
         trainer.save_checkpoint(self.best if best else self.last, weights_only=False)
         if best and trainer.is_global_zero:
-            _link(self.best, self.last)
+            link_checkpoint(self.best, self.last)
         self._saved_at_step, self._saved_at_time = trainer.global_step, time.monotonic()
         self._validation_to_come = False
 
@@ -220,19 +219,3 @@ def _before_validation(fit_loop: dict[str, Any]) -> None:
     validation = fit_loop["epoch_loop.val_loop.batch_progress"]
     validation["total"] = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
     validation["current"] = {"ready": 0, "started": 0, "processed": 0, "completed": 0}
-
-
-def _link(source: Path, target: Path) -> None:
-    """Give `source` the name `target` as well, keeping the old `target` as the previous one; no moment without either.
-
-    Where the file system has no hard links the bytes are copied.
-    """
-    part = target.with_name(f".{target.name}.{os.getpid()}-link.part")
-    part.unlink(missing_ok=True)
-    try:
-        os.link(source, part)
-    except OSError:
-        shutil.copyfile(source, part)
-    if target.exists():
-        os.replace(target, previous_path(target))  # noqa: PTH105
-    os.replace(part, target)  # noqa: PTH105

@@ -23,6 +23,7 @@ class ProgressLine(ProgressBar):
         self._batches_seen = 0
         self._started = 0.0
         self._last = 0.0
+        self._paused = 0.0
 
     def disable(self) -> None:
         """Say nothing (Lightning calls this on every rank but the first)."""
@@ -72,6 +73,44 @@ class ProgressLine(ProgressBar):
         rate = self._images * trainer.world_size / max(1e-9, time.monotonic() - self._started)
         epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
         self._write(f"{epoch}  {'  '.join(parts)}  {rate:,.0f} images/s", end="\n")
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop the clock: images/s is the rate of training."""
+        self._paused = time.monotonic()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let the clock go on."""
+        self._started += time.monotonic() - self._paused
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clocks."""
+        self._images = 0
+        self._started = self._last = time.monotonic()
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: dict[str, Tensor],
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Count; write when it is time."""
+        self._images += len(batch["indices"])
+        now = time.monotonic()
+        if now - self._last >= (REFRESH_S if self._live else LINE_S):
+            self._last = now
+            batches = int(sum(trainer.num_test_batches))
+            rate = self._images * trainer.world_size / (now - self._started)
+            left = _clock((batches - batch_idx - 1) * (now - self._started) / (batch_idx + 1))
+            text = f"evaluating  batch {batch_idx + 1}/{batches}  {rate:,.0f} images/s  {left} left"
+            self._write(text, end="" if self._live else "\n")
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave the line clean."""
+        if self._live:
+            self._write("", end="")
 
     def _write(self, text: str, *, end: str) -> None:
         if not self._enabled:

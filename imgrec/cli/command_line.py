@@ -4,7 +4,9 @@ import contextlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from imgrec.config import config_dir
 from imgrec.errors import ConfigError, did_you_mean
 
 __all__ = ["CommandLine", "quote", "read_command_line"]
@@ -29,6 +31,13 @@ class CommandLine:
     config_dir: str | None
     config_name: str | None
     config_path: str | None
+
+    @property
+    def config_folders(self) -> list[Path]:
+        """Where presets lie: the folder of the configuration, and the one that --config-dir adds, if it is there."""
+        first = Path(self.config_path).resolve() if self.config_path else config_dir()
+        more = Path(self.config_dir).resolve() if self.config_dir else None
+        return [first, more] if more is not None and more.is_dir() else [first]
 
     @property
     def config_flags(self) -> list[str]:

@@ -8,7 +8,6 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -16,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from imgrec.checks import listed
 from imgrec.cli.command_line import CommandLine, quote
-from imgrec.config import config_dir, explain_access
+from imgrec.config import explain_access
 from imgrec.errors import ConfigError, ImgrecError, did_you_mean
 
 if TYPE_CHECKING:
@@ -74,21 +73,13 @@ class _Presets:
         return found
 
 
-def _is_folder(path: str | None) -> bool:
-    return path is not None and Path(path).is_dir()
-
-
 @contextlib.contextmanager
 def _presets(line: CommandLine) -> Iterator[_Presets]:
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
-    folder = Path(line.config_path).resolve() if line.config_path else config_dir()
-    search = (
-        [f"hydra.searchpath=[{quote(f'file://{Path(str(line.config_dir)).resolve()}')}]"]
-        if _is_folder(line.config_dir)
-        else []
-    )
+    folder, *more = line.config_folders
+    search = [f"hydra.searchpath=[{quote(f'file://{path}')}]" for path in more]
     with initialize_config_dir(str(folder), version_base="1.3"):
         yield _Presets(GlobalHydra.instance().config_loader(), search)
 

@@ -18,9 +18,10 @@ from imgrec import __version__
 from imgrec.cli.command_line import CommandLine, read_command_line
 from imgrec.cli.composition import explain_composition
 from imgrec.cli.failure import DEBUG_VARIABLE, report
+from imgrec.cli.help import help_text
 from imgrec.cli.sweep import JobResult, check_jobs, read_score, show
 from imgrec.config import check_complete, config_dir, explain_access, run_folder, store_open_groups
-from imgrec.errors import ImgrecError, JobError
+from imgrec.errors import JobError
 
 __all__ = ["Task", "run"]
 
@@ -36,17 +37,15 @@ def run(function: Callable[[Any], object], *, config_name: str) -> None:
     _import_from_outside_this_folder()
     try:
         line = read_command_line(sys.argv[1:])
-    except ImgrecError as error:
-        raise SystemExit(report(error)) from None
-    if "--debug" in line.ours or os.environ.get(_FULL_ERROR) == "1":
-        os.environ[DEBUG_VARIABLE] = "1"
-    if "--version" in line.ours:
-        sys.stdout.write(f"imgrec {__version__}\n")
-        return
-    sys.argv[1:] = [*line.flags, *line.overrides]
-    task = Task(function)
-    try:
-        _compose_and_call(task, line=line, config_name=config_name)
+        if "--debug" in line.ours or os.environ.get(_FULL_ERROR) == "1":
+            os.environ[DEBUG_VARIABLE] = "1"
+        if "--version" in line.ours:
+            sys.stdout.write(f"imgrec {__version__}\n")
+        elif "--help" in line.flags or "-h" in line.flags:
+            sys.stdout.write(help_text(config_name, folders=line.config_folders))
+        else:
+            _compose_and_call(Task(function), line=line, config_name=config_name)
+        sys.stdout.flush()  # here, where a closed pipe can still be told
     except (Exception, KeyboardInterrupt) as error:
         raise SystemExit(report(error)) from None
 
@@ -82,6 +81,7 @@ def _compose_and_call(task: Task, *, line: CommandLine, config_name: str) -> Non
     import hydra
 
     store_open_groups()
+    sys.argv[1:] = [*line.flags, *line.overrides]
     main = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)(task)
     try:
         with _hydra_raises():

@@ -15,6 +15,7 @@ DEBUG_VARIABLE = "IMGREC_DEBUG"  # an environment variable, so that the other pr
 LOG_NAME = "error.log"
 PREFIX = "imgrec: error: "
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+_PIPE_CLOSED = 141  # 128 + SIGPIPE
 _FAULT = 1
 
 
@@ -32,6 +33,9 @@ def report(error: BaseException, *, folder: Path | None = None) -> int:
     if isinstance(error, KeyboardInterrupt):
         sys.stderr.write("imgrec: interrupted\n")
         return _INTERRUPTED
+    if isinstance(error, BrokenPipeError):  # whoever read our output (head, less) has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_CLOSED
     is_expected = isinstance(error, ImgrecError)
     message = str(error) if is_expected else f"{type(error).__name__}: {error}"
     trace = "".join(traceback.format_exception(error))

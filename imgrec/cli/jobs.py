@@ -145,6 +145,7 @@ def _terminable() -> Iterator[None]:
 
 def _copy_lines(stream: IO[bytes], number: int) -> None:
     """Copy a job's output to ours, each line marked with its number."""
-    for line in stream:
-        sys.stdout.write(f"[job {number}] {line.decode(errors='replace').rstrip()}\n")
-        sys.stdout.flush()
+    with stream:
+        for line in stream:
+            sys.stdout.write(f"[job {number}] {line.decode(errors='replace').rstrip()}\n")
+            sys.stdout.flush()

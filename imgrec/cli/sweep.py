@@ -143,7 +143,8 @@ def show(results: Sequence[JobResult]) -> None:
 
     keys = _varied(results)
     monitor = next((result.score.monitor for result in results if result.score.monitor), "score")
-    names = list(dict.fromkeys([monitor, *(name for result in results for name in result.score.metrics)]))
+    metrics = [name for result in results for name in result.score.metrics if not name.startswith("num_")]
+    names = list(dict.fromkeys([monitor, *metrics]))
     table = Table(title=f"Sweep of {len(results)} jobs, best first", box=SIMPLE)
     for heading in ["job", *keys, "status", *names[:_SHOWN_METRICS], "time"]:
         table.add_column(heading, overflow="fold")

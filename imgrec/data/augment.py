@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import os
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, get_args
@@ -11,9 +10,6 @@ import numpy as np
 
 from imgrec.data.samples import UInt8Array
 from imgrec.errors import ConfigError, did_you_mean
-
-# Otherwise albumentations asks the network for its newest version whenever it is imported.
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 After = Literal["decode", "preprocess"]
 

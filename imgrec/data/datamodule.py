@@ -6,6 +6,7 @@ import signal
 import sys
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch.utils.data import DataLoader
 from imgrec.data.dataset import Batch, ImageDataset
 from imgrec.data.sampler import EvalBatchSampler, KeyedBatchSampler
 from imgrec.data.samples import Samples, Splits, UInt8Array
-from imgrec.errors import ConfigError, DataError, ImageError
+from imgrec.errors import ConfigError, DataError, ImgrecError
 
 MAX_AUTO_WORKERS = 8
 
@@ -104,10 +105,6 @@ class ImageDataModule(LightningDataModule):
         """Return whether the data has the split "train", "val" or "test"."""
         return getattr(self.splits, name, None) is not None
 
-    def fall_back_split(self, name: str) -> str:
-        """Return `name` if the data has that split, else "val"."""
-        return name if self.has_split(name) else "val"
-
     def fingerprint(self) -> str:
         """Return a SHA-256 over the names and labels of all splits: two runs saw the same data if it is equal."""
         digest = hashlib.sha256("\0".join(self.splits.class_names).encode("utf-8", "surrogateescape"))
@@ -172,9 +169,9 @@ class ImageDataModule(LightningDataModule):
             return 0
         return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, MAX_AUTO_WORKERS)
 
-    def on_before_batch_transfer(self, batch: Batch | ImageError, dataloader_idx: int) -> Batch:
+    def on_before_batch_transfer(self, batch: Batch | ImgrecError, dataloader_idx: int) -> Batch:
         """Raise the error that a worker met instead of a batch."""
-        if isinstance(batch, ImageError):
+        if isinstance(batch, ImgrecError):
             raise batch
         return batch
 
@@ -201,7 +198,7 @@ class ImageDataModule(LightningDataModule):
         return epochs.processed, fit_loop.epoch_loop.batch_progress.current.processed
 
 
-class KeyedLoader(DataLoader[Batch | ImageError]):
+class KeyedLoader(DataLoader[Batch | ImgrecError]):
     """A DataLoader that tells Lightning that it can be entered in the middle of an epoch.
 
     The place itself is kept by the data module and the sampler; these two methods only speak Lightning's protocol.
@@ -227,7 +224,13 @@ def _prepare_worker(worker_id: int) -> None:
     and takes them along.
     """
     del worker_id
-    signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(number, signal.SIG_DFL))
+    signal.signal(signal.SIGTERM, _let_pass_once)
     torch.set_num_threads(1)
     if cv2 := sys.modules.get("cv2"):  # there only when an augmentation has brought it in
         cv2.setNumThreads(0)
+
+
+def _let_pass_once(number: int, frame: FrameType | None) -> None:
+    """Ignore a signal, but not the next one."""
+    del frame
+    signal.signal(number, signal.SIG_DFL)

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from imgrec.data.sampler import SampleKey
 from imgrec.data.samples import Samples, UInt8Array
-from imgrec.errors import DataError, ImageError
+from imgrec.errors import DataError, ImgrecError
 
 Transform = Callable[[UInt8Array], UInt8Array]
 
@@ -23,7 +23,7 @@ class Batch(TypedDict):
     indices: Tensor
 
 
-class ImageDataset(Dataset[Batch | ImageError]):
+class ImageDataset(Dataset[Batch | ImgrecError]):
     """Whole batches by their keys; used with `DataLoader(..., batch_size=None)` and a batch sampler.
 
     `preprocess` makes every picture the same size. `augment`, for training only, is called as
@@ -49,8 +49,8 @@ class ImageDataset(Dataset[Batch | ImageError]):
             image = self.augment(image, key=(self.seed, epoch, index))
         return image
 
-    def __getitem__(self, keys: Sequence[SampleKey]) -> Batch | ImageError:
-        """Return the batch, or the error of its first bad picture.
+    def __getitem__(self, keys: Sequence[SampleKey]) -> Batch | ImgrecError:
+        """Return the batch, or what is wrong with it.
 
         The error is returned and not raised, because a loader's worker process turns a raised one into a wall of
         text; the data module raises it again in the main process.
@@ -58,10 +58,11 @@ class ImageDataset(Dataset[Batch | ImageError]):
         indices = np.array([index for index, _ in keys], dtype=np.int64)
         try:
             images = [self.image(index, epoch) for index, epoch in keys]
-        except ImageError as error:
+            stacked = _stack(images, [self.samples.names[index] for index in indices])
+        except ImgrecError as error:
             return error
         return Batch(
-            images=_stack(images, [self.samples.names[index] for index in indices]),
+            images=stacked,
             labels=torch.from_numpy(self.samples.labels[indices]),
             indices=torch.from_numpy(indices),
         )

@@ -63,8 +63,6 @@ def make_backbone(
     backbone = _build(name, num_classes=num_classes, options=options)
     head = _find_head(backbone, lambda: _build(name, num_classes=num_classes + 1, options=options))
     fresh_stem = shrink_stem(backbone, name) if stem == "small" else frozenset()
-    if fresh_stem and weights is not None:
-        _announce_stem(fresh_stem, frozen=frozen)
     trained_mean, trained_std = _normalization(name, published)
     network = ImageNetwork(
         Normalize(trained_mean if mean is None else mean, trained_std if std is None else std),
@@ -78,6 +76,8 @@ def make_backbone(
     elif weights is not None:
         keep = mean is not None or std is not None
         load_weights(network, weights, stem=fresh_stem, unused=unused, keep_normalization=keep)
+    if network.loaded is not None and not fresh_stem.isdisjoint(network.loaded.fresh):
+        _announce_stem(fresh_stem, frozen=frozen)
     return network
 
 

@@ -25,7 +25,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises: WeightsError: no such file; damaged; holds Python objects; holds no tensors; or a tensor claims more
         elements than the file has bytes for.
     """
-    if re.match(r"\w+:/", str(path)):  # Path makes one slash of two
+    if re.match(r"\w\w+:/", str(path)):  # Path makes one slash of two
         raise WeightsError(f"{path} is an address, not a file. Download it yourself, then give the path of the file.")
     if not path.is_file():
         raise WeightsError(f"There is no weights file at {path}.")
@@ -47,9 +47,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _read_torch(path: Path) -> Any:
-    is_zip = zipfile.is_zipfile(path)  # the format since torch 1.6; older files cannot be memory-mapped
-    if is_zip:
-        _check_archive(path)
+    is_zip = _is_archive(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except pickle.UnpicklingError as error:
@@ -64,15 +62,21 @@ def _read_torch(path: Path) -> Any:
         raise WeightsError(f"{path} is damaged, or not a file of weights: {_first_line(error)}.") from error
 
 
-def _check_archive(path: Path) -> None:
-    """Refuse a zip that unpacks to more than its own size: torch.save stores, it never compresses."""
+def _is_archive(path: Path) -> bool:
+    """Tell the format since torch 1.6, a zip; older files cannot be memory-mapped.
+
+    Refuses a zip that unpacks to more than its own size: torch.save stores, it never compresses.
+    """
     try:
+        if not zipfile.is_zipfile(path):
+            return False
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
-    except (zipfile.BadZipFile, ValueError) as error:
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise WeightsError(f"{path} is damaged: {_first_line(error)}.") from error
     if unpacked > path.stat().st_size:
         raise WeightsError(f"{path} would unpack to {unpacked / 1e6:.0f} MB, more than its own size: not loaded.")
+    return True
 
 
 def _find_tensors(content: Any, *, path: Path) -> dict[str, Tensor]:

@@ -94,11 +94,10 @@ def read_folder(
     every = sorted({name for of_part in files.values() for name in of_part})
     names = every if training is None else list(files[training])
     _check_depth(names, parts, class_names)
-    label_names = [*names, *(name for name in every if name not in names)]
     found = Found(
         where=", ".join(f"data.{key}={path}" for key, path in given.items()),
-        parts={part: _samples(part, files[part], folders[part], label_names, group_pattern) for part in parts},
-        label_names=label_names,
+        parts={part: _samples(part, files[part], folders[part], every, group_pattern) for part in parts},
+        label_names=every,
         class_names=names,
         notes=walk.notes(),
     )
