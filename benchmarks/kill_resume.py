@@ -26,12 +26,12 @@ from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
+from machine import describe
 from pytorch_lightning import Callback
 
 import imgrec.run
 from imgrec.checkpoint import load_checkpoint
 from imgrec.config import config_dir
-from machine import describe
 
 OVERRIDES = [
     "data=digits",

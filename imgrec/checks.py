@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from imgrec.errors import ConfigError, did_you_mean
 
-__all__ = ["check_number", "check_option_names", "listed"]
+__all__ = ["check_count", "check_number", "check_option_names", "listed"]
 
 
 def check_number(
@@ -31,6 +31,14 @@ def check_number(
     if not all(holds(value, limit) for limit, _, holds in given):
         wanted = " and ".join(f"{word} {limit:g}" for limit, word, _ in given)
         raise ConfigError(f"{key}={value}, but it must be {wanted}.")
+
+
+def check_count(key: str, value: object, *, at_least: int, at_most: int | None = None) -> None:
+    """Check that `value` is a whole number within the limits given. Raises: ConfigError, with `key` and limits."""
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if not is_whole or value < at_least or (at_most is not None and value > at_most):  # type: ignore[operator]
+        limits = f"from {at_least} to {at_most}" if at_most is not None else f"{at_least} or more"
+        raise ConfigError(f"{key}={'null' if value is None else value}, but it must be a whole number, {limits}.")
 
 
 def check_option_names(names: Collection[str], *, valid: Collection[str], group: str, owner: str) -> None:

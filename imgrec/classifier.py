@@ -98,7 +98,7 @@ class Classifier(Scorer):
         if self.mixing is not None:
             key = (self.seed, self.current_epoch, batch_idx, self.global_rank)
             images, targets = self.mixing(images, targets, key=key)
-        if self.global_step == 0:
+        if batch_idx == 0:
             self.first_images = images
         logits = self(images)
         loss: Tensor = self.loss(logits, targets)

@@ -13,8 +13,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from imgrec.annotations import check_kinds
 from imgrec.errors import ConfigError, did_you_mean
-from imgrec.signature import check_arguments, explain_call, locate
+from imgrec.signature import check_arguments, explain_call, layers_of, locate
 
 __all__ = [
     "build",
@@ -25,6 +26,7 @@ __all__ = [
     "check_sweep_of_several_processes",
     "config_dir",
     "explain_access",
+    "is_typed",
     "run_folder",
     "store_open_groups",
     "to_plain",
@@ -65,6 +67,19 @@ def run_folder() -> Path:
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+
+
+def is_typed(key: str) -> bool:
+    """Return whether the command line says `key=...` or `key.name=...`: a preset may set it too, as data=digits does.
+
+    Where no command line made the configuration, somebody wrote it as it is: everything in it is meant.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
+    if not HydraConfig.initialized():
+        return True
+    words = HydraConfig.get().overrides.task
+    return any(re.match(rf"[+~]*{re.escape(key)}(?:[.@=]|$)", word) for word in words)
 
 
 def check_complete(config: DictConfig) -> None:
@@ -118,6 +133,9 @@ def to_plain(config: DictConfig) -> dict[str, Any]:
 def explain_access(error: OmegaConfBaseException) -> ConfigError:
     """Return OmegaConf's complaint about a value as one line that names the key."""
     key = error.full_key or str(error.key)
+    taken_out = re.search(r"Interpolation key '([\w.]+)' not found", str(error))
+    if taken_out is not None:
+        return ConfigError(f"{key} is made from {taken_out[1]!r}, which is not there. Give {taken_out[1]}=... again.")
     return ConfigError(f"{key}: {str(error).splitlines()[0].rstrip('.')}. Set {key}=...")
 
 
@@ -201,6 +219,10 @@ def _check_target(node: DictConfig, *, key: str, given: Mapping[str, Any]) -> No
     configured = [str(name) for name in node if not re.fullmatch(r"_\w+_", str(name))]
     partial = bool(node.get("_partial_", False)) or "_args_" in node
     check_arguments(target, configured=configured, given=list(given), key=key, partial=partial)
+    if str(getattr(target, "__module__", "")).startswith("imgrec."):  # others may annotate loosely
+        values = {name: node[name] for name in configured if name not in given}
+        for layer in layers_of(target):
+            check_kinds(layer, values, key=key)
 
 
 def _instantiate(config: DictConfig, *, instead: Collection[str]) -> functools.partial[Any]:

@@ -20,6 +20,7 @@ from imgrec.errors import RunFolderError
 from imgrec.file_lock import try_lock
 
 __all__ = [
+    "FULL",
     "check_free_space",
     "durable_link",
     "durable_write",
@@ -32,7 +33,8 @@ __all__ = [
 _PART = re.compile(r"\..+\.\d+-\d+\.part")
 _PART_NUMBERS = itertools.count()
 _NO_SYNC_HERE = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES, errno.EPERM, errno.EISDIR}
-_FULL = {
+# What the operating system says when a file cannot grow, and how a message calls it.
+FULL = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
     errno.EFBIG: "the file is larger than the limit for files here (ulimit -f)",
@@ -113,7 +115,7 @@ def folder_errors(path: Path, *, needed: int = 0) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _CLOSED.union(_FULL) or not _is_about(path, error.filename):
+        if error.errno not in _CLOSED.union(FULL) or not _is_about(path, error.filename):
             raise
         raise RunFolderError(_explain(error.errno, path=path, needed=needed)) from error
 
@@ -124,7 +126,7 @@ def check_free_space(folder: Path, needed: int) -> None:
     if free is not None and needed > free:
         raise RunFolderError(
             f"{folder} has {_megabytes(free)} free, but {_megabytes(needed)} are needed. "
-            "Free some space, or give a folder on another disk."
+            "Free some space, or give a folder on another disk: run_dir=PATH."
         )
 
 
@@ -246,14 +248,14 @@ def _is_about(path: Path, named: object) -> bool:
 
 def _explain(number: int, *, path: Path, needed: int) -> str:
     if number in _CLOSED:
-        return f"Cannot write {path}: {os.strerror(number)}. Check the path and its rights, or give another folder."
+        return f"Cannot write {path}: {os.strerror(number)}. Check the path and its rights, or give another folder: run_dir=PATH."
     free = _free_bytes(path.parent)
     room = [f"{_megabytes(needed)} needed"] if needed else []
     room += [f"{_megabytes(free)} free"] if free is not None else []
     numbers = f" ({', '.join(room)})" if room else ""
     return (
-        f"Cannot write {path}: {_FULL[number]}{numbers}. "
-        "What was there before is untouched. Free some space, or give a folder on another disk."
+        f"Cannot write {path}: {FULL[number]}{numbers}. "
+        "What was there before is untouched. Free some space, or give a folder on another disk: run_dir=PATH."
     )
 
 

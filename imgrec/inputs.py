@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from imgrec import __version__
 from imgrec.checkpoint import CheckpointInfo
-from imgrec.config import build, build_from_checkpoint, to_plain
+from imgrec.config import build, build_from_checkpoint, is_typed, to_plain
 from imgrec.data.datamodule import ImageDataModule
 from imgrec.data.preprocess import Preprocess
 from imgrec.errors import CheckpointError, ConfigError
@@ -102,7 +102,11 @@ def from_checkpoint(payload: Mapping[str, Any], config: DictConfig) -> tuple[Ima
         key.removeprefix("net."): value for key, value in payload["state_dict"].items() if key.startswith("net.")
     }
     load_exactly(network, tensors, name=name)
-    preprocess = build_from_checkpoint(saved.get("preprocess"), config.get("preprocess"), key="preprocess")
+    # data=digits brings its own preprocessing along; the network wants what it was trained with.
+    changes = config.get("preprocess") if is_typed("preprocess") else None
+    preprocess = build_from_checkpoint(saved.get("preprocess"), changes, key="preprocess")
+    if not is_typed("seed"):
+        config.seed = info.seed  # data that is divided by chance is divided as it was for training
     data = build_from_checkpoint(
         saved.get("data"), config.get("data"), key="data", preprocess=preprocess, augment=None, num_classes=None
     )

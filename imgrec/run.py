@@ -1,63 +1,75 @@
 """The two jobs from a configuration to a result: train, and evaluate. train.py and evaluate.py call them."""
 
-import json
 import logging
 import os
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
-from pytorch_lightning import Trainer, seed_everything
+from pytorch_lightning import Callback, Trainer, seed_everything
 
-from imgrec import __version__
+from imgrec import __version__, preflight
 from imgrec.callbacks.checkpoints import Checkpoints
 from imgrec.callbacks.progress import ProgressLine
 from imgrec.checkpoint import load_checkpoint
 from imgrec.classifier import Classifier, Scorer
 from imgrec.config import build, build_all, check_sweep_of_several_processes, to_plain
 from imgrec.data.datamodule import ImageDataModule
-from imgrec.durable import write_text
+from imgrec.data.samples import SPLITS
+from imgrec.durable import FULL, check_free_space
+from imgrec.errors import ConfigError, DataError, RunFolderError
 from imgrec.inputs import check_network, check_task, from_checkpoint, from_weights, load_exactly, make_record, read_data
 from imgrec.predict import predict
 from imgrec.report.console import print_scores
 from imgrec.report.evaluation import write_evaluation
 from imgrec.report.predictions import Predictions
-from imgrec.resume import find_checkpoint
+from imgrec.result import Result, headline, of_evaluation, write_result
+from imgrec.resume import Start, check_epochs, find_start, set_aside
 from imgrec.run_folder import claim_run_folder
 
 __all__ = ["evaluate", "train"]
 
 log = logging.getLogger("imgrec")
 
+COPIES = 6  # of the weights on the disk: two checkpoints, each with the optimizer's two moments
 
-def train(config: DictConfig) -> dict[str, Any]:
+
+def train(config: DictConfig) -> Result:
     """Train, then score the best checkpoint; return the contents of `result.json`.
 
     Everything lands in `config.run_dir`: checkpoints, history, TensorBoard files, and the folder `evaluation`.
     """
     folder = Path(config.run_dir)
     with _claim(folder):
+        preflight.check_keys(config)
         seed_everything(config.seed, verbose=False)
+        callbacks = build_all(config.get("callbacks"))
+        preflight.check_callbacks(callbacks)
+        trainer = _build_trainer(config, logger=build(config.get("logger")) or False, callbacks=callbacks)
+        check_sweep_of_several_processes(trainer.world_size)
         data = read_data(config)
+        preflight.check_splits(data)
         check_task(config, data)
         classifier = _build_classifier(config, data)
-        trainer = _build_trainer(config, logger=build(config.logger) or False, callbacks=build_all(config.callbacks))
-        check_sweep_of_several_processes(trainer.world_size)
+        preflight.check_monitors(config, callbacks, classifier.val_scores.scores)
+        _check_space(folder, classifier)
         classifier.record = make_record(config, data, world_size=trainer.world_size)
-        start = find_checkpoint(
-            folder, resume=config.resume, record=classifier.record, allow_changed=config.resume_allow_changed
-        )
-        _purge(trainer, start)
-        trainer.fit(classifier, datamodule=data, ckpt_path=start)
-        return _finish(config, folder, trainer=trainer, classifier=classifier, data=data)
+        start = _find_start(config, folder, trainer=trainer, classifier=classifier)
+        with _explained(config, folder):
+            trainer.fit(classifier, datamodule=data, ckpt_path=start.path if start else None)
+            return _finish(config, folder, trainer=trainer, classifier=classifier, data=data)
 
 
 def evaluate(config: DictConfig) -> dict[str, Any]:
     """Score a checkpoint, or a model with a weights file, on a split of a data set; return the metrics."""
     folder = Path(config.run_dir)
     with _claim(folder):
+        preflight.check_keys(config)
+        trainer = _build_trainer(config, logger=False, callbacks=[ProgressLine()])
         if config.checkpoint:
             data, network = from_checkpoint(load_checkpoint(Path(config.checkpoint)), config)
             source = {"checkpoint": str(config.checkpoint)}
@@ -65,10 +77,13 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
             data, network = from_weights(config)
             source = {"weights": str(config.model.weights)}
         check_network(network, data.preprocess)
-        data.test_split = _split_or_val(data, config.split)
-        trainer = _build_trainer(config, logger=False, callbacks=[ProgressLine()])
-        predictions = predict(trainer, Scorer(network), data=data, provenance={**source, "imgrec": __version__})
-        return _write(predictions, folder, trainer=trainer)
+        data.test_split = _split_or_val(data, str(config.split))
+        with _explained(config, folder):
+            predictions = predict(trainer, Scorer(network), data=data, provenance={**source, "imgrec": __version__})
+        metrics = _write(predictions, folder, trainer=trainer)
+        if trainer.is_global_zero:
+            write_result(of_evaluation(metrics, split=data.test_split, source=next(iter(source.values()))), folder)
+        return metrics
 
 
 def _build_classifier(config: DictConfig, data: ImageDataModule) -> Classifier:
@@ -78,60 +93,106 @@ def _build_classifier(config: DictConfig, data: ImageDataModule) -> Classifier:
     return classifier
 
 
-def _build_trainer(config: DictConfig, *, logger: Any, callbacks: list[Any]) -> Trainer:
+def _build_trainer(config: DictConfig, *, logger: Any, callbacks: list[Callback]) -> Trainer:
     trainer: Trainer = build(
         config.trainer, logger=logger, callbacks=callbacks, default_root_dir=str(config.run_dir)
     )  # fmt: skip
+    preflight.check_trainer(trainer)
+    if not trainer.is_global_zero:
+        log.setLevel(logging.ERROR)  # the first process speaks for all
     return trainer
 
 
-def _finish(
-    config: DictConfig, folder: Path, *, trainer: Any, classifier: Classifier, data: ImageDataModule
-) -> dict[str, Any]:
+def _check_space(folder: Path, classifier: Classifier) -> None:
+    """Refuse a disk that has no room for the first checkpoints: an epoch later it would be known anyway."""
+    if not any(folder.glob("*.ckpt")):
+        weights = sum(tensor.numel() * tensor.element_size() for tensor in classifier.parameters())
+        check_free_space(folder, COPIES * weights)
+
+
+def _find_start(config: DictConfig, folder: Path, *, trainer: Trainer, classifier: Classifier) -> Start | None:
+    start = find_start(
+        folder,
+        resume=config.resume,
+        record=classifier.record,
+        tensors=classifier.state_dict(),
+        allow_changed=config.resume_allow_changed,
+    )
+    if start is not None:
+        check_epochs(start, max_epochs=trainer.max_epochs, max_steps=trainer.max_steps)
+        _purge(trainer, start)
+    if config.resume not in (None, "auto") and trainer.is_global_zero:
+        set_aside(folder, start=start)
+    return start
+
+
+def _purge(trainer: Trainer, start: Start) -> None:
+    """Tell TensorBoard to hide the points that the stopped run wrote after its last checkpoint."""
+    for logger in trainer.loggers:
+        options = getattr(logger, "_kwargs", None)
+        if isinstance(options, dict):
+            options["purge_step"] = start.step + 1
+
+
+@contextmanager
+def _explained(config: DictConfig, folder: Path) -> Iterator[None]:
+    """Say what to do about what goes wrong inside Lightning and PyTorch and is the user's to mend."""
+    try:
+        yield
+    except MisconfigurationException as error:
+        raise ConfigError(" ".join(str(error).split())) from error
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise RunFolderError(
+            f"Cannot write to {folder}: {FULL[error.errno]}. Its checkpoints are whole: free some space, then the same "
+            f"command with run_dir={folder} goes on."
+        ) from error
+    except torch.OutOfMemoryError as error:
+        raise ConfigError(
+            f"The GPU's memory is full with data.batch_size={config.data.get('batch_size')}. Lower it (half of it with "
+            "trainer.accumulate_grad_batches=2 learns alike), or take a smaller model or preprocess.size."
+        ) from error
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise DataError(
+            "A loader process was killed, most often for want of memory, or of shared memory in a container "
+            "(docker --shm-size=8g). Set data.num_workers to fewer, or to 0."
+        ) from error
+
+
+def _finish(config: DictConfig, folder: Path, *, trainer: Any, classifier: Classifier, data: ImageDataModule) -> Result:
     """Score the best checkpoint on the test split (validation where there is none) and write the result."""
     checkpoints = next(callback for callback in trainer.callbacks if isinstance(callback, Checkpoints))
     load_exactly(classifier, load_checkpoint(checkpoints.best)["state_dict"], name=str(checkpoints.best))
     data.test_split = _split_or_val(data, "test")
-    source = {"checkpoint": str(checkpoints.best), "imgrec": __version__}
-    predictions = predict(trainer, classifier, data=data, provenance=source)
+    provenance = {"checkpoint": str(checkpoints.best), "imgrec": __version__}
+    predictions = predict(trainer, classifier, data=data, provenance=provenance)
     metrics = _write(predictions, folder / "evaluation", trainer=trainer)
-    result = {
-        "score": checkpoints.best_score,
-        "monitor": checkpoints.monitor,
-        "mode": checkpoints.mode,
-        "epoch": checkpoints.best_epoch,
-        "split": data.test_split,
-        "metrics": headline(metrics),
-        "checkpoint": str(checkpoints.best),
-    }
+    result = Result(
+        score=checkpoints.best_score,
+        monitor=checkpoints.monitor,
+        mode=checkpoints.mode,
+        epoch=checkpoints.best_epoch,
+        split=data.test_split,
+        metrics=headline(metrics),
+        checkpoint=str(checkpoints.best),
+    )
     if trainer.is_global_zero:
         _log(trainer, predictions, config=config, result=result)
-        write_text(folder / "result.json", json.dumps(result, indent=1))
+        write_result(result, folder)
         log.info("Run folder: %s (best.ckpt, last.ckpt, history.csv, evaluation/)", folder)
-        log.info("Look inside: tensorboard --logdir %s", folder)
+        if trainer.loggers:
+            log.info("Look inside: tensorboard --logdir %s", folder)
     return result
 
 
-def _log(trainer: Trainer, predictions: Predictions, *, config: DictConfig, result: Mapping[str, Any]) -> None:
+def _log(trainer: Trainer, predictions: Predictions, *, config: DictConfig, result: Result) -> None:
     from imgrec.report.tensorboard import log_evaluation
 
     for logger in trainer.loggers:
         log_evaluation(logger, predictions, config=to_plain(config), result=result)
-
-
-def headline(metrics: Mapping[str, Any]) -> dict[str, float | None]:
-    """Return the scalar scores of `metrics.json`, averages named like precision_macro."""
-    flat: dict[str, float | None] = {}
-    for name, value in metrics.items():
-        if isinstance(value, Mapping):
-            flat |= {f"{name}_{average}": number for average, number in value.items() if _is_number(number)}
-        elif _is_number(value):
-            flat[name] = value
-    return flat
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
 
 
 def _write(predictions: Predictions, folder: Path, *, trainer: Trainer) -> dict[str, Any]:
@@ -145,7 +206,9 @@ def _write(predictions: Predictions, folder: Path, *, trainer: Trainer) -> dict[
 
 def _split_or_val(data: ImageDataModule, name: str) -> str:
     """Return the name of the split to score: the one asked for, or validation where the data has no test split."""
+    preflight.check_choice("split", name, SPLITS)
     if name != "test" or data.has_split("test") or not data.has_split("val"):
+        data.split(name)  # raises DataError where there is none
         return name
     log.warning("The data has no test split: the scores are on validation, by which the best checkpoint was chosen.")
     return "val"
@@ -153,15 +216,6 @@ def _split_or_val(data: ImageDataModule, name: str) -> str:
 
 def _claim(folder: Path) -> AbstractContextManager[Any]:
     """Lock the folder; the other processes of a distributed run share it with the first."""
-    is_first = int(os.environ.get("LOCAL_RANK", 0)) == 0 and int(os.environ.get("NODE_RANK", 0)) == 0
+    ranks = [os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")]
+    is_first = set(ranks) == {"0"}
     return claim_run_folder(folder) if is_first else nullcontext()
-
-
-def _purge(trainer: Trainer, start: Path | None) -> None:
-    """Tell TensorBoard to hide the points that the stopped run wrote after its last checkpoint."""
-    if start is None:
-        return
-    for logger in trainer.loggers:
-        options = getattr(logger, "_kwargs", None)
-        if isinstance(options, dict):
-            options["purge_step"] = load_checkpoint(start)["global_step"] + 1

@@ -9,7 +9,7 @@ from typing import Any
 
 from imgrec.errors import ConfigError, did_you_mean
 
-__all__ = ["Parameters", "check_arguments", "explain_call", "locate", "parameters_of"]
+__all__ = ["Parameters", "check_arguments", "explain_call", "layers_of", "locate", "parameters_of"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def parameters_of(target: Callable[..., Any]) -> Parameters | None:
     A class of imgrec hands `**others` on to the class it derives from, so their parameters count as its own.
     """
     names: dict[str, bool] = {}
-    for layer in _layers(target):
+    for layer in layers_of(target):
         try:
             parameters = list(inspect.signature(layer).parameters.values())
         except (TypeError, ValueError):
@@ -68,7 +68,7 @@ def parameters_of(target: Callable[..., Any]) -> Parameters | None:
     return Parameters(tuple(names), tuple(name for name, required in names.items() if required), takes_others)
 
 
-def _layers(target: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+def layers_of(target: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
     """Yield the callables that a keyword may reach, outermost first."""
     if inspect.isclass(target) and target.__module__.startswith("imgrec."):
         yield from (vars(base)["__init__"] for base in target.__mro__ if "__init__" in vars(base))

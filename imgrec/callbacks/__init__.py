@@ -4,15 +4,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from imgrec.callbacks.checkpoints import Checkpoints
+    from imgrec.callbacks.early_stopping import EarlyStopping
     from imgrec.callbacks.finite import StopOnNonFinite
     from imgrec.callbacks.progress import ProgressLine
     from imgrec.callbacks.resume_state import ResumeState
     from imgrec.callbacks.run_log import RunLog
 
-__all__ = ["Checkpoints", "ProgressLine", "ResumeState", "RunLog", "StopOnNonFinite"]
+__all__ = ["Checkpoints", "EarlyStopping", "ProgressLine", "ResumeState", "RunLog", "StopOnNonFinite"]
 
 _FILES = {
     "Checkpoints": "checkpoints",
+    "EarlyStopping": "early_stopping",
     "ProgressLine": "progress",
     "ResumeState": "resume_state",
     "RunLog": "run_log",

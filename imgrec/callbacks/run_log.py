@@ -49,7 +49,7 @@ class RunLog(Callback):
     ) -> None:
         """Count; log when it is time."""
         self._images += len(batch["indices"])
-        if trainer.global_step == 1 and batch_idx == 0:
+        if batch_idx == 0 and trainer.current_epoch == 0:
             self._log_pictures(trainer, pl_module)
         if trainer.logger and batch_idx and batch_idx % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self._log_step(trainer, pl_module)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["explain_composition"]
 
+_OPTIONAL = ("logger", "experiment")  # groups that a run does without
+
 
 def explain_composition(error: Exception, *, line: CommandLine, config_name: str) -> Exception:
     """Return the ConfigError that stands for what Hydra raised; an error that is not of the configuration unchanged."""
@@ -137,7 +139,7 @@ def _choice_problem(override: "Override", value: Any, options: list[str]) -> str
     group = override.key_or_group
     choices = f"{group} is one of: {listed(sorted(options), limit=30)}."
     if value is None:
-        leave_out = "" if "none" in options else f" ~{group} leaves it out."
+        leave_out = f" ~{group} leaves it out." if group in _OPTIONAL else ""
         return f"{override.input_line}: a preset is chosen by its name.{leave_out} {choices}"
     if str(value) not in options:
         return f"There is no {group} {str(value)!r}.{did_you_mean(str(value), options)} {choices}"

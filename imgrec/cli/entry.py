@@ -21,7 +21,7 @@ from imgrec.cli.failure import DEBUG_VARIABLE, report
 from imgrec.cli.help import help_text
 from imgrec.cli.sweep import JobResult, check_jobs, read_score, show
 from imgrec.config import check_complete, config_dir, explain_access, run_folder, store_open_groups
-from imgrec.errors import JobError
+from imgrec.errors import JobError, RunFolderError
 
 __all__ = ["Task", "run"]
 
@@ -54,16 +54,19 @@ class Task:
     """A function of a configuration, with its errors reported and the results of a sweep collected.
 
     results: what the jobs of a sweep came to; imgrec's launcher writes it.
+    was_called: before that, Hydra composes, and makes the folder of the run.
     """
 
     def __init__(self, function: Callable[[Any], object]) -> None:
         functools.update_wrapper(self, function)  # Hydra names the job after the function's file
         self.function = function
         self.results: list[JobResult] = []
+        self.was_called = False
 
     def __call__(self, config: DictConfig) -> float | None:
         """Run; return the score that a sweeper ranks by. Ends the process with a message where it goes wrong."""
         folder = run_folder()
+        self.was_called = True
         try:
             with _users_environment():
                 config.run_dir = str(folder)  # the default's clock runs on; a second process, a sweep say it elsewhere
@@ -88,6 +91,10 @@ def _compose_and_call(task: Task, *, line: CommandLine, config_name: str) -> Non
             main()
     except JobError:
         pass  # `check_jobs` speaks for all of them
+    except OSError as error:
+        if task.was_called:
+            raise
+        raise RunFolderError(f"{error.filename}: {error.strerror}. Give another folder: run_dir=PATH.") from error
     except Exception as error:
         raise explain_composition(error, line=line, config_name=config_name) from error.__cause__
     finally:

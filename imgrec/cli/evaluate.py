@@ -5,8 +5,10 @@ from typing import Any
 
 def evaluate(config: Any) -> dict[str, Any]:
     """Score what `config` names; return the scores."""
-    from imgrec.run import evaluate as evaluate_by
+    from imgrec.startup import lean_imports
 
+    with lean_imports():
+        from imgrec.run import evaluate as evaluate_by
     return evaluate_by(config)
 
 

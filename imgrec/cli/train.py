@@ -1,12 +1,15 @@
 """`imgrec train` and `python train.py`: compose the configuration and train by it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 
-def train(config: Any) -> dict[str, float]:
-    """Train and test as `config` says; return the scores."""
-    from imgrec.run import train as train_by
+def train(config: Any) -> Mapping[str, Any]:
+    """Train and test as `config` says; return what it came to."""
+    from imgrec.startup import lean_imports
 
+    with lean_imports():
+        from imgrec.run import train as train_by
     return train_by(config)
 
 

@@ -1,9 +1,11 @@
 """The LightningDataModule that every data source shares: splits in, keyed loaders out."""
 
+import atexit
 import hashlib
 import os
 import signal
 import sys
+import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from types import FrameType
@@ -14,10 +16,11 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
+from imgrec.checks import check_count
 from imgrec.data.dataset import Batch, ImageDataset
 from imgrec.data.sampler import EvalBatchSampler, KeyedBatchSampler
-from imgrec.data.samples import Samples, Splits, UInt8Array
-from imgrec.errors import ConfigError, DataError, ImgrecError
+from imgrec.data.samples import SPLITS, Samples, Splits, UInt8Array
+from imgrec.errors import DataError, ImgrecError
 
 MAX_AUTO_WORKERS = 8
 
@@ -51,10 +54,11 @@ class ImageDataModule(LightningDataModule):
         num_samples: int | None = None,
     ) -> None:
         super().__init__()
-        if batch_size < 1 or (eval_batch_size is not None and eval_batch_size < 1):
-            raise ConfigError(f"data.batch_size={batch_size}, data.eval_batch_size={eval_batch_size}: at least 1 each.")
-        if num_workers is not None and num_workers < 0:
-            raise ConfigError(f"data.num_workers={num_workers}: 0 or more, or null for a choice by the machine.")
+        check_count("data.batch_size", batch_size, at_least=1)
+        if eval_batch_size is not None:
+            check_count("data.eval_batch_size", eval_batch_size, at_least=1)
+        if num_workers is not None:
+            check_count("data.num_workers", num_workers, at_least=0)
         self.preprocess = preprocess
         self.augment = augment
         self.batch_size = batch_size
@@ -98,7 +102,8 @@ class ImageDataModule(LightningDataModule):
         """Return the split "train", "val" or "test". Raises: DataError: the data has none of that name."""
         samples: Samples | None = getattr(self.splits, name)
         if samples is None:
-            raise DataError(f"The data has no {name} split. Name one (data.{name}=FOLDER), or choose another split.")
+            there = [other for other in SPLITS if self.has_split(other)]
+            raise DataError(f"The data has no {name} split, only {' and '.join(there) or 'empty ones'}.")
         return samples
 
     def has_split(self, name: str) -> bool:
@@ -108,7 +113,7 @@ class ImageDataModule(LightningDataModule):
     def fingerprint(self) -> str:
         """Return a SHA-256 over the names and labels of all splits: two runs saw the same data if it is equal."""
         digest = hashlib.sha256("\0".join(self.splits.class_names).encode("utf-8", "surrogateescape"))
-        for name in ("train", "val", "test"):
+        for name in SPLITS:
             samples: Samples | None = getattr(self.splits, name)
             if samples is not None:
                 digest.update(f"\0{name}\0".encode())
@@ -201,8 +206,22 @@ class ImageDataModule(LightningDataModule):
 class KeyedLoader(DataLoader[Batch | ImgrecError]):
     """A DataLoader that tells Lightning that it can be entered in the middle of an epoch.
 
-    The place itself is kept by the data module and the sampler; these two methods only speak Lightning's protocol.
+    The place itself is kept by the data module and the sampler; the two methods of state only speak Lightning's
+    protocol.
     """
+
+    def __iter__(self) -> Any:
+        """Begin; from now on there may be worker processes to end."""
+        if not _started:
+            atexit.register(_end_workers)
+        _started.add(self)
+        return super().__iter__()
+
+    def end_workers(self) -> None:
+        """End the worker processes, if there are any."""
+        end = getattr(self._iterator, "_shutdown_workers", None)
+        if end is not None:
+            end()
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: the data module holds the place."""
@@ -210,6 +229,18 @@ class KeyedLoader(DataLoader[Batch | ImgrecError]):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Nothing to restore here."""
+
+
+_started: "weakref.WeakSet[KeyedLoader]" = weakref.WeakSet()
+
+
+def _end_workers() -> None:
+    """End all workers while this process still can, after an error above all.
+
+    multiprocessing, which comes next, would send each a single SIGTERM, which they let pass, and wait for ever.
+    """
+    for loader in list(_started):
+        loader.end_workers()
 
 
 def _as_it_is(batch: Batch) -> Batch:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 UInt8Array = NDArray[np.uint8]
 Task = Literal["single", "multilabel"]
+SPLITS = ("train", "val", "test")
 
 
 class Images(Protocol):

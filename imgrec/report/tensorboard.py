@@ -12,7 +12,10 @@ from imgrec.report.scores import compute_scores
 __all__ = ["log_evaluation", "settings"]
 
 MAX_CLASSES_SHOWN = 50  # a PR curve per class: beyond this TensorBoard is no help
-SETTING_GROUPS = ("model", "optimizer", "scheduler", "loss", "mixing", "data", "trainer", "preprocess")
+PARTS = ("data", "model", "loss", "optimizer", "scheduler")
+NUMBERED = ("model", "loss", "optimizer", "scheduler", "mixing")
+SAID_ELSEWHERE = ("name", "num_classes", "num_samples")
+SINGLE = (("data", "batch_size"), ("preprocess", "size"), ("trainer", "max_epochs"), ("trainer", "precision"))
 
 
 def log_evaluation(
@@ -43,11 +46,23 @@ def _add_pr_curves(writer: Any, predictions: Predictions) -> None:
 
 
 def settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the plain values of the groups that people compare runs by, as group.key."""
-    flat = {
-        f"{group}.{key.strip('_')}": value
-        for group in SETTING_GROUPS
+    """Return what people compare runs by, as group.key: what each part is, its numbers, and the size of the run."""
+    parts = {group: _what(config.get(group)) for group in PARTS}
+    numbers = {
+        f"{group}.{key}": value
+        for group in NUMBERED
         for key, value in (config.get(group) or {}).items()
-        if isinstance(value, bool | int | float | str) and not (key.startswith("_") and key != "_target_")
+        if isinstance(value, bool | int | float | str)
+        and not key.startswith("_")
+        and key not in ("name", "num_classes")
     }
-    return {"seed": config.get("seed"), **flat}
+    single = {f"{group}.{key}": (config.get(group) or {}).get(key) for group, key in SINGLE}
+    found = {"seed": config.get("seed"), **parts, **numbers, **single}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _what(part: Mapping[str, Any] | None) -> str | None:
+    """Return the name of a part, or that of its class."""
+    if not part:
+        return None
+    return str(part.get("name") or str(part.get("_target_")).rpartition(".")[2])
