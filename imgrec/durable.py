@@ -248,7 +248,8 @@ def _is_about(path: Path, named: object) -> bool:
 
 def _explain(number: int, *, path: Path, needed: int) -> str:
     if number in _CLOSED:
-        return f"Cannot write {path}: {os.strerror(number)}. Check the path and its rights, or give another folder: run_dir=PATH."
+        advice = "Check the path and its rights, or give another folder: run_dir=PATH."
+        return f"Cannot write {path}: {os.strerror(number)}. {advice}"
     free = _free_bytes(path.parent)
     room = [f"{_megabytes(needed)} needed"] if needed else []
     room += [f"{_megabytes(free)} free"] if free is not None else []

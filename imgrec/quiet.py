@@ -1,7 +1,10 @@
 """Silence what the libraries below say that a user of imgrec can do nothing about. Each line has its reason."""
 
 import logging
+import threading
 import warnings
+
+from imgrec.durable import FULL
 
 IGNORED = (
     # Lightning 2.6 with torch 2.14: an internal of its tree walking.
@@ -25,3 +28,12 @@ def quiet_libraries() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in IGNORED:
         warnings.filterwarnings("ignore", message=message)
+    if threading.excepthook is not _hook:
+        threading.excepthook = _hook
+
+
+def _hook(arguments: threading.ExceptHookArgs) -> None:
+    """Say nothing of a full disk: TensorBoard's writer thread hands that error on, and the run ends with a message."""
+    error = arguments.exc_value
+    if not (isinstance(error, OSError) and error.errno in FULL):
+        threading.__excepthook__(arguments)

@@ -12,7 +12,7 @@ from imgrec.checkpoint import CheckpointInfo, load_checkpoint, newest_valid
 from imgrec.checks import listed
 from imgrec.errors import CheckpointError, ConfigError, did_you_mean
 
-__all__ = ["CHECKED", "Start", "check_epochs", "find_start", "set_aside"]
+__all__ = ["CHECKED", "Start", "announce", "find_start", "set_aside"]
 
 log = logging.getLogger("imgrec")
 
@@ -67,21 +67,20 @@ def find_start(
     start, payload = _read(path)
     _check_fit(payload.get("state_dict", {}), tensors, path=path)
     _check_same(payload, path=path, record=record, allow_changed=allow_changed)
-    log.info("Going on from %s: %d epochs, %d steps", path, start.epochs, start.step)
     return start
 
 
-def check_epochs(start: Start, *, max_epochs: int | None, max_steps: int) -> None:
-    """Say when there is nothing left to train. Raises: CheckpointError: there is less than nothing."""
+def announce(start: Start, *, max_epochs: int | None, max_steps: int) -> None:
+    """Say where the run goes on, or that it has finished. Raises: CheckpointError: it went further than it should."""
     if max_epochs is not None and -1 < max_epochs < start.epochs:
         raise CheckpointError(
             f"{start.path} has {start.epochs} epochs behind it, more than trainer.max_epochs={max_epochs}. "
             f"Set trainer.max_epochs={start.epochs} or more, or start anew (resume=never, or another run_dir)."
         )
     if start.epochs == max_epochs or -1 < max_steps <= start.step:
-        log.info(
-            "This run has finished: its best checkpoint is scored again. To train on: a larger trainer.max_epochs."
-        )
+        log.info("This run has finished. Its best checkpoint is scored again; a larger trainer.max_epochs trains on.")
+    else:
+        log.info("Going on from %s: %d epochs, %d steps", start.path, start.epochs, start.step)
 
 
 def set_aside(folder: Path, *, start: Start | None) -> Path | None:

@@ -28,7 +28,7 @@ from imgrec.report.console import print_scores
 from imgrec.report.evaluation import write_evaluation
 from imgrec.report.predictions import Predictions
 from imgrec.result import Result, headline, of_evaluation, write_result
-from imgrec.resume import Start, check_epochs, find_start, set_aside
+from imgrec.resume import Start, announce, find_start, set_aside
 from imgrec.run_folder import claim_run_folder
 
 __all__ = ["evaluate", "train"]
@@ -61,7 +61,7 @@ def train(config: DictConfig) -> Result:
         start = _find_start(config, folder, trainer=trainer, classifier=classifier)
         with _explained(config, folder):
             trainer.fit(classifier, datamodule=data, ckpt_path=start.path if start else None)
-            return _finish(config, folder, trainer=trainer, classifier=classifier, data=data)
+            return _finish(config, folder, trainer=trainer, classifier=classifier, data=data, start=start)
 
 
 def evaluate(config: DictConfig) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def _find_start(config: DictConfig, folder: Path, *, trainer: Trainer, classifie
         allow_changed=config.resume_allow_changed,
     )
     if start is not None:
-        check_epochs(start, max_epochs=trainer.max_epochs, max_steps=trainer.max_steps)
+        announce(start, max_epochs=trainer.max_epochs, max_steps=trainer.max_steps)
         _purge(trainer, start)
     if config.resume not in (None, "auto") and trainer.is_global_zero:
         set_aside(folder, start=start)
@@ -162,12 +162,22 @@ def _explained(config: DictConfig, folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _finish(config: DictConfig, folder: Path, *, trainer: Any, classifier: Classifier, data: ImageDataModule) -> Result:
+def _finish(
+    config: DictConfig,
+    folder: Path,
+    *,
+    trainer: Any,
+    classifier: Classifier,
+    data: ImageDataModule,
+    start: Start | None,
+) -> Result:
     """Score the best checkpoint on the test split (validation where there is none) and write the result."""
     checkpoints = next(callback for callback in trainer.callbacks if isinstance(callback, Checkpoints))
-    load_exactly(classifier, load_checkpoint(checkpoints.best)["state_dict"], name=str(checkpoints.best))
+    # A run that goes on from another folder and finds nothing left to train has no best checkpoint of its own.
+    best = start.path if start is not None and not checkpoints.best.exists() else checkpoints.best
+    load_exactly(classifier, load_checkpoint(best)["state_dict"], name=str(best))
     data.test_split = _split_or_val(data, "test")
-    provenance = {"checkpoint": str(checkpoints.best), "imgrec": __version__}
+    provenance = {"checkpoint": str(best), "imgrec": __version__}
     predictions = predict(trainer, classifier, data=data, provenance=provenance)
     metrics = _write(predictions, folder / "evaluation", trainer=trainer)
     result = Result(
@@ -177,7 +187,7 @@ def _finish(config: DictConfig, folder: Path, *, trainer: Any, classifier: Class
         epoch=checkpoints.best_epoch,
         split=data.test_split,
         metrics=headline(metrics),
-        checkpoint=str(checkpoints.best),
+        checkpoint=str(best),
     )
     if trainer.is_global_zero:
         _log(trainer, predictions, config=config, result=result)

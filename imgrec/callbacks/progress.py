@@ -55,15 +55,17 @@ class ProgressLine(ProgressBar):
 
     def _show(self, trainer: Trainer, pl_module: LightningModule, *, batch_idx: int, seconds: float) -> None:
         batches = int(trainer.num_training_batches)
-        done = trainer.current_epoch * batches + batch_idx + 1
-        left = (trainer.max_epochs or 1) * batches - done
-        rate = self._images * trainer.world_size / seconds
         loss = pl_module.last_loss
-        text = (
-            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  batch {batch_idx + 1}/{batches}  "
-            f"loss {float(loss) if isinstance(loss, Tensor) else float('nan'):.4f}  {rate:,.0f} images/s  "
-            f"{_clock(left * seconds / max(1, self._batches_seen))} left"
-        )
+        parts = [
+            _epoch(trainer),
+            f"batch {batch_idx + 1}/{batches}",
+            f"loss {float(loss) if isinstance(loss, Tensor) else float('nan'):.4f}",
+            f"{self._images * trainer.world_size / seconds:,.0f} images/s",
+        ]
+        left = _batches_left(trainer, done=trainer.current_epoch * batches + batch_idx + 1)
+        if left is not None:
+            parts.append(f"{_clock(left * seconds / max(1, self._batches_seen))} left")
+        text = "  ".join(parts)
         self._write(text, end="" if self._live else "\n")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -71,8 +73,7 @@ class ProgressLine(ProgressBar):
         scores = trainer.callback_metrics
         parts = [f"{name} {float(scores[name]):.4f}" for name in SHOWN if name in scores]
         rate = self._images * trainer.world_size / max(1e-9, time.monotonic() - self._started)
-        epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-        self._write(f"{epoch}  {'  '.join(parts)}  {rate:,.0f} images/s", end="\n")
+        self._write(f"{_epoch(trainer)}  {'  '.join(parts)}  {rate:,.0f} images/s", end="\n")
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock: images/s is the rate of training."""
@@ -122,6 +123,26 @@ class ProgressLine(ProgressBar):
 
 
 SHOWN = ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/f1")
+
+
+def _epoch(trainer: Trainer) -> str:
+    """Return the present epoch, and of how many, where that is known."""
+    of = f"/{trainer.max_epochs}" if _has_last_epoch(trainer) else ""
+    return f"epoch {trainer.current_epoch + 1}{of}"
+
+
+def _has_last_epoch(trainer: Trainer) -> bool:
+    return trainer.max_epochs is not None and trainer.max_epochs >= 0
+
+
+def _batches_left(trainer: Trainer, *, done: int) -> int | None:
+    """Return the batches of the whole run that are still to come; None where only time or a signal ends it."""
+    ends = []
+    if _has_last_epoch(trainer):
+        ends.append(int(trainer.max_epochs or 0) * int(trainer.num_training_batches))
+    if trainer.max_steps >= 0:
+        ends.append(trainer.max_steps * int(trainer.accumulate_grad_batches))
+    return max(0, min(ends) - done) if ends else None
 
 
 def _clock(seconds: float) -> str:

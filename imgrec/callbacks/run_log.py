@@ -23,46 +23,56 @@ class RunLog(Callback):
     """Every `log_every_n_steps` steps: loss, rate, gradient norm, images/s. Every epoch: all scores.
 
     `history.csv` in `folder` has a row per epoch; it is part of the checkpoint, so a resumed run has each row once.
+    Learning rates are those of the step that was taken, not of the one to come.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.history: list[dict[str, float]] = []
         self._row: dict[str, float] = {}
-        self._images = 0
+        self._rates: dict[str, float] = {}
+        self._images = 0  # since the last point of the curves
         self._since = 0.0
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rows so far, and what is known of the next."""
-        return {"history": self.history, "row": self._row}
+        return {"history": self.history, "row": self._row, "rates": self._rates}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on below the rows of the checkpoint."""
         self.history, self._row = list(state_dict["history"]), dict(state_dict["row"])
+        self._rates = dict(state_dict.get("rates", {}))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
         self._images, self._since = 0, time.monotonic()
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: dict[str, Tensor], batch_idx: int
+    ) -> None:
+        """Note the rates before the schedule moves them on."""
+        self._rates = learning_rates(trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Tensor], batch_idx: int
     ) -> None:
         """Count; log when it is time."""
         self._images += len(batch["indices"])
-        if batch_idx == 0 and trainer.current_epoch == 0:
+        if batch_idx == 0:
             self._log_pictures(trainer, pl_module)
-        if trainer.logger and batch_idx and batch_idx % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+        is_step = not trainer.fit_loop.epoch_loop._should_accumulate()
+        if is_step and trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self._log_step(trainer, pl_module)
 
     def _log_step(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Classifier)
-        if pl_module.last_loss is None:
-            return  # resumed with only the validation of its epoch still to do
+        if not self._images or pl_module.last_loss is None:
+            return  # nothing since the last point
         now = time.monotonic()
         values = {
             "step/loss": float(pl_module.last_loss),
             "step/images_per_s": self._images * trainer.world_size / max(1e-9, now - self._since),
-            **learning_rates(trainer),
+            **self._rates,
         }
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, StopOnNonFinite) and callback.grad_norm is not None:
@@ -80,13 +90,18 @@ class RunLog(Callback):
         self._row = {
             "epoch": trainer.current_epoch,
             "step": trainer.global_step,
-            **learning_rates(trainer),
+            **self._rates,
             **self._row,
         }
         self.history.append(self._row)
         self._row = {}
         if trainer.is_global_zero:
             write_text(self.folder / "history.csv", to_csv(self.history))
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the last steps before validation, which is not training time."""
+        if trainer.state.fn == "fit":
+            self._log_step(trainer, pl_module)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the validation scores."""
@@ -95,7 +110,7 @@ class RunLog(Callback):
             self._publish(trainer, pl_module, pl_module.val_scores.compute(), prefix="val")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock anew: validation is not training time."""
+        """Start the clock anew."""
         self._images, self._since = 0, time.monotonic()
 
     def _publish(self, trainer: Trainer, pl_module: Classifier, scores: Mapping[str, Tensor], *, prefix: str) -> None:
@@ -118,10 +133,10 @@ class RunLog(Callback):
     def _log_pictures(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the first training batch as it entered the network: augmented, mixed, before normalisation."""
         assert isinstance(pl_module, Classifier)
+        images, pl_module.first_images = pl_module.first_images, None
         experiment: Any = getattr(trainer.logger, "experiment", None)
-        if pl_module.first_images is not None and hasattr(experiment, "add_image"):
-            experiment.add_image("seen_by_the_network/train", picture_grid(pl_module.first_images), 0)
-        pl_module.first_images = None
+        if images is not None and trainer.current_epoch == 0 and hasattr(experiment, "add_image"):
+            experiment.add_image("seen_by_the_network/train", picture_grid(images), 0)
 
 
 def learning_rates(trainer: Trainer) -> dict[str, float]:

@@ -91,11 +91,10 @@ def _compose_and_call(task: Task, *, line: CommandLine, config_name: str) -> Non
             main()
     except JobError:
         pass  # `check_jobs` speaks for all of them
-    except OSError as error:
-        if task.was_called:
-            raise
-        raise RunFolderError(f"{error.filename}: {error.strerror}. Give another folder: run_dir=PATH.") from error
     except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None and not task.was_called:
+            message = f"{error.filename}: {error.strerror}. Give another folder: run_dir=PATH."
+            raise RunFolderError(message) from error
         raise explain_composition(error, line=line, config_name=config_name) from error.__cause__
     finally:
         if task.results:
