@@ -133,9 +133,9 @@ def to_plain(config: DictConfig) -> dict[str, Any]:
 def explain_access(error: OmegaConfBaseException) -> ConfigError:
     """Return OmegaConf's complaint about a value as one line that names the key."""
     key = error.full_key or str(error.key)
-    taken_out = re.search(r"Interpolation key '([\w.]+)' not found", str(error))
-    if taken_out is not None:
-        return ConfigError(f"{key} is made from {taken_out[1]!r}, which is not there. Give {taken_out[1]}=... again.")
+    nowhere = re.search(r"Interpolation key '([\w.]+)' not found", str(error))
+    if nowhere is not None:
+        return ConfigError(f"{key} refers to {nowhere[1]!r}, which is not there. Give {nowhere[1]}=..., or {key}=...")
     return ConfigError(f"{key}: {str(error).splitlines()[0].rstrip('.')}. Set {key}=...")
 
 

@@ -21,7 +21,7 @@ from imgrec.config import build, build_all, check_sweep_of_several_processes, to
 from imgrec.data.datamodule import ImageDataModule
 from imgrec.data.samples import SPLITS
 from imgrec.durable import FULL, check_free_space
-from imgrec.errors import ConfigError, DataError, RunFolderError
+from imgrec.errors import ConfigError, DataError, ImgrecError, RunFolderError
 from imgrec.inputs import check_network, check_task, from_checkpoint, from_weights, load_exactly, make_record, read_data
 from imgrec.predict import predict
 from imgrec.report.console import print_scores
@@ -154,6 +154,8 @@ def _explained(config: DictConfig, folder: Path) -> Iterator[None]:
             "trainer.accumulate_grad_batches=2 learns alike), or take a smaller model or preprocess.size."
         ) from error
     except RuntimeError as error:
+        if "onnection closed by peer" in str(error) or "onnection reset by peer" in str(error):
+            raise ImgrecError(f"Another process of this run has ended; {folder}/error.log says why.") from error
         if not str(error).startswith("DataLoader worker"):
             raise
         raise DataError(

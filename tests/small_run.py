@@ -113,14 +113,14 @@ def fit(
     callbacks: Sequence[Callback] = (),
     data: ImageDataModule | None = None,
     classifier: Classifier | None = None,
-    resume: bool = False,
+    resume: bool | str = False,
     every_n_steps: int | None = 3,
     epochs: int = 3,
     monitor: str = "val/accuracy",
     before: Sequence[Callback] = (),
     **options: Any,
 ) -> tuple[Trainer, Classifier, RunLog]:
-    """Train; with `resume` go on from `last.ckpt` in `folder` if there is one yet."""
+    """Train; with `resume` go on from `last.ckpt` in `folder` if there is one yet, or from the file it names."""
     seed_everything(7, verbose=False)
     data = data or Noise(batch_size=8, augment=Draws(), num_workers=0)
     classifier = classifier or small_classifier()
@@ -139,6 +139,6 @@ def fit(
         ],
         **options,
     )  # fmt: skip
-    last = folder / "last.ckpt"
+    last = folder / (resume if isinstance(resume, str) else "last.ckpt")
     trainer.fit(classifier, datamodule=data, ckpt_path=last if resume and last.exists() else None)
     return trainer, classifier, log

@@ -76,6 +76,14 @@ def test_best_is_the_checkpoint_of_the_last_epoch_with_the_best_score(tmp_path: 
     assert load_checkpoint(tmp_path / "last.ckpt")["global_step"] == 35
 
 
+def test_a_run_that_goes_on_from_its_best_checkpoint_makes_it_the_last_one_too(tmp_path: Path) -> None:
+    fit(tmp_path, epochs=1)
+    (tmp_path / "last.ckpt").unlink()
+    assert (tmp_path / "best.ckpt").exists()
+    fit(tmp_path, epochs=1, resume="best.ckpt")
+    assert load_checkpoint(tmp_path / "last.ckpt")["global_step"] == 7
+
+
 def test_the_previous_checkpoint_is_kept_beside_the_last(tmp_path: Path) -> None:
     fit(tmp_path, epochs=2, every_n_steps=3)
     assert load_checkpoint(tmp_path / "last.previous.ckpt")["global_step"] < 14

@@ -158,7 +158,8 @@ def test_a_value_of_the_wrong_type(tell: Tell) -> None:
 
 
 def test_an_interpolation_to_nowhere(tell: Tell) -> None:
-    assert "Interpolation key 'nowhere' not found" in tell("run_dir=${nowhere}")
+    message = "run_dir refers to 'nowhere', which is not there. Give nowhere=..., or run_dir=..."
+    assert tell("run_dir=${nowhere}") == message
 
 
 def test_a_preset_that_cannot_be_read_is_named(tell: Tell) -> None:

@@ -80,6 +80,12 @@ class Checkpoints(Checkpoint):
 
     # When to save
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Finish what a kill between the two names of a new best checkpoint left undone."""
+        start = trainer.ckpt_path
+        if start and trainer.is_global_zero and Path(start).resolve() == self.best.resolve():
+            link_checkpoint(self.best, self.last)
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start listening for signals and counting time."""
         self._stop.listen()
