@@ -132,7 +132,7 @@ def to_plain(config: DictConfig) -> dict[str, Any]:
 
 def explain_access(error: OmegaConfBaseException) -> ConfigError:
     """Return OmegaConf's complaint about a value as one line that names the key."""
-    key = error.full_key or str(error.key)
+    key = (error.full_key or str(error.key)).replace("hydra.run.dir", "run_dir")
     nowhere = re.search(r"Interpolation key '([\w.]+)' not found", str(error))
     if nowhere is not None:
         return ConfigError(f"{key} refers to {nowhere[1]!r}, which is not there. Give {nowhere[1]}=..., or {key}=...")

@@ -1,8 +1,11 @@
 """Silence what the libraries below say that a user of imgrec can do nothing about. Each line has its reason."""
 
+import functools
 import logging
 import threading
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 from imgrec.durable import FULL
 
@@ -28,12 +31,12 @@ def quiet_libraries() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in IGNORED:
         warnings.filterwarnings("ignore", message=message)
-    if threading.excepthook is not _hook:
-        threading.excepthook = _hook
+    if getattr(threading.excepthook, "func", None) is not _pass_on:
+        threading.excepthook = functools.partial(_pass_on, before=threading.excepthook)
 
 
-def _hook(arguments: threading.ExceptHookArgs) -> None:
+def _pass_on(arguments: threading.ExceptHookArgs, *, before: Callable[[threading.ExceptHookArgs], Any]) -> None:
     """Say nothing of a full disk: TensorBoard's writer thread hands that error on, and the run ends with a message."""
     error = arguments.exc_value
     if not (isinstance(error, OSError) and error.errno in FULL):
-        threading.__excepthook__(arguments)
+        before(arguments)

@@ -15,7 +15,7 @@ CONF = config_dir()
 GROUPS = [folder.name for folder in sorted(CONF.iterdir()) if folder.is_dir() and folder.name != "hydra"]
 PRESETS = [(file.parent.name, file.stem) for group in GROUPS for file in sorted((CONF / group).glob("*.yaml"))]
 FILES = sorted(CONF.rglob("*.yaml"))
-ABSTRACT = {("data", "loader")}  # what the other files of the group build on; not chosen by itself
+ABSTRACT = {("data", "_loader")}  # what the other files of the group build on; not chosen by itself
 # What a run finds out from the data, and what the user has to say.
 FOUND = ["data.num_classes=3", "data.class_counts=[1,2,3]", "run_dir=out"]
 REQUIRED = {

@@ -124,7 +124,7 @@ def test_a_value_that_must_be_given_may_come_from_the_caller():
 
 
 def test_an_interpolation_to_nowhere_is_named():
-    with pytest.raises(ConfigError, match=r"model\.depth: Interpolation key 'data.num' not found"):
+    with pytest.raises(ConfigError, match=r"model\.depth refers to 'data.num', which is not there"):
         build(net(depth="${data.num}"))
 
 
@@ -206,7 +206,7 @@ def test_plain_is_resolved_and_has_no_type_of_its_own():
 
 
 def test_plain_of_an_interpolation_to_nowhere():
-    with pytest.raises(ConfigError, match=r"a: Interpolation key 'b' not found. Set a="):
+    with pytest.raises(ConfigError, match=r"a refers to 'b', which is not there. Give b="):
         to_plain(OmegaConf.create({"a": "${b}"}))
 
 

@@ -8,7 +8,7 @@ from imgrec.config import config_dir
 
 def test_every_group_is_listed_with_its_presets():
     text = help_text("train", folders=[config_dir()])
-    files = [file for file in config_dir().glob("*/*.yaml") if file.parent.name != "hydra"]
+    files = [file for file in config_dir().glob("*/[!_]*.yaml") if file.parent.name != "hydra"]
     words = text.replace(",", " ").split()
     assert len(files) > 30
     assert [file for file in files if f"{file.parent.name}:" not in words or file.stem not in words] == []
@@ -18,6 +18,11 @@ def test_only_the_groups_of_the_command_are_listed():
     text = help_text("evaluate", folders=[config_dir()])
     assert "  data: " in text
     assert "optimizer: " not in text
+
+
+def test_what_other_presets_build_on_is_no_choice():
+    assert (config_dir() / "data" / "_loader.yaml").exists()
+    assert "loader" not in help_text("train", folders=[config_dir()])
 
 
 def test_presets_of_the_users_own_folder_are_among_them(tmp_path: Path):

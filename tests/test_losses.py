@@ -277,7 +277,9 @@ def test_every_public_name_is_there_and_no_other() -> None:
 
 
 def test_bce_preset_reads_the_number_of_pictures_from_the_data() -> None:
-    config = OmegaConf.create({"data": {"class_counts": [1, 3]}, "loss": OmegaConf.load(CONF / "bce.yaml")})
+    config = OmegaConf.create(
+        {"data": {"class_counts": [1, 3], "num_samples": None}, "loss": OmegaConf.load(CONF / "bce.yaml")}
+    )
     config.loss.pos_weight = "auto"
     with pytest.raises(InstantiationException, match=r"needs loss\.num_samples"):
         instantiate(config)

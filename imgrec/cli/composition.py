@@ -65,7 +65,7 @@ class _Presets:
         return [name for name in self._options("", of_groups=True) if name != "hydra"]
 
     def of(self, group: str) -> list[str]:
-        return self._options(group, of_groups=False)
+        return [name for name in self._options(group, of_groups=False) if not name.startswith("_")]
 
     def _options(self, group: str, *, of_groups: bool) -> list[str]:
         from hydra.core.object_type import ObjectType

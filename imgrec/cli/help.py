@@ -26,6 +26,7 @@ def help_text(config_name: str, *, folders: Sequence[Path]) -> str:
 def _listed(groups: Sequence[str], *, folders: Sequence[Path]) -> Iterator[str]:
     """Yield a paragraph for each group: its name and its presets."""
     for group in groups:
-        names = sorted({file.stem for folder in folders for file in (folder / group).glob("*.yaml")})
+        files = (file for folder in folders for file in (folder / group).glob("[!_]*.yaml"))  # _loader is no choice
+        names = sorted({file.stem for file in files})
         if names:
             yield fill(f"{group}: {', '.join(names)}", _WIDTH, initial_indent="  ", subsequent_indent="      ")

@@ -65,4 +65,4 @@ def _what(part: Mapping[str, Any] | None) -> str | None:
     """Return the name of a part, or that of its class."""
     if not part:
         return None
-    return str(part.get("name") or str(part.get("_target_")).rpartition(".")[2])
+    return str(part.get("name") or str(part.get("_target_")).rpartition(".")[2].removeprefix("make_"))
