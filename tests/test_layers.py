@@ -1,0 +1,100 @@
+"""Which module may import which: one direction, so that each part can be read, tested and used by itself."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from conftest import PROJECT
+
+PACKAGE = PROJECT / "imgrec"
+MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+
+
+def imports(module: str) -> set[str]:
+    """Return the dotted names that a module imports anywhere in it, those for type checkers left out."""
+    return set(_imports(ast.parse((PACKAGE / module).read_text())))
+
+
+def _imports(node: ast.AST) -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(child, ast.Import):
+            yield from (name.name for name in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, "relative imports hide where a name comes from"
+            yield from (f"{child.module}.{name.name}" for name in child.names)
+        yield from _imports(child)
+
+
+def importers(*packages: str) -> set[str]:
+    """Return the modules that import one of `packages` or something in it."""
+    starts = tuple(f"{package}." for package in packages)
+    return {module for module in MODULES if any(f"{name}.".startswith(starts) for name in imports(module))}
+
+
+def inside(*folders: str) -> set[str]:
+    return {module for module in MODULES if module.startswith(tuple(f"{folder}/" for folder in folders))}
+
+
+def test_there_are_modules_to_look_at():
+    assert len(MODULES) > 60
+    assert "torch" in {name.partition(".")[0] for name in imports("classifier.py")}
+
+
+def test_hydra_is_known_where_a_configuration_becomes_objects_and_nowhere_else():
+    allowed = {"config.py", "run.py", "inputs.py", "preflight.py"} | inside("cli")
+    assert importers("hydra", "omegaconf") <= allowed
+
+
+def test_albumentations_is_known_to_the_augmentation_alone():
+    assert importers("albumentations") == {"data/augment.py"}
+
+
+@pytest.mark.parametrize("folder", ["losses", "optim", "models", "metrics"])
+def test_what_is_made_of_tensors_knows_nothing_of_data_training_or_the_command_line(folder):
+    upper = ("imgrec.data", "imgrec.sources", "imgrec.classifier", "imgrec.callbacks", "imgrec.report", "imgrec.cli")
+    lightning = ("pytorch_lightning", "lightning_fabric")
+    above = ("imgrec.run", "imgrec.inputs", "imgrec.trainer", "imgrec.checkpoint", *upper, *lightning)
+    assert importers(*above) & inside(folder) == set()
+
+
+def test_the_classifier_is_handed_everything_it_works_with():
+    ours = {name for name in imports("classifier.py") if name.startswith("imgrec.")}
+    assert ours == {"imgrec.metrics.running.RunningScores"}
+
+
+def test_data_know_nothing_of_networks_and_training():
+    above = ("imgrec.models", "imgrec.losses", "imgrec.optim", "imgrec.classifier", "imgrec.callbacks", "imgrec.run")
+    assert importers(*above, "imgrec.report") & inside("data", "sources") == set()
+
+
+def test_a_report_needs_no_network_and_no_torch():
+    above = ("torch", "torchvision", "pytorch_lightning", "imgrec.models", "imgrec.data", "imgrec.classifier")
+    assert importers(*above) & inside("report") == set()
+
+
+def test_the_command_line_is_imported_by_nobody():
+    assert importers("imgrec.cli") - inside("cli") == set()
+
+
+def test_the_two_jobs_are_imported_by_the_command_line_alone():
+    assert importers("imgrec.run") <= inside("cli")
+
+
+def test_nobody_imports_lightning_by_its_other_name():
+    assert importers("lightning") == set()
+
+
+def loaded(code: str) -> set[str]:
+    """Return the top-level modules that a fresh Python holds after `code`."""
+    program = f"import sys\n{code}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=PROJECT)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("code", ["import imgrec", "import imgrec.cli", "import imgrec.models, imgrec.losses"])
+def test_importing_the_package_imports_no_torch(code):
+    assert not loaded(code) & {"torch", "torchvision", "pytorch_lightning", "albumentations", "hydra", "numpy"}
