@@ -150,12 +150,6 @@ def test_beyond_fifty_classes_there_are_no_curves():
     assert logged(predictions(MAX_CLASSES_SHOWN + 1))[0].curves == {}
 
 
-def test_scores_on_validation_do_not_fall_into_its_curves():
-    writer, told = logged(predictions(), split="val")
-    assert told["scores"] == {"best/val/accuracy": 0.5, "best_val/accuracy": 0.25}
-    assert set(writer.curves) == {"best_val/c0", "best_val/c1", "best_val/c2"}
-
-
 def test_another_logger_gets_the_numbers():
     _, told = logged(predictions(), writer=object())
     assert told == {"scores": {"best/val/accuracy": 0.5, "test/accuracy": 0.25}}
