@@ -10,7 +10,7 @@ import torch
 from pytorch_lightning.loggers import Logger
 from small_run import Killed, Noise, Trace, fit, small_classifier
 
-from imgrec.callbacks.run_log import MAX_CLASSES_SHOWN, RunLog, picture_grid, to_csv
+from imgrec.callbacks.run_log import RunLog, picture_grid, to_csv
 from imgrec.trainer import make_trainer
 
 
@@ -120,7 +120,7 @@ def test_beyond_fifty_classes_there_are_no_curves_per_class(tmp_path):
     sent: dict[str, Any] = {}
     classifier.log_dict = lambda values, **_: sent.update(values)  # type: ignore[method-assign]
     trainer = make_trainer(gpus=0, logger=points, enable_checkpointing=False)
-    for count, expected in ((MAX_CLASSES_SHOWN, MAX_CLASSES_SHOWN), (MAX_CLASSES_SHOWN + 1, 0)):
+    for count, expected in ((50, 50), (51, 0)):
         points.points.clear()
         classifier.class_names = [f"c{i}" for i in range(count)]
         log._publish(trainer, classifier, {"f1": torch.tensor(0.5), "f1_per_class": torch.rand(count)}, prefix="val")
