@@ -65,8 +65,9 @@ def find_start(
     if path is None:
         return None
     start, payload = _read(path)
+    info = CheckpointInfo.from_checkpoint(payload, name=str(path))
     _check_fit(payload.get("state_dict", {}), tensors, path=path)
-    _check_same(payload, path=path, record=record, allow_changed=allow_changed)
+    _check_same(info, path=path, record=record, allow_changed=allow_changed)
     return start
 
 
@@ -150,10 +151,9 @@ def _check_fit(saved: Mapping[str, Tensor], own: Mapping[str, Tensor], *, path: 
 
 
 def _check_same(
-    payload: Mapping[str, Any], *, path: Path, record: Mapping[str, Any], allow_changed: Sequence[str]
+    info: CheckpointInfo, *, path: Path, record: Mapping[str, Any], allow_changed: Sequence[str]
 ) -> None:
     """Raise CheckpointError unless the run would go on as it began."""
-    info = CheckpointInfo.from_checkpoint(payload, name=str(path))
     settings = list(_changed_settings(info.config, record["config"]))
     if fixed := [text for key, text in settings if key in _FIXED]:
         raise CheckpointError(

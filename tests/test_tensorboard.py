@@ -136,6 +136,13 @@ def predictions(num_classes: int = 3, *, several: bool = False) -> Predictions:
     )
 
 
+def test_scores_on_validation_do_not_fall_into_its_curves():
+    writer, told = logged(predictions(), split="val")
+    assert told["scores"] == {"best/val/accuracy": 0.5, "best_val/accuracy": 0.25}
+    assert writer.images == ["best_val/confusion_matrix"]
+    assert set(writer.curves) == {"best_val/c0", "best_val/c1", "best_val/c2"}
+
+
 def test_several_labels_have_curves_and_no_matrix():
     table = predictions(several=True)
     writer, _ = logged(table)

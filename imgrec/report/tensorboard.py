@@ -22,7 +22,8 @@ def log_evaluation(
     logger: Any, predictions: Predictions, *, config: Mapping[str, Any], result: Mapping[str, Any]
 ) -> None:
     """Write the scores of the best checkpoint to a TensorBoardLogger; any other logger gets the numbers alone."""
-    scores = {f"test/{name}": value for name, value in result["metrics"].items() if value is not None}
+    part = _part(result["split"])
+    scores = {f"{part}/{name}": value for name, value in result["metrics"].items() if value is not None}
     watched = {} if result["score"] is None else {f"best/{result['monitor']}": result["score"]}
     writer: Any = getattr(logger, "experiment", None)
     if not hasattr(writer, "add_pr_curve"):
@@ -32,17 +33,22 @@ def log_evaluation(
     if predictions.task == "single":
         matrix = np.array(compute_scores(predictions)["confusion_matrix"])
         picture = render(draw_confusion_matrix(matrix, class_names=predictions.class_names))
-        writer.add_image("test/confusion_matrix", picture, dataformats="HWC")
+        writer.add_image(f"{part}/confusion_matrix", picture, dataformats="HWC")
     if len(predictions.class_names) <= MAX_CLASSES_SHOWN:
-        _add_pr_curves(writer, predictions)
+        _add_pr_curves(writer, predictions, part=part)
     logger.save()
 
 
-def _add_pr_curves(writer: Any, predictions: Predictions) -> None:
+def _part(split: str) -> str:
+    """Return what tags begin with: scores of the best checkpoint on validation are no point of its curves."""
+    return split if split == "test" else f"best_{split}"
+
+
+def _add_pr_curves(writer: Any, predictions: Predictions, *, part: str) -> None:
     for index, name in enumerate(predictions.class_names):
         labels = predictions.labels
         is_class = labels[:, index] == 1 if labels.ndim == 2 else labels == index
-        writer.add_pr_curve(f"test/{name}", is_class, predictions.probabilities[:, index])
+        writer.add_pr_curve(f"{part}/{name}", is_class, predictions.probabilities[:, index])
 
 
 def settings(config: Mapping[str, Any]) -> dict[str, Any]:
