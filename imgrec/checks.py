@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from imgrec.errors import ConfigError, did_you_mean
 
-__all__ = ["check_count", "check_number", "check_option_names", "listed"]
+__all__ = ["check_choice", "check_count", "check_number", "check_option_names", "listed"]
 
 
 def check_number(
@@ -39,6 +39,13 @@ def check_count(key: str, value: object, *, at_least: int, at_most: int | None =
     if not is_whole or value < at_least or (at_most is not None and value > at_most):  # type: ignore[operator]
         limits = f"from {at_least} to {at_most}" if at_most is not None else f"{at_least} or more"
         raise ConfigError(f"{key}={'null' if value is None else value}, but it must be a whole number, {limits}.")
+
+
+def check_choice(key: str, value: object, choices: Collection[object]) -> None:
+    """Check that a value is one of `choices`. Raises: ConfigError, with the nearest."""
+    if value not in choices:
+        words = [str(choice).lower() if isinstance(choice, bool) else str(choice) for choice in choices]
+        raise ConfigError(f"{key}={value}: use one of {', '.join(words)}.{did_you_mean(str(value), words)}")
 
 
 def check_option_names(names: Collection[str], *, valid: Collection[str], group: str, owner: str) -> None:

@@ -2,11 +2,12 @@
 
 import sys
 
-__all__ = ["try_lock"]
+__all__ = ["lock", "try_lock", "unlock"]
 
 if sys.platform == "win32":
     import msvcrt
     import os
+    import time
 
     def try_lock(descriptor: int) -> bool:
         """Take the exclusive lock of an open file without waiting; False when another holds it."""
@@ -19,6 +20,16 @@ if sys.platform == "win32":
         finally:
             os.lseek(descriptor, 0, os.SEEK_SET)
         return True
+
+    def lock(descriptor: int) -> None:
+        """Take the exclusive lock of an open file, and wait for it."""
+        while not try_lock(descriptor):
+            time.sleep(0.05)
+
+    def unlock(descriptor: int) -> None:
+        """Give the lock back."""
+        os.lseek(descriptor, 1 << 30, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
 
 else:
     import fcntl
@@ -35,3 +46,11 @@ else:
         except BlockingIOError:
             return False
         return True
+
+    def lock(descriptor: int) -> None:
+        """Take the exclusive lock of an open file, and wait for it. Raises: OSError: the file system knows no locks."""
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+    def unlock(descriptor: int) -> None:
+        """Give the lock back, also for the copies of the descriptor that processes forked meanwhile have."""
+        fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from imgrec.checkpoint import CheckpointInfo
 from imgrec.config import build, build_from_checkpoint, is_typed, to_plain
 from imgrec.data.datamodule import ImageDataModule
 from imgrec.data.preprocess import Preprocess
+from imgrec.data_check import check_data
 from imgrec.errors import CheckpointError, ConfigError
 from imgrec.models.network import ImageNetwork, check_image_size
 
@@ -30,10 +32,17 @@ __all__ = [
 log = logging.getLogger("imgrec")
 
 
-def read_data(config: DictConfig, **given: Any) -> ImageDataModule:
-    """Read the data of a configuration, and write what was found into it for the parts that depend on it."""
+def read_data(config: DictConfig, *, report_to: Path | None = None, **given: Any) -> ImageDataModule:
+    """Read the data of a configuration, and write what was found into it for the parts that depend on it.
+
+    report_to: for training: look at all pictures first, and report there what had to be left out.
+    """
     data: ImageDataModule = build(config.data, **given)
-    splits = _splits(data)
+    _splits(data)
+    if report_to is not None:
+        data.quarantine.folder = report_to
+        check_data(data)
+    splits = data.splits
     config.data.num_classes = len(splits.class_names)
     if splits.train is not None:
         config.data.num_samples = len(splits.train)
@@ -89,7 +98,17 @@ def make_record(config: DictConfig, data: ImageDataModule, *, world_size: int) -
         batch_size=data.batch_size,
         world_size=world_size,
         version=__version__,
+        extra=_split_record(data),
     ).to_record()
+
+
+def _split_record(data: ImageDataModule) -> dict[str, Any]:
+    """Return what a checkpoint says of the split file that divided its data: digest, rule and seed."""
+    if data.split_file is None:
+        return {}
+    from imgrec.data.split_file import describe
+
+    return {"splits": {**describe(data.split_file), "fold": data.fold}}
 
 
 def from_checkpoint(payload: Mapping[str, Any], config: DictConfig) -> tuple[ImageDataModule, nn.Module]:

@@ -8,12 +8,12 @@ from torchmetrics import MetricCollection
 
 from imgrec.callbacks.checkpoints import Checkpoints
 from imgrec.callbacks.run_log import RunLog
-from imgrec.checks import check_count
+from imgrec.checks import check_choice, check_count
 from imgrec.data.datamodule import ImageDataModule
 from imgrec.errors import ConfigError, DataError, did_you_mean
 from imgrec.resume import CHECKED
 
-__all__ = ["check_callbacks", "check_choice", "check_keys", "check_monitors", "check_splits", "check_trainer"]
+__all__ = ["check_callbacks", "check_keys", "check_monitors", "check_splits", "check_trainer"]
 
 _SEEDS = 2**32  # as many as NumPy takes
 
@@ -46,12 +46,6 @@ def _check_lengths(trainer: DictConfig) -> None:
     for key in ("log_every_n_steps", "accumulate_grad_batches", "devices"):
         if trainer.get(key) is not None:
             check_count(f"trainer.{key}", trainer[key], at_least=1)
-
-
-def check_choice(key: str, value: object, choices: Sequence[str]) -> None:
-    """Check that a value is one of `choices`. Raises: ConfigError, with the nearest."""
-    if value not in choices:
-        raise ConfigError(f"{key}={value}: use one of {', '.join(choices)}.{did_you_mean(str(value), choices)}")
 
 
 def check_callbacks(callbacks: Sequence[Callback]) -> None:

@@ -150,9 +150,7 @@ def _check_fit(saved: Mapping[str, Tensor], own: Mapping[str, Tensor], *, path: 
         )
 
 
-def _check_same(
-    info: CheckpointInfo, *, path: Path, record: Mapping[str, Any], allow_changed: Sequence[str]
-) -> None:
+def _check_same(info: CheckpointInfo, *, path: Path, record: Mapping[str, Any], allow_changed: Sequence[str]) -> None:
     """Raise CheckpointError unless the run would go on as it began."""
     settings = list(_changed_settings(info.config, record["config"]))
     if fixed := [text for key, text in settings if key in _FIXED]:

@@ -16,6 +16,7 @@ from imgrec import __version__, preflight
 from imgrec.callbacks.checkpoints import Checkpoints
 from imgrec.callbacks.progress import ProgressLine
 from imgrec.checkpoint import load_checkpoint
+from imgrec.checks import check_choice
 from imgrec.classifier import Classifier, Scorer
 from imgrec.config import build, build_all, check_sweep_of_several_processes, to_plain
 from imgrec.data.datamodule import ImageDataModule
@@ -51,7 +52,7 @@ def train(config: DictConfig) -> Result:
         preflight.check_callbacks(callbacks)
         trainer = _build_trainer(config, logger=build(config.get("logger")) or False, callbacks=callbacks)
         check_sweep_of_several_processes(trainer.world_size)
-        data = read_data(config)
+        data = read_data(config, report_to=folder)
         preflight.check_splits(data)
         check_task(config, data)
         classifier = _build_classifier(config, data)
@@ -156,6 +157,11 @@ def _explained(config: DictConfig, folder: Path) -> Iterator[None]:
     except RuntimeError as error:
         if "onnection closed by peer" in str(error) or "onnection reset by peer" in str(error):
             raise ImgrecError(f"Another process of this run has ended; {folder}/error.log says why.") from error
+        if str(error).startswith("DataLoader timed out"):
+            raise DataError(
+                f"No batch came for data.timeout_s={config.data.timeout_s:g} s: a loader process hangs, most often on "
+                "a file that a network drive does not deliver. Mend that, or set data.timeout_s higher."
+            ) from error
         if not str(error).startswith("DataLoader worker"):
             raise
         raise DataError(
@@ -218,7 +224,7 @@ def _write(predictions: Predictions, folder: Path, *, trainer: Trainer) -> dict[
 
 def _split_or_val(data: ImageDataModule, name: str) -> str:
     """Return the name of the split to score: the one asked for, or validation where the data has no test split."""
-    preflight.check_choice("split", name, SPLITS)
+    check_choice("split", name, SPLITS)
     if name != "test" or data.has_split("test") or not data.has_split("val"):
         data.split(name)  # raises DataError where there is none
         return name

@@ -22,7 +22,7 @@ OURS: Mapping[str, frozenset[str] | None] = {
     "imgrec.models": frozenset({"make_backbone", "make_cifar_resnet", "make_small_cnn"}),
     "imgrec.losses": None,  # None = every public class
     "imgrec.sources": None,
-    "imgrec.data": frozenset({"Augment", "Preprocess"}),
+    "imgrec.data": frozenset({"Augment", "BatchAugment", "Preprocess"}),
 }
 # Others: package -> (modules a class must come from, what it must be). torchmetrics only for classification: its text
 # and image-generation metrics fetch networks by name.

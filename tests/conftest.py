@@ -15,3 +15,9 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data sets at {folder}; set IMGREC_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep facts about pictures out of the user's own cache."""
+    os.environ["IMGREC_CACHE"] = str(tmp_path_factory.mktemp("cache"))

@@ -21,6 +21,7 @@ FOUND = ["data.num_classes=3", "data.class_counts=[1,2,3]", "run_dir=out"]
 REQUIRED = {
     ("data", "arrays"): ["data.path=x.npz"],
     ("data", "torchvision"): ["data.name=MNIST", "data.root=x"],
+    ("data", "prepared"): ["data.root=x"],
     ("model", "torchvision"): ["model.name=resnet18"],
 }
 

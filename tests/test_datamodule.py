@@ -10,8 +10,9 @@ import pytest
 import torch
 from small_run import Draws, Noise, noise
 
-from imgrec.data.datamodule import ImageDataModule, _let_pass_once
+from imgrec.data.datamodule import ImageDataModule
 from imgrec.data.image import ArrayImages
+from imgrec.data.loader import _let_pass_once
 from imgrec.data.samples import Samples, Splits
 from imgrec.errors import ConfigError, DataError, ImageError
 

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from imgrec.data.batch_augment import BatchAugment
 from imgrec.data.dataset import ImageDataset
-from imgrec.data.samples import Samples
+from imgrec.data.image import ArrayImages
+from imgrec.data.preprocess import Preprocess
+from imgrec.data.samples import ImagesView, Samples
 from imgrec.errors import DataError, ImageError
 
 
@@ -116,3 +119,21 @@ def test_a_fault_is_raised():
 
 def test_its_length_is_the_number_of_pictures():
     assert len(ImageDataset(samples(pictures(3)), preprocess=keep)) == 3
+
+
+@pytest.mark.parametrize("channels", [(), (1,), (3,)])
+@pytest.mark.parametrize("augment", [None, BatchAugment(shift_px=2, flip=0.5, cutout=0.5)])
+def test_pictures_of_one_array_are_taken_at_once_and_are_the_same(channels, augment):
+    array = np.random.default_rng(0).integers(0, 256, (9, 8, 8, *channels), dtype=np.uint8)
+    view = ImagesView(ImagesView(ArrayImages(array), list(range(8, 0, -1))), [5, 0, 3, 2, 7])
+    squash = Preprocess(size=8, mode="squash")
+    at_once = ImageDataset(samples(view), preprocess=squash, augment=augment, seed=4)
+    one_by_one = ImageDataset(samples(view), preprocess=lambda image: squash(image), augment=augment, seed=4)
+    assert (at_once._at_once, one_by_one._at_once) == (True, False)
+    keys = [(4, 2), (0, 2), (1, 2)]
+    batch, expected = at_once[keys], one_by_one[keys]
+    assert isinstance(batch, dict)
+    assert isinstance(expected, dict)
+    assert batch["images"].is_contiguous()
+    for name in ("images", "labels", "indices"):
+        assert torch.equal(batch[name], expected[name])

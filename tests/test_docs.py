@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,9 @@ def commands() -> Iterator[tuple[str, str]]:
                 yield found[1] or found[2], found[3].strip()
 
 
-COMMANDS = sorted(set(commands()))
+COMPOSED = ("train", "evaluate")  # verbs that take key=value words; the others take options
+COMMANDS = sorted({(verb, words) for verb, words in commands() if verb in COMPOSED})
+OPTION_COMMANDS = sorted(set(commands()) - set(COMMANDS))
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +85,18 @@ def composed(name: str, *overrides: str, own: Path | None = None) -> DictConfig:
         return compose(name, [*search, *overrides])
 
 
-def test_the_documents_have_commands_of_both_verbs():
-    assert {verb for verb, _ in COMMANDS} == set(VERBS)
+def test_the_documents_have_commands_of_all_verbs():
+    assert {verb for verb, _ in [*COMMANDS, *OPTION_COMMANDS]} == set(VERBS)
     assert len(COMMANDS) > 30
+
+
+@pytest.mark.parametrize(("verb", "words"), OPTION_COMMANDS)
+def test_the_options_of_a_command_are_those_of_its_verb(verb, words):
+    given = [word for word in shlex.split(words, comments=True) if word != "..."]
+    parser = import_module(VERBS[verb][0]).make_parser()
+    known, others = parser.parse_known_args(given)
+    assert [word for word in others if word.startswith("-")] == [], parser.format_usage()
+    assert known is not None
 
 
 @pytest.mark.parametrize(("verb", "words"), COMMANDS)

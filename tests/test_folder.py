@@ -19,7 +19,7 @@ def fill(root, **classes):
     for place, (name, number) in enumerate(classes.items()):
         (root / name).mkdir(parents=True, exist_ok=True)
         for i in range(number):
-            Image.new("RGB", (4, 4), (place, i, 0)).save(root / name / f"{i:02d}.png")
+            Image.new("RGB", (8, 8), (place, i, 0)).save(root / name / f"{i:02d}.png")
     return root
 
 
@@ -112,7 +112,7 @@ def test_a_file_name_that_is_not_utf8_is_read_under_a_name_that_can_be_stored(tm
     train = read(tmp_path, val_fraction=0, test_fraction=0).train
     assert train.names[0].endswith(r"caf\udce9.png")
     train.names[0].encode("utf-8")
-    assert train.images[0].shape == (4, 4, 3)
+    assert train.images[0].shape == (8, 8, 3)
 
 
 # What is odd
@@ -186,7 +186,7 @@ def test_files_of_one_group_stay_on_one_side(tmp_path):
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
         for i in range(40):
-            Image.new("RGB", (4, 4)).save(tmp_path / name / f"{i // 4:05d}_{i % 4}.png")
+            Image.new("RGB", (8, 8)).save(tmp_path / name / f"{i // 4:05d}_{i % 4}.png")
     splits = read(tmp_path, group_pattern=r"^(\d+)_")
     assert splits.train.groups[0] == splits.train.names[0].rpartition("/")[2][:5]
     assert not set(splits.train.groups) & (set(splits.val.groups) | set(splits.test.groups))

@@ -521,3 +521,25 @@ def test_collections_say_whether_they_are_in_memory_and_pickle() -> None:
     assert array.in_memory
     assert not FileImages([]).in_memory
     assert np.array_equal(pickle.loads(pickle.dumps(array))[0], array[0])
+
+
+@pytest.mark.parametrize(("width", "height"), [(7, 40), (40, 7), (1, 1)])
+def test_files_of_a_data_set_must_have_8_pixels_a_side(tmp_path: Path, width: int, height: int) -> None:
+    path = tmp_path / "dot.png"
+    path.write_bytes(encode(gradient(height, width), "PNG"))
+    assert read_image(path).shape == (height, width, 3)
+    images = FileImages([path])
+    for use in (lambda: images[0], lambda: images.open(0)):
+        with pytest.raises(ImageError, match=rf"dot.png: {width}x{height} px; at least 8 a side \[too_small\]"):
+            use()
+
+
+def test_files_of_8_pixels_are_large_enough(tmp_path: Path) -> None:
+    path = tmp_path / "icon.png"
+    path.write_bytes(encode(gradient(8, 8), "PNG"))
+    assert FileImages([path])[0].shape == (8, 8, 3)
+    assert FileImages([path]).open(0).height_width == (8, 8)
+
+
+def test_arrays_of_small_pictures_are_taken() -> None:
+    assert ArrayImages(np.zeros((2, 4, 4), dtype=np.uint8))[0].shape == (4, 4, 3)

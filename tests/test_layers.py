@@ -76,6 +76,15 @@ def test_a_report_needs_no_network_and_no_torch():
     assert importers(*above) & inside("report") == set()
 
 
+def test_an_audit_is_asked_for_by_the_command_line_and_before_training_alone():
+    assert importers("imgrec.audit") <= {"data_check.py"} | inside("audit", "cli", "prepare")
+
+
+def test_an_audit_knows_nothing_of_training():
+    above = ("imgrec.classifier", "imgrec.callbacks", "imgrec.trainer", "imgrec.run", "imgrec.inputs", "imgrec.report")
+    assert importers(*above, "pytorch_lightning") & inside("audit", "prepare") == set()
+
+
 def test_the_command_line_is_imported_by_nobody():
     assert importers("imgrec.cli") - inside("cli") == set()
 

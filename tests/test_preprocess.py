@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from io import BytesIO
 from pathlib import Path
 from typing import get_args
 from unittest.mock import MagicMock
@@ -16,6 +17,7 @@ from PIL import Image
 
 import imgrec.data.preprocess
 from imgrec.data import Preprocess
+from imgrec.data.picture import DecodedPicture, picture_from_bytes
 from imgrec.data.preprocess import Interpolation, Mode
 from imgrec.data.samples import UInt8Array
 from imgrec.errors import ConfigError, DataError
@@ -168,6 +170,7 @@ def test_to_dict_writes_every_key() -> None:
         "resize": None,
         "interpolation": "bilinear",
         "fill": [124, 116, 104],
+        "decode": "full",
     }
 
 
@@ -244,3 +247,86 @@ def test_resize_is_for_crop_only(mode: Mode) -> None:
 def test_a_fill_out_of_range_is_refused(fill: object) -> None:
     with pytest.raises(ConfigError, match=r"preprocess.fill=.* 0 to 255"):
         Preprocess(224, mode="letterbox", fill=fill)  # type: ignore[arg-type]
+
+
+# From pictures that are not decoded yet
+
+
+def photograph(height: int = 480, width: int = 640) -> UInt8Array:
+    small = np.random.default_rng(0).integers(0, 256, (height // 40 + 1, width // 40 + 1, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def jpeg(image: UInt8Array) -> bytes:
+    buffer = BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=92)
+    return buffer.getvalue()
+
+
+MODES = ["crop", "squash", "letterbox"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("size", [32, (48, 90), 700])
+def test_full_decoding_gives_what_the_pixels_give(mode: Mode, size: int | tuple[int, int]) -> None:
+    preprocess = Preprocess(size, mode=mode)
+    picture = picture_from_bytes(jpeg(photograph()), name="x")
+    assert np.array_equal(preprocess.from_picture(picture), preprocess(picture.pixels()))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("size", [28, 32, (48, 90), 200, 700])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos"])
+def test_reduced_decoding_gives_nearly_that(
+    mode: Mode, size: int | tuple[int, int], interpolation: Interpolation
+) -> None:
+    full = Preprocess(size, mode=mode, interpolation=interpolation)
+    reduced = Preprocess(size, mode=mode, interpolation=interpolation, decode="reduced")
+    picture = picture_from_bytes(jpeg(photograph()), name="x")
+    first, second = full.from_picture(picture), reduced.from_picture(picture)
+    assert first.shape == second.shape
+    inside = np.abs(first.astype(int) - second)[1:-1, 1:-1]  # the edge of a crop sees no pixels beyond it
+    assert inside.mean() < 1.5
+    assert np.abs(first.astype(int) - second).mean() < 2
+
+
+@pytest.mark.parametrize("mode", ["squash", "letterbox"])
+def test_reduced_equals_full_where_nothing_is_left_out(mode: Mode) -> None:
+    picture = DecodedPicture(photograph())
+    full, reduced = (Preprocess((100, 130), mode=mode, decode=decode) for decode in ("full", "reduced"))
+    assert np.array_equal(full.from_picture(picture), reduced.from_picture(picture))
+
+
+@settings(max_examples=60, deadline=None)
+@given(height=st.integers(1, 90), width=st.integers(1, 90), size=st.integers(1, 48), margin=st.integers(0, 20))
+def test_a_reduced_crop_stays_inside_any_picture(height: int, width: int, size: int, margin: int) -> None:
+    preprocess = Preprocess(size, resize=size + margin, decode="reduced")
+    assert preprocess.from_picture(DecodedPicture(picture(height, width))).shape == (size, size, 3)
+
+
+def test_mode_none_takes_the_pixels() -> None:
+    image = photograph()
+    result = Preprocess(None, mode="none", decode="reduced").from_picture(DecodedPicture(image))
+    assert np.array_equal(result, image)
+
+
+def test_descriptions_from_before_there_was_a_choice_mean_full() -> None:
+    old = {"size": 224, "mode": "crop", "resize": None, "interpolation": "bilinear", "fill": [124, 116, 104]}
+    assert Preprocess.from_dict(old).decode == "full"
+    assert Preprocess.from_dict(Preprocess(224, decode="reduced").to_dict()).decode == "reduced"
+
+
+def test_an_unknown_way_of_decoding_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"preprocess.decode='reduce' is not known. Did you mean 'reduced'"):
+        Preprocess(224, decode="reduce")  # type: ignore[arg-type]
+
+
+SIZES = [(mode, size, None) for mode in ("crop", "squash", "letterbox", "none") for size in (8, (8, 6), (7, 8))]
+
+
+@pytest.mark.parametrize(("mode", "size", "resize"), [*SIZES, ("crop", 8, 8), ("crop", (8, 6), 6), ("crop", 7, 8)])
+def test_what_it_keeps_comes_out_as_it_went_in(mode, size, resize):
+    preprocess = Preprocess(size=size, mode=mode, resize=resize)
+    image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    made = None if mode == "none" and size != 8 else preprocess(image)
+    assert preprocess.keeps(8, 8) == (made is not None and np.array_equal(made, image))

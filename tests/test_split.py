@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedShuffleSplit
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, StratifiedKFold, StratifiedShuffleSplit
 
-from imgrec.data.split import split_indices
+from imgrec.data.split import fold_numbers, split_indices
 from imgrec.errors import DataError
 
 THREE = {"train": 0.8, "val": 0.1, "test": 0.1}
@@ -242,3 +242,110 @@ def test_groups_that_each_hold_a_whole_class_cannot_be_divided():
 def test_fractions_that_make_no_sense_are_an_error(fractions):
     with pytest.raises(DataError, match="sum to"):
         split_indices(np.zeros(100, int), fractions=fractions, seed=0)
+
+
+# Folds
+
+
+@settings(max_examples=60, deadline=None)
+@given(labels=st.lists(st.integers(0, 6), min_size=7, max_size=90), folds=st.integers(2, 7), seed=st.integers(0, 2**40))
+def test_folds_differ_by_one_sample_at_most_in_all_and_in_each_class(labels, folds, seed):
+    fold = fold_numbers(np.array(labels), folds=folds, seed=seed)
+    sizes = np.bincount(fold, minlength=folds)
+    assert sizes.max() - sizes.min() <= 1
+    for label in set(labels):
+        of_class = np.bincount(fold[np.array(labels) == label], minlength=folds)
+        assert of_class.max() - of_class.min() <= 1
+
+
+def test_folds_hold_as_many_of_each_class_as_those_of_scikit_learn(skewed):
+    labels = skewed[skewed < 4]  # scikit-learn warns of classes with fewer samples than folds
+    fold = fold_numbers(labels, folds=5, seed=0)
+    theirs = StratifiedKFold(5, shuffle=True, random_state=0).split(labels, labels)
+    reference = np.sort([counts(labels, test, 4) for _, test in theirs], axis=0)
+    assert np.array_equal(np.sort([counts(labels, fold == k, 4) for k in range(5)], axis=0), reference)
+
+
+def test_rare_classes_are_spread_over_the_folds():
+    """Forty classes of one picture each: no fold comes before the others."""
+    labels = np.concatenate([np.zeros(60, int), np.arange(1, 41)])
+    assert np.bincount(fold_numbers(labels, folds=5, seed=0)[60:]).tolist() == [8, 8, 8, 8, 8]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    groups=st.lists(st.integers(0, 30), min_size=20, max_size=120).filter(lambda groups: len(set(groups)) >= 4),
+    folds=st.integers(2, 4),
+    seed=st.integers(0, 2**40),
+)
+def test_folds_never_tear_a_group_and_are_never_empty(groups, folds, seed):
+    labels = np.arange(len(groups)) % 3
+    fold = fold_numbers(labels, folds=folds, seed=seed, groups=[str(group) for group in groups])
+    assert set(fold) == set(range(folds))
+    assert all(len(set(fold[np.array(groups) == group])) == 1 for group in groups)
+
+
+def test_groups_overlap_in_no_two_folds_as_in_scikit_learn(patients):
+    labels, groups = patients
+    fold = fold_numbers(labels, folds=5, seed=0, groups=groups)
+    reference = [test for _, test in GroupKFold(5).split(labels, labels, groups)]
+    for parts in (reference, [np.flatnonzero(fold == k) for k in range(5)]):
+        assert sum(len({groups[i] for i in part}) for part in parts) == len(set(groups))
+
+
+def test_folds_of_groups_are_balanced_as_well_as_those_of_scikit_learn(patients):
+    labels, groups = patients
+
+    def errors(folds):
+        share = np.mean([abs(labels[test].mean() - labels.mean()) for test in folds])
+        return share, np.mean([abs(len(test) / len(labels) - 0.2) for test in folds])
+
+    dealt = [fold_numbers(labels, folds=5, seed=seed, groups=groups) for seed in range(8)]
+    ours = errors([np.flatnonzero(fold == k) for fold in dealt for k in range(5)])
+    makers = [StratifiedGroupKFold(5, shuffle=True, random_state=seed) for seed in range(8)]
+    theirs = errors([test for maker in makers for _, test in maker.split(labels, labels, groups)])
+    assert np.all(np.array(ours) <= theirs)
+
+
+def test_two_tracks_of_a_class_come_into_two_folds():
+    labels, groups = np.repeat(np.arange(43), 16), [f"track {i // 8}" for i in range(43 * 16)]
+    fold = fold_numbers(labels, folds=2, seed=0, groups=groups)
+    assert counts(labels, fold == 0, 43).tolist() == [8] * 43
+
+
+def test_another_seed_gives_other_folds_though_all_groups_differ_in_size():
+    groups = [f"patient {size}" for size in range(10, 40) for _ in range(size)]
+    labels = np.zeros(len(groups), int)
+    first, second = (fold_numbers(labels, folds=3, seed=seed, groups=groups) for seed in (1, 2))
+    together = [[sorted({groups[i] for i in np.flatnonzero(fold == k)}) for k in range(3)] for fold in (first, second)]
+    assert sorted(together[0]) != sorted(together[1])
+
+
+def test_folds_of_several_labels_hold_their_share_of_each():
+    labels = (np.random.default_rng(0).random((1000, 8)) < np.linspace(0.02, 0.5, 8)).astype(np.uint8)
+    fold = fold_numbers(labels, folds=5, seed=0)
+    assert all(abs((fold == k).sum() - 200) <= 10 for k in range(5))
+    assert all(np.abs(labels[fold == k].sum(axis=0) - labels.sum(axis=0) / 5).max() <= 2 for k in range(5))
+
+
+def test_folds_stay_the_same_for_ever():
+    assert fold_numbers(np.arange(9) % 2, folds=3, seed=1).tolist() == [1, 2, 0, 2, 0, 1, 2, 0, 1]
+
+
+@pytest.mark.parametrize(("groups", "kind"), [(None, "3 images"), (["a", "a", "b"], "2 groups")])
+def test_fewer_samples_or_groups_than_folds_is_an_error(groups, kind):
+    with pytest.raises(DataError, match=rf"{kind} cannot be dealt into 4 folds.* Take {kind[0]} folds or fewer"):
+        fold_numbers(np.zeros(3, int), folds=4, seed=0, groups=groups)
+
+
+def test_a_smaller_weight_of_sizes_brings_classes_nearer_to_their_shares():
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(1, 30, (20, 8))
+    labels = np.repeat(np.arange(20), sizes.sum(axis=1))
+    groups = np.repeat([f"{i}" for i in range(160)], sizes.ravel()).tolist()
+
+    def off(weight):
+        test = split_indices(labels, seed=0, groups=groups, size_weight=weight)["test"]
+        return np.abs(counts(labels, test, 20) / np.bincount(labels) - 0.1).mean()
+
+    assert off(0.25) < off(1.0)

@@ -13,14 +13,15 @@ from PIL import Image
 from imgrec.data.preprocess import Preprocess
 from imgrec.errors import DataError
 from imgrec.sources import TableData
-from imgrec.sources.table import MAX_LISTED, read_table
+from imgrec.sources.table import read_table
+from imgrec.sources.table_rows import MAX_LISTED
 
 
 @pytest.fixture
 def folder(tmp_path):
     """Pictures 00.png to 39.png; the red of each is its number."""
     for i in range(40):
-        Image.new("RGB", (4, 4), (i, 0, 0)).save(tmp_path / f"{i:02d}.png")
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / f"{i:02d}.png")
     return tmp_path
 
 

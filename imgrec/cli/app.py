@@ -14,6 +14,9 @@ __all__ = ["VERBS", "main"]
 VERBS = {
     "train": ("imgrec.cli.train", "train a classifier, and test it"),
     "evaluate": ("imgrec.cli.evaluate", "score a checkpoint, or a model with weights, on any data"),
+    "audit": ("imgrec.cli.audit", "look for broken files, twins, leaks and wrong labels before training"),
+    "split": ("imgrec.cli.split", "divide data into train, val and test, or folds, without leaks"),
+    "prepare": ("imgrec.cli.prepare", "decode pictures once, to train many times faster"),
 }
 
 
@@ -37,7 +40,7 @@ def usage() -> str:
     verbs = "\n".join(f"  {verb:{width}}  {help_text}" for verb, (_, help_text) in VERBS.items())
     return (
         "imgrec: from a folder of pictures to an image classifier.\n\n"
-        f"Usage: imgrec VERB [key=value ...]\n\nVerbs:\n{verbs}\n\n"
+        f"Usage: imgrec VERB ...\n\nVerbs:\n{verbs}\n\n"
         "imgrec VERB --help lists what a verb takes. imgrec --version prints the version.\n"
     )
 

@@ -1,4 +1,7 @@
-"""What a sweep came to: a table of its jobs, best first, on the console and as `sweep.csv`."""
+"""What a sweep came to: a table of its jobs, best first, on the console and as `sweep.csv`.
+
+Where folds or seeds vary, a second table, `folds.csv` or `seeds.csv`, has the mean and interval of each setting.
+"""
 
 import csv
 import io
@@ -10,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from imgrec.cli.fold_scores import summarise
+from imgrec.cli.fold_table import show_summaries, table_name, table_rows
 from imgrec.durable import write_text
 from imgrec.errors import JobError
 
@@ -95,14 +100,23 @@ def _rank(result: JobResult) -> tuple[bool, bool, float, int]:
 
 
 def write_table(results: Sequence[JobResult], path: Path) -> None:
-    """Write the jobs to a CSV file, best first: a column for each override and for each metric."""
+    """Write the jobs to a CSV file, best first: a column for each override and for each metric.
+
+    Beside it, where folds or seeds vary, a file with a line for each setting and score.
+    """
     keys = list(dict.fromkeys(key for result in results for key in result.overrides))
     names = list(dict.fromkeys(name for result in results for name in result.score.metrics))
+    header = ["job", *keys, "status", "exit_code", "score", "monitor", *names, "seconds", "folder", "error"]
+    _write_csv(path, header, [_row(result, keys=keys, names=names) for result in ranked(results)])
+    if summaries := summarise(results):
+        _write_csv(path.with_name(table_name(summaries)), *table_rows(summaries))
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["job", *keys, "status", "exit_code", "score", "monitor", *names, "seconds", "folder", "error"])
-    for result in ranked(results):
-        writer.writerow([_cell(value) for value in _row(result, keys=keys, names=names)])
+    writer.writerow(header)
+    writer.writerows([_cell(value) for value in row] for row in rows)
     write_text(path, text.getvalue())
 
 
@@ -154,11 +168,16 @@ def show(results: Sequence[JobResult]) -> None:
         cells += [_number_text(numbers.get(name)) for name in names[:_SHOWN_METRICS]]
         table.add_row(*(Text(cell) for cell in [*cells, _time(result.seconds)]))
     # A file or a pipe has no width that a line should be broken at.
-    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200).print(table)
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200)
+    console.print(table)
+    summaries = summarise(results)
+    if summaries:
+        show_summaries(summaries, names[:_SHOWN_METRICS], console=console)
     for result in ranked(results):
         if result.status != "ok":
             sys.stdout.write(f"job {result.number} {result.status}: {result.error} ({result.folder})\n")
-    sys.stdout.write(f"Table: {_sweep_folder(results) / TABLE_NAME}\n")
+    tables = [TABLE_NAME, *([table_name(summaries)] if summaries else [])]
+    sys.stdout.write(f"Table: {', '.join(str(_sweep_folder(results) / name) for name in tables)}\n")
 
 
 def _number_text(value: float | None) -> str:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from imgrec.data.augment import Augment
+    from imgrec.data.batch_augment import BatchAugment
     from imgrec.data.datamodule import ImageDataModule
     from imgrec.data.image import ArrayImages, FileImages, decode_image, read_image
     from imgrec.data.preprocess import Preprocess
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ArrayImages",
     "Augment",
+    "BatchAugment",
     "FileImages",
     "ImageDataModule",
     "Preprocess",
@@ -25,6 +27,7 @@ __all__ = [
 _FILES = {
     "ArrayImages": "image",
     "Augment": "augment",
+    "BatchAugment": "batch_augment",
     "FileImages": "image",
     "ImageDataModule": "datamodule",
     "Preprocess": "preprocess",

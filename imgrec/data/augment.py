@@ -4,14 +4,17 @@ import functools
 import inspect
 import random
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 import numpy as np
 
+from imgrec.data.picture import DecodedPicture, Picture
 from imgrec.data.samples import UInt8Array
 from imgrec.errors import ConfigError, did_you_mean
 
 After = Literal["decode", "preprocess"]
+Decode = Literal["fast", "full"]
 
 _WORD = 0xFFFF_FFFF_FFFF_FFFF
 
@@ -24,7 +27,12 @@ class Augment:
     after: what it works on: "decode" the picture as it is in its file, so that the pipeline has to make the size
         itself; "preprocess" the picture that `Preprocess` has made.
     size: pixels of a side, or (height, width), of what must come out; None = not checked.
+    decode: for `from_picture`, when RandomResizedCrop comes first: "fast" has the part it draws decoded and no more,
+        "full" cuts the same part out of the whole picture.
     Raises: ConfigError: a wrong entry, or (in a call) a result that is not uint8 (height, width, 3).
+
+    A RandomResizedCrop that comes first, always applies (p=1) and is to average when it makes smaller (bilinear, with
+    `area_for_downscale`) draws as albumentations does, and is carried out by `Picture.window`, anti-aliased.
 
     One object serves one thread at a time; processes have copies.
     """
@@ -35,30 +43,51 @@ class Augment:
         *,
         after: After = "preprocess",
         size: int | Sequence[int] | None = None,
+        decode: Decode = "fast",
     ) -> None:
-        if after not in get_args(After):
-            raise ConfigError(
-                f"augment.after={after!r}: decode or preprocess.{did_you_mean(str(after), get_args(After))}"
-            )
+        _check_choice("after", after, get_args(After))
+        _check_choice("decode", decode, get_args(Decode))
         self.after = after
+        self.decode = decode
         self.size = _height_width(size)
         self._draws = KeyedDraws()
         self._pipeline = _compose([_complete(entry, self.size) for entry in transforms]) if len(transforms) else None
         if self._pipeline is not None:
             self._pipeline.set_random_state(self._draws.numpy, self._draws.python)
+        self._crops_first = self._pipeline is not None and _is_window(self._pipeline.transforms[0])
 
     def __call__(self, image: UInt8Array, /, *, key: tuple[int, int, int]) -> UInt8Array:
         """Return the picture augmented: uint8 (h, w, 3). `key` is (seed, epoch, index of the sample)."""
+        if self._crops_first:
+            return self.from_picture(DecodedPicture(image), key=key)
         if self._pipeline is None:
             return image
         self._draws.start(key)
-        try:
+        with _explained(image.shape):
             result: UInt8Array = self._pipeline(image=image)["image"]
-        # albumentations and OpenCV have no common error; whichever it was, the list of transforms is what to change.
-        except Exception as error:
-            height, width = image.shape[:2]
-            message = f"augment.transforms failed on a picture of {height}x{width} px (height x width)"
-            raise ConfigError(f"{message}: {type(error).__name__}: {error}") from error
+        self._check(result)
+        return result
+
+    def from_picture(self, picture: Picture, *, key: tuple[int, int, int]) -> UInt8Array:
+        """Return a picture that is not decoded yet augmented, as `self(picture.pixels(), key=key)`, but faster.
+
+        The numbers drawn are the same; pixels differ a little where the decoder left out detail that the size does not
+        show. Raises: ImageError: the picture cannot be decoded.
+        """
+        if not self._crops_first:
+            return self(picture.pixels(), key=key)
+        assert self._pipeline is not None
+        crop, *others = self._pipeline.transforms
+        height_width = picture.height_width
+        self._draws.start(key)
+        self._draws.python.random()  # the one that Compose draws for its own probability
+        box = crop.get_params_dependent_on_data({"shape": (*height_width, 3)}, {})["crop_coords"]
+        whole = picture if self.decode == "fast" else DecodedPicture(picture.pixels())
+        data: dict[str, Any] = {"image": whole.window(box, size=tuple(crop.size), interpolation="fast")}
+        with _explained(height_width):
+            for transform in others:
+                data = transform(**data)
+        result: UInt8Array = data["image"]
         self._check(result)
         return result
 
@@ -96,6 +125,34 @@ class KeyedDraws:
         self._start["state"]["counter"][:] = 0, 0, 0, index
         self._bits.state = self._start
         self.python.seed(self._bits.random_raw())
+
+
+def _is_window(transform: Any) -> bool:
+    """Whether `Picture.window` does what this transform would: its draws are kept, its resizing is anti-aliased."""
+    import albumentations
+    from cv2 import INTER_LINEAR
+
+    return (
+        type(transform) is albumentations.RandomResizedCrop
+        and transform.p >= 1
+        and transform.interpolation == INTER_LINEAR
+        and transform.area_for_downscale is not None
+    )
+
+
+@contextmanager
+def _explained(shape: tuple[int, ...]) -> Iterator[None]:
+    """Turn whatever is raised into a ConfigError: albumentations and OpenCV have no common error."""
+    try:
+        yield
+    except Exception as error:
+        message = f"augment.transforms failed on a picture of {shape[0]}x{shape[1]} px (height x width)"
+        raise ConfigError(f"{message}: {type(error).__name__}: {error}") from error
+
+
+def _check_choice(key: str, value: object, options: tuple[str, ...]) -> None:
+    if value not in options:
+        raise ConfigError(f"augment.{key}={value!r}: {' or '.join(options)}.{did_you_mean(str(value), options)}")
 
 
 def _compose(transforms: list[Any]) -> Any:

@@ -1,28 +1,23 @@
 """The LightningDataModule that every data source shares: splits in, keyed loaders out."""
 
-import atexit
 import hashlib
-import os
-import signal
-import sys
-import weakref
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from types import FrameType
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from pytorch_lightning import LightningDataModule
-from torch.utils.data import DataLoader
 
-from imgrec.checks import check_count
+from imgrec.checks import check_choice, check_count, check_number
 from imgrec.data.dataset import Batch, ImageDataset
+from imgrec.data.loader import KeyedLoader, make_loader
+from imgrec.data.quarantine import Quarantine, check_max_bad
 from imgrec.data.sampler import EvalBatchSampler, KeyedBatchSampler
 from imgrec.data.samples import SPLITS, Samples, Splits, UInt8Array
-from imgrec.errors import DataError, ImgrecError
-
-MAX_AUTO_WORKERS = 8
+from imgrec.data.workers import fastest_workers, usual_workers
+from imgrec.errors import DataError, ImageError, ImgrecError
 
 
 class ImageDataModule(LightningDataModule):
@@ -31,8 +26,15 @@ class ImageDataModule(LightningDataModule):
     preprocess: what the network sees outside training: uint8 (H, W, 3) -> uint8 (h, w, 3).
     augment: training augmentation, keyed by (seed, epoch, sample index); None means none.
     batch_size: pictures per optimizer step and process. eval_batch_size: null = the same.
-    num_workers: loader processes; null = by the number of processors, 0 for pictures that are in memory already.
+    num_workers: loader processes; null = by the number of processors, 0 for pictures that are in memory already;
+        "auto" = what reads fastest here, by a measurement of some seconds (of `prefetch` too).
+    prefetch: batches that each loader process has ready.
+    timeout_s: seconds after which a batch that does not come ends the run; 0 = never.
     seed: keys the split, the order and every augmentation draw.
+    splits, fold, folds: a split file, which part of it is the test, and into how many parts to divide without a file.
+    max_bad: pictures that may be left out because they cannot be read: a share of a split below 1, or a number.
+    check: whether all pictures are looked at before training, and leaks: what twins across splits are; see
+        `imgrec.data_check`.
     num_classes: null = as found; a number is checked against what is found.
     class_counts, num_samples: training pictures per class and in all; written by the run for losses that weigh classes.
     """
@@ -47,8 +49,16 @@ class ImageDataModule(LightningDataModule):
         augment: Any = None,
         batch_size: int = 64,
         eval_batch_size: int | None = None,
-        num_workers: int | None = None,
+        num_workers: int | str | None = None,
+        prefetch: int = 2,
+        timeout_s: float = 300,
         seed: int = 1,
+        splits: str | None = None,
+        fold: int | None = None,
+        folds: int = 5,
+        max_bad: float = 0.01,
+        check: bool | str = "auto",
+        leaks: str = "error",
         num_classes: int | None = None,
         class_counts: Sequence[int] | None = None,
         num_samples: int | None = None,
@@ -57,20 +67,34 @@ class ImageDataModule(LightningDataModule):
         check_count("data.batch_size", batch_size, at_least=1)
         if eval_batch_size is not None:
             check_count("data.eval_batch_size", eval_batch_size, at_least=1)
-        if num_workers is not None:
+        if num_workers not in (None, "auto"):
             check_count("data.num_workers", num_workers, at_least=0)
+        check_count("data.prefetch", prefetch, at_least=1)
+        check_number("data.timeout_s", timeout_s, at_least=0)
+        check_max_bad(max_bad)
+        check_choice("data.check", check, (True, False, "auto"))
+        check_choice("data.leaks", leaks, ("error", "warn", "ignore"))
         self.preprocess = preprocess
         self.augment = augment
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size or batch_size
         self.num_workers = num_workers
+        self.prefetch = prefetch
+        self.timeout_s = timeout_s
         self.seed = seed
+        self.split_file = None if splits is None else Path(splits)
+        self.fold = fold
+        self.folds = folds
+        self.max_bad = max_bad
+        self.check = check
+        self.leaks = leaks
         self.num_classes = num_classes
         self.class_counts = class_counts
         self.num_samples = num_samples
         self.given_class_names: list[str] | None = None
         self.test_split = "test"
         self._splits: Splits | None = None
+        self._quarantine: Quarantine | None = None
         self._train_sampler: KeyedBatchSampler | None = None
         self._resume_at = (0, 0)
 
@@ -82,9 +106,40 @@ class ImageDataModule(LightningDataModule):
     def splits(self) -> Splits:
         """The splits, read when they are first needed."""
         if self._splits is None:
-            self._splits = self.read(self.given_class_names)
+            self._splits = self._divided(self.read(self.given_class_names))
             self._check_num_classes(self._splits.class_names)
         return self._splits
+
+    def _divided(self, splits: Splits) -> Splits:
+        """Divide anew where a split file or a fold is asked for."""
+        if self.split_file is not None:
+            from imgrec.data.split_file import apply_split_file
+
+            return apply_split_file(splits, file=self.split_file, fold=self.fold)
+        if self.fold is None:
+            return splits
+        from imgrec.data.folds import apply_folds
+
+        val_fraction = getattr(self, "options", {}).get("val_fraction", 0.1)
+        return apply_folds(splits, fold=self.fold, folds=self.folds, val_fraction=val_fraction, seed=self.seed)
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """The pictures that were left out because they cannot be read."""
+        if self._quarantine is None:
+            sizes = {name: len(self.split(name)) for name in SPLITS if self.has_split(name)}
+            self._quarantine = Quarantine(sizes, max_bad=self.max_bad)
+        return self._quarantine
+
+    def leave_out(self, errors: Mapping[str, Mapping[int, ImageError]]) -> None:
+        """Leave out pictures that cannot be read, by split and place in it. Raises: DataError: too many."""
+        assert self._train_sampler is None, "places in the data are fixed once there is a loader"
+        kept: dict[str, Any] = {}
+        for name, by_place in errors.items():
+            self.quarantine.add(name, by_place.values())
+            samples = self.split(name)
+            kept[name] = samples.subset([place for place in range(len(samples)) if place not in by_place])
+        self._splits = replace(self.splits, **kept)
 
     def _check_num_classes(self, class_names: Sequence[str]) -> None:
         if self.num_classes is not None and self.num_classes != len(class_names):
@@ -123,61 +178,68 @@ class ImageDataModule(LightningDataModule):
 
     # Loaders
 
-    def train_dataloader(self) -> "KeyedLoader":
+    def train_dataloader(self) -> KeyedLoader:
         """Shuffled, augmented batches of this rank."""
         samples = self.split("train")
         rank, world_size = self._rank_and_world_size()
-        self._train_sampler = KeyedBatchSampler(
+        self._train_sampler = self.make_train_sampler(samples, rank=rank, world_size=world_size)
+        self._train_sampler.start_at(*self._resume_at)
+        return self._loader(self._train_dataset(samples), self._train_sampler)
+
+    def make_train_sampler(self, samples: Samples, *, rank: int, world_size: int) -> KeyedBatchSampler:
+        """Return the order of training; for a source where another one reads better."""
+        return KeyedBatchSampler(
             len(samples), batch_size=self.batch_size, seed=self.seed, rank=rank, world_size=world_size
         )
-        self._train_sampler.start_at(*self._resume_at)
-        dataset = ImageDataset(samples, preprocess=self.preprocess, augment=self.augment, seed=self.seed)
-        return self._loader(dataset, self._train_sampler)
 
-    def val_dataloader(self) -> "KeyedLoader":
+    def _train_dataset(self, samples: Samples) -> ImageDataset:
+        return ImageDataset(
+            samples, preprocess=self.preprocess, augment=self.augment, seed=self.seed, strict=self.max_bad == 0
+        )
+
+    def val_dataloader(self) -> KeyedLoader:
         """Batches of the validation split, in order."""
-        return self.eval_dataloader("val")
+        return self.eval_dataloader("val", strict=self.max_bad == 0)
 
-    def test_dataloader(self) -> "KeyedLoader":
+    def test_dataloader(self) -> KeyedLoader:
         """Batches of the split named by `test_split`, in order."""
         return self.eval_dataloader(self.test_split)
 
-    def eval_dataloader(self, split: str) -> "KeyedLoader":
-        """Batches of any split, in order and without augmentation."""
+    def eval_dataloader(self, split: str, *, strict: bool = True) -> KeyedLoader:
+        """Batches of any split, in order and without augmentation.
+
+        strict: a picture that cannot be read is an error; otherwise it is left out, within `max_bad`.
+        """
         samples = self.split(split)
         rank, world_size = self._rank_and_world_size()
         sampler = EvalBatchSampler(len(samples), batch_size=self.eval_batch_size, rank=rank, world_size=world_size)
-        return self._loader(ImageDataset(samples, preprocess=self.preprocess), sampler)
+        return self._loader(ImageDataset(samples, preprocess=self.preprocess, strict=strict), sampler)
 
     def _rank_and_world_size(self) -> tuple[int, int]:
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
-    def _loader(self, dataset: ImageDataset, sampler: KeyedBatchSampler | EvalBatchSampler) -> "KeyedLoader":
-        num_workers = self._choose_workers(dataset.samples) if self.num_workers is None else self.num_workers
-        return KeyedLoader(
+    def _loader(self, dataset: ImageDataset, sampler: KeyedBatchSampler | EvalBatchSampler) -> KeyedLoader:
+        if self.num_workers == "auto":
+            of_training = self._train_dataset(self.split("train")) if self.has_split("train") else dataset
+            self.num_workers, self.prefetch = fastest_workers(of_training, batch_size=self.batch_size)
+        is_given = isinstance(self.num_workers, int)
+        return make_loader(
             dataset,
-            sampler=sampler,
-            batch_size=None,
-            collate_fn=_as_it_is,  # type: ignore[arg-type]  # without batch_size it gets a whole batch
-            num_workers=num_workers,
-            persistent_workers=num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
-            worker_init_fn=_prepare_worker if num_workers else None,
-            # Without it each new iterator draws from torch's global generator and so moves dropout's numbers.
-            generator=torch.Generator().manual_seed(self.seed),
+            sampler,
+            num_workers=int(self.num_workers or 0) if is_given else usual_workers(dataset),
+            prefetch=self.prefetch,
+            timeout_s=self.timeout_s,
+            seed=self.seed,
         )
 
-    @staticmethod
-    def _choose_workers(samples: Samples) -> int:
-        """Pictures in memory cost less than moving them between processes; files are worth a process per core."""
-        if getattr(samples.images, "in_memory", False):
-            return 0
-        return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, MAX_AUTO_WORKERS)
-
     def on_before_batch_transfer(self, batch: Batch | ImgrecError, dataloader_idx: int) -> Batch:
-        """Raise the error that a worker met instead of a batch."""
+        """Raise the error that a worker met instead of a batch, and count what it had to leave out."""
         if isinstance(batch, ImgrecError):
             raise batch
+        left_out = batch.pop("left_out", None)
+        if left_out:
+            training = self.trainer is None or self.trainer.training
+            self.quarantine.add("train" if training else "val", left_out)
         return batch
 
     # Where training stands
@@ -201,67 +263,3 @@ class ImageDataModule(LightningDataModule):
         if epochs.processed > epochs.completed:  # inside on_train_epoch_end: this epoch is over
             return epochs.processed, 0
         return epochs.processed, fit_loop.epoch_loop.batch_progress.current.processed
-
-
-class KeyedLoader(DataLoader[Batch | ImgrecError]):
-    """A DataLoader that tells Lightning that it can be entered in the middle of an epoch.
-
-    The place itself is kept by the data module and the sampler; the two methods of state only speak Lightning's
-    protocol.
-    """
-
-    def __iter__(self) -> Any:
-        """Begin; from now on there may be worker processes to end."""
-        if not _started:
-            atexit.register(_end_workers)
-        _started.add(self)
-        return super().__iter__()
-
-    def end_workers(self) -> None:
-        """End the worker processes, if there are any."""
-        end = getattr(self._iterator, "_shutdown_workers", None)
-        if end is not None:
-            end()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing: the data module holds the place."""
-        return {}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Nothing to restore here."""
-
-
-_started: "weakref.WeakSet[KeyedLoader]" = weakref.WeakSet()
-
-
-def _end_workers() -> None:
-    """End all workers while this process still can, after an error above all.
-
-    multiprocessing, which comes next, would send each a single SIGTERM, which they let pass, and wait for ever.
-    """
-    for loader in list(_started):
-        loader.end_workers()
-
-
-def _as_it_is(batch: Batch) -> Batch:
-    """Return a batch that the data set has made whole; not a lambda, so that spawned workers can pickle it."""
-    return batch
-
-
-def _prepare_worker(worker_id: int) -> None:
-    """Set up a loader process: one thread, as a pool in each would only make them wait for one another.
-
-    A signal to stop often goes to all processes of a job. Workers let the first one pass: the main process saves, ends,
-    and takes them along.
-    """
-    del worker_id
-    signal.signal(signal.SIGTERM, _let_pass_once)
-    torch.set_num_threads(1)
-    if cv2 := sys.modules.get("cv2"):  # there only when an augmentation has brought it in
-        cv2.setNumThreads(0)
-
-
-def _let_pass_once(number: int, frame: FrameType | None) -> None:
-    """Ignore a signal, but not the next one."""
-    del frame
-    signal.signal(number, signal.SIG_DFL)

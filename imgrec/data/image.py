@@ -2,20 +2,23 @@
 
 import re
 import stat
-import threading
-import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from imgrec.data.pillow_warnings import no_pillow_warnings
 from imgrec.data.samples import UInt8Array
 from imgrec.errors import DataError, ImageError
+
+if TYPE_CHECKING:
+    from imgrec.data.picture import Picture
 
 # Tried in this order. Not every format Pillow knows: each further parser is one more that a stranger's file can reach.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
@@ -24,6 +27,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
 MAX_PIXELS = 89_478_485
 MAX_SIDE_PX = 20_000
 MAX_FILE_BYTES = 1 << 30  # an uncompressed 16-bit RGB picture of MAX_PIXELS takes half of it
+MIN_SIDE_PX = 8  # of a file in a data set: less is a spacer or a tracking pixel, not a picture
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -63,7 +67,7 @@ def read_image(path: Path) -> UInt8Array:
     Raises: ImageError: as `decode_image`; `unreadable`: missing, forbidden, a broken link; `not_a_file`: a folder, pipe
     or device, which is never opened.
     """
-    return decode_image(_read_regular_file(path), name=str(path))
+    return decode_image(read_regular_file(path), name=str(path))
 
 
 def decode_image(data: bytes, *, name: str) -> UInt8Array:
@@ -76,9 +80,9 @@ def decode_image(data: bytes, *, name: str) -> UInt8Array:
     `float_range`, `too_large` (more than MAX_PIXELS, or a side above MAX_SIDE_PX: known before decoding).
     """
     try:
-        with _pillow_warnings:
+        with no_pillow_warnings:
             picture = _load(data, name)
-            method = _UPRIGHT.get(_orientation(picture))
+            method = _UPRIGHT.get(exif_orientation(picture))
             picture = _to_rgb(picture, name)
             return np.array(picture if method is None else picture.transpose(method))
     except ImageError:
@@ -88,9 +92,16 @@ def decode_image(data: bytes, *, name: str) -> UInt8Array:
         raise _explain(error, data, name) from error
 
 
+def refuse_too_small(height_width: tuple[int, int], *, name: str, min_side_px: int = MIN_SIDE_PX) -> None:
+    """Raise ImageError `too_small` for a picture with a side below `min_side_px`."""
+    if min(height_width) < min_side_px:
+        height, width = height_width
+        raise ImageError(name, "too_small", f"{width}x{height} px; at least {min_side_px} a side")
+
+
 @dataclass(frozen=True)
 class FileImages:
-    """Pictures in files, read when they are asked for."""
+    """Pictures in files, read when they are asked for. One with a side below MIN_SIDE_PX is refused: `too_small`."""
 
     paths: Sequence[Path]
     in_memory: ClassVar[bool] = False
@@ -99,7 +110,16 @@ class FileImages:
         return len(self.paths)
 
     def __getitem__(self, index: int, /) -> UInt8Array:
-        return read_image(self.paths[index])
+        image = read_image(self.paths[index])
+        refuse_too_small((image.shape[0], image.shape[1]), name=str(self.paths[index]))
+        return image
+
+    def open(self, index: int) -> "Picture":
+        """Return picture `index` with nothing but its header read. Raises: ImageError, here or when it is decoded."""
+        from imgrec.data.picture import picture_from_bytes
+
+        path = self.paths[index]
+        return picture_from_bytes(read_regular_file(path), name=str(path))
 
 
 @dataclass(frozen=True)
@@ -124,8 +144,15 @@ class ArrayImages:
         image = np.atleast_3d(self.array[index])
         return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image.copy()
 
+    def batch(self, indices: NDArray[np.int64]) -> UInt8Array:
+        """Return copies of several pictures at once: uint8 (N, H, W, 3)."""
+        images = self.array[indices]
+        images = images[..., None] if images.ndim == 3 else images
+        return np.repeat(images, 3, axis=3) if images.shape[3] == 1 else images
 
-def _read_regular_file(path: Path) -> bytes:
+
+def read_regular_file(path: Path) -> bytes:
+    """Return a file's bytes. Raises: ImageError `unreadable`, `not_a_file` or `too_large`, as `read_image`."""
     try:
         info = path.stat()
         if not stat.S_ISREG(info.st_mode):
@@ -187,10 +214,11 @@ def _ends_to_try(data: bytes) -> tuple[bytes, bytes]:
     return b"\xff\xd9", stuffed + noise + restarts + b"\xff\xd9"
 
 
-def _orientation(picture: Image.Image) -> int:
+def exif_orientation(picture: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8. Broken EXIF says nothing about the pixels and counts as upright."""
     with suppress(Exception):  # the same many kinds as in decoding
-        return int(picture.getexif().get(_ORIENTATION_TAG, 1))
+        orientation = int(picture.getexif().get(_ORIENTATION_TAG, 1))
+        return orientation if 1 <= orientation <= 8 else 1
     return 1
 
 
@@ -256,32 +284,3 @@ def _explain_unknown(data: bytes, name: str) -> ImageError:
         return ImageError(name, "unsupported", f"of kind {kind}; convert it to one of {', '.join(FORMATS)}")
     rest = "the rest is cut off, damaged, or of a kind that Pillow cannot decode"
     return ImageError(name, "damaged", f"begins as {kind}, but {rest}")
-
-
-class _PillowWarnings:
-    """Silences Pillow's own warnings while any thread decodes; everybody else's go on.
-
-    `warnings.catch_warnings` would not do: when two threads overlap, the first to enter restores its filters too early
-    and the last to leave restores the wrong ones.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._num_threads = 0
-        self._filter = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._num_threads += 1
-            if self._num_threads == 1:
-                action, _, category, module, _ = self._filter
-                warnings.filterwarnings(action, category=category, module=module.pattern)  # type: ignore[arg-type]
-
-    def __exit__(self, *error: object) -> None:
-        with self._lock, suppress(ValueError):  # not there: someone has replaced the filters meanwhile
-            self._num_threads -= 1
-            if self._num_threads == 0:
-                warnings.filters.remove(self._filter)  # type: ignore[attr-defined]
-
-
-_pillow_warnings = _PillowWarnings()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from PIL import Image
@@ -10,8 +10,12 @@ from PIL import Image
 from imgrec.data.samples import UInt8Array
 from imgrec.errors import ConfigError, DataError, did_you_mean
 
+if TYPE_CHECKING:
+    from imgrec.data.picture import Picture
+
 Mode = Literal["crop", "squash", "letterbox", "none"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+Decode = Literal["full", "reduced"]
 
 # A thin strip resized by its shorter side would be gigabytes, of which the crop keeps a few pixels.
 _MAX_RESIZED_PX = 32_000_000
@@ -28,6 +32,8 @@ class Preprocess:
     resize: for "crop": pixels of the shorter side before the crop; None = size / 0.875 (256 for 224).
     interpolation: Pillow's, anti-aliased when it makes smaller (except "nearest").
     fill: for "letterbox": one value or (red, green, blue), 0-255. The default is the ImageNet mean.
+    decode: for `from_picture`: "full" decodes whole pictures: the same pixels as a call, bit for bit. "reduced" decodes
+        no further than the result shows: faster for large photographs, and a little different.
     Raises: ConfigError: a value that does not fit. A call raises DataError: mode "none" met a picture of another size.
     """
 
@@ -36,12 +42,14 @@ class Preprocess:
     resize: int | None = None
     interpolation: Interpolation = "bilinear"
     fill: int | tuple[int, int, int] = (124, 116, 104)
+    decode: Decode = "full"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", _plain(self.size))  # Hydra and JSON bring lists of their own kinds
         object.__setattr__(self, "fill", _plain(self.fill))
         _check_choice("mode", self.mode, get_args(Mode))
         _check_choice("interpolation", self.interpolation, get_args(Interpolation))
+        _check_choice("decode", self.decode, get_args(Decode))
         self._check_size()
         self._check_resize()
         fill = (self.fill,) * 3 if isinstance(self.fill, int) else self.fill
@@ -53,6 +61,12 @@ class Preprocess:
         """The size of what comes out, None if it is the size of what goes in."""
         return (self.size, self.size) if isinstance(self.size, int) else self.size
 
+    def keeps(self, height: int, width: int) -> bool:
+        """Whether a picture of this size comes out as it went in."""
+        if self.height_width not in (None, (height, width)):
+            return False
+        return self.mode != "crop" or self._covering_size(width, height) == (width, height)
+
     def __call__(self, image: UInt8Array, /) -> UInt8Array:
         """Return the picture as the network sees it: uint8 (height, width, 3)."""
         if self.height_width is None:
@@ -62,6 +76,20 @@ class Preprocess:
         picture = Image.fromarray(image)
         make = {"crop": self._crop, "squash": self._squash, "letterbox": self._letterbox}[self.mode]
         return np.array(make(picture, *self.height_width))
+
+    def from_picture(self, picture: "Picture") -> UInt8Array:
+        """Return a picture that is not decoded yet as the network sees it. Raises: ImageError: it cannot be decoded."""
+        if self.decode == "full" or self.height_width is None or self.mode == "none":
+            return self(picture.pixels())
+        height, width = picture.height_width
+        if self.mode == "letterbox":
+            inner_height, inner_width = self._inner_size(height, width)
+            inner = picture.window(
+                (0, 0, width, height), size=(inner_height, inner_width), interpolation=self.interpolation
+            )
+            return np.array(self._padded(Image.fromarray(inner), *self.height_width))
+        box = self._crop_box(width, height) if self.mode == "crop" else (0, 0, width, height)
+        return picture.window(box, size=self.height_width, interpolation=self.interpolation)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON, all of them, defaults too."""
@@ -84,9 +112,17 @@ class Preprocess:
         box = (left, top, left + width, top + height)
         if resized_width * resized_height <= _MAX_RESIZED_PX:
             return self._resized(picture, resized_width, resized_height).crop(box)
-        scale_x, scale_y = picture.width / resized_width, picture.height / resized_height
-        source = (box[0] * scale_x, box[1] * scale_y, box[2] * scale_x, box[3] * scale_y)
-        return picture.resize((width, height), self._resample, box=source)
+        return picture.resize((width, height), self._resample, box=self._crop_box(*picture.size))
+
+    def _crop_box(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """Return what "crop" keeps of a picture, in its own pixels: left, top, right, bottom."""
+        assert self.height_width is not None
+        resized_width, resized_height = self._covering_size(width, height)
+        scale_x, scale_y = width / resized_width, height / resized_height
+        left = round((resized_width - self.height_width[1]) / 2)
+        top = round((resized_height - self.height_width[0]) / 2)
+        right, bottom = left + self.height_width[1], top + self.height_width[0]
+        return left * scale_x, top * scale_y, min(right * scale_x, width), min(bottom * scale_y, height)
 
     def _covering_size(self, width: int, height: int) -> tuple[int, int]:
         """Return the width and height that keep the aspect and just cover `resize`, rounded down as torchvision does.
@@ -106,13 +142,20 @@ class Preprocess:
         return self._resized(picture, width, height)
 
     def _letterbox(self, picture: Image.Image, height: int, width: int) -> Image.Image:
-        scale = min(height / picture.height, width / picture.width)
-        inner_height = min(height, max(1, round(picture.height * scale)))
-        inner_width = min(width, max(1, round(picture.width * scale)))
+        inner_height, inner_width = self._inner_size(picture.height, picture.width)
+        return self._padded(self._resized(picture, inner_width, inner_height), height, width)
+
+    def _inner_size(self, picture_height: int, picture_width: int) -> tuple[int, int]:
+        """Return height and width of the picture within its padding."""
+        assert self.height_width is not None
+        height, width = self.height_width
+        scale = min(height / picture_height, width / picture_width)
+        return min(height, max(1, round(picture_height * scale))), min(width, max(1, round(picture_width * scale)))
+
+    def _padded(self, inner: Image.Image, height: int, width: int) -> Image.Image:
         fill = (self.fill,) * 3 if isinstance(self.fill, int) else self.fill
         canvas = Image.new("RGB", (width, height), fill)
-        corner = ((width - inner_width) // 2, (height - inner_height) // 2)
-        canvas.paste(self._resized(picture, inner_width, inner_height), corner)
+        canvas.paste(inner, ((width - inner.width) // 2, (height - inner.height) // 2))
         return canvas
 
     def _resized(self, picture: Image.Image, width: int, height: int) -> Image.Image:

@@ -79,6 +79,7 @@ class Splits:
     class_names: made from the training set (or given by a checkpoint); index i of every label means class_names[i].
     notes: what a user should know but that does not stop the run: files left out and why, a class missing in
         validation, hidden folders passed over. Each is one line with the names in it.
+    is_heap: whether the source names no splits, so that chance divided them.
     """
 
     class_names: Sequence[str]
@@ -87,3 +88,4 @@ class Splits:
     test: Samples | None = None
     task: Task = "single"
     notes: Sequence[str] = field(default_factory=tuple)
+    is_heap: bool = False

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from imgrec.errors import DataError
 
+__all__ = ["DEFAULT_FRACTIONS", "IndexArray", "fold_numbers", "split_indices"]
+
 IndexArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
@@ -24,6 +26,7 @@ def split_indices(
     seed: int,
     fractions: Mapping[str, float] = DEFAULT_FRACTIONS,
     groups: Sequence[str] | None = None,
+    size_weight: float = 1.0,
 ) -> dict[str, IndexArray]:
     """Divide N samples by `fractions`, the same way for the same seed.
 
@@ -33,7 +36,8 @@ def split_indices(
 
     Without groups, each split has its exact share of each class, rounded up or down, but at least one sample of a
     class with as many samples as there are splits; the only sample of a class goes to the largest split. Several
-    labels: iterative stratification. With groups, sizes come first and class shares second.
+    labels: iterative stratification. With groups, sizes come first and class shares second; a `size_weight` below 1
+    lets sizes off their shares where that brings classes nearer to theirs.
 
     Returns: sorted indices of each split.
     Raises: DataError: fractions that are negative or sum above 1, too few samples or groups.
@@ -42,7 +46,7 @@ def split_indices(
     _check_count(len(labels), "images", names)
     order = _shuffled(len(labels), seed)
     if groups is not None:
-        side = _by_group(labels, groups, names=names, shares=shares, seed=seed)
+        side = _by_group(labels, groups, names=names, shares=shares, seed=seed, size_weight=size_weight)
     elif labels.ndim == 2:
         side = _by_label_set(labels, shares=shares, order=order)
     else:
@@ -55,6 +59,37 @@ def split_indices(
             f"by {_listed(fractions)}. Add images, or set the fraction of {', '.join(empty)} to 0."
         )
     return {name: found.get(name, np.empty(0, dtype=np.int64)) for name in fractions}
+
+
+def fold_numbers(
+    labels: NDArray[np.int64] | NDArray[np.uint8], *, folds: int, seed: int, groups: Sequence[str] | None = None
+) -> IndexArray:
+    """Deal N samples into `folds` parts as equal as can be, the same way for the same seed.
+
+    Without groups, the parts differ by one sample at most, in all and in each class; several labels: iterative
+    stratification. With groups, class shares come first and sizes second. `labels` and `groups` are those of
+    `split_indices`; in contrast to it, no part comes before the others: a class with fewer samples, or groups, than
+    folds is absent from some.
+
+    Returns: int64 (N,) the fold of each sample, 0 to folds - 1.
+    Raises: DataError: fewer samples or groups than folds.
+    """
+    names = [f"fold {number}" for number in range(folds)]
+    shares = np.full(folds, 1 / folds)
+    kind, count = ("images", len(labels)) if groups is None else ("groups", len(set(groups)))
+    if count < folds:
+        raise DataError(
+            f"{count} {kind} cannot be dealt into {folds} folds: each fold is the test once and needs one of its own. "
+            f"Take {count} folds or fewer, or add {kind}."
+        )
+    if groups is not None:
+        return _by_group(
+            labels, groups, names=names, shares=shares, seed=seed, size_weight=_SIZE_WEIGHT_OF_FOLDS, is_folds=True
+        )
+    order = _shuffled(len(labels), seed)
+    if labels.ndim == 2:
+        return _by_label_set(labels, shares=shares, order=order)
+    return _by_class(labels, shares=shares, num_splits=0, order=order)
 
 
 def _check_fractions(fractions: Mapping[str, float]) -> tuple[list[str], FloatArray]:
@@ -144,19 +179,34 @@ def _by_label_set(labels: NDArray[np.generic], *, shares: FloatArray, order: Ind
 # Groups
 
 _SIZE = 0  # column of a group's size in `_Balance`; class c is column c + 1
+_SIZE_WEIGHT_OF_FOLDS = 0.1  # their shares are equal, so right classes make right sizes
 Counts = tuple[IndexArray, IndexArray]  # the columns that a group has anything in, and how much
 
 
 def _by_group(
-    labels: NDArray[np.generic], groups: Sequence[str], *, names: Sequence[str], shares: FloatArray, seed: int
+    labels: NDArray[np.generic],
+    groups: Sequence[str],
+    *,
+    names: Sequence[str],
+    shares: FloatArray,
+    seed: int,
+    size_weight: float,
+    is_folds: bool = False,
 ) -> IndexArray:
-    """Place the groups one by one, the largest first, each where `_Balance` suffers least."""
+    """Place the groups one by one, the largest first, each where `_Balance` suffers least.
+
+    is_folds: sizes are ranked by half powers of two only, so that other seeds give other folds though all sizes differ;
+        and no split is the first to get a rare class.
+    """
     group_names, group_of = np.unique(np.asarray(groups), return_inverse=True)
     _check_count(len(group_names), "groups", names)
     sizes = np.bincount(group_of)
     members = np.split(np.argsort(group_of, kind="stable"), np.cumsum(sizes)[:-1])
     counts = [_count(labels[indices]) for indices in members]
-    balance = _Balance(counts, shares=shares, num_splits=len(names))
+    balance = _Balance(counts, shares=shares, num_splits=len(names), size_weight=size_weight)
+    if is_folds:
+        balance.largest = None
+        sizes = np.frexp(sizes.astype(np.float64) ** 2)[1]
     order = _shuffled(len(sizes), seed)
     side = np.empty(len(labels), dtype=np.int64)
     for group in order[np.argsort(-sizes[order], kind="stable")]:
@@ -177,12 +227,12 @@ def _count(labels: NDArray[np.generic]) -> Counts:
 class _Balance:
     """What each split has of each class, and of samples, against its share.
 
-    A placement costs what it adds to the sum of (have - target)^2 / target over classes and size; the size weighs as
-    much as all classes together. Two rules come before the cost: the largest split gets the last group of a class
-    that it would lack, and the last groups go to splits that have none.
+    A placement costs what it adds to the sum of (have - target)^2 / target over classes and size; the size weighs
+    `size_weight` times as much as all classes together. Two rules come before the cost: the `largest` split, if any,
+    gets the last group of a class that it would lack, and the last groups go to splits that have none.
     """
 
-    def __init__(self, counts: Sequence[Counts], *, shares: FloatArray, num_splits: int) -> None:
+    def __init__(self, counts: Sequence[Counts], *, shares: FloatArray, num_splits: int, size_weight: float) -> None:
         num_columns = 1 + max(int(columns.max()) for columns, _ in counts)
         totals = np.zeros(num_columns)
         self.groups_left = np.zeros(num_columns, dtype=np.int64)
@@ -192,9 +242,9 @@ class _Balance:
         self.target = shares[:, None] * totals  # (S, 1 + C)
         self.have = np.zeros_like(self.target)
         self.weights = np.ones(num_columns)
-        self.weights[_SIZE] = np.count_nonzero(totals) - 1
+        self.weights[_SIZE] = (np.count_nonzero(totals) - 1) * size_weight
         self.num_splits = num_splits
-        self.largest = int(np.argmax(shares[:num_splits]))
+        self.largest: int | None = int(np.argmax(shares[:num_splits]))
 
     def place(self, columns: IndexArray, amounts: IndexArray) -> int:
         """Return the split of a group with these counts, and count it there."""
@@ -208,7 +258,9 @@ class _Balance:
         return split
 
     def _choices(self, columns: IndexArray) -> list[int]:
-        if np.any((self.groups_left[columns] == 1) & (self.have[self.largest, columns] == 0)):
+        if self.largest is not None and np.any(
+            (self.groups_left[columns] == 1) & (self.have[self.largest, columns] == 0)
+        ):
             return [self.largest]
         empty = [split for split in range(self.num_splits) if self.have[split, _SIZE] == 0]
         if self.groups_left[_SIZE] <= len(empty):

@@ -7,15 +7,19 @@ if TYPE_CHECKING:
     from imgrec.sources.arrays import ArraysData
     from imgrec.sources.digits import DigitsData
     from imgrec.sources.folder import FolderData
+    from imgrec.sources.prepared import PreparedData
+    from imgrec.sources.shards import ShardsData
     from imgrec.sources.table import TableData
     from imgrec.sources.torchvision_sets import TorchvisionData
 
-__all__ = ["ArraysData", "DigitsData", "FolderData", "TableData", "TorchvisionData"]
+__all__ = ["ArraysData", "DigitsData", "FolderData", "PreparedData", "ShardsData", "TableData", "TorchvisionData"]
 
 _MODULES = {
     "ArraysData": "imgrec.sources.arrays",
     "DigitsData": "imgrec.sources.digits",
     "FolderData": "imgrec.sources.folder",
+    "PreparedData": "imgrec.sources.prepared",
+    "ShardsData": "imgrec.sources.shards",
     "TableData": "imgrec.sources.table",
     "TorchvisionData": "imgrec.sources.torchvision_sets",
 }

@@ -18,6 +18,9 @@ from imgrec.sources.walk import Walk, looks_like_image
 Folders = Mapping[str, str]  # name -> path, sorted by name
 Files = Mapping[str, Sequence[str]]  # class -> paths
 
+_NO_CLASS = ""  # stands for a class folder where pictures lie in none
+_OTHERS = "Array files, tables and sets of torchvision are named by data=arrays, data=table or data=torchvision."
+
 
 class FolderData(ImageDataModule):
     """Pictures in class folders; see `read_folder`."""
@@ -81,21 +84,17 @@ def read_folder(
     that lead out of the data folder are left out, and `Splits.notes` says so.
     Raises: DataError: a folder that is absent, empty, or holds no class folders; and as `assemble`.
     """
-    parts = {name: path for name, path in (("train", train), ("val", val), ("test", test)) if path is not None}
-    given = parts if root is None else {"root": root, **parts}
-    for key, path in given.items():
-        check_folder(key, path)
-    walk = Walk(inside=[os.path.realpath(path) for path in given.values()], exclude=exclude)
-    parts = _find_parts(root, parts, walk)
+    where, parts, walk = _open(root, {"train": train, "val": val, "test": test}, exclude)
     folders = {part: _class_folders(path, walk) for part, path in parts.items()}
     files = _list_files(folders, walk)
     _check_empty(folders, files, walk, allow_empty_class=allow_empty_class)
     training = next((part for part in ("all", "train") if part in files), None)
     every = sorted({name for of_part in files.values() for name in of_part})
     names = every if training is None else list(files[training])
-    _check_depth(names, parts, class_names)
+    if class_names is None and (hint := _depth_hint(names, parts)):
+        raise DataError(hint)
     found = Found(
-        where=", ".join(f"data.{key}={path}" for key, path in given.items()),
+        where=where,
         parts={part: _samples(part, files[part], folders[part], every, group_pattern) for part in parts},
         label_names=every,
         class_names=names,
@@ -104,7 +103,46 @@ def read_folder(
     return assemble(found, class_names=class_names, val_fraction=val_fraction, test_fraction=test_fraction, seed=seed)
 
 
+def list_folder(
+    *,
+    root: str | None = None,
+    train: str | None = None,
+    val: str | None = None,
+    test: str | None = None,
+    group_pattern: str | None = None,
+    exclude: Sequence[str] = (),
+) -> Found:
+    """List pictures as `read_folder` does, but to look at and not to train on: nothing is divided, little is refused.
+
+    There may be one class, or none; class folders may be empty; pictures that lie in a split's folder and in no class
+    folder get the label -1. Raises: DataError: a folder that is absent, or no picture at all.
+    """
+    where, parts, walk = _open(root, {"train": train, "val": val, "test": test}, exclude)
+    folders = {part: _class_folders(path, walk, may_be_flat=True) for part, path in parts.items()}
+    files = _list_files(folders, walk)
+    if not any(paths for of_part in files.values() for paths in of_part.values()):
+        raise DataError(f"{where}: no picture{''.join(walk.why_empty(path) for path in parts.values())}. {_OTHERS}")
+    names = sorted({name for of_part in files.values() for name in of_part} - {_NO_CLASS})
+    hint = _depth_hint(names, parts)
+    return Found(
+        where=where,
+        parts={part: _samples(part, files[part], folders[part], names, group_pattern) for part in parts},
+        label_names=names,
+        notes=[*walk.notes(), *([hint] if hint else [])],
+    )
+
+
 # Where the splits are
+
+
+def _open(root: str | None, splits: Mapping[str, str | None], exclude: Sequence[str]) -> tuple[str, Folders, Walk]:
+    """Return what messages call the data, the folder of each part, and what lists files in them."""
+    named = {name: path for name, path in splits.items() if path is not None}
+    given = named if root is None else {"root": root, **named}
+    for key, path in given.items():
+        check_folder(key, path)
+    walk = Walk(inside=[os.path.realpath(path) for path in given.values()], exclude=exclude)
+    return ", ".join(f"data.{key}={path}" for key, path in given.items()), _find_parts(root, named, walk), walk
 
 
 def _find_parts(root: str | None, given: Folders, walk: Walk) -> dict[str, str]:
@@ -164,7 +202,9 @@ def _subfolders(path: str, walk: Walk, *, files_are: str | None = None) -> dict[
     return dict(sorted(folders.items()))
 
 
-def _class_folders(path: str, walk: Walk) -> dict[str, str]:
+def _class_folders(path: str, walk: Walk, *, may_be_flat: bool = False) -> dict[str, str]:
+    if may_be_flat and not _has_subfolder(path):
+        return {_NO_CLASS: path}
     folders = _subfolders(path, walk, files_are="beside the class folders")
     if folders:
         return folders
@@ -192,21 +232,22 @@ def _check_empty(
         walk.leave_out(path, "class folder without images")
 
 
-def _check_depth(names: Sequence[str], parts: Folders, class_names: Sequence[str] | None) -> None:
-    """Refuse one folder that holds the class folders, as archives like to unpack."""
-    if len(names) != 1 or class_names is not None:
-        return
+def _depth_hint(names: Sequence[str], parts: Folders) -> str:
+    """Return what is wrong with one folder that holds the class folders, as archives like to unpack, or ""."""
+    if len(names) != 1:
+        return ""
     part, top = next(iter(parts.items()))
     inner = f"{top.rstrip('/')}/{names[0]}"
     if Path(inner).is_dir() and _has_subfolder(inner):
         key = "root" if part == "all" else part
-        raise DataError(f"{top} holds one class only ({names[0]}). Its folders may be the classes: data.{key}={inner}")
+        return f"{top} holds one class only ({names[0]}). Its folders may be the classes: data.{key}={inner}"
+    return ""
 
 
 def _samples(
     part: str, files: Files, folders: Folders, label_names: Sequence[str], group_pattern: str | None
 ) -> Samples:
-    index_of = {name: index for index, name in enumerate(label_names)}
+    index_of = {_NO_CLASS: -1} | {name: index for index, name in enumerate(label_names)}
     paths = [path for of_class in files.values() for path in of_class]
     sizes = [len(of_class) for of_class in files.values()]
     keys = [f"{name}{path[len(folders[name]) :]}" for name, of_class in files.items() for path in of_class]

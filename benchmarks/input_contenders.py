@@ -1,0 +1,171 @@
+"""The loaders that input_speed.py compares: each builds one pass over the same pictures by the same recipe.
+
+A contender gives batches (N, 3, 224, 224), either float32 and normalised with the ImageNet numbers, or uint8. Where a
+loader can normalise, it does. What imgrec delivers is normalised by the first layer of its networks, as a whole batch
+in the consuming process; so is that of OpenCV where it is uint8.
+
+Run by input_speed.py as a process of its own: it says what it is, then makes one pass for every line it is sent,
+"normalise" or "as it is".
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import input_rivals as rivals
+import torch
+from input_recipe import RATIO, RESIZE, SCALE, SIZE, WORKERS, AbsentError, Case, Contender, Pass
+from torch import Tensor
+
+from imgrec.models.network import Normalize
+
+
+def _augment() -> Any:
+    import albumentations as A  # noqa: N812 - its own documentation's name
+
+    from imgrec.data import Augment
+
+    crop = A.RandomResizedCrop((SIZE, SIZE), scale=SCALE, ratio=RATIO, area_for_downscale="image")
+    return Augment([crop, A.HorizontalFlip(p=0.5)], after="decode", size=SIZE)
+
+
+def _from(data: Any, case: Case) -> Pass:
+    from imgrec.errors import ImgrecError
+
+    data.setup()
+    loader = data.train_dataloader() if case.is_train else data.eval_dataloader("train")
+
+    def one_pass() -> Iterator[Tensor]:
+        for batch in loader:
+            if isinstance(batch, ImgrecError):
+                raise batch
+            yield batch["images"]
+
+    return one_pass
+
+
+def _options(case: Case, **preprocess: Any) -> dict[str, Any]:
+    from imgrec.data import Preprocess
+
+    return {
+        "preprocess": Preprocess(SIZE, resize=RESIZE, **preprocess), "augment": _augment() if case.is_train else None,
+        "batch_size": case.batch_size, "num_workers": WORKERS,
+    }  # fmt: skip
+
+
+def imgrec_files(case: Case, **preprocess: Any) -> Pass:
+    """From files."""
+    from imgrec.sources import FolderData
+
+    return _from(FolderData(train=str(case.pictures), val_fraction=0, **_options(case, **preprocess)), case)
+
+
+def imgrec_reduced(case: Case) -> Pass:
+    """For evaluation: `preprocess.decode=reduced`, which is not bit for bit what full decoding gives."""
+    if case.is_train:
+        raise AbsentError("differs in evaluation only")
+    return imgrec_files(case, decode="reduced")
+
+
+def imgrec_prepared(case: Case) -> Pass:
+    from imgrec.prepare.build import Source, prepare
+    from imgrec.prepare.shrink import Shrink
+    from imgrec.sources.folder import read_folder
+    from imgrec.sources.prepared import PreparedData
+
+    folder = case.work / "prepared"
+    if not folder.exists():
+        splits = read_folder(train=str(case.pictures), val_fraction=0)
+        assert splits.train is not None
+        source = Source(str(case.pictures), {"train": splits.train}, splits.class_names)
+        prepare(source, folder, shrink=Shrink(RESIZE), workers=WORKERS)
+    return _from(PreparedData(root=str(folder), val_fraction=0, **_options(case)), case)
+
+
+CONTENDERS: dict[str, Contender] = {
+    "torchvision": rivals.torchvision_pil,
+    "torchvision v2": rivals.torchvision_v2,
+    "timm": rivals.timm,
+    "timm, no prefetcher": rivals.timm_float,
+    "webdataset": rivals.webdataset,
+    "litdata": rivals.litdata,
+    "opencv + albumentations": rivals.opencv_float,
+    "opencv + albumentations, uint8": rivals.opencv_uint8,
+    "ffcv jpeg": rivals.ffcv_jpeg,
+    "ffcv jpeg, uint8": rivals.ffcv_jpeg_uint8,
+    "ffcv raw": rivals.ffcv_raw,
+    "ffcv raw, uint8": rivals.ffcv_raw_uint8,
+    "imgrec": imgrec_files,
+    "imgrec, reduced": imgrec_reduced,
+    "imgrec prepared": imgrec_prepared,
+}
+
+
+# One process a contender
+
+
+def _cpu_seconds() -> float:
+    """Return user and system time of all processes of this session: this one, its workers, and those that ended."""
+    session, ticks = os.getsid(0), 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # ended meanwhile
+            fields = path.read_text().rpartition(")")[2].split()  # from the third on: proc(5)
+            if int(fields[3]) == session:
+                ticks += sum(int(value) for value in fields[11:15])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+@torch.inference_mode()
+def measure(one_pass: Pass, *, normalize: Callable[[Tensor], Tensor]) -> dict[str, float]:
+    """Make one pass. Returns: images, seconds from asking for the first batch to having the last, CPU seconds."""
+    cpu, started, images = _cpu_seconds(), time.perf_counter(), 0
+    for batch in one_pass():
+        images += len(normalize(batch))
+    return {"images": images, "wall_s": time.perf_counter() - started, "cpu_s": _cpu_seconds() - cpu}
+
+
+def look(one_pass: Pass) -> dict[str, Any]:
+    """Make a first pass, which starts workers and fills caches; return what it gave, to see that all do the same."""
+    shape, dtype, count, total, squares = None, None, 0, 0.0, 0.0
+    for batch in one_pass():
+        shape, dtype = list(batch.shape[1:]), str(batch.dtype)
+        values = batch[:4].double()
+        count, total, squares = count + values.numel(), total + values.sum(), squares + (values**2).sum()
+    mean = float(total / count)
+    return {
+        "shape": shape,
+        "dtype": dtype,
+        "mean": round(mean, 3),
+        "std": round(float(squares / count - mean**2) ** 0.5, 3),
+    }
+
+
+def main() -> None:
+    name, pictures, work, recipe, batch_size = sys.argv[1:]
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # whatever the loaders print goes elsewhere
+    torch.set_num_threads(1)
+    case = Case(Path(pictures), Path(work), recipe, int(batch_size))  # type: ignore[arg-type]
+    try:
+        one_pass = CONTENDERS[name](case)
+        found = look(one_pass)
+    except (ImportError, AbsentError) as error:
+        print(json.dumps({"absent": f"{type(error).__name__}: {error}"}), file=answers)
+        return
+    print(json.dumps(found), file=answers)
+    for line in sys.stdin:
+        normalize = Normalize() if line.strip() == "normalise" else _as_it_is
+        print(json.dumps(measure(one_pass, normalize=normalize)), file=answers)
+
+
+def _as_it_is(images: Tensor) -> Tensor:
+    return images
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""The recipe that all loaders of input_speed.py follow, and what they are told."""
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+SIZE, RESIZE, SCALE, RATIO = 224, 256, (0.08, 1.0), (3 / 4, 4 / 3)
+WORKERS = 2
+
+
+@dataclass(frozen=True)
+class Case:
+    """What to read. `pictures`: class folders of JPEG files. `work`: where containers made of them are kept."""
+
+    pictures: Path
+    work: Path
+    recipe: Literal["train", "eval"]
+    batch_size: int
+
+    @property
+    def is_train(self) -> bool:
+        return self.recipe == "train"
+
+    @property
+    def loader(self) -> dict[str, Any]:
+        """What every PyTorch DataLoader is told. Workers that stay, two batches ahead: the best for all of them."""
+        return {"batch_size": self.batch_size, "num_workers": WORKERS, "persistent_workers": True, "prefetch_factor": 2}
+
+
+Pass = Callable[[], Iterable[Tensor]]
+Contender = Callable[[Case], Pass]
+
+
+class AbsentError(Exception):
+    """A contender that this interpreter does not have."""
+
+
+def first(loader: Any) -> Pass:
+    return lambda: (batch[0] for batch in loader)
+
+
+def listed(pictures: Path) -> list[tuple[Path, int]]:
+    """Return files and labels, classes mixed."""
+    classes = sorted(folder for folder in pictures.iterdir() if folder.is_dir())
+    found = [(path, label) for label, folder in enumerate(classes) for path in sorted(folder.iterdir())]
+    random.Random(0).shuffle(found)
+    return found

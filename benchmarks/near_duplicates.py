@@ -1,0 +1,181 @@
+"""Claim: of copies that were resized, compressed, mirrored, cropped by 5 % or brightened, at least 95 % are found.
+
+For each kind of change: 300 photographs, flowers and brain scans, no two of them alike, and 30 changed copies among
+them; at most one pair in 100 pictures may be false. Repeated with other pictures copied. "Alike" is judged without
+imgrec's hashes: correlation of 64 x 64 gray pictures of each pair, and of parts of one with the other. A crop of 5 %
+is meant in each way it can be: 5 % off width and height at a random place; off one side; off all four sides, which
+leaves 90 % of width and height.
+
+    python benchmarks/near_duplicates.py            # writes benchmarks/results/near_duplicates.json
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from machine import describe
+from PIL import Image, ImageEnhance
+
+from imgrec.audit.check import check_pixels
+from imgrec.audit.facts import FactsTable, PictureFacts, facts_table
+from imgrec.audit.near import near_pairs
+from imgrec.data.image import ArrayImages, read_image
+from imgrec.data.samples import Samples
+
+NUM_CLEAN, NUM_PLANTED = 300, 30
+NOT_ALIKE = 0.9
+SOURCES = {"hymenoptera": 130, "flowers8": 110, "brain_mri": 100}
+
+Change = Callable[[Image.Image, np.random.Generator], Image.Image]
+
+
+def resized(picture: Image.Image, random: np.random.Generator) -> Image.Image:
+    scale = random.uniform(0.25, 0.9)
+    size = round(picture.width * scale), round(picture.height * scale)
+    return picture.resize(size, random.choice([Image.Resampling.BICUBIC, Image.Resampling.LANCZOS]))
+
+
+def compressed(picture: Image.Image, _: np.random.Generator) -> Image.Image:
+    stream = BytesIO()
+    picture.save(stream, "JPEG", quality=50)
+    return Image.open(stream).convert("RGB")
+
+
+def mirrored(picture: Image.Image, _: np.random.Generator) -> Image.Image:
+    return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+
+
+def _cropped(picture: Image.Image, left: float, top: float, right: float, bottom: float) -> Image.Image:
+    width, height = picture.size
+    return picture.crop((round(left * width), round(top * height), round(right * width), round(bottom * height)))
+
+
+def cropped_anywhere(picture: Image.Image, random: np.random.Generator) -> Image.Image:
+    left, top = random.uniform(0, 0.05, 2)
+    return _cropped(picture, left, top, left + 0.95, top + 0.95)
+
+
+def cropped_one_side(picture: Image.Image, random: np.random.Generator) -> Image.Image:
+    box = [0.0, 0.0, 1.0, 1.0]
+    side = int(random.integers(4))
+    box[side] = abs(box[side] - 0.05)
+    return _cropped(picture, *box)
+
+
+def cropped_all_sides(picture: Image.Image, _: np.random.Generator) -> Image.Image:
+    return _cropped(picture, 0.05, 0.05, 0.95, 0.95)
+
+
+def brightened(picture: Image.Image, random: np.random.Generator) -> Image.Image:
+    return ImageEnhance.Brightness(picture).enhance(float(random.choice([0.6, 0.75, 1.25, 1.4])))
+
+
+def everything(picture: Image.Image, random: np.random.Generator) -> Image.Image:
+    for change in (cropped_anywhere, mirrored, resized, brightened, compressed):
+        picture = change(picture, random)
+    return picture
+
+
+CHANGES: dict[str, Change] = {
+    change.__name__: change
+    for change in (
+        resized,
+        compressed,
+        mirrored,
+        cropped_anywhere,
+        cropped_one_side,
+        cropped_all_sides,
+        brightened,
+        everything,
+    )
+}
+
+
+def clean_pictures(data: Path) -> list[Image.Image]:
+    """Return NUM_CLEAN pictures of which no two are alike."""
+    random = np.random.default_rng(0)
+    pictures = []
+    for name, count in SOURCES.items():
+        paths = sorted(path for path in (data / name).rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+        pictures += [Image.fromarray(read_image(paths[i])) for i in random.permutation(len(paths))[:count]]
+    correlation = alikeness(pictures)
+    kept: list[int] = []
+    for row in range(len(pictures)):
+        if all(correlation[row, other] < NOT_ALIKE for other in kept):
+            kept.append(row)
+    assert len(kept) >= NUM_CLEAN, len(kept)
+    return [pictures[row] for row in random.permutation(kept)[:NUM_CLEAN]]
+
+
+def alikeness(pictures: list[Image.Image]) -> np.ndarray:
+    """Return (N, N): the highest correlation of one picture, or a part of it, with the other."""
+    boxes = [(x, y, x + share, y + share) for share in (1.0, 0.95, 0.9) for x in (0, 1 - share) for y in (0, 1 - share)]
+    boxes += [(0.025, 0.025, 0.975, 0.975), (0.05, 0.05, 0.95, 0.95)]
+    views = []
+    for box in boxes:
+        small = np.stack(
+            [np.asarray(_cropped(one, *box).convert("L").resize((64, 64)), np.float32).ravel() for one in pictures]
+        )
+        small -= small.mean(axis=1, keepdims=True)
+        views.append(small / np.linalg.norm(small, axis=1, keepdims=True))
+    highest = np.maximum.reduce([view @ views[0].T for view in views])
+    return np.maximum(highest, highest.T)
+
+
+def table(facts: list[PictureFacts]) -> FactsTable:
+    part = Samples(
+        names=[str(row) for row in range(len(facts))],
+        images=ArrayImages(np.zeros((len(facts), 1, 1), np.uint8)),
+        labels=np.zeros(len(facts), np.int64),
+    )
+    return facts_table({"train": part}, facts, class_names=["any"])
+
+
+def measure(change: Change, pictures: list[Image.Image], clean: list[PictureFacts], rounds: int) -> dict[str, object]:
+    found = false = 0
+    similarities = []
+    for seed in range(rounds):
+        random = np.random.default_rng(seed)
+        originals = random.permutation(NUM_CLEAN)[:NUM_PLANTED]
+        copies = [check_pixels(np.asarray(change(pictures[row], random))) for row in originals]
+        planted = {(int(row), NUM_CLEAN + place) for place, row in enumerate(originals)}
+        pairs = near_pairs(table([*clean, *copies]))
+        found += sum((pair.first, pair.second) in planted for pair in pairs)
+        false += sum((pair.first, pair.second) not in planted for pair in pairs)
+        similarities += [pair.similarity for pair in pairs if (pair.first, pair.second) in planted]
+    return {
+        "recall": found / (rounds * NUM_PLANTED),
+        "false_pairs_per_100_pictures": 100 * false / (rounds * (NUM_CLEAN + NUM_PLANTED)),
+        "lowest_similarity_found": round(min(similarities), 3),
+    }
+
+
+def main() -> None:
+    here = Path(__file__).resolve().parent
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--data", type=Path, default=here.parents[1] / "shared" / "data", help="folder of the data sets"
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--output", type=Path, default=here / "results" / "near_duplicates.json")
+    options = parser.parse_args()
+    pictures = clean_pictures(options.data)
+    clean = [check_pixels(np.asarray(picture)) for picture in pictures]
+    result: dict[str, object] = {
+        "machine": describe(),
+        "pictures": NUM_CLEAN,
+        "planted": NUM_PLANTED,
+        "rounds": options.rounds,
+    }
+    kinds = {}
+    for name, change in CHANGES.items():
+        kinds[name] = measure(change, pictures, clean, options.rounds)
+        print(name, kinds[name], flush=True)
+    options.output.write_text(json.dumps({**result, "kinds": kinds}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
