@@ -49,12 +49,12 @@ def _from(data: Any, case: Case) -> Pass:
     return one_pass
 
 
-def _options(case: Case, **preprocess: Any) -> dict[str, Any]:
+def _options(case: Case, *, workers: str = "threads", **preprocess: Any) -> dict[str, Any]:
     from imgrec.data import Preprocess
 
     return {
         "preprocess": Preprocess(SIZE, resize=RESIZE, **preprocess), "augment": _augment() if case.is_train else None,
-        "batch_size": case.batch_size, "num_workers": WORKERS,
+        "batch_size": case.batch_size, "num_workers": WORKERS, "workers": workers,
     }  # fmt: skip
 
 
@@ -65,6 +65,15 @@ def imgrec_files(case: Case, **preprocess: Any) -> Pass:
     return _from(FolderData(train=str(case.pictures), val_fraction=0, **_options(case, **preprocess)), case)
 
 
+def imgrec_processes(case: Case) -> Pass:
+    """With `data.workers=processes`, as the other loaders on PyTorch."""
+    return imgrec_files(case, workers="processes")
+
+
+def imgrec_prepared_processes(case: Case) -> Pass:
+    return imgrec_prepared(case, workers="processes")
+
+
 def imgrec_reduced(case: Case) -> Pass:
     """For evaluation: `preprocess.decode=reduced`, which is not bit for bit what full decoding gives."""
     if case.is_train:
@@ -72,7 +81,7 @@ def imgrec_reduced(case: Case) -> Pass:
     return imgrec_files(case, decode="reduced")
 
 
-def imgrec_prepared(case: Case) -> Pass:
+def imgrec_prepared(case: Case, *, workers: str = "threads") -> Pass:
     from imgrec.prepare.build import Source, prepare
     from imgrec.prepare.shrink import Shrink
     from imgrec.sources.folder import read_folder
@@ -84,7 +93,7 @@ def imgrec_prepared(case: Case) -> Pass:
         assert splits.train is not None
         source = Source(str(case.pictures), {"train": splits.train}, splits.class_names)
         prepare(source, folder, shrink=Shrink(RESIZE), workers=WORKERS)
-    return _from(PreparedData(root=str(folder), val_fraction=0, **_options(case)), case)
+    return _from(PreparedData(root=str(folder), val_fraction=0, **_options(case, workers=workers)), case)
 
 
 CONTENDERS: dict[str, Contender] = {
@@ -101,8 +110,10 @@ CONTENDERS: dict[str, Contender] = {
     "ffcv raw": rivals.ffcv_raw,
     "ffcv raw, uint8": rivals.ffcv_raw_uint8,
     "imgrec": imgrec_files,
+    "imgrec, processes": imgrec_processes,
     "imgrec, reduced": imgrec_reduced,
     "imgrec prepared": imgrec_prepared,
+    "imgrec prepared, processes": imgrec_prepared_processes,
 }
 
 

@@ -24,7 +24,7 @@ RANDOM = np.random.default_rng(0)
 
 def paint(path, mode="RGB"):
     path.parent.mkdir(parents=True, exist_ok=True)
-    shape = (6, 7, 3) if mode == "RGB" else (6, 7)
+    shape = (9, 10, 3) if mode == "RGB" else (9, 10)
     Image.fromarray(RANDOM.integers(0, 256, shape, dtype=np.uint8)).save(path)
 
 

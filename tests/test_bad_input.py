@@ -27,7 +27,7 @@ SEVERAL = ("data=table", "data.path=several.csv", "data.label_delimiter='+'", "p
 
 def save_picture(path: Path, *, width: int = 24) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(len(str(path))).integers(0, 256, (20, width, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(list(path.as_posix().encode())).integers(0, 256, (20, width, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
 
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -60,13 +61,49 @@ def test_a_process_that_is_killed_ends_the_epoch():
         list(loader(lambda: os.kill(os.getpid(), signal.SIGKILL), timeout_s=60))
 
 
+def test_a_thread_that_hangs_ends_the_epoch_after_the_timeout():
+    done = Event()
+    with pytest.raises(RuntimeError, match=r"timed out after 0\.2"):
+        list(loader(done.wait, timeout_s=0.2, threads=True))
+    done.set()
+
+
+def test_an_error_in_a_thread_is_raised_where_the_batches_are_taken():
+    def fault() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(loader(fault, threads=True))
+
+
+def test_threads_give_batches_in_order_and_end_when_told():
+    reading = loader(lambda: time.sleep(0.1), threads=True, num_workers=3)
+    for _ in range(2):
+        assert [batch["indices"].tolist() for batch in reading] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
+    threads = list(reading._threads)
+    reading.end_workers()
+    for thread in threads:
+        thread.join(timeout=20)
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def test_threads_whose_batches_are_left_do_not_make_the_rest():
+    made: list[int] = []
+    reading = loader(lambda: made.append(5), threads=True, num_workers=1, prefetch=1)
+    batches = iter(reading)
+    next(batches)
+    batches.close()
+    reading.end_workers()
+    assert made in ([], [5])
+
+
 def test_without_processes_there_is_nothing_to_wait_for():
     assert len(list(loader(lambda: None, num_workers=0, timeout_s=1))) == 3
 
 
-@pytest.mark.parametrize("num_workers", [0, 1])
-def test_a_picture_that_cannot_be_read_is_left_out_and_told(num_workers):
-    batches = list(loader(unreadable, strict=False, num_workers=num_workers))
+@pytest.mark.parametrize(("num_workers", "threads"), [(0, False), (1, False), (2, True)])
+def test_a_picture_that_cannot_be_read_is_left_out_and_told(num_workers, threads):
+    batches = list(loader(unreadable, strict=False, num_workers=num_workers, threads=threads))
     assert [batch["indices"].tolist() for batch in batches] == [[0, 1, 2, 3], [4, 6, 7], [8, 9, 10, 11]]
     assert batches[1]["images"][:, 0, 0, 0].tolist() == [4, 6, 7]
     assert batches[1]["labels"].tolist() == [1, 0, 1]

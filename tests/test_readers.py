@@ -16,7 +16,10 @@ from imgrec.data.batch_augment import BatchAugment
 from imgrec.data.datamodule import ImageDataModule
 from imgrec.data.preprocess import Preprocess
 from imgrec.data.samples import Samples, Splits
-from imgrec.sources import ArraysData, FolderData
+from imgrec.prepare.build import Source, prepare
+from imgrec.prepare.shrink import Shrink
+from imgrec.prepare.tar_writer import write_tar_shards
+from imgrec.sources import ArraysData, FolderData, PreparedData, ShardsData
 
 COUNT = 64  # training pictures
 
@@ -56,17 +59,32 @@ def arrays(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.fixture(scope="module")
+def packed(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same pictures prepared, and as shards."""
+    folder = tmp_path_factory.mktemp("packed")
+    splits = FolderData(root=str(photos), preprocess=lambda image: image).splits
+    parts = {name: getattr(splits, name) for name in ("train", "val")}
+    prepare(Source(str(photos), parts, splits.class_names), folder / "prepared", shrink=Shrink(64), workers=1)
+    write_tar_shards(parts, class_names=splits.class_names, output=folder / "shards", shard_mb=1)
+    return folder
+
+
 Reader = Callable[..., ImageDataModule]
 
 
-@pytest.fixture(params=["files", "files decoded whole", "files by batch", "arrays by batch"])
-def reader(request: pytest.FixtureRequest, photos: Path, arrays: Path) -> Reader:
+@pytest.fixture(params=["files", "files decoded whole", "files by batch", "arrays by batch", "prepared", "shards"])
+def reader(request: pytest.FixtureRequest, photos: Path, arrays: Path, packed: Path) -> Reader:
     """A way to read, called with loader options."""
     squash = Preprocess(size=48, mode="squash")
 
     def make(**options: Any) -> ImageDataModule:
         if request.param == "arrays by batch":
             return ArraysData(path=str(arrays), preprocess=squash, augment=by_batch(), batch_size=16, **options)
+        if request.param in ("prepared", "shards"):
+            source = PreparedData if request.param == "prepared" else ShardsData
+            root = str(packed / request.param)
+            return source(root=root, preprocess=squash, augment=random_crop(), batch_size=16, **options)
         augment: Any = by_batch() if request.param == "files by batch" else random_crop()
         if request.param == "files decoded whole":
             augment.decode = "full"
@@ -92,6 +110,13 @@ def test_loader_processes_change_no_batch(reader):
         epoch_of(reader(num_workers=2), 1), epoch_of(reader(num_workers=0), 1), strict=True
     ):
         assert same(with_workers, without)
+
+
+def test_threads_change_no_batch(reader):
+    threads, none = reader(num_workers=3, workers="threads"), reader(num_workers=0)
+    for epoch in (1, 2):
+        for with_threads, without in zip(epoch_of(threads, epoch), epoch_of(none, epoch), strict=True):
+            assert same(with_threads, without)
 
 
 def test_an_epoch_entered_in_the_middle_goes_on_bit_for_bit(reader):

@@ -47,7 +47,7 @@ EXPLANATIONS = {
     "label_conflicts": Explanation(
         "Twins with different labels",
         "No two copies of a picture have different labels.",
-        "One picture is called two things, or two that are nearly the same. Of real copies at least one label is wrong.",
+        "One picture, or two nearly the same, are called two things. Of real copies at least one label is wrong.",
         "No network can learn both. In the test it costs accuracy that no model can win back.",
         "Look at each, and write the true label into the column new_label of the plan, with the action relabel.",
         _APPLY,

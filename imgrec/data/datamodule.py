@@ -27,8 +27,9 @@ class ImageDataModule(LightningDataModule):
     augment: training augmentation, keyed by (seed, epoch, sample index); None means none.
     batch_size: pictures per optimizer step and process. eval_batch_size: null = the same.
     num_workers: loader processes; null = by the number of processors, 0 for pictures that are in memory already;
-        "auto" = what reads fastest here, by a measurement of some seconds (of `prefetch` too).
-    prefetch: batches that each loader process has ready.
+        "auto" = what reads fastest here, by a measurement of some seconds (of `workers` and `prefetch` too).
+    workers: "processes", or "threads" of this one; see `ThreadedLoader`.
+    prefetch: batches that each of them has ready.
     timeout_s: seconds after which a batch that does not come ends the run; 0 = never.
     seed: keys the split, the order and every augmentation draw.
     splits, fold, folds: a split file, which part of it is the test, and into how many parts to divide without a file.
@@ -50,6 +51,7 @@ class ImageDataModule(LightningDataModule):
         batch_size: int = 64,
         eval_batch_size: int | None = None,
         num_workers: int | str | None = None,
+        workers: str = "processes",
         prefetch: int = 2,
         timeout_s: float = 300,
         seed: int = 1,
@@ -69,6 +71,7 @@ class ImageDataModule(LightningDataModule):
             check_count("data.eval_batch_size", eval_batch_size, at_least=1)
         if num_workers not in (None, "auto"):
             check_count("data.num_workers", num_workers, at_least=0)
+        check_choice("data.workers", workers, ("processes", "threads"))
         check_count("data.prefetch", prefetch, at_least=1)
         check_number("data.timeout_s", timeout_s, at_least=0)
         check_max_bad(max_bad)
@@ -79,6 +82,7 @@ class ImageDataModule(LightningDataModule):
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size or batch_size
         self.num_workers = num_workers
+        self.workers = workers
         self.prefetch = prefetch
         self.timeout_s = timeout_s
         self.seed = seed
@@ -221,12 +225,14 @@ class ImageDataModule(LightningDataModule):
     def _loader(self, dataset: ImageDataset, sampler: KeyedBatchSampler | EvalBatchSampler) -> KeyedLoader:
         if self.num_workers == "auto":
             of_training = self._train_dataset(self.split("train")) if self.has_split("train") else dataset
-            self.num_workers, self.prefetch = fastest_workers(of_training, batch_size=self.batch_size)
+            choice = fastest_workers(of_training, batch_size=self.batch_size)
+            self.workers, self.num_workers, self.prefetch = choice.workers, choice.num_workers, choice.prefetch
         is_given = isinstance(self.num_workers, int)
         return make_loader(
             dataset,
             sampler,
             num_workers=int(self.num_workers or 0) if is_given else usual_workers(dataset),
+            threads=self.workers == "threads",
             prefetch=self.prefetch,
             timeout_s=self.timeout_s,
             seed=self.seed,

@@ -1,5 +1,7 @@
 """From sample keys to a batch: decode, augment or preprocess, stack. Everything stays uint8."""
 
+import copy
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NotRequired, TypedDict
 
@@ -7,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from imgrec.data.batch_augment import gather
 from imgrec.data.image import ArrayImages
@@ -55,6 +57,12 @@ class ImageDataset(Dataset[Batch | ImgrecError]):
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    def for_another_thread(self) -> "ImageDataset":
+        """Return this data set with an augmentation of its own, as one object of that serves one thread at a time."""
+        other = copy.copy(self)
+        other.augment = copy.deepcopy(self.augment)
+        return other
 
     def image(self, index: int, epoch: int) -> UInt8Array:
         """Return picture `index` as the network sees it in `epoch`: uint8 (H, W, 3). Raises: ImageError."""
@@ -142,14 +150,22 @@ def _check_sizes(images: Sequence[UInt8Array], names: Sequence[str]) -> None:
 
 def _planes(images: Sequence[UInt8Array] | UInt8Array) -> Tensor:
     """Return N pictures (H, W, 3) of one size as one contiguous uint8 (N, 3, H, W)."""
-    if isinstance(images, np.ndarray):
+    if isinstance(images, np.ndarray) and get_worker_info() is None:
         return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
     import cv2
 
-    batch = torch.empty((len(images), 3, *images[0].shape[:2]), dtype=torch.uint8)
+    batch = _empty((len(images), 3, *images[0].shape[:2]))
     for planes, image in zip(batch.numpy(), images, strict=True):
         cv2.split(image, list(planes))  # into the batch itself, in a seventh of the time that NumPy takes
     return batch
+
+
+def _empty(shape: tuple[int, ...]) -> Tensor:
+    """Return uint8 memory; in a loader process shared with the main one, so that a batch need not be copied there."""
+    if get_worker_info() is None:
+        return torch.empty(shape, dtype=torch.uint8)
+    storage = torch.UntypedStorage._new_shared(math.prod(shape))  # type: ignore[no-untyped-call]
+    return torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)
 
 
 def _is_ready(images: Images, preprocess: Transform) -> bool:

@@ -1,14 +1,16 @@
-"""How many processes read the pictures: by a rule, or by a short measurement."""
+"""Who reads the pictures, and how many of them: by a rule, or by a short measurement."""
 
 import logging
 import os
 import time
+from dataclasses import dataclass
+from typing import Literal
 
 from imgrec.data.dataset import ImageDataset
 from imgrec.data.loader import make_loader
 from imgrec.data.sampler import KeyedBatchSampler
 
-__all__ = ["fastest_workers", "usual_workers"]
+__all__ = ["Choice", "fastest_workers", "usual_workers"]
 
 log = logging.getLogger("imgrec")
 
@@ -27,28 +29,48 @@ def usual_workers(dataset: ImageDataset) -> int:
     return 0 if getattr(dataset.samples.images, "in_memory", False) else min(num_processors(), MAX_WORKERS)
 
 
-def fastest_workers(dataset: ImageDataset, *, batch_size: int) -> tuple[int, int]:
-    """Measure reading for some seconds; return the number of loader processes and of batches that each has ready.
+def fastest_workers(dataset: ImageDataset, *, batch_size: int) -> "Choice":
+    """Measure reading for some seconds each way, and return the fastest.
 
-    Only reading is measured: on a CPU that also trains, fewer processes may do.
+    Only reading is measured: on a CPU that also trains, fewer may do.
     """
     most = min(num_processors(), MAX_WORKERS)
-    best, speed = (0, 2), _speed(dataset, batch_size=batch_size, num_workers=0, prefetch=2)
-    found = [f"0: {speed:,.0f}"]
-    choices = [(workers, 2) for workers in sorted({1, most // 2, most} - {0})]
-    for workers, prefetch in [*choices, (most, 4)]:
-        new = _speed(dataset, batch_size=batch_size, num_workers=workers, prefetch=prefetch)
-        found.append(f"{workers}{'' if prefetch == 2 else f' with {prefetch} batches ready'}: {new:,.0f}")
-        if new > GAIN * speed:
-            best, speed = (workers, prefetch), new
-    log.info("data.num_workers=auto: %d, data.prefetch=%d. Pictures/s by processes: %s", *best, "; ".join(found))
+    choices = [Choice("processes", workers) for workers in sorted({0, 1, most // 2, most})]
+    choices += [Choice("processes", most, prefetch=4), Choice("threads", most)]
+    best, found = choices[0], {}
+    for choice in choices:
+        found[choice] = _speed(dataset, choice, batch_size=batch_size)
+        if found[choice] > GAIN * found[best]:
+            best = choice
+    log.info(
+        "data.num_workers=auto: %s. Pictures/s: %s", best, "; ".join(f"{c}: {speed:,.0f}" for c, speed in found.items())
+    )
     return best
 
 
-def _speed(dataset: ImageDataset, *, batch_size: int, num_workers: int, prefetch: int) -> float:
+@dataclass(frozen=True)
+class Choice:
+    """Who reads: so many processes or threads, each with so many batches ready; 0 = nobody but the one who asks."""
+
+    workers: Literal["processes", "threads"]
+    num_workers: int
+    prefetch: int = 2
+
+    def __str__(self) -> str:
+        ready = "" if self.prefetch == 2 else f" with {self.prefetch} batches ready"
+        return f"{self.num_workers} {self.workers}{ready}"
+
+
+def _speed(dataset: ImageDataset, choice: Choice, *, batch_size: int) -> float:
     """Return pictures per second over `MEASURED_S`, beginning with the second batch."""
     sampler = KeyedBatchSampler(len(dataset), batch_size=min(batch_size, max(1, len(dataset) // 2)))
-    loader = make_loader(dataset, sampler, num_workers=num_workers, prefetch=prefetch)
+    loader = make_loader(
+        dataset,
+        sampler,
+        num_workers=choice.num_workers,
+        threads=choice.workers == "threads",
+        prefetch=choice.prefetch,
+    )
     batches = iter(loader)
     next(batches)
     num_pictures, start = 0, time.perf_counter()
