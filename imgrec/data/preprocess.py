@@ -12,6 +12,7 @@ from imgrec.errors import ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:
     from imgrec.data.picture import Picture
+    from imgrec.data.window import WindowInterpolation
 
 Mode = Literal["crop", "squash", "letterbox", "none"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
@@ -82,14 +83,21 @@ class Preprocess:
         if self.decode == "full" or self.height_width is None or self.mode == "none":
             return self(picture.pixels())
         height, width = picture.height_width
+        interpolation: WindowInterpolation = "fast" if self.interpolation == "bilinear" else self.interpolation
+        whole = (0, 0, width, height)
+        if self.mode == "squash":
+            return picture.window(whole, size=self.height_width, interpolation=interpolation)
         if self.mode == "letterbox":
-            inner_height, inner_width = self._inner_size(height, width)
-            inner = picture.window(
-                (0, 0, width, height), size=(inner_height, inner_width), interpolation=self.interpolation
-            )
+            inner = picture.window(whole, size=self._inner_size(height, width), interpolation=interpolation)
             return np.array(self._padded(Image.fromarray(inner), *self.height_width))
-        box = self._crop_box(width, height) if self.mode == "crop" else (0, 0, width, height)
-        return picture.window(box, size=self.height_width, interpolation=self.interpolation)
+        resized_width, resized_height = self._covering_size(width, height)
+        if resized_width * resized_height > _MAX_RESIZED_PX:
+            box = self._crop_box(width, height)
+            return picture.window(box, size=self.height_width, interpolation=self.interpolation)
+        # Whole pictures, not a box through pixels, are what the fast resize is made for.
+        resized = picture.window(whole, size=(resized_height, resized_width), interpolation=interpolation)
+        left, top, right, bottom = self._crop_place(resized_width, resized_height)
+        return np.ascontiguousarray(resized[top:bottom, left:right])
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON, all of them, defaults too."""
@@ -108,8 +116,7 @@ class Preprocess:
 
     def _crop(self, picture: Image.Image, height: int, width: int) -> Image.Image:
         resized_width, resized_height = self._covering_size(*picture.size)
-        left, top = round((resized_width - width) / 2), round((resized_height - height) / 2)
-        box = (left, top, left + width, top + height)
+        box = self._crop_place(resized_width, resized_height)
         if resized_width * resized_height <= _MAX_RESIZED_PX:
             return self._resized(picture, resized_width, resized_height).crop(box)
         return picture.resize((width, height), self._resample, box=self._crop_box(*picture.size))
@@ -119,10 +126,15 @@ class Preprocess:
         assert self.height_width is not None
         resized_width, resized_height = self._covering_size(width, height)
         scale_x, scale_y = width / resized_width, height / resized_height
-        left = round((resized_width - self.height_width[1]) / 2)
-        top = round((resized_height - self.height_width[0]) / 2)
-        right, bottom = left + self.height_width[1], top + self.height_width[0]
+        left, top, right, bottom = self._crop_place(resized_width, resized_height)
         return left * scale_x, top * scale_y, min(right * scale_x, width), min(bottom * scale_y, height)
+
+    def _crop_place(self, resized_width: int, resized_height: int) -> tuple[int, int, int, int]:
+        """Return what "crop" keeps of a resized picture: left, top, right, bottom."""
+        assert self.height_width is not None
+        height, width = self.height_width
+        left, top = round((resized_width - width) / 2), round((resized_height - height) / 2)
+        return left, top, left + width, top + height
 
     def _covering_size(self, width: int, height: int) -> tuple[int, int]:
         """Return the width and height that keep the aspect and just cover `resize`, rounded down as torchvision does.
