@@ -4,7 +4,7 @@ import json
 import pickle
 from io import BytesIO
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 from unittest.mock import MagicMock
 
 import numpy as np
