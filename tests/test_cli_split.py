@@ -280,12 +280,6 @@ def test_pictures_without_a_label_are_refused(photos, monkeypatch):
         split("flat --keep-twins no", monkeypatch)
 
 
-def test_the_file_to_write_must_be_named(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["imgrec", "photos"])
-    with pytest.raises(ConfigError, match=r"Add --output splits\.json"):
-        main()
-
-
 # Real data
 
 
