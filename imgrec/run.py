@@ -31,6 +31,7 @@ from imgrec.report.predictions import Predictions
 from imgrec.result import Result, headline, of_evaluation, write_result
 from imgrec.resume import Start, announce, find_start, set_aside
 from imgrec.run_folder import claim_run_folder
+from imgrec.study import STUDIES, Subject, run_studies
 
 __all__ = ["evaluate", "train"]
 
@@ -70,6 +71,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     folder = Path(config.run_dir)
     with _claim(folder):
         preflight.check_keys(config)
+        studies = {name: build(config[name]) for name in STUDIES if config.get(name)}
         trainer = _build_trainer(config, logger=False, callbacks=[ProgressLine()])
         if config.checkpoint:
             data, network = from_checkpoint(load_checkpoint(Path(config.checkpoint)), config)
@@ -83,6 +85,8 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
             predictions = predict(trainer, Scorer(network), data=data, provenance={**source, "imgrec": __version__})
         metrics = _write(predictions, folder, trainer=trainer)
         if trainer.is_global_zero:
+            device = trainer.strategy.root_device
+            run_studies(studies, Subject(network.eval().to(device), data, predictions, folder, device))
             write_result(of_evaluation(metrics, split=data.test_split, source=next(iter(source.values()))), folder)
         return metrics
 
