@@ -1,4 +1,4 @@
-"""What can be done with an evaluated network beyond its scores: each study is one object, chosen by a group of conf/."""
+"""What can be done with an evaluated network beyond its scores: a study is an object chosen by a group of conf/."""
 
 import logging
 from collections.abc import Mapping
