@@ -20,8 +20,13 @@ def describe() -> dict[str, object]:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "python": platform.python_version(),
         "versions": {name: version(name) for name in names},
-        "command": " ".join(["python", *sys.argv]),
+        "command": " ".join(["python", *map(_without_place, sys.argv)]),
     }
+
+
+def _without_place(word: str) -> str:
+    """Return an absolute path by its last two names: where things lie on one machine is of no use on another."""
+    return str(Path("...", *Path(word).parts[-2:])) if Path(word).is_absolute() else word
 
 
 def _processor() -> str:
