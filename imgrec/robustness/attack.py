@@ -105,8 +105,8 @@ def gradient(network: Network, images: Tensor, labels: Tensor) -> Tensor:
     with torch.enable_grad():
         at = images.detach().clone().requires_grad_()
         loss = functional.cross_entropy(network(at * 255).double(), labels, reduction="sum")
-        (slope,) = torch.autograd.grad(loss, at)
-        return slope
+        slopes: tuple[Tensor, ...] = torch.autograd.grad(loss, at)
+    return slopes[0]
 
 
 def into_ball(at: Tensor, images: Tensor, *, norm: Norm, eps: float) -> Tensor:
@@ -157,7 +157,7 @@ def _keep(
 def _is_wrong(network: Network, images: Tensor, labels: Tensor) -> Tensor:
     with torch.no_grad():
         predicted: Tensor = network(images * 255).argmax(dim=1)
-        return predicted != labels
+    return predicted.ne(labels)
 
 
 def _unit(change: Tensor, norm: Norm) -> Tensor:
