@@ -25,13 +25,16 @@ from imgrec.durable import FULL, check_free_space
 from imgrec.errors import ConfigError, DataError, ImgrecError, RunFolderError
 from imgrec.inputs import check_network, check_task, from_checkpoint, from_weights, load_exactly, make_record, read_data
 from imgrec.predict import predict
+from imgrec.provenance import Recorder
 from imgrec.report.console import print_scores
 from imgrec.report.evaluation import write_evaluation
+from imgrec.report.page.report import write_report
 from imgrec.report.predictions import Predictions
 from imgrec.result import Result, headline, of_evaluation, write_result
 from imgrec.resume import Start, announce, find_start, set_aside
 from imgrec.run_folder import claim_run_folder
 from imgrec.study import STUDIES, Subject, run_studies
+from imgrec.thumbnails import write_thumbnails
 
 __all__ = ["evaluate", "train"]
 
@@ -47,6 +50,7 @@ def train(config: DictConfig) -> Result:
     """
     folder = Path(config.run_dir)
     with _claim(folder):
+        recorder = Recorder("train")
         preflight.check_keys(config)
         seed_everything(config.seed, verbose=False)
         callbacks = build_all(config.get("callbacks"))
@@ -62,32 +66,43 @@ def train(config: DictConfig) -> Result:
         classifier.record = make_record(config, data, world_size=trainer.world_size)
         start = _find_start(config, folder, trainer=trainer, classifier=classifier)
         with _explained(config, folder):
-            trainer.fit(classifier, datamodule=data, ckpt_path=start.path if start else None)
-            return _finish(config, folder, trainer=trainer, classifier=classifier, data=data, start=start)
+            with recorder.phase("train"):
+                trainer.fit(classifier, datamodule=data, ckpt_path=start.path if start else None)
+            return _finish(
+                config, folder, trainer=trainer, classifier=classifier, data=data, start=start, recorder=recorder
+            )
 
 
 def evaluate(config: DictConfig) -> dict[str, Any]:
     """Score a checkpoint, or a model with a weights file, on a split of a data set; return the metrics."""
     folder = Path(config.run_dir)
     with _claim(folder):
+        recorder = Recorder("evaluate")
         preflight.check_keys(config)
         studies = {name: build(config[name]) for name in STUDIES if config.get(name)}
         trainer = _build_trainer(config, logger=False, callbacks=[ProgressLine()])
+        trained_with = None
         if config.checkpoint:
-            data, network = from_checkpoint(load_checkpoint(Path(config.checkpoint)), config)
-            source = {"checkpoint": str(config.checkpoint)}
+            payload = load_checkpoint(Path(config.checkpoint))
+            data, network = from_checkpoint(payload, config)
+            source, trained_with = {"checkpoint": str(config.checkpoint)}, payload["imgrec"]["config"]
         else:
             data, network = from_weights(config)
             source = {"weights": str(config.model.weights)}
         check_network(network, data.preprocess)
         data.test_split = _split_or_val(data, str(config.split))
-        with _explained(config, folder):
+        with _explained(config, folder), recorder.phase("predict"):
             predictions = predict(trainer, Scorer(network), data=data, provenance={**source, "imgrec": __version__})
-        metrics = _write(predictions, folder, trainer=trainer)
+        with recorder.phase("evaluation"):
+            metrics = _write(predictions, folder, data=data, trainer=trainer)
         if trainer.is_global_zero:
             device = trainer.strategy.root_device
-            run_studies(studies, Subject(network.eval().to(device), data, predictions, folder, device))
+            with recorder.phase("studies"):
+                run_studies(studies, Subject(network.eval().to(device), data, predictions, folder, device))
             write_result(of_evaluation(metrics, split=data.test_split, source=next(iter(source.values()))), folder)
+            about = {"config": to_plain(config), "data": data, "network": network, "trained_with": trained_with}
+            recorder.write(folder, source=source, **about)
+            log.info("Report: %s", write_report(folder))
         return metrics
 
 
@@ -182,6 +197,7 @@ def _finish(
     classifier: Classifier,
     data: ImageDataModule,
     start: Start | None,
+    recorder: Recorder,
 ) -> Result:
     """Score the best checkpoint on the test split (validation where there is none) and write the result."""
     checkpoints = next(callback for callback in trainer.callbacks if isinstance(callback, Checkpoints))
@@ -189,9 +205,11 @@ def _finish(
     best = start.path if start is not None and not checkpoints.best.exists() else checkpoints.best
     load_exactly(classifier, load_checkpoint(best)["state_dict"], name=str(best))
     data.test_split = _split_or_val(data, "test")
-    provenance = {"checkpoint": str(best), "imgrec": __version__}
-    predictions = predict(trainer, classifier, data=data, provenance=provenance)
-    metrics = _write(predictions, folder / "evaluation", trainer=trainer)
+    source = {"checkpoint": str(best)}
+    with recorder.phase("predict"):
+        predictions = predict(trainer, classifier, data=data, provenance={**source, "imgrec": __version__})
+    with recorder.phase("evaluation"):
+        metrics = _write(predictions, folder / "evaluation", data=data, trainer=trainer)
     result = Result(
         score=checkpoints.best_score,
         monitor=checkpoints.monitor,
@@ -204,6 +222,8 @@ def _finish(
     if trainer.is_global_zero:
         _log(trainer, predictions, config=config, result=result)
         write_result(result, folder)
+        recorder.write(folder / "evaluation", config=to_plain(config), data=data, network=classifier.net, source=source)
+        log.info("Report: %s", write_report(folder / "evaluation"))
         log.info("Run folder: %s (best.ckpt, last.ckpt, history.csv, evaluation/)", folder)
         if trainer.loggers:
             log.info("Look inside: tensorboard --logdir %s", folder)
@@ -217,10 +237,11 @@ def _log(trainer: Trainer, predictions: Predictions, *, config: DictConfig, resu
         log_evaluation(logger, predictions, config=to_plain(config), result=result)
 
 
-def _write(predictions: Predictions, folder: Path, *, trainer: Trainer) -> dict[str, Any]:
+def _write(predictions: Predictions, folder: Path, *, data: ImageDataModule, trainer: Trainer) -> dict[str, Any]:
     if not trainer.is_global_zero:
         return {}
     metrics = write_evaluation(predictions, folder)
+    write_thumbnails(predictions, data.split(data.test_split), folder)
     print_scores(metrics)
     log.info("Evaluation: %s (metrics.json, per_class.csv, predictions.parquet, pictures)", folder)
     return metrics
