@@ -166,4 +166,4 @@ def _unit(change: Tensor, norm: Norm) -> Tensor:
 
 
 def _length(change: Tensor) -> Tensor:
-    return change.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+    return torch.linalg.vector_norm(change.flatten(1), dim=1).view(-1, 1, 1, 1)
