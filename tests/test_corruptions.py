@@ -31,7 +31,11 @@ def test_there_are_the_fifteen_of_the_paper_in_four_families():
 def test_pixels_are_those_recorded():
     if versions() != RECORDED["versions"]:
         pytest.skip(f"pixels were recorded with {RECORDED['versions']}")
-    changed = [name for name, made in cells() if hashlib.sha256(made.tobytes()).hexdigest() != RECORDED["cells"][name]["sha256"]]
+    changed = [
+        name
+        for name, made in cells()
+        if hashlib.sha256(made.tobytes()).hexdigest() != RECORDED["cells"][name]["sha256"]
+    ]
     assert changed == []
 
 
