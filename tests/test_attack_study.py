@@ -142,6 +142,6 @@ def test_several_labels_are_refused(tmp_path):
 
 
 def test_several_studies_run_in_turn():
-    ran = []
-    InTurn(lambda subject: ran.append("first"), lambda subject: ran.append("second"))(None)
-    assert ran == ["first", "second"]
+    seen = []
+    InTurn(lambda subject: seen.append(("first", subject)), lambda subject: seen.append(("second", subject)))(None)
+    assert seen == [("first", None), ("second", None)]

@@ -83,5 +83,5 @@ def test_a_picture_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "b.png").write_bytes(b"nothing")
     images = FileImages([tmp_path / "a.png", tmp_path / "b.png"])
     dataset = ImageDataset(Samples(["a", "b"], images, np.zeros(2, dtype=np.int64)), preprocess=Preprocess(size=8))
-    with pytest.raises(ImageError, match="b.png"):
+    with pytest.raises(ImageError, match=r"b\.png"):
         asked(dataset=dataset)

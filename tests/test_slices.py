@@ -38,10 +38,8 @@ def test_each_slice_has_the_score_of_its_own_pictures():
         others = accuracy_score(predictions.labels[rest], predictions.predicted[rest])
         assert (row["num_samples"], row["score"], row["rest_score"]) == (len(mine), score, others)
         assert row["difference"] == pytest.approx(score - others)
-        table = [
-            [row["num_right"], len(mine) - row["num_right"]],
-            [round(others * len(rest)), round((1 - others) * len(rest))],
-        ]
+        right = round(others * len(rest))
+        table = [[row["num_right"], len(mine) - row["num_right"]], [right, len(rest) - right]]
         assert row["p_value"] == pytest.approx(fisher_exact(table).pvalue)
 
 

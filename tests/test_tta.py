@@ -58,10 +58,8 @@ def test_probabilities_are_averaged(tmp_path):
     AveragedViews(mirror=True, shift=0.125)(about := subject(tmp_path))
     images = next(iter(Noise(eval_batch_size=21, num_workers=0).test_dataloader()))["images"]
     with torch.no_grad():
-        each = [
-            NET(take_view(images, view)).double().softmax(1)
-            for view in views_of(mirror=True, shift=0.125, scales=[1.0])
-        ]
+        views = views_of(mirror=True, shift=0.125, scales=[1.0])
+        each = [NET(take_view(images, view)).double().softmax(1) for view in views]
     table = read_parquet(tmp_path / "predictions_tta.parquet")
     np.testing.assert_allclose(table.probabilities, torch.stack(each).mean(0), atol=1e-6)
     assert table.names == list(about.predictions.names)

@@ -100,7 +100,8 @@ def _draws(keys: Sequence[tuple[int, ...]], shape: tuple[int, int, int], norm: N
 def gradient(network: Network, images: Tensor, labels: Tensor) -> Tensor:
     """Return the slope of each picture's cross entropy, (N, 3, H, W).
 
-    The loss is worked out in float64: in float32 it is exactly 0 where the network is certain, and so is its slope.
+    The loss is worked out in float64: in float32 it is exactly 0 where the true class is 17 above the others, and so is
+    its slope. From 100 above, the slope itself is too small for the network's float32.
     """
     with torch.enable_grad():
         at = images.detach().clone().requires_grad_()
@@ -166,4 +167,5 @@ def _unit(change: Tensor, norm: Norm) -> Tensor:
 
 
 def _length(change: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(change.flatten(1), dim=1).view(-1, 1, 1, 1)
+    length: Tensor = torch.linalg.vector_norm(change.flatten(1), dim=1)
+    return length.view(-1, 1, 1, 1)
