@@ -1,0 +1,177 @@
+"""What a contest leaves: rivals.json, a table of predictions per rival, and a table for the terminal."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from scipy.stats import binomtest
+
+from imgrec.baselines.network import NetworkLine
+from imgrec.baselines.rivals import Contest, Rival
+from imgrec.durable import write_bytes
+from imgrec.report.predictions import Predictions, visible
+from imgrec.report.scores import compute_scores
+from imgrec.report.table import write_parquet
+
+__all__ = ["FORMAT", "RIVALS", "print_contest", "to_json", "write_contest"]
+
+FORMAT = 1
+RIVALS = "rivals.json"
+COLUMNS = ("", "accuracy", "95 %", "F1 macro", "features", "fit", "a picture", "size")
+ONLY_WIDE = ("features", "F1 macro")
+WIDE = 110
+
+
+def write_contest(contest: Contest, folder: Path, *, network: NetworkLine | None = None) -> dict[str, Any]:
+    """Write the tables, then rivals.json, into `folder` and, with a network, into its evaluation folder.
+
+    Returns: the contents of rivals.json, which by its being there says that all is whole.
+    Raises: RunFolderError: a file cannot be written.
+    """
+    (folder / RIVALS).unlink(missing_ok=True)  # of an earlier contest: not beside tables of this one
+    for rival in contest.rivals:
+        write_parquet(rival.predictions, folder / rival.name / "predictions.parquet")
+    content = to_json(contest, folder=folder, network=network)
+    text = (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode(
+        "utf-8", "backslashreplace"
+    )
+    write_bytes(folder / RIVALS, text)
+    if network is not None:
+        write_bytes(network.folder / RIVALS, text)
+    return content
+
+
+def to_json(contest: Contest, *, folder: Path, network: NetworkLine | None = None) -> dict[str, Any]:
+    """Return what rivals.json holds; rivals best first."""
+    return {
+        "format": FORMAT,
+        "split": contest.scored,
+        "task": "single",
+        "num_classes": len(contest.class_names),
+        "num_train": contest.sizes["train"],
+        "num_val": contest.sizes.get("val", 0) if contest.scored != "val" else 0,
+        "num_test": contest.sizes[contest.scored],
+        "seed": contest.seed,
+        "data_fingerprint": contest.data_fingerprint,
+        "image_size_px": list(contest.look.height_width),
+        "is_gray": contest.look.is_gray,
+        "notes": list(contest.notes),
+        "folder": str(folder),
+        "rivals": [_row(rival) for rival in contest.rivals],
+        "network": None if network is None else _network_row(network),
+    }
+
+
+def accuracy_of(predictions: Predictions) -> dict[str, Any]:
+    """Return accuracy, its 95 % interval (Wilson), the number of errors, and macro F1 (None: undefined)."""
+    scores = compute_scores(predictions)
+    num_right = len(predictions) - scores["num_errors"]
+    interval = binomtest(num_right, len(predictions)).proportion_ci(0.95, method="wilson")
+    macro_f1 = scores["f1"]["macro"]
+    return {
+        "accuracy": scores["accuracy"],
+        "accuracy_interval": [float(interval.low), float(interval.high)],
+        "num_errors": scores["num_errors"],
+        "macro_f1": None if math.isnan(macro_f1) else macro_f1,
+    }
+
+
+def _row(rival: Rival) -> dict[str, Any]:
+    return {
+        "name": rival.name,
+        "features": rival.features,
+        "model": rival.model,
+        "is_floor": rival.is_floor,
+        "num_features": rival.num_features,
+        **accuracy_of(rival.predictions),
+        "fit_s": rival.fit_s,
+        "tune_s": rival.tune_s,
+        "feature_ms_per_image": rival.feature_ms_per_image,
+        "predict_ms_per_image": rival.predict_ms_per_image,
+        "size_bytes": rival.size_bytes,
+        "scores": rival.scores,
+        "settings": dict(rival.settings),
+        "chosen_on": rival.chosen_on,
+        "tried": [{"settings": dict(settings), "accuracy": accuracy} for settings, accuracy in rival.tried],
+        "notes": list(rival.notes),
+        "predictions": f"{rival.name}/predictions.parquet",
+    }
+
+
+def _network_row(network: NetworkLine) -> dict[str, Any]:
+    return {
+        "name": network.name,
+        **accuracy_of(network.predictions),
+        "fit_s": None,  # a run does not record it
+        "predict_ms_per_image": network.predict_ms_per_image,
+        "size_bytes": network.size_bytes,
+        "source": network.source,
+        "folder": str(network.folder),
+    }
+
+
+def print_contest(content: Mapping[str, Any], *, console: Console | None = None) -> None:
+    """Print rivals.json as one table, best first, the network among its rivals.
+
+    A terminal of fewer than 110 columns gets a table without the number of features and F1.
+    """
+    console = console or Console()
+    chosen = [column for column in COLUMNS if console.width >= WIDE or column not in ONLY_WIDE]
+    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for column in chosen:
+        table.add_column(column, justify="left" if not column else "right", no_wrap=True)
+    for row, is_network in _in_order(content):
+        cells = _cells(row)
+        table.add_row(*(_plain(cells[column], console) for column in chosen), style="bold" if is_network else None)
+    console.print(table)
+    for note in _all_notes(content):
+        console.print(_plain(f"Note: {note}", console), soft_wrap=True)
+
+
+def _in_order(content: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], bool]]:
+    rows = [(row, False) for row in content["rivals"]]
+    if content["network"] is not None:
+        rows.append((content["network"], True))
+    return sorted(rows, key=lambda pair: -pair[0]["accuracy"])
+
+
+def _cells(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a line shows, by the heads in `COLUMNS`."""
+    low, high = row["accuracy_interval"]
+    num_features = row.get("num_features")
+    cells = (
+        row["name"],
+        f"{row['accuracy']:.4f}",
+        f"{low:.3f}-{high:.3f}",
+        "undefined" if row["macro_f1"] is None else f"{row['macro_f1']:.4f}",
+        f"{num_features:,}" if num_features else "-",
+        "-" if row["fit_s"] is None else f"{row['fit_s']:.1f} s",
+        "-" if row["predict_ms_per_image"] is None else f"{row['predict_ms_per_image']:.2f} ms",
+        "-" if row["size_bytes"] is None else _size(row["size_bytes"]),
+    )
+    return dict(zip(COLUMNS, cells, strict=True))
+
+
+def _all_notes(content: Mapping[str, Any]) -> list[str]:
+    notes = list(content["notes"])
+    notes += [f"{row['name']}: {note}" for row in content["rivals"] for note in row["notes"]]
+    uncalibrated = [row["model"] for row in content["rivals"] if row["scores"] == "decision_values"]
+    if uncalibrated:
+        names = ", ".join(dict.fromkeys(uncalibrated))
+        notes.append(f"What {names} says of a picture are decision values: good for ranking, no probabilities.")
+    return notes
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"
+
+
+def _plain(text: str, console: Console) -> Text:
+    """Return text without control characters, in letters that the terminal has."""
+    return Text(visible(text).encode(console.encoding, "backslashreplace").decode(console.encoding))
