@@ -18,7 +18,6 @@ __all__ = ["ColorHistogram", "Descriptor", "FloatArray", "Hog", "Lbp", "choose_d
 
 FloatArray = NDArray[np.float32]
 
-SMALL_PX = 48  # up to here a picture is of one small object, and a cell of 4 px is a part of it
 LEVELS = 8  # of red, of green and of blue: 512 colours, few enough that most are met in a picture of some 1,000 pixels
 GRAY_LEVELS = 64
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
@@ -43,8 +42,6 @@ class Hog:
     cells_px: side of a cell; for several, the histograms of each are joined: edges at several scales.
     orientations: bins of 180 degrees. block: cells on a side of what is normalised together (L2-Hys), overlapping.
     is_gray: take the brightness; otherwise, at each pixel, the channel with the strongest gradient.
-    root: the square root of each value: its dot product is then the Hellinger kernel of the histograms, which no longer
-        lets a few strong edges outweigh the many weak ones (Arandjelovic and Zisserman 2012).
     pad_px: black pixels put around: an edge at the border falls into as many blocks as one in the middle.
     """
 
@@ -52,7 +49,6 @@ class Hog:
     orientations: int = 9
     block: int = 2
     is_gray: bool = False
-    root: bool = False
     pad_px: int = 0
 
     def __call__(self, pictures: UInt8Array, /) -> FloatArray:
@@ -61,8 +57,7 @@ class Hog:
         pad = (self.pad_px, self.pad_px)
         images = np.pad(images, ((0, 0), pad, pad) if self.is_gray else ((0, 0), pad, pad, (0, 0)))
         parts = [np.stack([self._one(image, cell) for image in images]) for cell in self.cells_px]
-        features = np.concatenate(parts, axis=1, dtype=np.float32)
-        return np.sqrt(features) if self.root else features
+        return np.concatenate(parts, axis=1, dtype=np.float32)
 
     def _one(self, image: NDArray[np.generic], cell: int) -> NDArray[np.float64]:
         try:
@@ -82,10 +77,7 @@ class Hog:
 
     def __str__(self) -> str:
         cells = " and ".join(map(str, self.cells_px))
-        root = ", square roots" if self.root else ""
-        return (
-            f"cells of {cells} px, {self.orientations} orientations, blocks of {self.block}x{self.block}, L2-Hys{root}"
-        )
+        return f"cells of {cells} px, {self.orientations} orientations, blocks of {self.block}x{self.block}, L2-Hys"
 
 
 @dataclass(frozen=True)
@@ -147,7 +139,9 @@ class ColorHistogram:
 def choose_descriptor(name: str, *, height_width: tuple[int, int], is_gray: bool) -> Descriptor:
     """Return the descriptor `hog`, `lbp` or `color` with settings for pictures of this size.
 
-    HOG: cells of 4 px up to 48 px, of 8 px above (Dalal and Triggs: 8 px in windows of 64 x 128).
+    HOG takes a fine scale and one about twice as coarse. The fine cell is 3 px up to 32 px (chosen on the validation part
+    of Fashion-MNIST, where 3 and 7 px with a border of 1 have 1.1 to 1.5 points more than 4 px without), 4 px up to
+    48 px, and 8 px above, as in Dalal and Triggs.
     Raises: DataError: pictures too small for it.
     """
     shorter = min(height_width)
@@ -165,9 +159,11 @@ def choose_descriptor(name: str, *, height_width: tuple[int, int], is_gray: bool
 def _choose_hog(shorter: int, *, is_gray: bool) -> Hog:
     if shorter < 4:
         raise DataError(f"HOG needs pictures of 4 px or more, these have a side of {shorter}. Leave hog out.")
-    if shorter < 16:  # digits of 8 px: a cell of 2 px, 4 x 4 cells
+    if shorter < 16:
         return Hog(cells_px=(2,), is_gray=is_gray)
-    return Hog(cells_px=(4,) if shorter <= SMALL_PX else (8,), is_gray=is_gray)
+    if shorter <= 32:
+        return Hog(cells_px=(3, 7), pad_px=1, is_gray=is_gray)
+    return Hog(cells_px=(4, 8) if shorter <= 48 else (8, 16), is_gray=is_gray)
 
 
 def gray(pictures: UInt8Array) -> FloatArray:

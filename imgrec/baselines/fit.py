@@ -78,18 +78,23 @@ def choose(family: Family, train: Labelled, *, val: Labelled | None, seed: int) 
 
 def fit(family: Family, settings: Mapping[str, Any], train: Labelled, *, seed: int) -> Fitted:
     """Fit a model to all of `train`."""
+    start = time.perf_counter()
+    estimator, has_converged = _fitted(family, settings, train, seed=seed)
+    seconds = time.perf_counter() - start
+    notes = [] if has_converged else ["Fitting stopped before it had converged."]
+    return Fitted(estimator, seconds, _size(estimator), notes)
+
+
+def _fitted(family: Family, settings: Mapping[str, Any], train: Labelled, *, seed: int) -> tuple[Any, bool]:
+    """Return an estimator fitted to `train`, and whether it converged."""
     from sklearn.exceptions import ConvergenceWarning
 
     num_train, num_features = train.features.shape
     estimator = family.make(Case(num_train, num_features, seed), **settings)
-    start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         estimator.fit(train.features, train.labels)
-    seconds = time.perf_counter() - start
-    is_unfinished = any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
-    notes = ["Fitting stopped before it had converged."] if is_unfinished else []
-    return Fitted(estimator, seconds, _size(estimator), notes)
+    return estimator, not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
 
 
 def class_scores(family: Family, estimator: Any, features: FloatArray, *, num_classes: int) -> FloatArray:
@@ -123,7 +128,7 @@ def proportional(labels: IntArray, most: int, *, seed: int) -> IntArray:
 
 
 def _accuracy(family: Family, settings: Mapping[str, Any], train: Labelled, held_out: Labelled, *, seed: int) -> float:
-    estimator = fit(family, settings, train, seed=seed).estimator
+    estimator, _ = _fitted(family, settings, train, seed=seed)
     return float((estimator.predict(held_out.features) == held_out.labels).mean())
 
 

@@ -45,7 +45,7 @@ def _linear_svm(case: Case, *, C: float) -> Any:  # noqa: N803
     from sklearn.svm import LinearSVC
 
     # The primal problem has num_features unknowns, the dual num_train: the smaller is the faster.
-    return LinearSVC(C=C, dual=case.num_train < case.num_features, tol=1e-3, max_iter=5000, random_state=case.seed)
+    return LinearSVC(C=C, dual=case.num_train < case.num_features, tol=1e-2, max_iter=5000, random_state=case.seed)
 
 
 def _kernel_svm(case: Case, *, C: float, gamma: float) -> Any:  # noqa: N803
@@ -107,10 +107,8 @@ def _dummy(case: Case, strategy: str) -> Any:
 
 # Features come scaled to a mean length of 1, so that C and gamma mean the same for all of them.
 MODELS: dict[str, Family] = {
-    "linear_svm": Family(_linear_svm, [{"C": c} for c in (0.1, 0.3, 1, 3, 10)], "decision_values"),
-    "kernel_svm": Family(
-        _kernel_svm, [{"C": c, "gamma": gamma} for c in (1, 10) for gamma in (0.5, 1.0, 2.0)], "decision_values"
-    ),
+    "linear_svm": Family(_linear_svm, [{"C": c} for c in (0.1, 0.3, 1, 3)], "decision_values"),
+    "kernel_svm": Family(_kernel_svm, [{"C": c, "gamma": 1.0} for c in (1, 3, 10)], "decision_values"),
     "logistic_regression": Family(_logistic_regression, [{"C": c} for c in (0.001, 0.01, 0.1, 1)], "probabilities"),
     "knn": Family(_knn, [{"k": k} for k in (15, 9, 5, 3, 1)], "probabilities"),
     "random_forest": Family(_random_forest, [{}], "probabilities"),

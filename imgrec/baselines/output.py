@@ -123,7 +123,7 @@ def print_contest(content: Mapping[str, Any], *, console: Console | None = None)
     """
     console = console or Console()
     chosen = [column for column in COLUMNS if console.width >= WIDE or column not in ONLY_WIDE]
-    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False, collapse_padding=True)
     for column in chosen:
         table.add_column(column, justify="left" if not column else "right", no_wrap=True)
     for row, is_network in _in_order(content):
@@ -151,7 +151,7 @@ def _cells(row: Mapping[str, Any]) -> dict[str, str]:
         f"{low:.3f}-{high:.3f}",
         "undefined" if row["macro_f1"] is None else f"{row['macro_f1']:.4f}",
         f"{num_features:,}" if num_features else "-",
-        "-" if row["fit_s"] is None else f"{row['fit_s']:.1f} s",
+        "-" if row["fit_s"] is None else _seconds(row["fit_s"]),
         "-" if row["predict_ms_per_image"] is None else f"{row['predict_ms_per_image']:.2f} ms",
         "-" if row["size_bytes"] is None else _size(row["size_bytes"]),
     )
@@ -168,8 +168,14 @@ def _all_notes(content: Mapping[str, Any]) -> list[str]:
     return notes
 
 
+def _seconds(value: float) -> str:
+    return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
+
+
 def _size(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"
+    if count < 1e5:
+        return f"{count / 1e3:.1f} kB"
+    return f"{count / 1e6:,.0f} MB" if count >= 1e7 else f"{count / 1e6:.1f} MB"
 
 
 def _plain(text: str, console: Console) -> Text:
