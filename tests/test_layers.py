@@ -85,6 +85,12 @@ def test_an_audit_knows_nothing_of_training():
     assert importers(*above, "pytorch_lightning") & inside("audit", "prepare") == set()
 
 
+def test_rivals_know_nothing_of_training_and_are_asked_for_by_the_command_line_alone():
+    above = ("imgrec.classifier", "imgrec.callbacks", "imgrec.trainer", "imgrec.run", "imgrec.inputs", "imgrec.audit")
+    assert importers(*above, "pytorch_lightning") & inside("baselines") == set()
+    assert importers("imgrec.baselines") - inside("baselines", "cli") == set()
+
+
 def test_the_command_line_is_imported_by_nobody():
     assert importers("imgrec.cli") - inside("cli") == set()
 

@@ -139,9 +139,9 @@ class ColorHistogram:
 def choose_descriptor(name: str, *, height_width: tuple[int, int], is_gray: bool) -> Descriptor:
     """Return the descriptor `hog`, `lbp` or `color` with settings for pictures of this size.
 
-    HOG takes a fine scale and one about twice as coarse. The fine cell is 3 px up to 32 px (chosen on the validation part
-    of Fashion-MNIST, where 3 and 7 px with a border of 1 have 1.1 to 1.5 points more than 4 px without), 4 px up to
-    48 px, and 8 px above, as in Dalal and Triggs.
+    HOG takes a fine scale and one about twice as coarse. The fine cell has 3 px up to 32 px, with a black border of 1
+    (chosen on a part of Fashion-MNIST's training set, see docs/decisions.md), 4 px up to 48 px, and above 8 px, as
+    Dalal and Triggs have it.
     Raises: DataError: pictures too small for it.
     """
     shorter = min(height_width)

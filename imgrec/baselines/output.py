@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ __all__ = ["FORMAT", "RIVALS", "print_contest", "to_json", "write_contest"]
 FORMAT = 1
 RIVALS = "rivals.json"
 COLUMNS = ("", "accuracy", "95 %", "F1 macro", "features", "fit", "a picture", "size")
-ONLY_WIDE = ("features", "F1 macro")
-WIDE = 110
+FIRST_TO_GO = ("features", "F1 macro", "size", "fit")
+UNLIMITED = 1000
 
 
 def write_contest(contest: Contest, folder: Path, *, network: NetworkLine | None = None) -> dict[str, Any]:
@@ -119,19 +119,31 @@ def _network_row(network: NetworkLine) -> dict[str, Any]:
 def print_contest(content: Mapping[str, Any], *, console: Console | None = None) -> None:
     """Print rivals.json as one table, best first, the network among its rivals.
 
-    A terminal of fewer than 110 columns gets a table without the number of features and F1.
+    A narrow terminal gets fewer columns: rivals.json has them all.
     """
     console = console or Console()
-    chosen = [column for column in COLUMNS if console.width >= WIDE or column not in ONLY_WIDE]
-    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False, collapse_padding=True)
-    for column in chosen:
-        table.add_column(column, justify="left" if not column else "right", no_wrap=True)
-    for row, is_network in _in_order(content):
-        cells = _cells(row)
-        table.add_row(*(_plain(cells[column], console) for column in chosen), style="bold" if is_network else None)
-    console.print(table)
+    for gone in range(len(FIRST_TO_GO) + 1):
+        table = _table(content, _without(FIRST_TO_GO[:gone]), console)
+        width = console.measure(table, options=console.options.update(width=UNLIMITED)).maximum
+        if width <= console.width:
+            break
+    console.print(table, width=width, crop=False)
     for note in _all_notes(content):
         console.print(_plain(f"Note: {note}", console), soft_wrap=True)
+
+
+def _without(gone: Collection[str]) -> list[str]:
+    return [column for column in COLUMNS if column not in gone]
+
+
+def _table(content: Mapping[str, Any], columns: Sequence[str], console: Console) -> Table:
+    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False, collapse_padding=True)
+    rows = [(_cells(row), is_network) for row, is_network in _in_order(content)]
+    for column in columns:
+        table.add_column(column, justify="left" if not column else "right", no_wrap=True)
+    for cells, is_network in rows:
+        table.add_row(*(_plain(cells[column], console) for column in columns), style="bold" if is_network else None)
+    return table
 
 
 def _in_order(content: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], bool]]:

@@ -253,15 +253,18 @@ def _is_right(predictions: Predictions) -> "np.ndarray[Any, Any]":
 
 def _notes(parts: Mapping[str, Samples], plan: Plan, look: Look, class_names: Sequence[str]) -> list[str]:
     notes = []
-    if look.is_gray:
+    names = {name for names in plan.features for name in names}
+    if look.is_gray and "color" in names:
         notes.append("All pictures looked at are gray: the colour histogram is one of brightness.")
-    if look.factor > 1:
+    if look.factor > 1 and names - {FROZEN}:
         sizes = ["x".join(map(str, size)) for size in (look.height_width, look.working_size)]
         notes.append(f"Features made by hand are of pictures made smaller, {sizes[0]} to {sizes[1]} px.")
     if plan.scored == "val":
         notes.append("The data has no test split: rivals are scored on validation, and chosen within train.")
     missing = sorted(set(range(len(class_names))) - set(parts["train"].labels.tolist()))
     if missing:
-        names = ", ".join(class_names[place] for place in missing[:5]) + (", ..." if len(missing) > 5 else "")
-        notes.append(f"{len(missing)} of {len(class_names)} classes have no training picture: {names}.")
+        listed = ", ".join(class_names[place] for place in missing[:5]) + (", ..." if len(missing) > 5 else "")
+        notes.append(f"{len(missing)} of {len(class_names)} classes have no training picture: {listed}.")
+    if len(set(parts[plan.scored].labels.tolist())) == 1:
+        notes.append(f"The {plan.scored} split holds pictures of one class only: accuracy says little.")
     return notes
