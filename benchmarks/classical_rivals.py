@@ -19,8 +19,9 @@ import numpy as np
 from machine import describe
 
 from imgrec.baselines.extract import extract, look_at
-from imgrec.baselines.features import Hog, choose_descriptor
+from imgrec.baselines.features import choose_descriptor
 from imgrec.baselines.fit import Labelled, choose, proportional
+from imgrec.baselines.hog import Hog
 from imgrec.baselines.models import MODELS
 from imgrec.baselines.output import to_json
 from imgrec.baselines.rivals import Plan, run_rivals

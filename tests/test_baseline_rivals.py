@@ -14,8 +14,9 @@ from small_run import Noise
 
 from imgrec.baselines import fit as fitting
 from imgrec.baselines.extract import extract, look_at, shrink
-from imgrec.baselines.features import ColorHistogram, Hog
+from imgrec.baselines.features import ColorHistogram
 from imgrec.baselines.frozen import extract_frozen, frozen_features, ms_per_image
+from imgrec.baselines.hog import Hog
 from imgrec.baselines.network import check_same_pictures, evaluation_folder, read_network
 from imgrec.baselines.output import accuracy_of, print_contest, to_json, write_contest
 from imgrec.baselines.rivals import Contest, Plan, run_rivals

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import torch
 
-from imgrec.baselines.features import Descriptor, FloatArray, is_gray, working_factor
+from imgrec.baselines.features import Descriptor, working_factor
+from imgrec.baselines.pixels import FloatArray, is_gray
 from imgrec.data.dataset import ImageDataset
 from imgrec.data.loader import make_loader
 from imgrec.data.sampler import EvalBatchSampler, SampleKey

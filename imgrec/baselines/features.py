@@ -1,4 +1,4 @@
-"""Features made by hand: histograms of gradients (HOG), local binary patterns (LBP), and colours.
+"""Features made by hand: local binary patterns (LBP) and colours, and which settings suit which pictures.
 
 Each takes pictures uint8 (n, H, W, 3) and returns float32 (n, D), every picture by itself, so nothing is learned here.
 """
@@ -11,16 +11,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from imgrec.baselines.hog import Hog
+from imgrec.baselines.pixels import FloatArray, gray
 from imgrec.data.samples import UInt8Array
 from imgrec.errors import DataError, MissingExtraError
 
-__all__ = ["ColorHistogram", "Descriptor", "FloatArray", "Hog", "Lbp", "choose_descriptor", "gray"]
-
-FloatArray = NDArray[np.float32]
+__all__ = ["ColorHistogram", "Descriptor", "Lbp", "choose_descriptor", "working_factor"]
 
 LEVELS = 8  # of red, of green and of blue: 512 colours, few enough that most are met in a picture of some 1,000 pixels
 GRAY_LEVELS = 64
-_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 
 
 class Descriptor(Protocol):
@@ -33,51 +32,6 @@ class Descriptor(Protocol):
     def __str__(self) -> str:
         """Return the settings in words, for a table."""
         ...
-
-
-@dataclass(frozen=True)
-class Hog:
-    """Histograms of oriented gradients by scikit-image. Dalal and Triggs 2005.
-
-    cells_px: side of a cell; for several, the histograms of each are joined: edges at several scales.
-    orientations: bins of 180 degrees. block: cells on a side of what is normalised together (L2-Hys), overlapping.
-    is_gray: take the brightness; otherwise, at each pixel, the channel with the strongest gradient.
-    pad_px: black pixels put around: an edge at the border falls into as many blocks as one in the middle.
-    """
-
-    cells_px: tuple[int, ...] = (4,)
-    orientations: int = 9
-    block: int = 2
-    is_gray: bool = False
-    pad_px: int = 0
-
-    def __call__(self, pictures: UInt8Array, /) -> FloatArray:
-        """Return float32 (n, D). Raises: MissingExtraError: scikit-image is not installed."""
-        images: NDArray[np.generic] = gray(pictures) if self.is_gray else pictures
-        pad = (self.pad_px, self.pad_px)
-        images = np.pad(images, ((0, 0), pad, pad) if self.is_gray else ((0, 0), pad, pad, (0, 0)))
-        parts = [np.stack([self._one(image, cell) for image in images]) for cell in self.cells_px]
-        return np.concatenate(parts, axis=1, dtype=np.float32)
-
-    def _one(self, image: NDArray[np.generic], cell: int) -> NDArray[np.float64]:
-        try:
-            from skimage.feature import hog
-        except ImportError as error:
-            raise MissingExtraError("scikit-image", "classic") from error
-        return np.asarray(
-            hog(
-                image,
-                orientations=self.orientations,
-                pixels_per_cell=(cell, cell),
-                cells_per_block=(self.block, self.block),
-                block_norm="L2-Hys",
-                channel_axis=None if self.is_gray else -1,
-            )
-        )
-
-    def __str__(self) -> str:
-        cells = " and ".join(map(str, self.cells_px))
-        return f"cells of {cells} px, {self.orientations} orientations, blocks of {self.block}x{self.block}, L2-Hys"
 
 
 @dataclass(frozen=True)
@@ -164,20 +118,6 @@ def _choose_hog(shorter: int, *, is_gray: bool) -> Hog:
     if shorter <= 32:
         return Hog(cells_px=(3, 7), pad_px=1, is_gray=is_gray)
     return Hog(cells_px=(4, 8) if shorter <= 48 else (8, 16), is_gray=is_gray)
-
-
-def gray(pictures: UInt8Array) -> FloatArray:
-    """Return the brightness, 0 to 255: float32 (n, H, W); of a gray picture exactly its values."""
-    if is_gray(pictures):
-        return pictures[..., 0].astype(np.float32)
-    brightness: FloatArray = pictures.astype(np.float32) @ _LUMA
-    return brightness
-
-
-def is_gray(pictures: UInt8Array) -> bool:
-    """Tell whether all pictures (n, H, W, 3) have equal red, green and blue."""
-    first = pictures[..., :1]
-    return bool((pictures[..., 1:] == first).all())
 
 
 def _bytes(pictures: UInt8Array) -> UInt8Array:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.baselines.features import FloatArray
 from imgrec.baselines.models import Case, Family
+from imgrec.baselines.pixels import FloatArray
 
 __all__ = ["Choice", "Fitted", "Labelled", "choose", "class_scores", "fit", "proportional"]
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from imgrec.baselines.extract import Extracted, Progress, Transform, batches_of
-from imgrec.baselines.features import FloatArray
+from imgrec.baselines.pixels import FloatArray
 from imgrec.data.samples import Samples
 from imgrec.models.network import ImageNetwork
 

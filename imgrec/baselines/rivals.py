@@ -9,9 +9,10 @@ import numpy as np
 
 from imgrec import __version__
 from imgrec.baselines.extract import Extracted, Look, Progress, extract, look_at
-from imgrec.baselines.features import FloatArray, choose_descriptor
+from imgrec.baselines.features import choose_descriptor
 from imgrec.baselines.fit import Labelled, choose, class_scores, fit, proportional
 from imgrec.baselines.models import FLOORS, MODELS, Family, Scores
+from imgrec.baselines.pixels import FloatArray
 from imgrec.data.datamodule import ImageDataModule
 from imgrec.data.samples import Samples
 from imgrec.errors import DataError

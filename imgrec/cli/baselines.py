@@ -26,7 +26,6 @@ __all__ = ["main", "make_parser"]
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 FROZEN = "frozen"
 HANDMADE = ("hog", "lbp", "color")
-FROM_SKIMAGE = ("hog", "lbp")
 FEATURES = "hog,color,hog+lbp+color"
 MODELS = "linear_svm,knn,random_forest,gradient_boosting"
 
@@ -150,7 +149,7 @@ def _features(arguments: argparse.Namespace) -> list[tuple[str, ...]]:
         raise ConfigError(f"--features {FROZEN} are a network's: add --backbone NAME --weights FILE, or --checkpoint.")
     if has_network and (FROZEN,) not in sets:
         sets.append((FROZEN,))
-    if any(name in FROM_SKIMAGE for names in sets for name in names) and find_spec("skimage") is None:
+    if any("lbp" in names for names in sets) and find_spec("skimage") is None:
         raise MissingExtraError("scikit-image", "classic")
     return list(dict.fromkeys(sets))
 
