@@ -370,8 +370,17 @@ def test_the_table_has_a_line_for_each_rival_and_the_network(contest, evaluated,
         assert f"{row['accuracy']:.4f}" in text
     assert "best.ckpt" in text
     assert ("features" in text) == (width == 140)
-    assert "What linear_svm says of a picture are decision values" in text
+    assert "color-linear_svm: Its scores are decision values: good for ranking" in text
     assert all(len(line) <= width for line in text.splitlines() if "Note:" not in line)
+
+
+def test_the_report_shows_the_rivals(contest, evaluated, tmp_path):
+    from imgrec.report.page.report import write_report
+
+    write_contest(contest, tmp_path / "out", network=read_network(evaluated))
+    page = write_report(evaluated / "evaluation").read_text()
+    assert all(rival.name in page for rival in contest.rivals)
+    assert "Its scores are decision values" in page
 
 
 def test_control_characters_in_names_are_written_out(contest, evaluated):

@@ -85,6 +85,7 @@ def test_a_trained_network_is_put_beside_its_rivals(photos, tmp_path, monkeypatc
     metrics = json.loads((tmp_path / "run" / "evaluation" / "metrics.json").read_text())
     assert content["network"]["accuracy"] == metrics["accuracy"]
     assert content["network"]["name"] == "small_cnn"
+    assert content["network"]["fit_s"] > 0
     assert content["network"]["predict_ms_per_image"] > 0
     assert content["network"]["size_bytes"] > 100_000
     names = [row["name"] for row in content["rivals"]]

@@ -1,5 +1,6 @@
 """The line of a network beside its rivals: from the folder that its run or its evaluation left."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +21,14 @@ class NetworkLine:
     """A network as its evaluation has it; what its checkpoint adds, where that is still there, or None.
 
     source: the checkpoint or the file of weights that was evaluated, as written there.
-    size_bytes: of the weights. predict_ms_per_image: of the network alone, pictures ready.
+    fit_s: of training, as its run says. size_bytes: of the weights. predict_ms_per_image: of the network alone, pictures ready.
     """
 
     name: str
     folder: Path
     predictions: Predictions
     source: str
+    fit_s: float | None = None
     size_bytes: int | None = None
     predict_ms_per_image: float | None = None
 
@@ -47,7 +49,9 @@ def read_network(folder: Path) -> NetworkLine:
     place = evaluation_folder(folder)
     predictions = read_parquet(place / PREDICTIONS)
     source = predictions.provenance.get("checkpoint") or predictions.provenance.get("weights") or str(folder)
-    return NetworkLine(name=Path(source).name, folder=place, predictions=predictions, source=source)
+    return NetworkLine(
+        name=Path(source).name, folder=place, predictions=predictions, source=source, fit_s=_training_seconds(place)
+    )
 
 
 def check_same_pictures(network: Predictions, names: Sequence[str], labels: Sequence[str]) -> None:
@@ -77,3 +81,12 @@ def _texts(predictions: Predictions) -> list[str]:
 def _some(names: Sequence[str]) -> str:
     shown = ", ".join(visible(name) for name in names[:MOST_NAMED])
     return (shown + (", ..." if len(names) > MOST_NAMED else "")) or "none"
+
+
+def _training_seconds(folder: Path) -> float | None:
+    """Return what provenance.json says of training; None where it says nothing, as after evaluate.py."""
+    try:
+        seconds = json.loads((folder / "provenance.json").read_bytes())["seconds"]["train"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return float(seconds) if isinstance(seconds, int | float) else None

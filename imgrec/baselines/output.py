@@ -10,11 +10,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from scipy.stats import binomtest
 
 from imgrec.baselines.network import NetworkLine
 from imgrec.baselines.rivals import Contest, Rival
+from imgrec.data.workers import num_processors
 from imgrec.durable import write_bytes
+from imgrec.metrics.proportions import wilson
 from imgrec.report.predictions import Predictions, visible
 from imgrec.report.scores import compute_scores
 from imgrec.report.table import write_parquet
@@ -61,6 +62,7 @@ def to_json(contest: Contest, *, folder: Path, network: NetworkLine | None = Non
         "data_fingerprint": contest.data_fingerprint,
         "image_size_px": list(contest.look.height_width),
         "is_gray": contest.look.is_gray,
+        "num_cores": num_processors(),
         "notes": list(contest.notes),
         "folder": str(folder),
         "rivals": [_row(rival) for rival in contest.rivals],
@@ -70,13 +72,12 @@ def to_json(contest: Contest, *, folder: Path, network: NetworkLine | None = Non
 
 def accuracy_of(predictions: Predictions) -> dict[str, Any]:
     """Return accuracy, its 95 % interval (Wilson), the number of errors, and macro F1 (None: undefined)."""
-    scores = compute_scores(predictions)
-    num_right = len(predictions) - scores["num_errors"]
-    interval = binomtest(num_right, len(predictions)).proportion_ci(0.95, method="wilson")
+    scores = compute_scores(predictions, resamples=0)
+    interval = wilson(len(predictions) - scores["num_errors"], len(predictions))
     macro_f1 = scores["f1"]["macro"]
     return {
         "accuracy": scores["accuracy"],
-        "accuracy_interval": [float(interval.low), float(interval.high)],
+        "accuracy_interval": interval.tolist(),
         "num_errors": scores["num_errors"],
         "macro_f1": None if math.isnan(macro_f1) else macro_f1,
     }
@@ -99,16 +100,23 @@ def _row(rival: Rival) -> dict[str, Any]:
         "settings": dict(rival.settings),
         "chosen_on": rival.chosen_on,
         "tried": [{"settings": dict(settings), "accuracy": accuracy} for settings, accuracy in rival.tried],
-        "notes": list(rival.notes),
+        "note": _note(rival),
         "predictions": f"{rival.name}/predictions.parquet",
     }
+
+
+def _note(rival: Rival) -> str | None:
+    notes = list(rival.notes)
+    if rival.scores == "decision_values":
+        notes.append("Its scores are decision values: good for ranking, no probabilities.")
+    return " ".join(notes) or None
 
 
 def _network_row(network: NetworkLine) -> dict[str, Any]:
     return {
         "name": network.name,
         **accuracy_of(network.predictions),
-        "fit_s": None,  # a run does not record it
+        "fit_s": network.fit_s,
         "predict_ms_per_image": network.predict_ms_per_image,
         "size_bytes": network.size_bytes,
         "source": network.source,
@@ -171,13 +179,12 @@ def _cells(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _all_notes(content: Mapping[str, Any]) -> list[str]:
-    notes = list(content["notes"])
-    notes += [f"{row['name']}: {note}" for row in content["rivals"] for note in row["notes"]]
-    uncalibrated = [row["model"] for row in content["rivals"] if row["scores"] == "decision_values"]
-    if uncalibrated:
-        names = ", ".join(dict.fromkeys(uncalibrated))
-        notes.append(f"What {names} says of a picture are decision values: good for ranking, no probabilities.")
-    return notes
+    """Return the notes on all, then those on rivals, each once, with the names that it is about."""
+    about: dict[str, list[str]] = {}
+    for row in content["rivals"]:
+        if row["note"]:
+            about.setdefault(row["note"], []).append(row["name"])
+    return [*content["notes"], *(f"{', '.join(names)}: {note}" for note, names in about.items())]
 
 
 def _seconds(value: float) -> str:

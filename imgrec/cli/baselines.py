@@ -11,9 +11,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from imgrec.cli.progress_line import ProgressLine
 from imgrec.cli.targets import WORDS_HELP, add_columns, open_data, sort_words
 from imgrec.errors import CheckpointError, ConfigError, MissingExtraError, did_you_mean
+from imgrec.progress_line import ProgressLine
 
 if TYPE_CHECKING:
     from imgrec.baselines.network import NetworkLine
