@@ -21,7 +21,8 @@ class NetworkLine:
     """A network as its evaluation has it; what its checkpoint adds, where that is still there, or None.
 
     source: the checkpoint or the file of weights that was evaluated, as written there.
-    fit_s: of training, as its run says. size_bytes: of the weights. predict_ms_per_image: of the network alone, pictures ready.
+    fit_s: of training, as its run says. size_bytes: of the weights. predict_ms_per_image: of the network alone, with
+    pictures that are ready.
     """
 
     name: str
