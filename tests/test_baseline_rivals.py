@@ -165,6 +165,24 @@ def test_no_rival_is_fitted_or_chosen_with_a_test_picture(monkeypatch):
     assert used == own
 
 
+@pytest.mark.parametrize("scored", ["test", "val"])
+def test_settings_are_never_compared_on_the_scored_pictures(scored, monkeypatch):
+    held_out = []
+
+    def watched(family, train, *, val, seed):
+        held_out.append(val)
+        return fitting.choose(family, train, val=val, seed=seed)
+
+    monkeypatch.setattr("imgrec.baselines.rivals.choose", watched)
+    data = Data()
+    run_rivals(data, replace(COLOR, scored=scored))
+    if scored == "val":
+        assert held_out == [None] * 4
+    else:
+        assert all(np.array_equal(val.labels, data.split("val").labels) for val in held_out)
+        assert np.allclose(held_out[0].features, described(data, "val"))
+
+
 def fitting_models():
     from imgrec.baselines.models import MODELS
 
