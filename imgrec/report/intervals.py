@@ -18,7 +18,17 @@ from imgrec.metrics.resampling import Design, cluster_design, simple_design, str
 from imgrec.report.predictions import Predictions
 from imgrec.report.row_scores import multilabel_rows, single_rows
 
-__all__ = ["FEWEST_GROUPS", "RESAMPLES", "SEED", "Found", "make_design", "make_table", "score_intervals"]
+__all__ = [
+    "FEWEST_GROUPS",
+    "RESAMPLES",
+    "SEED",
+    "Found",
+    "draw_replicates",
+    "flatten",
+    "make_design",
+    "make_table",
+    "score_intervals",
+]
 
 FloatArray = NDArray[np.float64]
 RESAMPLES = 1000
@@ -54,17 +64,19 @@ def make_table(predictions: Predictions) -> ScoreTable:
     return multilabel_table(labels, probabilities, means=multilabel_rows(labels, probabilities))
 
 
-def score_intervals(
-    predictions: Predictions, scores: Mapping[str, Any], *, resamples: int = RESAMPLES, seed: int = SEED
-) -> Found:
-    """Return the intervals of `scores`, the scores of the whole table."""
-    design, table = make_design(predictions), make_table(predictions)
-    method = {"level": LEVEL, "resamples": resamples, "seed": seed, **_describe(design, predictions)}
-    if design.num_units < 2:
-        return Found(_shape(scores, {}), method, _group_notes(design, predictions))
-    maker = _Maker(table, design, _flatten(scores), is_grouped=predictions.groups is not None)
-    found = maker.intervals(replicate(table, design, resamples=resamples, seed=seed))
-    return Found(_shape(scores, found), method, _group_notes(design, predictions))
+def draw_replicates(predictions: Predictions, *, resamples: int = RESAMPLES, seed: int = SEED) -> dict[str, FloatArray]:
+    """Return each score of a table in each resample, by its flat name; see `imgrec.metrics.replicates`."""
+    return replicate(make_table(predictions), make_design(predictions), resamples=resamples, seed=seed)
+
+
+def score_intervals(predictions: Predictions, scores: Mapping[str, Any], replicates: Mapping[str, FloatArray]) -> Found:
+    """Return the intervals of `scores`, those of the whole table, from the same scores in resamples of it."""
+    design = make_design(predictions)
+    found: Mapping[str, FloatArray] = {}
+    if design.num_units > 1:
+        is_grouped = predictions.groups is not None
+        found = _Maker(make_table(predictions), design, flatten(scores), is_grouped).intervals(replicates)
+    return Found(_shape(scores, found), _describe(design, predictions), _group_notes(design, predictions))
 
 
 @dataclass(frozen=True)
@@ -173,7 +185,7 @@ class _Maker:
         return float(stdtrit(self.design.num_units - 1, (1 + LEVEL) / 2) / ndtri((1 + LEVEL) / 2))
 
 
-def _flatten(scores: Mapping[str, Any]) -> dict[str, Any]:
+def flatten(scores: Mapping[str, Any]) -> dict[str, Any]:
     """Return the scores by the names of the replicates; those of classes as arrays (C,)."""
     flat: dict[str, Any] = {}
     for name, value in scores.items():
@@ -212,8 +224,13 @@ def _pair(limits: FloatArray | None, index: int | None = None) -> list[float] | 
 
 
 def _describe(design: Design, predictions: Predictions) -> dict[str, Any]:
-    unit = "picture" if predictions.groups is None else "group"
-    return {"kind": design.kind, "unit": unit, "num_units": design.num_units, "reason": _REASONS[design.kind]}
+    return {
+        "level": LEVEL,
+        "kind": design.kind,
+        "unit": "picture" if predictions.groups is None else "group",
+        "num_units": design.num_units,
+        "reason": _REASONS[design.kind],
+    }
 
 
 _REASONS = {
