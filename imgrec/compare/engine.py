@@ -18,7 +18,7 @@ from imgrec.compare.align import Aligned
 from imgrec.compare.comparison import Comparison, Difference, Pair, RunScores, score_names
 from imgrec.compare.flips import find_flips
 from imgrec.compare.runs import Run
-from imgrec.metrics.intervals import variance_of
+from imgrec.metrics.bootstrap import variance_of
 from imgrec.metrics.paired import (
     FEW_PAIRS,
     combine_errors,
@@ -203,7 +203,7 @@ def _notes(runs: Sequence[Run], design: Design, first: Predictions) -> list[str]
         )
     elif lonely:
         notes.append(
-            f"One training only: {', '.join(lonely)}. Where it meets a run of several, it is taken to vary as that one; "
+            f"One training only: {', '.join(lonely)}. Against a run of several it is taken to vary as that one does; "
             "two runs of one training each are compared as these networks."
         )
     if first.groups is not None and design.num_units < 2:

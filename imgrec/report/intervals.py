@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.metrics.intervals import blend, bounded_interval, hanley_mcneil, positive_interval, variance_of
+from imgrec.metrics.bootstrap import blend, bounded_interval, hanley_mcneil, positive_interval, variance_of
 from imgrec.metrics.proportions import LEVEL, wilson
 from imgrec.metrics.replicates import ScoreTable, multilabel_table, replicate, single_table
 from imgrec.metrics.resampling import Design, cluster_design, simple_design, stratified_design
