@@ -1,7 +1,7 @@
 """The same pictures in the same order, with the classes in the same order: what a paired comparison needs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -56,14 +56,13 @@ def _match(first: Predictions, other: Predictions, *, names: tuple[str, str], no
     _check_labels(first, labels, names)
     if other.groups is not None and first.groups is None:
         notes.append(f"{names[1]} has groups and {names[0]} has none: the groups are not used.")
-    return Predictions(
+    return replace(
+        other,
         names=first.names,
         labels=labels,
         logits=other.logits[np.ix_(rows, columns)],
         class_names=first.class_names,
-        task=first.task,
         groups=first.groups,
-        provenance=other.provenance,
     )
 
 

@@ -90,7 +90,7 @@ class _Engine:
 
     @property
     def picture_degrees(self) -> float:
-        return float(self.design.num_units - 1) if self.first.groups is not None else np.inf
+        return max(self.design.num_units - 1.0, 1.0) if self.first.groups is not None else np.inf
 
     def judge(self, run: Run) -> _Judged:
         names = [*score_names(self.first), self.class_score]

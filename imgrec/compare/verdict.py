@@ -95,16 +95,22 @@ def _unclear(pair: Pair, comparison: Comparison, names: tuple[str, str]) -> Verd
         ends = [_signed(main.score, end) for end in (main.low, main.high)]
         points = " points of accuracy" if main.score in _POINTS else f" in {SHOWN[main.score]}"
         found += f": the difference is {_signed(main.score, main.value)}{points} ({ends[0]} to {ends[1]})"
+    if main.low is not None and main.high is not None and main.low * main.high > 0:
+        is_crowd = pair.p < 1 - LEVEL <= pair.p_holm
+        reason = "once the number of pairs is allowed for" if is_crowd else f"as the test sees it (p = {pair.p:.2f})"
+        return Verdict(None, "unclear", f"{found}, {reason}.", None)
+    if not main.value:  # no number of pictures tells a difference of nothing
+        return Verdict(None, "unclear", f"{found}.", None)
     needed = _needed(main, comparison.num_units)
     if needed is None:
-        more = _more_trainings(main)
+        more = (
+            "More pictures alone would not tell: the trainings of a run differ too much. Give more trainings of each."
+        )
     elif needed > _MOST:
-        more = f"More than {_MOST:,} {_plural(unit, 2)} would be needed to tell so small a difference."
-    elif needed <= comparison.num_units:  # clear by itself, not among so many pairs
-        return Verdict(None, "unclear", f"{found}, once the number of pairs is allowed for.", None)
+        more, needed = f"More than {_MOST:,} would be needed to tell so small a difference.", None
     else:
         more = f"About {needed:,} would be needed to tell a difference of this size."
-    return Verdict(None, "unclear", f"{found}. {more}".strip(), needed if needed and needed <= _MOST else None)
+    return Verdict(None, "unclear", f"{found}. {more}", needed)
 
 
 def _needed(main: Difference, num_units: int) -> int | None:
@@ -117,12 +123,6 @@ def _needed(main: Difference, num_units: int) -> int | None:
         return None if main.seed_variance > 0 else _MOST + 1
     exact = num_units * (main.variance - main.seed_variance) / wanted
     return _rounded(max(exact, 1.0))
-
-
-def _more_trainings(main: Difference) -> str:
-    if main.value == 0:
-        return ""
-    return "More pictures alone would not tell: the trainings of a run differ too much. Give more trainings of each."
 
 
 def _rounded(exact: float) -> int:
