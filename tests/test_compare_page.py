@@ -81,7 +81,7 @@ def test_the_page_asks_for_nothing_and_runs_nothing(case):
 def test_the_json_is_strict_and_the_console_prints(case):
     comparison = CASES[case]()
     record = json.loads(to_json(comparison), parse_constant=pytest.fail)
-    assert list(record)[0] == "format" and record["format"] == 1
+    assert next(iter(record)) == "format" and record["format"] == 1
     assert len(record["pairs"]) == len(comparison.pairs)
     text = io.StringIO()
     print_comparison(comparison, console=Console(file=text, width=100))

@@ -100,10 +100,8 @@ class _Maker:
         ends = _ENDS.get(score, (0.0, 1.0))
         if ends is None:
             return positive_interval(value, variance, stretch=self._stretch)
-        trials = self._trials(name)
-        if ends == (0.0, 1.0) and "auroc" not in name:
-            variance = blend(variance, model=value * (1 - value) / trials, units=self._fewest(name))
-        return bounded_interval(value, variance, trials=trials, low=ends[0], high=ends[1], stretch=self._stretch)
+        low, high = ends
+        return bounded_interval(value, variance, trials=self._trials(name), low=low, high=high, stretch=self._stretch)
 
     def _steady_areas(self, variances: Mapping[str, Any]) -> dict[str, Any]:
         """Return the variances of AUROC with the theoretical one mixed in, class by class; the mean's follows suit."""
@@ -153,13 +151,6 @@ class _Maker:
             there = positives[positives > 0]
             return len(there) ** 2 / (1 / there).sum()
         return self.design.num_units
-
-    def _fewest(self, name: str) -> Any:
-        positives, _ = self._units
-        if name.startswith("per_class."):
-            return positives
-        is_mean = name.endswith(".macro") or name == "balanced_accuracy"
-        return positives[positives > 0].min() if is_mean else self.design.num_units
 
     @property
     def _units(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
