@@ -1,8 +1,8 @@
 """Claim: all scores of 10,000 pictures and 100 classes and their intervals, 1,000 resamples, take 5 s or less on a CPU.
 
-Everything that `compute_scores` gives: accuracy, top-5, precision, recall, F1, AUROC and average precision of each class
-and their means, kappa, Matthews correlation, log loss, Brier. Once with a network that is often right, once with one
-that guesses, which is the slowest: its positives lie everywhere in the ranking. The fastest of three tries.
+Everything that `compute_scores` gives: accuracy, top-5, precision, recall, F1, AUROC and average precision of each
+class and their means, kappa, Matthews correlation, log loss, Brier. Once with a network that is often right, once with
+one that guesses, which is the slowest: its positives lie everywhere in the ranking. The fastest of three tries.
 
     python benchmarks/interval_cost.py          # writes benchmarks/results/interval_cost.json; 30 s
 """
