@@ -1,4 +1,4 @@
-"""The files that an evaluation leaves: predictions.parquet, metrics.json, per_class.csv and two pictures."""
+"""The files that an evaluation leaves: predictions.parquet, metrics.json, per_class.csv, slices.json, two pictures."""
 
 import csv
 import io
@@ -14,6 +14,7 @@ from imgrec.durable import write_bytes
 from imgrec.report.figures import draw_confusion_matrix, draw_pr_curves, save_png
 from imgrec.report.predictions import Predictions, visible
 from imgrec.report.scores import compute_scores
+from imgrec.report.slices import write_slices
 from imgrec.report.table import write_parquet
 
 __all__ = ["as_cell", "write_evaluation"]
@@ -31,6 +32,7 @@ def write_evaluation(predictions: Predictions, folder: Path) -> dict[str, Any]:
     scores = compute_scores(predictions)
     write_bytes(folder / "metrics.json", _to_json(scores))
     write_bytes(folder / "per_class.csv", _to_csv(scores))
+    write_slices(predictions, folder / "slices.json")
     _draw(predictions, scores, folder)
     return scores
 
