@@ -63,6 +63,7 @@ def _match(first: Predictions, other: Predictions, *, names: tuple[str, str], no
         logits=other.logits[np.ix_(rows, columns)],
         class_names=first.class_names,
         groups=first.groups,
+        columns={},  # in the order of the old rows, and not compared
     )
 
 
