@@ -113,3 +113,14 @@ def loaded(code: str) -> set[str]:
 @pytest.mark.parametrize("code", ["import imgrec", "import imgrec.cli", "import imgrec.models, imgrec.losses"])
 def test_importing_the_package_imports_no_torch(code):
     assert not loaded(code) & {"torch", "torchvision", "pytorch_lightning", "albumentations", "hydra", "numpy"}
+
+
+def test_corruptions_are_made_of_arrays_alone():
+    above = ("torch", "imgrec.models", "imgrec.classifier", "imgrec.report", "imgrec.run", "imgrec.robustness")
+    assert importers(*above) & inside("corruptions") == set()
+
+
+def test_studies_know_nothing_of_training_and_of_the_command_line():
+    above = ("imgrec.classifier", "imgrec.callbacks", "imgrec.trainer", "imgrec.run", "imgrec.inputs", "imgrec.cli")
+    assert importers(*above, "pytorch_lightning") & inside("robustness", "tta") == set()
+    assert importers("imgrec.robustness", "imgrec.tta") <= inside("robustness", "tta")
