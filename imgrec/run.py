@@ -203,7 +203,7 @@ def _finish(
     load_exactly(classifier, load_checkpoint(best)["state_dict"], name=str(best))
     data.test_split = _split_or_val(data, "test")
     provenance = {"checkpoint": str(best), "imgrec": __version__}
-    wanted = plan or undecided(data, "Temperature 1 and no rules, as decisions=null has it.")
+    wanted = plan or undecided(data, "Temperature 1 and no rules: none were asked for.")
     decisions, predictions = decide(wanted, trainer, classifier, data=data, provenance=provenance)
     if trainer.is_global_zero and best == checkpoints.best:
         store_decisions(decisions, best)

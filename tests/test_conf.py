@@ -16,12 +16,14 @@ GROUPS = [folder.name for folder in sorted(CONF.iterdir()) if folder.is_dir() an
 PRESETS = [(file.parent.name, file.stem) for group in GROUPS for file in sorted((CONF / group).glob("*.yaml"))]
 FILES = sorted(CONF.rglob("*.yaml"))
 ABSTRACT = {("data", "_loader")}  # what the other files of the group build on; not chosen by itself
+SMALL = ("loss", "optimizer", "scheduler", "metrics", "mixing", "decisions", "ood")
 # What a run finds out from the data, and what the user has to say.
 FOUND = ["data.num_classes=3", "data.class_counts=[1,2,3]", "run_dir=out"]
 REQUIRED = {
     ("data", "arrays"): ["data.path=x.npz"],
     ("data", "torchvision"): ["data.name=MNIST", "data.root=x"],
     ("data", "prepared"): ["data.root=x"],
+    ("ood", "folder"): ["ood.folder=x"],
     ("model", "torchvision"): ["model.name=resnet18"],
 }
 
@@ -34,7 +36,15 @@ def composed(*overrides: str, name: str = "train") -> DictConfig:
 
 @functools.cache
 def with_preset(group: str, preset: str) -> DictConfig:
-    return composed(f"{group}={preset}", *FOUND, *REQUIRED.get((group, preset), []))
+    name = "train" if group in groups_of("train") else "evaluate"
+    found = FOUND if name == "train" else []
+    return composed(f"{group}={preset}", *found, *REQUIRED.get((group, preset), []), name=name)
+
+
+def groups_of(name: str) -> set[str]:
+    """Return the groups that a configuration has a default for, be it null."""
+    defaults = OmegaConf.load(CONF / f"{name}.yaml").defaults
+    return {str(next(iter(entry))) for entry in defaults if not isinstance(entry, str)}
 
 
 def test_every_default_of_train_exists():
@@ -45,8 +55,7 @@ def test_every_default_of_train_exists():
 
 
 def test_every_group_has_a_default():
-    choices = {str(next(iter(entry))) for entry in OmegaConf.load(CONF / "train.yaml").defaults if entry != "_self_"}
-    assert set(GROUPS) <= choices
+    assert set(GROUPS) <= groups_of("train") | groups_of("evaluate")
 
 
 @pytest.mark.parametrize(("group", "preset"), [preset for preset in PRESETS if preset not in ABSTRACT])
@@ -63,10 +72,7 @@ def test_a_preset_has_keys_that_its_target_takes(group, preset):
                 check(config[group][name])
 
 
-@pytest.mark.parametrize(
-    ("group", "preset"),
-    [(group, preset) for group, preset in PRESETS if group in ("loss", "optimizer", "scheduler", "metrics", "mixing")],
-)
+@pytest.mark.parametrize(("group", "preset"), [(group, preset) for group, preset in PRESETS if group in SMALL])
 def test_a_small_preset_builds(group, preset):
     assert build(with_preset(group, preset)[group], **_also(group, preset)) is not None
 

@@ -23,7 +23,7 @@ def rates(scores, is_positive, threshold):
 def test_it_is_a_point_of_scikit_learns_curve_the_best_that_the_safe_side_allows(measure, target):
     scores, is_positive = drawn(np.random.default_rng(1), 500)
     limit = fit_threshold(scores, is_positive, measure=measure, target=target)
-    fpr, tpr, limits = roc_curve(is_positive, scores, drop_intermediate=False)
+    fpr, tpr, _ = roc_curve(is_positive, scores, drop_intermediate=False)
     sensitivity, specificity = rates(scores, is_positive, limit)
     assert np.isclose(tpr, sensitivity)[np.isclose(fpr, 1 - specificity)].any()
     own = int(is_positive.sum() if measure == "sensitivity" else (~is_positive).sum())
