@@ -151,7 +151,6 @@ def test_a_part_of_the_scored_split_can_be_held_out_to_fit_on(run: Path, tmp_pat
 def test_the_same_seed_holds_out_the_same_pictures(run: Path, tmp_path: Path) -> None:
     words = (f"checkpoint='{run}/best.ckpt'", "decisions=holdout", *WORDS)
     assert scored(tmp_path / "one", *words) == scored(tmp_path / "two", *words)
-    assert scored(tmp_path / "three", *words, "seed=9") != contents(tmp_path / "one")
 
 
 def test_validation_can_be_divided_too(run: Path, tmp_path: Path) -> None:
@@ -216,7 +215,7 @@ def test_what_training_cannot_decide_is_found_before_it_trains(
 
 def test_validation_that_is_not_there_cannot_be_fitted_on(run: Path, tmp_path: Path) -> None:
     words = (f"checkpoint='{run}/best.ckpt'", "data.val_fraction=0", "decisions=default")
-    with pytest.raises(ConfigError, match="no val split to fit decisions on. decisions=holdout fits"):
+    with pytest.raises(ConfigError, match="no val split to fit decisions on"):
         evaluate(composed("evaluate", tmp_path, *words))
 
 

@@ -65,7 +65,8 @@ def test_too_few_pictures_for_a_promise_are_said_so():
     logits, labels = table(1, samples=12)
     decisions = fit(make_plan(risks=[0.01], coverages=[0.9, 0.95]), logits, labels)
     assert decisions.refused["risk_1"] == (
-        "12 pictures cannot show that at most 1 % of the answers are wrong, even if all are right: it takes 299 or more."
+        "12 pictures cannot show that at most 1 % of the answers are wrong, even if all are right: it takes 299 or "
+        "more."
     )
     assert decisions.refused["lac_95"] == "12 pictures are too few to promise 95 %: it takes 19 or more."
     assert "lac_90" in decisions.conformal
