@@ -10,22 +10,23 @@ from omegaconf import DictConfig, OmegaConf
 
 from imgrec.config import build, build_all, check, config_dir, store_open_groups
 from imgrec.models import ImageNetwork
+from imgrec.study import STUDIES
 
 CONF = config_dir()
 GROUPS = [folder.name for folder in sorted(CONF.iterdir()) if folder.is_dir() and folder.name != "hydra"]
 PRESETS = [(file.parent.name, file.stem) for group in GROUPS for file in sorted((CONF / group).glob("*.yaml"))]
 FILES = sorted(CONF.rglob("*.yaml"))
 ABSTRACT = {("data", "_loader")}  # what the other files of the group build on; not chosen by itself
-SMALL = ("loss", "optimizer", "scheduler", "metrics", "mixing", "decisions", "ood")
 # What a run finds out from the data, and what the user has to say.
 FOUND = ["data.num_classes=3", "data.class_counts=[1,2,3]", "run_dir=out"]
 REQUIRED = {
     ("data", "arrays"): ["data.path=x.npz"],
     ("data", "torchvision"): ["data.name=MNIST", "data.root=x"],
     ("data", "prepared"): ["data.root=x"],
-    ("ood", "folder"): ["ood.folder=x"],
     ("model", "torchvision"): ["model.name=resnet18"],
+    ("ood", "folder"): ["ood.folder=x"],
 }
+SMALL = ("loss", "optimizer", "scheduler", "metrics", "mixing", "decisions")
 
 
 def composed(*overrides: str, name: str = "train") -> DictConfig:
@@ -36,26 +37,27 @@ def composed(*overrides: str, name: str = "train") -> DictConfig:
 
 @functools.cache
 def with_preset(group: str, preset: str) -> DictConfig:
-    name = "train" if group in groups_of("train") else "evaluate"
-    found = FOUND if name == "train" else []
-    return composed(f"{group}={preset}", *found, *REQUIRED.get((group, preset), []), name=name)
+    required = REQUIRED.get((group, preset), [])
+    if group in STUDIES:
+        return composed(f"{group}={preset}", "run_dir=out", *required, name="evaluate")
+    return composed(f"{group}={preset}", *FOUND, *required)
 
 
-def groups_of(name: str) -> set[str]:
-    """Return the groups that a configuration has a default for, be it null."""
-    defaults = OmegaConf.load(CONF / f"{name}.yaml").defaults
-    return {str(next(iter(entry))) for entry in defaults if not isinstance(entry, str)}
-
-
-def test_every_default_of_train_exists():
+@pytest.mark.parametrize("name", ["train", "evaluate"])
+def test_every_default_exists(name):
     """An optional one would let a mistyped choice pass without a word."""
-    defaults = OmegaConf.load(CONF / "train.yaml").defaults
+    defaults = OmegaConf.load(CONF / f"{name}.yaml").defaults
     assert not [entry for entry in defaults if str(entry).startswith("{'optional")]
-    composed()
+    composed(name=name)
 
 
 def test_every_group_has_a_default():
-    assert set(GROUPS) <= groups_of("train") | groups_of("evaluate")
+    def choices(name: str) -> set[str]:
+        defaults = OmegaConf.load(CONF / f"{name}.yaml").defaults
+        return {str(next(iter(entry))) for entry in defaults if isinstance(entry, dict | DictConfig)}
+
+    assert set(GROUPS) - set(STUDIES) <= choices("train")
+    assert set(STUDIES) <= choices("evaluate")
 
 
 @pytest.mark.parametrize(("group", "preset"), [preset for preset in PRESETS if preset not in ABSTRACT])
@@ -72,7 +74,10 @@ def test_a_preset_has_keys_that_its_target_takes(group, preset):
                 check(config[group][name])
 
 
-@pytest.mark.parametrize(("group", "preset"), [(group, preset) for group, preset in PRESETS if group in SMALL])
+@pytest.mark.parametrize(
+    ("group", "preset"),
+    [(group, preset) for group, preset in PRESETS if group in SMALL],
+)
 def test_a_small_preset_builds(group, preset):
     assert build(with_preset(group, preset)[group], **_also(group, preset)) is not None
 
