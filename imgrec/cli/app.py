@@ -16,6 +16,7 @@ VERBS = {
     "evaluate": ("imgrec.cli.evaluate", "score a checkpoint, or a model with weights, on any data"),
     "audit": ("imgrec.cli.audit", "look for broken files, twins, leaks and wrong labels before training"),
     "split": ("imgrec.cli.split", "divide data into train, val and test, or folds, without leaks"),
+    "explain": ("imgrec.cli.explain", "show where a network looked, and whether that can be trusted"),
     "prepare": ("imgrec.cli.prepare", "decode pictures once, to train many times faster"),
 }
 
