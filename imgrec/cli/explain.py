@@ -1,4 +1,4 @@
-"""`imgrec explain`: where did the network look, and can that be trusted?"""
+"""`imgrec explain`: show where a network looked, and say whether that can be trusted."""
 
 import argparse
 import glob

@@ -24,14 +24,14 @@ class Cells(NamedTuple):
     shape: tuple[int, int]
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         """K, the number of cells."""
         return self.shape[0] * self.shape[1]
 
     def means(self, values: FloatArray) -> FloatArray:
         """Return the mean over each cell (K,) of a map (H, W)."""
-        sums = np.bincount(self.numbers.ravel(), weights=values.ravel(), minlength=self.count)
-        return np.asarray(sums / np.bincount(self.numbers.ravel(), minlength=self.count))
+        sums = np.bincount(self.numbers.ravel(), weights=values.ravel(), minlength=self.number)
+        return np.asarray(sums / np.bincount(self.numbers.ravel(), minlength=self.number))
 
 
 def make_cells(height: int, width: int, *, most: int = MOST_CELLS) -> Cells:

@@ -79,7 +79,7 @@ def map_order(values: FloatArray, cells: Cells, *, seed: int = 0) -> Order:
 def random_orders(cells: Cells, *, count: int, seed: int) -> list[Order]:
     """Return `count` orders of the cells, drawn by `seed`."""
     random = np.random.default_rng(seed)
-    return [random.permutation(cells.count) for _ in range(count)]
+    return [random.permutation(cells.number) for _ in range(count)]
 
 
 def measure_orders(
@@ -103,7 +103,7 @@ def measure_orders(
     pictures = _masked(image, baseline, orders=orders, counts=inner, cells=cells)
     scores = in_batches(pictures, predict=predict, target=target, batch_size=batch_size)
     whole, nothing = scores[:2]
-    sizes = np.bincount(cells.numbers.ravel(), minlength=cells.count)
+    sizes = np.bincount(cells.numbers.ravel(), minlength=cells.number)
     curves = []
     for order, two in zip(orders, scores[2:].reshape(len(orders), 2, len(inner)), strict=True):
         fraction = np.concatenate([[0], np.cumsum(sizes[order])])[counts] / cells.numbers.size
@@ -128,7 +128,7 @@ def compare(curves: Curves, random: Sequence[Curves]) -> Faithfulness:
 
 def _counts(cells: Cells, num_steps: int) -> NDArray[np.int64]:
     """Return how many cells are masked at each point of a curve, from none to all."""
-    return np.unique(np.linspace(0, cells.count, num_steps + 1).round().astype(np.int64))
+    return np.unique(np.linspace(0, cells.number, num_steps + 1).round().astype(np.int64))
 
 
 def _masked(
@@ -138,8 +138,8 @@ def _masked(
     yield image
     yield baseline
     for order in orders:
-        rank = np.empty(cells.count, dtype=np.int64)
-        rank[order] = np.arange(cells.count)
+        rank = np.empty(cells.number, dtype=np.int64)
+        rank[order] = np.arange(cells.number)
         place = rank[cells.numbers][:, :, None]  # (H, W, 1): how many cells come before this pixel's
         for below, above in ((baseline, image), (image, baseline)):
             for count in counts:

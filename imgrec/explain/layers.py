@@ -34,7 +34,7 @@ def find_feature_layer(network: nn.Module, images: Tensor) -> FeatureLayer:
 
     images: float (N, 3, H, W), 0 to 255, of which two noisy copies of the first are looked at.
     Layouts: (N, C, h, w); (N, h, w, C), as in Swin; tokens (N, h w, C), with or without a class token first, as in ViT.
-    A layer counts only if the logits have a gradient at most of its places (after its last attention a ViT looks at the
+    A layer counts only if the logits have a gradient at some of its places (after its last attention a ViT looks at the
     class token alone), and if they learn of the picture by no other way (as around the inside of a residual block).
     Raises: ConfigError: no layer is such; or the network looks at nothing.
     """
@@ -127,7 +127,7 @@ def _is_reduced(rows: int, columns: int, *, height: int, width: int) -> bool:
     if not (1 < rows <= height and 1 < columns <= width):
         return False
     step = ((height / rows) * (width / columns)) ** 0.5
-    return abs(height / step - rows) < 1 and abs(width / step - columns) < 1
+    return bool(abs(height / step - rows) < 1 and abs(width / step - columns) < 1)
 
 
 def _check_looks(logits: Tensor, probe: Tensor) -> None:
@@ -140,11 +140,11 @@ def _check_looks(logits: Tensor, probe: Tensor) -> None:
 
 
 def _is_used(logits: Tensor, output: Tensor, layer: FeatureLayer) -> bool:
-    """Return whether the logits depend on the output at most of its places."""
+    """Return whether the logits depend on the output at any of its places."""
     (gradient,) = torch.autograd.grad(logits.square().sum(), output, retain_graph=True, allow_unused=True)
     if gradient is None:
         return False
-    return bool((to_planes(gradient, layer).abs().sum(dim=1) > 0).float().mean() > 0.5)
+    return bool((to_planes(gradient, layer) != 0).any())
 
 
 def _is_the_only_way(network: nn.Module, probe: Tensor, layer: FeatureLayer) -> bool:

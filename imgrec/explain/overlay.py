@@ -34,5 +34,5 @@ def draw_overlay(image: UInt8Array, values: FloatArray) -> UInt8Array:
     # The map's first third is black in this colour map: begun later, weak places are purple, not dark.
     levels = (255 * (0.25 + 0.75 * strength)).round().astype(np.uint8)
     colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB).astype(np.float64)
-    weight = 0.8 * np.sqrt(strength)[:, :, None]
+    weight = 0.85 * (strength**0.75)[:, :, None]
     return np.asarray((below * (1 - weight) + colours * weight).round().clip(0, 255), dtype=np.uint8)

@@ -50,11 +50,11 @@ def draw_panel(examination: Examination, caption: Caption) -> "Figure":
     """Draw the picture, the map over it, the map of the randomised network, both curves, and the verdict in words."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(15.2, 3.7), dpi=DPI, facecolor="white")
+    figure = Figure(figsize=(15.2, 3.35), dpi=DPI, facecolor="white")
     grid = figure.add_gridspec(
-        1, 6, width_ratios=(1, 1, 1, 0.95, 0.95, 1.12), left=0.008, right=0.992, top=0.8, bottom=0.15, wspace=0.14
+        1, 6, width_ratios=(1, 1, 1, 0.95, 0.95, 1.12), left=0.008, right=0.992, top=0.82, bottom=0.08, wspace=0.16
     )
-    axes = [figure.add_subplot(place) for place in grid]
+    axes = [figure.add_subplot(grid[0, place]) for place in range(6)]
     image = examination.image
     title = METHOD_TITLES.get(examination.method, examination.method)
     _show(axes[0], image, "what the network sees")

@@ -7,9 +7,9 @@ from imgrec.explain.faithfulness import Faithfulness
 
 __all__ = ["CHANGED_BELOW", "UNCHANGED_FROM", "Verdict", "Word", "judge", "judge_all"]
 
-# Of the rank correlation between a map and those of the randomised network; its square is the part of one order that the
-# other explains. Below 0.5 less than a quarter of the map is left: it came from the weights. From 0.8 on, two thirds and
-# more are: it is made of the picture, as edges are, and would be there whatever the network had learnt.
+# Of the rank correlation between a map and those of the randomised network; its square is the part of one order that
+# the other explains. Below 0.5 less than a quarter of the map is left: it came from the weights. From 0.8 on, two
+# thirds and more are: it is made of the picture, as edges are, and would be there whatever the network had learnt.
 CHANGED_BELOW = 0.5
 UNCHANGED_FROM = 0.8
 MOST_TRUSTED = 0.75  # of all maps: from here on the method is trustworthy for this network
