@@ -60,7 +60,7 @@ def content(folder: str = "explanation") -> dict:
 def test_a_file_and_a_folder_become_rows_panels_and_a_page(checkpoint, photos, monkeypatch, capsys):
     assert run(monkeypatch, checkpoint, photos / "1.png", "photos") == 0
     rows = content()["pictures"]
-    assert sorted(Path(row["path"]).name for row in rows) == ["0.png", "1.png", "1.png", "2.png"] or len(rows) == 3
+    assert [Path(row["path"]).name for row in rows] == ["1.png", "0.png", "2.png"]  # each once, in the order given
     assert {row["label"] for row in rows} == {"ants"}
     assert all(Path("explanation", row["png"]).is_file() for row in rows)
     assert "Where " in Path("explanation/explain.html").read_text()
@@ -113,7 +113,7 @@ def test_where_no_picture_can_be_read_nothing_is_written(checkpoint, photos, mon
         (["{c}", "photos", "--target", "ant"], ConfigError, r"--target ant: .*Did you mean 'ants'\? It knows: ants"),
         (["{c}", "photos", "--limit", "0"], ConfigError, "--limit=0"),
         (["{c}", "photos", "--method", "cam"], ConfigError, r"invalid choice: 'cam'.*imgrec explain --help"),
-        (["{c}"], ConfigError, "the following arguments are required: INPUT"),
+        (["{c}"], ConfigError, "ollowing arguments are required: INPUT"),
         (["none.ckpt", "photos"], CheckpointError, r"none\.ckpt does not exist"),
     ],
 )

@@ -3,7 +3,7 @@
 import argparse
 import glob
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -70,24 +70,29 @@ def _listed(inputs: Sequence[str]) -> list[Path]:
     """Return the picture files that the words name, each once. Raises: DataError: a word that names nothing."""
     from imgrec.sources.walk import Walk
 
-    paths: dict[Path, None] = {}
+    paths: dict[Path, Path] = {}  # by what they lead to, so that each is explained once
+
+    def add(found: Iterable[Path]) -> None:
+        for one in found:
+            paths.setdefault(one.resolve(), one)
+
     for word in inputs:
         path = Path(word)
         if path.is_dir():
             (files,) = Walk(inside=[str(path.resolve())]).files([word])
             if not files:
                 raise DataError(f"{word}: no picture in this folder.")
-            paths.update(dict.fromkeys(map(Path, files)))
+            add(map(Path, files))
         elif path.exists():
-            paths[path] = None
+            add([path])
         elif found := sorted(Path(name) for name in glob.glob(word, recursive=True)):  # noqa: PTH207 (any pattern)
-            paths.update(dict.fromkeys(one for one in found if not one.is_dir()))
+            add(one for one in found if not one.is_dir())
         else:
             siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
             raise DataError(f"{word}: no such picture, folder or pattern.{did_you_mean(path.name, siblings)}")
     if not paths:
         raise DataError(f"No picture among {', '.join(inputs)}.")
-    return list(paths)
+    return list(paths.values())
 
 
 def _chosen(paths: list[Path], *, limit: int) -> tuple[list[Path], list[str]]:

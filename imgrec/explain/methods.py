@@ -46,18 +46,19 @@ class GradCam:
 
     Selvaraju et al. 2017, "Grad-CAM", arXiv:1610.02391, eq. 1 and 2; brought to the size of the picture bilinearly. It
     has the grain of that layer, often 7 x 7. The baseline is not used. The layer is found by `find_feature_layer`, once
-    for each size of picture: a randomised network is asked at the same place as the original.
+    for each size of picture and each set of modules: a randomised network is asked at the same place as the original.
     """
 
     name: str = field(default="gradcam", init=False)
-    _layers: dict[tuple[int, ...], FeatureLayer] = field(default_factory=dict, init=False, repr=False)
+    _layers: dict[tuple[object, ...], FeatureLayer] = field(default_factory=dict, init=False, repr=False)
 
     def __call__(self, network: nn.Module, image: UInt8Array, *, baseline: UInt8Array, target: int) -> Heat:
         """Return the map; see `Method`. Raises: ConfigError: no layer keeps a layout."""
         images = to_images(image[None], device_of(network))
-        if image.shape not in self._layers:
-            self._layers[image.shape] = find_feature_layer(network, images)
-        layer = self._layers[image.shape]
+        key = (image.shape, *(module for module, _ in network.named_modules()))
+        if key not in self._layers:
+            self._layers[key] = find_feature_layer(network, images)
+        layer = self._layers[key]
         activations, gradients = _activations(network, images, layer, target=target)
         weights = gradients.mean(dim=(2, 3), keepdim=True)  # (1, C, 1, 1)
         cam = (weights * activations).sum(dim=1, keepdim=True).relu()  # (1, 1, h, w)
