@@ -16,6 +16,7 @@ from imgrec.data.loader import KeyedLoader, make_loader
 from imgrec.data.quarantine import Quarantine, check_max_bad
 from imgrec.data.sampler import EvalBatchSampler, KeyedBatchSampler
 from imgrec.data.samples import SPLITS, Samples, Splits, UInt8Array
+from imgrec.data.split import split_indices
 from imgrec.data.workers import fastest_workers, usual_workers
 from imgrec.errors import DataError, ImageError, ImgrecError
 
@@ -145,6 +146,18 @@ class ImageDataModule(LightningDataModule):
             kept[name] = samples.subset([place for place in range(len(samples)) if place not in by_place])
         self._splits = replace(self.splits, **kept)
 
+    def hold_out(self, name: str, *, fraction: float, to: str, seed: int) -> None:
+        """Move this fraction of the split `name` to the split `to`, which it replaces.
+
+        Classes alike in both, groups on one side. Raises: DataError: too few pictures, or groups, to divide.
+        """
+        assert self._train_sampler is None and to != name, "places in the data are fixed once there is a loader"
+        samples = self.split(name)
+        fractions = {name: 1 - fraction, to: fraction}
+        parts = split_indices(samples.labels, seed=seed, fractions=fractions, groups=samples.groups)
+        divided: dict[str, Any] = {part: samples.subset(places) for part, places in parts.items()}
+        self._splits = replace(self.splits, **divided)
+
     def _check_num_classes(self, class_names: Sequence[str]) -> None:
         if self.num_classes is not None and self.num_classes != len(class_names):
             listed = ", ".join(class_names[:12]) + (", ..." if len(class_names) > 12 else "")
@@ -207,17 +220,19 @@ class ImageDataModule(LightningDataModule):
 
     def test_dataloader(self) -> KeyedLoader:
         """Batches of the split named by `test_split`, in order."""
-        return self.eval_dataloader(self.test_split)
+        return self.eval_dataloader(self.test_split, measure=True)
 
-    def eval_dataloader(self, split: str, *, strict: bool = True) -> KeyedLoader:
+    def eval_dataloader(self, split: str, *, strict: bool = True, measure: bool = False) -> KeyedLoader:
         """Batches of any split, in order and without augmentation.
 
         strict: a picture that cannot be read is an error; otherwise it is left out, within `max_bad`.
+        measure: whether batches bring what can be measured of their pictures (`imgrec.data.properties`).
         """
         samples = self.split(split)
         rank, world_size = self._rank_and_world_size()
         sampler = EvalBatchSampler(len(samples), batch_size=self.eval_batch_size, rank=rank, world_size=world_size)
-        return self._loader(ImageDataset(samples, preprocess=self.preprocess, strict=strict), sampler)
+        dataset = ImageDataset(samples, preprocess=self.preprocess, strict=strict, measure=measure)
+        return self._loader(dataset, sampler)
 
     def _rank_and_world_size(self) -> tuple[int, int]:
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from imgrec.decisions.probabilities import predicted_labels, to_probabilities
 from imgrec.errors import DataError
 
 __all__ = ["Predictions", "visible"]
@@ -21,9 +22,13 @@ class Predictions:
     names: path of each picture as found. class_names: C names; index i of labels and logits means class_names[i].
     labels: int64 (N,) class indices; for `task="multilabel"` uint8 (N, C) of 0 and 1.
     logits: float32 (N, C), the network's raw output. groups: one name per picture (patient, video, site) or None.
+    columns: what else is known of each picture, by name: float64 (N,) with NaN for unknown, or texts, "" for unknown.
+        `meta:NAME` is from the data, `image:NAME` was measured.
     provenance: what made the table (checkpoint, data, versions), as plain text.
+    temperature: what the logits are divided by before they become probabilities; 1 = as the network says them.
 
-    Raises: DataError: no pictures, doubled class names, a label outside the list, or logits that are not finite.
+    Raises: DataError: no pictures, doubled class names, a label outside the list, logits that are not finite, or a
+    temperature that is not above 0.
     """
 
     names: Sequence[str]
@@ -33,6 +38,8 @@ class Predictions:
     task: Literal["single", "multilabel"] = "single"
     groups: Sequence[str] | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
+    temperature: float = 1.0
+    columns: Mapping[str, NDArray[np.float64] | Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shape = (len(self.names), len(self.class_names))
@@ -41,6 +48,7 @@ class Predictions:
         assert self.labels.shape == (shape[:1] if is_single else shape)
         assert self.labels.dtype == (np.int64 if is_single else np.uint8)
         assert self.groups is None or len(self.groups) == len(self.names)
+        assert all(len(column) == len(self.names) for column in self.columns.values())
         self._check_classes()
         self._check_rows()
 
@@ -50,18 +58,12 @@ class Predictions:
     @cached_property
     def probabilities(self) -> NDArray[np.float64]:
         """float64 (N, C): softmax over the classes; for several labels per picture the sigmoid of each logit."""
-        logits = self.logits.astype(np.float64)
-        if self.task == "multilabel":
-            return np.asarray(np.exp(-np.logaddexp(0.0, -logits)))  # a sigmoid that cannot overflow
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+        return to_probabilities(self.logits, task=self.task, temperature=self.temperature)
 
     @cached_property
     def predicted(self) -> NDArray[np.int64] | NDArray[np.uint8]:
         """Predicted labels, in the form of `labels`: the most probable class, the first of equals; or p > 0.5."""
-        if self.task == "multilabel":
-            return (self.probabilities > 0.5).astype(np.uint8)
-        return np.asarray(self.probabilities.argmax(axis=1))
+        return predicted_labels(self.probabilities, task=self.task)
 
     def _check_classes(self) -> None:
         fewest = 2 if self.task == "single" else 1
@@ -72,6 +74,8 @@ class Predictions:
             raise DataError(f"Class names occur twice: {', '.join(doubled)}. Give each class a name of its own.")
 
     def _check_rows(self) -> None:
+        if not 0 < self.temperature < float("inf"):
+            raise DataError(f"temperature={self.temperature}, but it must be a number above 0.")
         if not len(self):
             raise DataError("No predictions: the set that was evaluated holds no pictures.")
         largest = len(self.class_names) - 1 if self.task == "single" else 1

@@ -1,8 +1,9 @@
 """Predictions as a Parquet file: one row per picture, readable by any tool, exact for this one.
 
-Columns: path, label, prediction, confidence, logits, probabilities, group; and path_exact where a name is not valid
-Unicode. For several labels per picture, label, prediction and confidence are lists. Class names, task, format version
-and provenance are JSON in the schema metadata under the key `imgrec`.
+Columns: path, label, prediction, confidence, logits, probabilities, group; `meta:NAME` and `image:NAME`, as many as
+there are; and path_exact where a name is not valid Unicode. For several labels per picture, label, prediction and
+confidence are lists. Class names, task, format version, provenance and temperature are JSON in the schema metadata
+under the key `imgrec`.
 """
 
 import json
@@ -19,10 +20,11 @@ from imgrec.report.predictions import Predictions, visible
 
 __all__ = ["FORMAT", "read_parquet", "write_parquet"]
 
-FORMAT = 1
+FORMAT = 2
 COLUMNS = ("path", "label", "prediction", "confidence", "logits", "probabilities", "group")
+MORE_COLUMNS = ("meta:", "image:")  # what the names of the columns of `Predictions.columns` begin with
 REMEDY = "Write it again with evaluate."
-_DESCRIPTION = ("format", "task", "class_names", "provenance")
+_DESCRIPTION = ("task", "class_names", "provenance", "temperature")
 
 
 def write_parquet(predictions: Predictions, path: Path) -> None:
@@ -31,7 +33,8 @@ def write_parquet(predictions: Predictions, path: Path) -> None:
 
     table = _to_table(predictions)
     # Numbers hardly repeat: a dictionary of them would only add to the size.
-    repeating = ["label", "prediction", "group"]
+    texts = [_as_utf8(name) for name, column in predictions.columns.items() if not isinstance(column, np.ndarray)]
+    repeating = ["label", "prediction", "group", *texts]
     with durable_write(path) as file:
         pq.write_table(table, file, compression="zstd", use_dictionary=repeating)
 
@@ -69,11 +72,21 @@ def _to_table(predictions: Predictions) -> Any:
         "logits": pa.FixedSizeListArray.from_arrays(predictions.logits.ravel(), num_classes),
         "probabilities": pa.FixedSizeListArray.from_arrays(predictions.probabilities.ravel(), num_classes),
         "group": pa.array(groups, pa.string()),
+        **{_as_utf8(name): _to_column(column) for name, column in predictions.columns.items()},
     }
     if not all(map(_is_utf8, names)):
         exact = [None if _is_utf8(name) else name.encode("utf-8", "surrogatepass") for name in names]
         columns["path_exact"] = pa.array(exact, pa.binary())
     return pa.table(columns).replace_schema_metadata({"imgrec": json.dumps(_describe(predictions))})
+
+
+def _to_column(column: NDArray[np.float64] | Sequence[str]) -> Any:
+    """Return numbers or texts as a column, with null for what is unknown."""
+    import pyarrow as pa
+
+    if isinstance(column, np.ndarray):
+        return pa.array(column, pa.float64(), from_pandas=True)
+    return pa.array([_as_utf8(text) or None for text in column], pa.string())
 
 
 def _describe(predictions: Predictions) -> dict[str, Any]:
@@ -82,6 +95,7 @@ def _describe(predictions: Predictions) -> dict[str, Any]:
         "task": predictions.task,
         "class_names": list(predictions.class_names),
         "provenance": dict(predictions.provenance),
+        "temperature": predictions.temperature,
     }
 
 
@@ -132,23 +146,31 @@ def _from_table(table: Any) -> Predictions:
         task=about["task"],
         groups=None if table["group"].null_count == len(table) else _read_strings(table["group"], "group"),
         provenance=about["provenance"],
+        temperature=float(about["temperature"]),
+        columns=_read_columns(table),
     )
     _check_probabilities(predictions, _read_matrix(table, "probabilities", dtype="double", width=width))
     return predictions
 
 
 def _read_description(table: Any) -> dict[str, Any]:
-    """Return the metadata: format, task, class_names, provenance. Raises: DataError: not ours, or another version."""
+    """Return the metadata: `_DESCRIPTION` and the format. Raises: DataError: not ours, damaged, or another version."""
     text = (table.schema.metadata or {}).get(b"imgrec")
     if text is None:
         raise DataError("not a table of predictions by imgrec (its schema has no metadata `imgrec`).")
     try:
         about = json.loads(text)
-        version, task, class_names, provenance = (about[key] for key in _DESCRIPTION)
+        version = about["format"]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"the metadata `imgrec` of the table is damaged ({error!r}). {REMEDY}") from error
     if version != FORMAT:
         raise DataError(f"the table has layout version {version}, this imgrec reads version {FORMAT}. {REMEDY}")
+    missing = [key for key in _DESCRIPTION if key not in about]
+    if missing:
+        raise DataError(f"the metadata `imgrec` of the table is damaged (no {', '.join(missing)}). {REMEDY}")
+    task, class_names, provenance, temperature = (about[key] for key in _DESCRIPTION)
+    if isinstance(temperature, bool) or not isinstance(temperature, int | float):
+        raise DataError(f"the metadata `imgrec` of the table is damaged (temperature {temperature!r}). {REMEDY}")
     is_named = isinstance(class_names, list) and all(isinstance(name, str) for name in class_names)
     if not is_named or task not in ("single", "multilabel") or not isinstance(provenance, dict):
         raise DataError(f"the metadata `imgrec` of the table is damaged (task {task!r}). {REMEDY}")
@@ -161,6 +183,24 @@ def _read_strings(column: Any, name: str) -> list[str]:
     if column.type != pa.string() or column.null_count:
         raise DataError(f"column {name} holds {column.type} with {column.null_count} nulls, not strings. {REMEDY}")
     return list(column.to_pylist())
+
+
+def _read_columns(table: Any) -> dict[str, NDArray[np.float64] | list[str]]:
+    """Return the columns of numbers and of texts beyond our own. Raises: DataError: one of another type."""
+    import pyarrow as pa
+
+    columns: dict[str, NDArray[np.float64] | list[str]] = {}
+    for name in table.column_names:
+        if not name.startswith(MORE_COLUMNS):
+            continue
+        column = table[name]
+        if column.type == pa.float64():
+            columns[name] = column.to_numpy()  # null becomes NaN
+        elif column.type == pa.string():
+            columns[name] = [text or "" for text in column.to_pylist()]
+        else:
+            raise DataError(f"column {visible(name)} holds {column.type}, not numbers (double) or strings. {REMEDY}")
+    return columns
 
 
 def _read_names(table: Any) -> list[str]:
