@@ -84,7 +84,7 @@ class ExplainStudy:
 def chosen_pictures(predictions: Predictions, num_mistakes: int, num_right: int) -> list[int]:
     """Return the places of the surest mistakes, the surest first, then of right ones spread over their confidence."""
     differs = np.not_equal(predictions.predicted, predictions.labels)
-    is_wrong: NDArray[np.bool_] = differs.reshape(len(predictions), -1).any(axis=1)
+    is_wrong = np.asarray(differs.reshape(len(predictions), -1).any(axis=1), dtype=np.bool_)
     order = np.argsort(-predictions.probabilities.max(axis=1), kind="stable")
     wrong, right = order[is_wrong[order]], order[~is_wrong[order]]
     spread = np.unique(np.linspace(0, len(right) - 1, min(num_right, len(right))).round().astype(np.int64))
