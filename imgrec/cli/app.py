@@ -18,6 +18,7 @@ VERBS = {
     "audit": ("imgrec.cli.audit", "look for broken files, twins, leaks and wrong labels before training"),
     "split": ("imgrec.cli.split", "divide data into train, val and test, or folds, without leaks"),
     "baselines": ("imgrec.cli.baselines", "what classical machine learning reaches on the same pictures"),
+    "explain": ("imgrec.cli.explain", "show where a network looked, and whether that can be trusted"),
     "prepare": ("imgrec.cli.prepare", "decode pictures once, to train many times faster"),
 }
 
