@@ -1,4 +1,4 @@
-"""A graph with weights and activations in float16: half the size; faster where the hardware has it, not on most CPUs."""
+"""A graph with weights and activations in float16: half the size, and faster where the hardware has it."""
 
 from typing import Any
 
