@@ -18,6 +18,7 @@ VERBS = {
     "split": ("imgrec.cli.split", "divide data into train, val and test, or folds, without leaks"),
     "prepare": ("imgrec.cli.prepare", "decode pictures once, to train many times faster"),
     "export": ("imgrec.cli.export", "a checkpoint as one ONNX file, checked against the checkpoint on real pictures"),
+    "benchmark": ("imgrec.cli.benchmark", "latency and throughput of models on this machine, side by side"),
 }
 
 
