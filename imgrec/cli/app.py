@@ -20,6 +20,8 @@ VERBS = {
     "baselines": ("imgrec.cli.baselines", "what classical machine learning reaches on the same pictures"),
     "explain": ("imgrec.cli.explain", "show where a network looked, and whether that can be trusted"),
     "prepare": ("imgrec.cli.prepare", "decode pictures once, to train many times faster"),
+    "export": ("imgrec.cli.export", "a checkpoint as one ONNX file, checked against the checkpoint on real pictures"),
+    "benchmark": ("imgrec.cli.benchmark", "latency and throughput of models on this machine, side by side"),
 }
 
 
