@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from imgrec import __version__
-from imgrec.checkpoint import CheckpointInfo
+from imgrec.checkpoint import CheckpointInfo, load_checkpoint
 from imgrec.config import build, build_from_checkpoint, is_typed, to_plain
 from imgrec.data.datamodule import ImageDataModule
 from imgrec.data.preprocess import Preprocess
@@ -20,10 +20,12 @@ from imgrec.errors import CheckpointError, ConfigError
 from imgrec.models.network import ImageNetwork, check_image_size
 
 __all__ = [
+    "LoadedClassifier",
     "check_network",
     "check_task",
     "from_checkpoint",
     "from_weights",
+    "load_classifier",
     "load_exactly",
     "make_record",
     "read_data",
@@ -111,16 +113,40 @@ def _split_record(data: ImageDataModule) -> dict[str, Any]:
     return {"splits": {**describe(data.split_file), "fold": data.fold}}
 
 
+class LoadedClassifier(NamedTuple):
+    """What a checkpoint says how to build, without its data.
+
+    network: images (N, 3, H, W), uint8 or float 0-255, to logits (N, C); on the CPU, in evaluation mode.
+    preprocess: a picture uint8 (H, W, 3) to what the network was trained on.
+    info: class names, task, seed and the whole configuration.
+    """
+
+    network: nn.Module
+    preprocess: Preprocess
+    info: CheckpointInfo
+
+
+def load_classifier(path: str | Path) -> LoadedClassifier:
+    """Build network and preprocessing from a checkpoint alone: no data is read, no code in the file is run.
+
+    Raises: CheckpointError: absent, damaged, not by imgrec, or something in it is outside the allow-list.
+    """
+    payload = load_checkpoint(path)
+    info = CheckpointInfo.from_checkpoint(payload, name=str(path))
+    network = _network(payload, info, changes=None, name=str(path))
+    preprocess = build_from_checkpoint(info.config.get("preprocess"), None, key="preprocess")
+    if not isinstance(preprocess, Preprocess):
+        kind = type(preprocess).__name__
+        raise CheckpointError(f"{path}: its preprocess makes a {kind}, not a Preprocess. Train again with this imgrec.")
+    return LoadedClassifier(network.eval(), preprocess, info)
+
+
 def from_checkpoint(payload: Mapping[str, Any], config: DictConfig) -> tuple[ImageDataModule, nn.Module]:
     """Build the data and the network that a loaded checkpoint describes, with the user's changes on top."""
     name = str(config.checkpoint)
     info = CheckpointInfo.from_checkpoint(payload, name=name)
     saved = info.config
-    network = build_from_checkpoint(saved.get("model"), config.get("model"), key="model", weights=None)
-    tensors = {
-        key.removeprefix("net."): value for key, value in payload["state_dict"].items() if key.startswith("net.")
-    }
-    load_exactly(network, tensors, name=name)
+    network = _network(payload, info, changes=config.get("model"), name=name)
     # data=digits brings its own preprocessing along; the network wants what it was trained with.
     changes = config.get("preprocess") if is_typed("preprocess") else None
     preprocess = build_from_checkpoint(saved.get("preprocess"), changes, key="preprocess")
@@ -132,6 +158,16 @@ def from_checkpoint(payload: Mapping[str, Any], config: DictConfig) -> tuple[Ima
     data.given_class_names = list(info.class_names)
     _splits(data)
     return data, network
+
+
+def _network(payload: Mapping[str, Any], info: CheckpointInfo, *, changes: DictConfig | None, name: str) -> nn.Module:
+    """Build the network of a checkpoint and give it the checkpoint's tensors; `name` is what messages call the file."""
+    network: nn.Module = build_from_checkpoint(info.config.get("model"), changes, key="model", weights=None)
+    tensors = {
+        key.removeprefix("net."): value for key, value in payload["state_dict"].items() if key.startswith("net.")
+    }
+    load_exactly(network, tensors, name=name)
+    return network
 
 
 def from_weights(config: DictConfig) -> tuple[ImageDataModule, nn.Module]:

@@ -21,6 +21,7 @@ from imgrec.inputs import (
     count_classes,
     from_checkpoint,
     from_weights,
+    load_classifier,
     load_exactly,
     make_record,
     read_data,
@@ -137,6 +138,31 @@ def test_a_checkpoint_brings_its_network_its_data_and_its_preprocessing(checkpoi
     assert data.preprocess == Preprocess(size=32, mode="squash")
     assert data.augment is None
     assert data.split("test").names[0] == str(pictures / "test" / "ant" / "0.png")
+
+
+def test_a_checkpoint_alone_gives_network_and_preprocessing_though_its_data_are_gone(checkpoint, tmp_path):
+    payload = load_checkpoint(checkpoint)
+    payload["imgrec"]["config"]["data"]["root"] = str(tmp_path / "gone")
+    save_checkpoint(payload, tmp_path / "alone.ckpt")
+    network, preprocess, info = load_classifier(tmp_path / "alone.ckpt")
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    assert torch.equal(network(images), rebuilt(checkpoint)[1].eval()(images))
+    assert not network.training
+    assert preprocess == Preprocess(size=32, mode="squash")
+    assert (info.class_names, info.task) == (list(CLASSES), "single")
+
+
+def test_a_checkpoint_whose_preprocessing_is_something_else_is_refused(checkpoint, tmp_path):
+    payload = load_checkpoint(checkpoint)
+    payload["imgrec"]["config"]["preprocess"] = {"_target_": "torch.nn.Identity"}
+    save_checkpoint(payload, tmp_path / "other.ckpt")
+    with pytest.raises(CheckpointError, match=r"other\.ckpt: its preprocess makes a Identity, not a Preprocess"):
+        load_classifier(tmp_path / "other.ckpt")
+
+
+def test_an_absent_checkpoint_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match=r"none\.ckpt does not exist"):
+        load_classifier(tmp_path / "none.ckpt")
 
 
 def test_a_key_of_the_checkpoints_data_can_be_changed(checkpoint):

@@ -17,6 +17,7 @@ VERBS = {
     "audit": ("imgrec.cli.audit", "look for broken files, twins, leaks and wrong labels before training"),
     "split": ("imgrec.cli.split", "divide data into train, val and test, or folds, without leaks"),
     "prepare": ("imgrec.cli.prepare", "decode pictures once, to train many times faster"),
+    "export": ("imgrec.cli.export", "a checkpoint as one ONNX file, checked against the checkpoint on real pictures"),
 }
 
 
