@@ -18,6 +18,8 @@ VERBS = {
     "split": ("imgrec.cli.split", "divide data into train, val and test, or folds, without leaks"),
     "prepare": ("imgrec.cli.prepare", "decode pictures once, to train many times faster"),
     "export": ("imgrec.cli.export", "a checkpoint as one ONNX file, checked against the checkpoint on real pictures"),
+    "serve": ("imgrec.cli.serve", "answer images over HTTP with exported models"),
+    "keys": ("imgrec.cli.keys", "make, list and revoke the keys of a server; check its audit log"),
 }
 
 

@@ -63,7 +63,7 @@ class Batcher:
         return len(self._waiting)
 
     async def submit(self, image: UInt8Array) -> NDArray[np.floating]:
-        """Return the logits (C,) of an image. Raises: Refusal: `not_finite`, or `internal`: the network failed on it."""
+        """Return the logits (C,) of an image. Raises: Refusal: `not_finite`; `internal`: the network failed on it."""
         item = _Item(image, asyncio.get_running_loop().create_future())
         self._waiting.append(item)
         self._arrived.set()

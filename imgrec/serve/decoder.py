@@ -135,6 +135,10 @@ class DecodePool:
         for task in list(self._replacing):
             task.cancel()
         await asyncio.gather(*self._replacing, return_exceptions=True)
+        self.kill()
+
+    def kill(self) -> None:
+        """End all processes at once."""
         for worker in self._workers:
             worker.kill()
         self._workers.clear()

@@ -13,7 +13,7 @@ _Stamp = tuple[int, int, int, int]  # what tells one content of the file from an
 
 
 class KeyRing:
-    """Keys by id. Each request looks at the file, for a microsecond or two, so that a revoked key fails at the next one.
+    """Keys by id. Each request looks at the file, for a microsecond or two: a revoked key fails at the next one.
 
     A file that is damaged, or open to others, or gone, while the server runs, gives no key at all.
     Raises: ConfigError: as `read_keys`, at the start.
