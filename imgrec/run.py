@@ -21,11 +21,13 @@ from imgrec.classifier import Classifier, Scorer
 from imgrec.config import build, build_all, check_sweep_of_several_processes, to_plain
 from imgrec.data.datamodule import ImageDataModule
 from imgrec.data.samples import SPLITS
+from imgrec.deciding import check_plan, decide, hold_out, read_decisions, store_decisions, undecided
+from imgrec.decisions import Decisions, Plan
 from imgrec.durable import FULL, check_free_space
 from imgrec.errors import ConfigError, DataError, ImgrecError, RunFolderError
 from imgrec.inputs import check_network, check_task, from_checkpoint, from_weights, load_exactly, make_record, read_data
-from imgrec.predict import predict
 from imgrec.report.console import print_scores
+from imgrec.report.decided import describe, write_decided
 from imgrec.report.evaluation import write_evaluation
 from imgrec.report.predictions import Predictions
 from imgrec.result import Result, headline, of_evaluation, write_result
@@ -56,6 +58,8 @@ def train(config: DictConfig) -> Result:
         data = read_data(config, report_to=folder)
         preflight.check_splits(data)
         check_task(config, data)
+        plan = build(config.get("decisions"))
+        check_plan(plan, data, training=True)
         classifier = _build_classifier(config, data)
         preflight.check_monitors(config, callbacks, classifier.val_scores.scores)
         _check_space(folder, classifier)
@@ -63,7 +67,7 @@ def train(config: DictConfig) -> Result:
         start = _find_start(config, folder, trainer=trainer, classifier=classifier)
         with _explained(config, folder):
             trainer.fit(classifier, datamodule=data, ckpt_path=start.path if start else None)
-            return _finish(config, folder, trainer=trainer, classifier=classifier, data=data, start=start)
+            return _finish(config, folder, trainer=trainer, classifier=classifier, data=data, plan=plan, start=start)
 
 
 def evaluate(config: DictConfig) -> dict[str, Any]:
@@ -72,18 +76,26 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     with _claim(folder):
         preflight.check_keys(config)
         studies = {name: build(config[name]) for name in STUDIES if config.get(name)}
+        plan = build(config.get("decisions"))
         trainer = _build_trainer(config, logger=False, callbacks=[ProgressLine()])
         if config.checkpoint:
-            data, network = from_checkpoint(load_checkpoint(Path(config.checkpoint)), config)
+            payload = load_checkpoint(Path(config.checkpoint))
+            data, network = from_checkpoint(payload, config)
             source = {"checkpoint": str(config.checkpoint)}
+            stored = None if plan else read_decisions(payload, name=str(config.checkpoint))
         else:
             data, network = from_weights(config)
             source = {"weights": str(config.model.weights)}
+            stored = None if plan else undecided(data, "Weights carry no temperature: decisions=holdout fits one.")
         check_network(network, data.preprocess)
         data.test_split = _split_or_val(data, str(config.split))
+        check_plan(plan, data, training=False)
+        if plan and plan.holdout:
+            hold_out(data, fraction=plan.holdout, seed=config.seed)
+        provenance = {**source, "imgrec": __version__}
         with _explained(config, folder):
-            predictions = predict(trainer, Scorer(network), data=data, provenance={**source, "imgrec": __version__})
-        metrics = _write(predictions, folder, trainer=trainer)
+            decisions, predictions = decide(stored or plan, trainer, Scorer(network), data=data, provenance=provenance)
+        metrics = _write(predictions, decisions, folder, split=data.test_split, trainer=trainer)
         if trainer.is_global_zero:
             device = trainer.strategy.root_device
             run_studies(studies, Subject(network.eval().to(device), data, predictions, folder, device))
@@ -181,17 +193,21 @@ def _finish(
     trainer: Any,
     classifier: Classifier,
     data: ImageDataModule,
+    plan: Plan | None,
     start: Start | None,
 ) -> Result:
-    """Score the best checkpoint on the test split (validation where there is none) and write the result."""
+    """Decide for the best checkpoint, score it on the test split (validation where there is none), write it all."""
     checkpoints = next(callback for callback in trainer.callbacks if isinstance(callback, Checkpoints))
     # A run that goes on from another folder and finds nothing left to train has no best checkpoint of its own.
     best = start.path if start is not None and not checkpoints.best.exists() else checkpoints.best
     load_exactly(classifier, load_checkpoint(best)["state_dict"], name=str(best))
     data.test_split = _split_or_val(data, "test")
     provenance = {"checkpoint": str(best), "imgrec": __version__}
-    predictions = predict(trainer, classifier, data=data, provenance=provenance)
-    metrics = _write(predictions, folder / "evaluation", trainer=trainer)
+    wanted = plan or undecided(data, "Temperature 1 and no rules, as decisions=null has it.")
+    decisions, predictions = decide(wanted, trainer, classifier, data=data, provenance=provenance)
+    if trainer.is_global_zero and best == checkpoints.best:
+        store_decisions(decisions, best)
+    metrics = _write(predictions, decisions, folder / "evaluation", split=data.test_split, trainer=trainer)
     result = Result(
         score=checkpoints.best_score,
         monitor=checkpoints.monitor,
@@ -217,12 +233,16 @@ def _log(trainer: Trainer, predictions: Predictions, *, config: DictConfig, resu
         log_evaluation(logger, predictions, config=to_plain(config), result=result)
 
 
-def _write(predictions: Predictions, folder: Path, *, trainer: Trainer) -> dict[str, Any]:
+def _write(
+    predictions: Predictions, decisions: Decisions, folder: Path, *, split: str, trainer: Trainer
+) -> dict[str, Any]:
     if not trainer.is_global_zero:
         return {}
     metrics = write_evaluation(predictions, folder)
     print_scores(metrics)
-    log.info("Evaluation: %s (metrics.json, per_class.csv, predictions.parquet, pictures)", folder)
+    for line in describe(write_decided(predictions, decisions, folder, split=split)):
+        log.info(line)
+    log.info("Evaluation: %s (metrics.json, decisions.json, predictions.parquet, pictures and more)", folder)
     return metrics
 
 

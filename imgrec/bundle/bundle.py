@@ -16,13 +16,14 @@ from imgrec.bundle.document import DOCUMENT_KEY, BundleInfo
 from imgrec.bundle.seal import DIGEST_KEY, verify_seal
 from imgrec.bundle.wire import Message
 from imgrec.data.preprocess import Preprocess
-from imgrec.data.samples import UInt8Array
+from imgrec.data.samples import Task, UInt8Array
+from imgrec.decisions import Decisions
 from imgrec.errors import BundleError, DataError, MissingExtraError
 
 if TYPE_CHECKING:
     from imgrec.data.picture import Picture
 
-__all__ = ["Bundle", "bundle_from_bytes", "load_bundle", "probabilities_of", "read_bundle"]
+__all__ = ["Bundle", "bundle_from_bytes", "load_bundle", "read_bundle"]
 
 INPUT, OUTPUT = "images", "logits"
 MAX_BYTES = 1 << 31  # protocol buffers end there, and so does ONNX in one file
@@ -32,7 +33,7 @@ class Bundle:
     """A trained classifier: pictures in, logits out. Made by `load_bundle`.
 
     class_names: one per logit. task: "single" or "multilabel". sha256: of the file without its digest: its name in
-    logs and answers. temperature, decisions, preprocess: see `BundleInfo`. info: all that the file says of itself.
+    logs and answers. decisions, preprocess: see `BundleInfo`. info: all that the file says of itself.
     Several threads may run it at the same time.
     """
 
@@ -47,7 +48,7 @@ class Bundle:
         return self.info.class_names
 
     @property
-    def task(self) -> str:
+    def task(self) -> Task:
         """One class per picture ("single"), or any number ("multilabel")."""
         return self.info.task
 
@@ -57,14 +58,9 @@ class Bundle:
         return self.info.preprocess
 
     @property
-    def temperature(self) -> float:
-        """What logits are divided by before they become probabilities."""
-        return self.info.temperature
-
-    @property
-    def decisions(self) -> dict[str, Any] | None:
-        """The rules by which probabilities become an answer, as plain data."""
-        return None if self.info.decisions is None else dict(self.info.decisions)
+    def decisions(self) -> Decisions:
+        """What makes probabilities of logits, and an answer of probabilities: `decisions.decide(logits)`."""
+        return self.info.decisions
 
     def prepare(self, picture: "Picture") -> UInt8Array:
         """Return a picture as `run` wants it: uint8 (H, W, 3). Raises: ImageError, DataError."""
@@ -89,8 +85,8 @@ class Bundle:
         return self._run(np.stack(images))
 
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return probabilities (N, C) of logits (N, C): softmax, or sigmoid with several labels, at `temperature`."""
-        return probabilities_of(logits, task=self.task, temperature=self.temperature)
+        """Return probabilities (N, C) of logits (N, C): at the temperature of the decisions."""
+        return self.decisions.probabilities(logits)
 
     def _run(self, pixels: UInt8Array) -> NDArray[np.float32]:
         from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
@@ -138,17 +134,6 @@ def read_bundle(data: bytes, *, name: str) -> tuple[BundleInfo, str]:
             f"{name} is not a bundle that can be used: {str(error).rstrip('.')}. Export it again."
         ) from None
     return info, sha256
-
-
-def probabilities_of(logits: NDArray[Any], *, task: str, temperature: float) -> NDArray[np.float64]:
-    """Return probabilities (N, C), float64, of logits (N, C): softmax, or sigmoid for several labels a picture."""
-    scaled = logits.astype(np.float64) / temperature
-    if task == "multilabel":
-        positive = np.exp(-np.abs(scaled))  # never overflows
-        return np.where(scaled >= 0, 1 / (1 + positive), positive / (1 + positive))
-    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    probabilities: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
-    return probabilities
 
 
 def _read(path: Path) -> bytes:

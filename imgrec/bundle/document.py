@@ -7,11 +7,13 @@ out. The schema is in docs/export.md.
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from imgrec.data.preprocess import Preprocess
-from imgrec.errors import BundleError, ConfigError
+from imgrec.data.samples import Task
+from imgrec.decisions import Decisions
+from imgrec.errors import BundleError, ConfigError, DataError
 
 __all__ = ["DOCUMENT_KEY", "FORMAT", "BundleInfo", "Input", "Precision"]
 
@@ -20,7 +22,6 @@ FORMAT = 1
 
 Input = Literal["pixels", "image"]
 Precision = Literal["float32", "float16", "int8"]
-_TASKS = ("single", "multilabel")
 
 
 @dataclass(frozen=True)
@@ -31,26 +32,26 @@ class BundleInfo:
     preprocess: what brings a picture to the network's size; in the "image" form the graph does it itself.
     input: "pixels": uint8 (N, height, width, 3), preprocessed. "image": one picture uint8 (height, width, 3), any size.
     precision: of the weights. mean, std: what the graph subtracts and divides by, of pixels of 0 to 1; for the record.
-    temperature: logits are divided by it before they become probabilities.
-    decisions: rules by which probabilities become an answer, as `Decisions.to_dict` has them, or None.
+    decisions: the temperature of the probabilities, and the rules by which they become an answer.
     training: where the weights come from; plain data. parity: what the gate measured; plain data.
     """
 
     class_names: Sequence[str]
-    task: str
+    task: Task
     preprocess: Preprocess
+    decisions: Decisions
     input: Input = "pixels"
     precision: Precision = "float32"
     mean: Sequence[float] | None = None
     std: Sequence[float] | None = None
-    temperature: float = 1.0
-    decisions: Mapping[str, Any] | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
     parity: Mapping[str, Any] | None = None
 
     def to_json(self) -> bytes:
         """Return the document; equal contents give equal bytes."""
-        content = asdict(self) | {"format": FORMAT, "preprocess": self.preprocess.to_dict()}
+        own = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        parts = {"preprocess": self.preprocess.to_dict(), "decisions": self.decisions.to_dict()}
+        content = own | parts | {"format": FORMAT}
         return json.dumps(content, ensure_ascii=False, allow_nan=False, sort_keys=True).encode("utf-8")
 
     @classmethod
@@ -70,7 +71,10 @@ class BundleInfo:
         wrong = [name for name in _CHECKS if not _CHECKS[name](content.get(name, _DEFAULTS.get(name)))]
         if wrong:
             raise BundleError(f"parts of its description are absent or wrong: {', '.join(wrong)}")
-        return cls(**content | {"preprocess": _preprocess(content["preprocess"])})
+        decisions = _decisions(content["decisions"])
+        if (decisions.task, list(decisions.class_names)) != (content["task"], content["class_names"]):
+            raise BundleError("its decisions are for other classes than it has")
+        return cls(**content | {"preprocess": _preprocess(content["preprocess"]), "decisions": decisions})
 
 
 def _refuse_constant(name: str) -> Any:
@@ -82,6 +86,13 @@ def _preprocess(values: Mapping[str, Any]) -> Preprocess:
         return Preprocess.from_dict(values)
     except (ConfigError, TypeError) as error:
         raise BundleError(f"its preprocessing cannot be used: {error}") from None
+
+
+def _decisions(values: Mapping[str, Any]) -> Decisions:
+    try:
+        return Decisions.from_dict(values)
+    except (DataError, TypeError) as error:
+        raise BundleError(f"its decisions cannot be used: {error}") from None
 
 
 def _are_names(value: Any) -> bool:
@@ -97,17 +108,16 @@ def _is_finite(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
 
 
-_DEFAULTS: dict[str, Any] = {"input": "pixels", "precision": "float32", "temperature": 1.0, "training": {}}
+_DEFAULTS: dict[str, Any] = {"input": "pixels", "precision": "float32", "training": {}}
 _CHECKS: dict[str, Callable[[Any], bool]] = {
     "class_names": _are_names,
-    "task": lambda value: value in _TASKS,
+    "task": lambda value: value in get_args(Task),
     "preprocess": lambda value: isinstance(value, dict),
     "input": lambda value: value in get_args(Input),
     "precision": lambda value: value in get_args(Precision),
     "mean": _are_three,
     "std": _are_three,
-    "temperature": lambda value: _is_finite(value) and value > 0,
-    "decisions": lambda value: value is None or isinstance(value, dict),
+    "decisions": lambda value: isinstance(value, dict),
     "training": lambda value: isinstance(value, dict),
     "parity": lambda value: value is None or isinstance(value, dict),
 }

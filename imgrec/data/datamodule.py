@@ -16,6 +16,7 @@ from imgrec.data.loader import KeyedLoader, make_loader
 from imgrec.data.quarantine import Quarantine, check_max_bad
 from imgrec.data.sampler import EvalBatchSampler, KeyedBatchSampler
 from imgrec.data.samples import SPLITS, Samples, Splits, UInt8Array
+from imgrec.data.split import split_indices
 from imgrec.data.workers import fastest_workers, usual_workers
 from imgrec.errors import DataError, ImageError, ImgrecError
 
@@ -144,6 +145,18 @@ class ImageDataModule(LightningDataModule):
             samples = self.split(name)
             kept[name] = samples.subset([place for place in range(len(samples)) if place not in by_place])
         self._splits = replace(self.splits, **kept)
+
+    def hold_out(self, name: str, *, fraction: float, to: str, seed: int) -> None:
+        """Move this fraction of the split `name` to the split `to`, which it replaces.
+
+        Classes alike in both, groups on one side. Raises: DataError: too few pictures, or groups, to divide.
+        """
+        assert self._train_sampler is None and to != name, "places in the data are fixed once there is a loader"
+        samples = self.split(name)
+        fractions = {name: 1 - fraction, to: fraction}
+        parts = split_indices(samples.labels, seed=seed, fractions=fractions, groups=samples.groups)
+        divided: dict[str, Any] = {part: samples.subset(places) for part, places in parts.items()}
+        self._splits = replace(self.splits, **divided)
 
     def _check_num_classes(self, class_names: Sequence[str]) -> None:
         if self.num_classes is not None and self.num_classes != len(class_names):

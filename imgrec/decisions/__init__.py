@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from imgrec.decisions.decisions import Decided, Decisions
+    from imgrec.decisions.plan import Plan
     from imgrec.decisions.probabilities import to_probabilities
 
 
-__all__ = ["Decided", "Decisions", "to_probabilities"]
+__all__ = ["Decided", "Decisions", "Plan", "to_probabilities"]
 
 _HOMES = {
     "Decided": "decisions",
     "Decisions": "decisions",
+    "Plan": "plan",
     "to_probabilities": "probabilities",
 }
 

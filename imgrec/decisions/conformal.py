@@ -45,15 +45,14 @@ class ConformalRule:
 
 def fit_conformal(
     probabilities: FloatArray, labels: NDArray[Any], *, task: Task, method: Method, coverage: float
-) -> ConformalRule | None:
-    """Return the rule, or None: fewer pictures than `fewest_samples(coverage)`, from which nothing can be promised.
+) -> ConformalRule:
+    """Return the rule, fitted on `fewest_samples(coverage)` pictures or more, with any label at all.
 
     With n pictures the limit is the one that holds the true classes of ceil((n + 1) * coverage) of them, which makes
     the promise hold for the next picture at any n (Vovk et al. 2005). labels: int64 (N,), or for several 0/1 (N, C).
     """
     total = len(labels)
-    if total < fewest_samples(coverage):
-        return None
+    assert total >= fewest_samples(coverage)
     if task == "multilabel":
         assert method == "lac"
         limit = _limit_of_missed(probabilities, labels, coverage=coverage)
@@ -103,4 +102,4 @@ def _limit_of_missed(probabilities: FloatArray, labels: NDArray[Any], *, coverag
     candidates = own[order]
     first = np.searchsorted(candidates, candidates, side="left")  # a limit at p misses what is strictly below p
     passing = missed_below[first] <= allowed
-    return float(candidates[passing].max()) if passing.any() else 1.0
+    return float(candidates[passing].max())

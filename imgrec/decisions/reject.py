@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from imgrec.decisions.binomial import upper_bound
 from imgrec.decisions.probabilities import FloatArray
 
-__all__ = ["RejectRule", "fit_reject"]
+__all__ = ["RejectRule", "fewest_answers", "fit_reject"]
 
 COVERAGES = tuple(i / 20 for i in range(20, 0, -1))  # the shares of accepted answers that are tried, widest first
 
@@ -59,7 +59,7 @@ def fit_reject(confidence: FloatArray, is_wrong: NDArray[np.bool_], *, risk: flo
     return None
 
 
-def fewest_samples(*, risk: float, delta: float) -> int:
+def fewest_answers(*, risk: float, delta: float) -> int:
     """Return how many answers, all of them right, are needed to show that the risk is not above `risk`."""
     return int(np.ceil(np.log(delta) / np.log1p(-risk)))
 
@@ -68,6 +68,6 @@ def _ranks(num_samples: int, *, risk: float, delta: float) -> list[int]:
     """Return the numbers of accepted answers to try: those that could pass if all were right. No label is looked at."""
     ranks = sorted({int(coverage * num_samples) for coverage in COVERAGES} - {0}, reverse=True)
     for count in range(len(ranks), 0, -1):
-        if ranks[count - 1] >= fewest_samples(risk=risk, delta=delta / count):
+        if ranks[count - 1] >= fewest_answers(risk=risk, delta=delta / count):
             return ranks[:count]
     return []

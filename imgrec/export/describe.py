@@ -11,6 +11,8 @@ from imgrec import __version__
 from imgrec.bundle import BundleInfo
 from imgrec.checkpoint import CheckpointInfo
 from imgrec.data.preprocess import Preprocess
+from imgrec.data.samples import Task
+from imgrec.decisions import Decisions
 
 __all__ = ["describe"]
 
@@ -23,11 +25,13 @@ def describe(network: nn.Module, preprocess: Preprocess, info: CheckpointInfo, *
 
     A bundle decodes pictures in full (`preprocess.decode=full`): what decodes in part needs torch.
     """
+    task: Task = "multilabel" if info.task == "multilabel" else "single"
     normalize = getattr(network, "normalize", None)
     return BundleInfo(
         class_names=list(info.class_names),
-        task=info.task,
+        task=task,
         preprocess=replace(preprocess, decode="full"),
+        decisions=_decisions(info, task),
         mean=None if normalize is None else _numbers(normalize.mean),
         std=None if normalize is None else _numbers(normalize.std),
         training={
@@ -41,6 +45,12 @@ def describe(network: nn.Module, preprocess: Preprocess, info: CheckpointInfo, *
             "config": _summary(info.config),
         },
     )
+
+
+def _decisions(info: CheckpointInfo, task: Task) -> Decisions:
+    """Return what the checkpoint carries, or decisions that change nothing: temperature 1, no rules."""
+    stored = info.extra.get("decisions")
+    return Decisions(task, tuple(info.class_names)) if stored is None else Decisions.from_dict(stored)
 
 
 def _numbers(tensor: Any) -> list[float]:

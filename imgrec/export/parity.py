@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.bundle.bundle import probabilities_of
+from imgrec.data.samples import Task
+from imgrec.decisions import to_probabilities
 from imgrec.errors import ParityError
 
 __all__ = ["TOLERANCE", "Drop", "Parity", "compare", "measure_drop", "refuse_untrained"]
@@ -71,7 +72,7 @@ class Drop:
 
 
 def compare(
-    names: Sequence[str], first: NDArray[Any], second: NDArray[Any], *, task: str, tolerance: float = TOLERANCE
+    names: Sequence[str], first: NDArray[Any], second: NDArray[Any], *, task: Task, tolerance: float = TOLERANCE
 ) -> Parity:
     """Compare the logits (N, C) of two models about the pictures `names`.
 
@@ -79,7 +80,7 @@ def compare(
     """
     _require_finite(names, first, side="the checkpoint")
     _require_finite(names, second, side="the export")
-    before, after = (probabilities_of(logits, task=task, temperature=1.0) for logits in (first, second))
+    before, after = (to_probabilities(logits, task=task, temperature=1.0) for logits in (first, second))
     labels_before, labels_after = labels_of(before, task=task), labels_of(after, task=task)
     differ = (labels_before != labels_after).any(axis=1)
     is_tie = differ & _are_ties(before, labels_before, labels_after, task=task, tolerance=tolerance)
@@ -95,7 +96,7 @@ def compare(
     )
 
 
-def labels_of(probabilities: NDArray[np.float64], *, task: str) -> NDArray[np.int64]:
+def labels_of(probabilities: NDArray[np.float64], *, task: Task) -> NDArray[np.int64]:
     """Return what is answered: the most probable class, of equals the first, as (N, 1); or 0/1 (N, C)."""
     if task == "multilabel":
         return (probabilities > 0.5).astype(np.int64)
@@ -103,9 +104,9 @@ def labels_of(probabilities: NDArray[np.float64], *, task: str) -> NDArray[np.in
     return labels
 
 
-def refuse_untrained(logits: NDArray[Any], *, task: str) -> None:
+def refuse_untrained(logits: NDArray[Any], *, task: Task) -> None:
     """Raise ParityError where a network says the same of every picture: then any export of it would pass."""
-    probabilities = probabilities_of(logits, task=task, temperature=1.0)
+    probabilities = to_probabilities(logits, task=task, temperature=1.0)
     if len(logits) < 2:
         raise ParityError("One picture tells nothing about parity. Give a folder with more: --images FOLDER.")
     if (moves := float(np.ptp(probabilities, axis=0).max())) < UNTRAINED:
@@ -116,9 +117,9 @@ def refuse_untrained(logits: NDArray[Any], *, task: str) -> None:
         )
 
 
-def measure_drop(first: NDArray[Any], second: NDArray[Any], *, labels: NDArray[Any] | None, task: str) -> Drop:
+def measure_drop(first: NDArray[Any], second: NDArray[Any], *, labels: NDArray[Any] | None, task: Task) -> Drop:
     """Return what is lost from the first logits (N, C) to the second; without `labels` the first are the truth."""
-    answers = [labels_of(probabilities_of(logits, task=task, temperature=1.0), task=task) for logits in (first, second)]
+    answers = [labels_of(to_probabilities(logits, task=task, temperature=1.0), task=task) for logits in (first, second)]
     truth = answers[0] if labels is None else (labels if labels.ndim == 2 else labels[:, None])
     right = [(answer == truth).all(axis=1) for answer in answers]
     count = len(right[0])
@@ -146,7 +147,7 @@ def _are_ties(
     labels_before: NDArray[np.int64],
     labels_after: NDArray[np.int64],
     *,
-    task: str,
+    task: Task,
     tolerance: float,
 ) -> NDArray[np.bool_]:
     """Return (N,): whether the first model has the two sides' labels within `tolerance` of each other."""

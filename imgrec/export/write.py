@@ -17,6 +17,7 @@ from imgrec.durable import durable_write, write_text
 from imgrec.errors import ParityError
 from imgrec.export.answers import Pictures, Progress, answers_of_bundle, answers_of_network
 from imgrec.export.graph import make_graph
+from imgrec.export.image_stage import add_image_stage
 from imgrec.export.parity import Parity, compare, refuse_untrained
 
 __all__ = ["Exported", "export", "report_path", "to_bytes"]
@@ -50,6 +51,8 @@ def export(
     say("Making the graph")
     height, width = info.preprocess.height_width or (None, None)
     graph = make_graph(network, height=height, width=width)
+    if input == "image":
+        add_image_stage(graph, info.preprocess)
     info = replace(info, input=input)
     bundle = bundle_from_bytes(to_bytes(graph, info), name=str(path))
     say("Asking the bundle about the same pictures")

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from imgrec.decisions.probabilities import predicted_labels, to_probabilities
 from imgrec.errors import DataError
 
 __all__ = ["Predictions", "visible"]
@@ -22,8 +23,10 @@ class Predictions:
     labels: int64 (N,) class indices; for `task="multilabel"` uint8 (N, C) of 0 and 1.
     logits: float32 (N, C), the network's raw output. groups: one name per picture (patient, video, site) or None.
     provenance: what made the table (checkpoint, data, versions), as plain text.
+    temperature: what the logits are divided by before they become probabilities; 1 = as the network says them.
 
-    Raises: DataError: no pictures, doubled class names, a label outside the list, or logits that are not finite.
+    Raises: DataError: no pictures, doubled class names, a label outside the list, logits that are not finite, or a
+    temperature that is not above 0.
     """
 
     names: Sequence[str]
@@ -33,6 +36,7 @@ class Predictions:
     task: Literal["single", "multilabel"] = "single"
     groups: Sequence[str] | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         shape = (len(self.names), len(self.class_names))
@@ -50,18 +54,12 @@ class Predictions:
     @cached_property
     def probabilities(self) -> NDArray[np.float64]:
         """float64 (N, C): softmax over the classes; for several labels per picture the sigmoid of each logit."""
-        logits = self.logits.astype(np.float64)
-        if self.task == "multilabel":
-            return np.asarray(np.exp(-np.logaddexp(0.0, -logits)))  # a sigmoid that cannot overflow
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+        return to_probabilities(self.logits, task=self.task, temperature=self.temperature)
 
     @cached_property
     def predicted(self) -> NDArray[np.int64] | NDArray[np.uint8]:
         """Predicted labels, in the form of `labels`: the most probable class, the first of equals; or p > 0.5."""
-        if self.task == "multilabel":
-            return (self.probabilities > 0.5).astype(np.uint8)
-        return np.asarray(self.probabilities.argmax(axis=1))
+        return predicted_labels(self.probabilities, task=self.task)
 
     def _check_classes(self) -> None:
         fewest = 2 if self.task == "single" else 1
@@ -72,6 +70,8 @@ class Predictions:
             raise DataError(f"Class names occur twice: {', '.join(doubled)}. Give each class a name of its own.")
 
     def _check_rows(self) -> None:
+        if not 0 < self.temperature < float("inf"):
+            raise DataError(f"temperature={self.temperature}, but it must be a number above 0.")
         if not len(self):
             raise DataError("No predictions: the set that was evaluated holds no pictures.")
         largest = len(self.class_names) - 1 if self.task == "single" else 1

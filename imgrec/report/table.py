@@ -1,8 +1,8 @@
 """Predictions as a Parquet file: one row per picture, readable by any tool, exact for this one.
 
 Columns: path, label, prediction, confidence, logits, probabilities, group; and path_exact where a name is not valid
-Unicode. For several labels per picture, label, prediction and confidence are lists. Class names, task, format version
-and provenance are JSON in the schema metadata under the key `imgrec`.
+Unicode. For several labels per picture, label, prediction and confidence are lists. Class names, task, format version,
+provenance and temperature are JSON in the schema metadata under the key `imgrec`.
 """
 
 import json
@@ -19,10 +19,10 @@ from imgrec.report.predictions import Predictions, visible
 
 __all__ = ["FORMAT", "read_parquet", "write_parquet"]
 
-FORMAT = 1
+FORMAT = 2
 COLUMNS = ("path", "label", "prediction", "confidence", "logits", "probabilities", "group")
 REMEDY = "Write it again with evaluate."
-_DESCRIPTION = ("format", "task", "class_names", "provenance")
+_DESCRIPTION = ("task", "class_names", "provenance", "temperature")
 
 
 def write_parquet(predictions: Predictions, path: Path) -> None:
@@ -82,6 +82,7 @@ def _describe(predictions: Predictions) -> dict[str, Any]:
         "task": predictions.task,
         "class_names": list(predictions.class_names),
         "provenance": dict(predictions.provenance),
+        "temperature": predictions.temperature,
     }
 
 
@@ -132,23 +133,30 @@ def _from_table(table: Any) -> Predictions:
         task=about["task"],
         groups=None if table["group"].null_count == len(table) else _read_strings(table["group"], "group"),
         provenance=about["provenance"],
+        temperature=float(about["temperature"]),
     )
     _check_probabilities(predictions, _read_matrix(table, "probabilities", dtype="double", width=width))
     return predictions
 
 
 def _read_description(table: Any) -> dict[str, Any]:
-    """Return the metadata: format, task, class_names, provenance. Raises: DataError: not ours, or another version."""
+    """Return the metadata: `_DESCRIPTION` and the format. Raises: DataError: not ours, damaged, or another version."""
     text = (table.schema.metadata or {}).get(b"imgrec")
     if text is None:
         raise DataError("not a table of predictions by imgrec (its schema has no metadata `imgrec`).")
     try:
         about = json.loads(text)
-        version, task, class_names, provenance = (about[key] for key in _DESCRIPTION)
+        version = about["format"]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"the metadata `imgrec` of the table is damaged ({error!r}). {REMEDY}") from error
     if version != FORMAT:
         raise DataError(f"the table has layout version {version}, this imgrec reads version {FORMAT}. {REMEDY}")
+    missing = [key for key in _DESCRIPTION if key not in about]
+    if missing:
+        raise DataError(f"the metadata `imgrec` of the table is damaged (no {', '.join(missing)}). {REMEDY}")
+    task, class_names, provenance, temperature = (about[key] for key in _DESCRIPTION)
+    if isinstance(temperature, bool) or not isinstance(temperature, int | float):
+        raise DataError(f"the metadata `imgrec` of the table is damaged (temperature {temperature!r}). {REMEDY}")
     is_named = isinstance(class_names, list) and all(isinstance(name, str) for name in class_names)
     if not is_named or task not in ("single", "multilabel") or not isinstance(provenance, dict):
         raise DataError(f"the metadata `imgrec` of the table is damaged (task {task!r}). {REMEDY}")
