@@ -91,7 +91,7 @@ def _add(arguments: argparse.Namespace, path: Path) -> None:
     sys.stdout.write(f"{secret}\n")
 
 
-def _list(arguments: argparse.Namespace, path: Path) -> None:
+def _list(_: argparse.Namespace, path: Path) -> None:
     from imgrec.serve.keys import read_keys
 
     keys = read_keys(path)

@@ -55,7 +55,7 @@ def make_app(service: Service) -> Shell:
 def make_routes(service: Service) -> FastAPI:
     """Return the routes without what is around them (`Shell`)."""
     app = FastAPI(title="imgrec", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    for kind in (Refusal, HTTPException, RequestValidationError, ClientDisconnect):
+    for kind in (Refusal, HTTPException, RequestValidationError, ClientDisconnect, Exception):
         app.add_exception_handler(kind, _on_error)
     _add_open_routes(app, service)
     _add_answers(app, service)
@@ -73,7 +73,8 @@ def check_guards(app: FastAPI) -> None:
             for one in (route.dependant.dependencies if isinstance(route, APIRoute) else [])
             if isinstance(one.call, Guard)
         ]
-        assert (len(guards) == 1) != (path in OPEN_ROUTES), f"{path}: has {len(guards)} guards"
+        if (len(guards) == 1) == (path in OPEN_ROUTES):
+            raise AssertionError(f"{path} has {len(guards)} guards")  # not `assert`, which python -O leaves out
 
 
 def _add_open_routes(app: FastAPI, service: Service) -> None:
@@ -238,7 +239,7 @@ def _credential(request: Request) -> str | None:
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
-    """Turn every expected error into one of our refusals."""
+    """Turn every error into one of our refusals; one that is not expected goes on to `Shell`, which logs it."""
     refusal = _as_refusal(error)
     request.state.audit.setdefault("outcome", refusal.code)
     return JSONResponse(error_body(refusal, request.state.id), refusal.status, headers=error_headers(refusal))
@@ -251,4 +252,4 @@ def _as_refusal(error: Exception) -> Refusal:
         return Refusal("slow_body")
     if isinstance(error, HTTPException):
         return Refusal({404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_request"))
-    return Refusal("bad_request")
+    return Refusal("bad_request" if isinstance(error, RequestValidationError) else "internal")

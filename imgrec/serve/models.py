@@ -11,13 +11,10 @@ import numpy as np
 
 from imgrec.bundle import Bundle, load_bundle
 from imgrec.decisions import Decisions
-from imgrec.decisions.probabilities import Task
 from imgrec.errors import ConfigError, did_you_mean
 from imgrec.serve.batcher import Batcher
 
 __all__ = ["Models", "ServedModel", "load_model"]
-
-_TASKS: dict[str, Task] = {"single": "single", "multilabel": "multilabel"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,10 +26,14 @@ class ServedModel:
 
     name: str
     bundle: Bundle
-    decisions: Decisions
     spec: bytes
     reject: str | None
     loaded: float = field(default_factory=time.time)
+
+    @property
+    def decisions(self) -> Decisions:
+        """What makes answers of logits."""
+        return self.bundle.decisions
 
     @property
     def sha256(self) -> str:
@@ -54,14 +55,9 @@ def load_model(name: str, path: Path, *, threads: int | None, reject: str) -> Se
     height_width = bundle.preprocess.height_width
     if height_width is None:
         raise ConfigError(f"{path} does not say the size that it takes. Export it with a preprocess.size.")
-    decisions = (
-        Decisions(task=_TASKS[bundle.task], class_names=tuple(bundle.class_names), temperature=bundle.temperature)
-        if bundle.decisions is None
-        else Decisions.from_dict(bundle.decisions)
-    )
     bundle.run(np.zeros((1, *height_width, 3), dtype=np.uint8))
     spec = json.dumps(bundle.preprocess.to_dict()).encode()
-    return ServedModel(name, bundle, decisions, spec, _reject_rule(decisions, reject, path))
+    return ServedModel(name, bundle, spec, _reject_rule(bundle.decisions, reject, path))
 
 
 def _reject_rule(decisions: Decisions, reject: str, path: Path) -> str | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import resource
 import signal
 import sys
@@ -23,6 +24,8 @@ _TICKS_A_SECOND = 10  # of uvicorn's main loop
 def run(service: Service) -> None:
     """Serve until told to stop by SIGTERM or SIGINT; a second one ends at once. Raises: ImgrecError."""
     _raise_file_limit()
+    for name in ("uvicorn.error", "python_multipart"):  # else every malformed request of a stranger is a line
+        logging.getLogger(name).setLevel(logging.ERROR)
     settings = service.settings
     config = uvicorn.Config(
         make_app(service),

@@ -154,7 +154,7 @@ class _Exchange:
                     left -= len((await self._take()).get("body", b""))
 
     def _is_over_limit(self) -> bool:
-        return self._scope["state"]["audit"].get("outcome") == "body_too_large"
+        return bool(self._scope["state"]["audit"].get("outcome") == "body_too_large")
 
     def _with_headers(self, headers: Any) -> list[tuple[bytes, bytes]]:
         given = {name.lower() for name, _ in headers}
