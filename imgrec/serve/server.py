@@ -5,8 +5,10 @@ import contextlib
 import logging
 import resource
 import signal
+import socket
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import uvicorn
 
@@ -19,6 +21,8 @@ from imgrec.serve.settings import Settings
 __all__ = ["run"]
 
 _TICKS_A_SECOND = 10  # of uvicorn's main loop
+_BACKLOG = 2048
+_LAST_REQUEST_S = 1.0  # for connections without a request when the server stops
 
 
 def run(service: Service) -> None:
@@ -26,11 +30,17 @@ def run(service: Service) -> None:
     _raise_file_limit()
     for name in ("uvicorn.error", "python_multipart"):  # else every malformed request of a stranger is a line
         logging.getLogger(name).setLevel(logging.ERROR)
+    with _listen(service.settings) as listener:
+        server = _Server(_config(service), service, listener)
+        server.run(sockets=[listener])
+    if server.error is not None:
+        raise server.error
+
+
+def _config(service: Service) -> uvicorn.Config:
     settings = service.settings
-    config = uvicorn.Config(
+    return uvicorn.Config(
         make_app(service),
-        host=settings.host,
-        port=settings.port,
         http=limited(
             slow_s=settings.slow_s,
             min_bytes_a_second=settings.min_bytes_a_second,
@@ -46,43 +56,47 @@ def run(service: Service) -> None:
         forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_keep_alive=5,
         timeout_graceful_shutdown=round(settings.stop_s),
-        backlog=2048,
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
     )
-    server = _Server(config, service)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Return the socket that clients connect to. Raises: ConfigError: it cannot be had."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        server.run()
-    except SystemExit:  # uvicorn's way of saying that the address cannot be had
-        raise ConfigError(
-            f"Cannot listen on {settings.host} port {settings.port}: it is in use, or not an address of this machine. "
-            "Give another --port or --host."
-        ) from None
-    if server.error is not None:
-        raise server.error
+        return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        where = f"{settings.host} port {settings.port}"
+        raise ConfigError(f"Cannot listen on {where}: {error.strerror}. Give another --port or --host.") from None
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, listener: socket.socket) -> None:
         super().__init__(config)
         self.error: ImgrecError | None = None
         self._service = service
+        self._listener = listener.dup()
         self._tasks: set[asyncio.Task[bool]] = set()
 
-    async def startup(self, sockets: object = None) -> None:
-        """Get ready, then listen, then say so."""
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Get ready, then take connections, then say so."""
         try:
             await self._service.start()
         except ImgrecError as error:
             self.error = error
             self.should_exit = True
             return
-        await super().startup()
-        _announce(self, self._service.settings)
+        await super().startup(sockets)
+        _announce(self._listener, self._service.settings)
 
-    async def shutdown(self, sockets: object = None) -> None:
-        """Stop listening, wait for the answers, end the processes."""
-        await super().shutdown()
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, answer those that are there, end the processes."""
+        await self._take_last_connections()
+        deadline = time.monotonic() + _LAST_REQUEST_S
+        while not self.force_exit and time.monotonic() < deadline and any(map(_is_idle, self.server_state.connections)):
+            await asyncio.sleep(0.02)
+        await super().shutdown(sockets)
         await self._service.stop()
 
     async def on_tick(self, counter: int) -> bool:
@@ -99,6 +113,30 @@ class _Server(uvicorn.Server):
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         yield
+
+    async def _take_last_connections(self) -> None:
+        """Stop listening, but first take those whose clients already believe that they are connected.
+
+        Closing a listening socket resets what waits in its queue; so a second handle keeps it open until that is empty.
+        """
+        for server in self.servers:
+            server.close()
+        with self._listener as listener:
+            listener.setblocking(False)
+            listener.listen(0)  # no more in the queue than there are
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    connection, _ = listener.accept()
+                    await self._take(connection)
+            listener.close()
+
+    async def _take(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # the client has gone again, or does not speak TLS
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection, ssl=self.config.ssl)
+
+    def _protocol(self) -> asyncio.Protocol:
+        make: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        return make(config=self.config, server_state=self.server_state, app_state={})
 
     def _stop(self) -> None:
         if self._service.is_stopping:
@@ -117,12 +155,17 @@ class _Server(uvicorn.Server):
         task.add_done_callback(self._tasks.discard)
 
 
-def _announce(server: uvicorn.Server, settings: Settings) -> None:
-    port = server.servers[0].sockets[0].getsockname()[1]
+def _is_idle(connection: object) -> bool:
+    """Whether a connection has no request under way; its client may be sending one."""
+    cycle = getattr(connection, "cycle", None)
+    return cycle is None or cycle.response_complete
+
+
+def _announce(listener: socket.socket, settings: Settings) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     names = ", ".join(name for name, _ in settings.models)
     scheme = "https" if settings.has_tls else "http"
-    sys.stderr.write(f"imgrec: serving {names} at {scheme}://{host}:{port}\n")
+    sys.stderr.write(f"imgrec: serving {names} at {scheme}://{host}:{listener.getsockname()[1]}\n")
     sys.stderr.flush()
 
 
