@@ -21,7 +21,7 @@ class Scorer(LightningModule):
 
     net: images (N, 3, H, W), uint8 or float 0-255, to logits (N, C); it normalises by itself.
     channels_last: the memory layout that convolutions are fastest in.
-    outputs: what a pass over a data set has left: logits float32 (N, C), labels and indices, batch by batch.
+    outputs: what a pass over a data set has left: logits float32 (N, C) and all of the batch but the images.
     """
 
     def __init__(self, net: nn.Module) -> None:
@@ -42,15 +42,13 @@ class Scorer(LightningModule):
         self.outputs = []
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Keep logits, labels and indices: scores come from the whole table, never from batches.
+        """Keep the logits and what came with the images: scores come from the whole table, never from batches.
 
         In float32 also where training was in mixed precision, so that train.py and evaluate.py say the same.
         """
         with torch.autocast(self.device.type, enabled=False):
             logits = self(batch["images"])
-        self.outputs.append(
-            {"logits": logits.cpu(), "labels": batch["labels"].cpu(), "indices": batch["indices"].cpu()}
-        )
+        self.outputs.append({"logits": logits.cpu(), **{name: batch[name].cpu() for name in batch if name != "images"}})
 
 
 class Classifier(Scorer):

@@ -5,10 +5,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pytorch_lightning import Trainer
 
 from imgrec.classifier import Scorer
 from imgrec.data.datamodule import ImageDataModule
+from imgrec.data.properties import named_properties
+from imgrec.data.samples import Column, Samples
 from imgrec.errors import ConfigError
 from imgrec.report.predictions import Predictions
 
@@ -37,16 +40,23 @@ def predict(trainer: Trainer, scorer: Scorer, *, data: ImageDataModule, provenan
         class_names=class_names,
         task=data.splits.task,
         groups=samples.groups,
+        columns=_columns(samples, rows["properties"].numpy()[order]),
         provenance=provenance,
     )
 
 
+def _columns(samples: Samples, measured: NDArray[np.float32]) -> dict[str, Column]:
+    """Return what the data says of each picture as `meta:NAME`, and what was measured as `image:NAME`."""
+    said = {f"meta:{name}": column for name, column in samples.columns.items()}
+    return {**said, **{f"image:{name}": column for name, column in named_properties(measured).items()}}
+
+
 def _gather(outputs: list[dict[str, torch.Tensor]], world_size: int) -> dict[str, torch.Tensor]:
     """Join the batches of this process and of all others."""
-    names = ("logits", "indices")
-    mine = {name: torch.cat([batch[name] for batch in outputs]) for name in names} if outputs else {}
+    mine = {name: torch.cat([batch[name] for batch in outputs]) for name in outputs[0]} if outputs else {}
     if world_size == 1:
         return mine
     parts: list[Any] = [None] * world_size
     torch.distributed.all_gather_object(parts, mine)
+    names = next((list(part) for part in parts if part), [])
     return {name: torch.cat([part[name] for part in parts if part]) for name in names}

@@ -9,6 +9,8 @@ from imgrec.durable import write_text
 
 __all__ = ["Result", "headline", "of_evaluation", "write_result"]
 
+_NO_SCORES = ("format", "intervals", "interval_method")
+
 
 class Result(TypedDict):
     """score: the best value of `monitor`; mode: "max" or "min" of it is best; epoch: in which it was reached.
@@ -44,6 +46,8 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Return the scalar scores of `metrics.json` that are defined, averages named like precision_macro."""
     flat: dict[str, float] = {}
     for name, value in metrics.items():
+        if name in _NO_SCORES:
+            continue
         if isinstance(value, Mapping):
             flat |= {f"{name}_{average}": number for average, number in value.items() if _is_number(number)}
         elif _is_number(value):

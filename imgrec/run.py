@@ -26,14 +26,17 @@ from imgrec.decisions import Decisions, Plan
 from imgrec.durable import FULL, check_free_space
 from imgrec.errors import ConfigError, DataError, ImgrecError, RunFolderError
 from imgrec.inputs import check_network, check_task, from_checkpoint, from_weights, load_exactly, make_record, read_data
+from imgrec.provenance import Recorder
 from imgrec.report.console import print_scores
 from imgrec.report.decided import describe, write_decided
 from imgrec.report.evaluation import write_evaluation
+from imgrec.report.page.report import write_report
 from imgrec.report.predictions import Predictions
 from imgrec.result import Result, headline, of_evaluation, write_result
 from imgrec.resume import Start, announce, find_start, set_aside
 from imgrec.run_folder import claim_run_folder
 from imgrec.study import STUDIES, Subject, run_studies
+from imgrec.thumbnails import write_thumbnails
 
 __all__ = ["evaluate", "train"]
 
@@ -49,6 +52,7 @@ def train(config: DictConfig) -> Result:
     """
     folder = Path(config.run_dir)
     with _claim(folder):
+        recorder = Recorder("train")
         preflight.check_keys(config)
         seed_everything(config.seed, verbose=False)
         callbacks = build_all(config.get("callbacks"))
@@ -66,22 +70,34 @@ def train(config: DictConfig) -> Result:
         classifier.record = make_record(config, data, world_size=trainer.world_size)
         start = _find_start(config, folder, trainer=trainer, classifier=classifier)
         with _explained(config, folder):
-            trainer.fit(classifier, datamodule=data, ckpt_path=start.path if start else None)
-            return _finish(config, folder, trainer=trainer, classifier=classifier, data=data, plan=plan, start=start)
+            with recorder.phase("train"):
+                trainer.fit(classifier, datamodule=data, ckpt_path=start.path if start else None)
+            return _finish(
+                config,
+                folder,
+                trainer=trainer,
+                classifier=classifier,
+                data=data,
+                plan=plan,
+                start=start,
+                recorder=recorder,
+            )
 
 
 def evaluate(config: DictConfig) -> dict[str, Any]:
     """Score a checkpoint, or a model with a weights file, on a split of a data set; return the metrics."""
     folder = Path(config.run_dir)
     with _claim(folder):
+        recorder = Recorder("evaluate")
         preflight.check_keys(config)
         studies = {name: build(config[name]) for name in STUDIES if config.get(name)}
         plan = build(config.get("decisions"))
         trainer = _build_trainer(config, logger=False, callbacks=[ProgressLine()])
+        trained_with = None
         if config.checkpoint:
             payload = load_checkpoint(Path(config.checkpoint))
             data, network = from_checkpoint(payload, config)
-            source = {"checkpoint": str(config.checkpoint)}
+            source, trained_with = {"checkpoint": str(config.checkpoint)}, payload["imgrec"]["config"]
             stored = None if plan else read_decisions(payload, name=str(config.checkpoint))
         else:
             data, network = from_weights(config)
@@ -93,13 +109,18 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         if plan and plan.holdout:
             hold_out(data, fraction=plan.holdout, seed=config.seed)
         provenance = {**source, "imgrec": __version__}
-        with _explained(config, folder):
+        with _explained(config, folder), recorder.phase("predict"):
             decisions, predictions = decide(stored or plan, trainer, Scorer(network), data=data, provenance=provenance)
-        metrics = _write(predictions, decisions, folder, split=data.test_split, trainer=trainer)
+        with recorder.phase("evaluation"):
+            metrics = _write(predictions, decisions, folder, data=data, trainer=trainer)
         if trainer.is_global_zero:
             device = trainer.strategy.root_device
-            run_studies(studies, Subject(network.eval().to(device), data, predictions, folder, device))
+            with recorder.phase("studies"):
+                run_studies(studies, Subject(network.eval().to(device), data, predictions, folder, device))
             write_result(of_evaluation(metrics, split=data.test_split, source=next(iter(source.values()))), folder)
+            about = {"config": to_plain(config), "data": data, "network": network, "trained_with": trained_with}
+            recorder.write(folder, source=source, **about)
+            log.info("Report: %s", write_report(folder))
         return metrics
 
 
@@ -195,6 +216,7 @@ def _finish(
     data: ImageDataModule,
     plan: Plan | None,
     start: Start | None,
+    recorder: Recorder,
 ) -> Result:
     """Decide for the best checkpoint, score it on the test split (validation where there is none), write it all."""
     checkpoints = next(callback for callback in trainer.callbacks if isinstance(callback, Checkpoints))
@@ -202,12 +224,15 @@ def _finish(
     best = start.path if start is not None and not checkpoints.best.exists() else checkpoints.best
     load_exactly(classifier, load_checkpoint(best)["state_dict"], name=str(best))
     data.test_split = _split_or_val(data, "test")
-    provenance = {"checkpoint": str(best), "imgrec": __version__}
+    source = {"checkpoint": str(best)}
     wanted = plan or undecided(data, "Temperature 1 and no rules, as decisions=null has it.")
-    decisions, predictions = decide(wanted, trainer, classifier, data=data, provenance=provenance)
+    provenance = {**source, "imgrec": __version__}
+    with recorder.phase("predict"):
+        decisions, predictions = decide(wanted, trainer, classifier, data=data, provenance=provenance)
     if trainer.is_global_zero and best == checkpoints.best:
         store_decisions(decisions, best)
-    metrics = _write(predictions, decisions, folder / "evaluation", split=data.test_split, trainer=trainer)
+    with recorder.phase("evaluation"):
+        metrics = _write(predictions, decisions, folder / "evaluation", data=data, trainer=trainer)
     result = Result(
         score=checkpoints.best_score,
         monitor=checkpoints.monitor,
@@ -220,6 +245,8 @@ def _finish(
     if trainer.is_global_zero:
         _log(trainer, predictions, config=config, result=result)
         write_result(result, folder)
+        recorder.write(folder / "evaluation", config=to_plain(config), data=data, network=classifier.net, source=source)
+        log.info("Report: %s", write_report(folder / "evaluation"))
         log.info("Run folder: %s (best.ckpt, last.ckpt, history.csv, evaluation/)", folder)
         if trainer.loggers:
             log.info("Look inside: tensorboard --logdir %s", folder)
@@ -234,13 +261,14 @@ def _log(trainer: Trainer, predictions: Predictions, *, config: DictConfig, resu
 
 
 def _write(
-    predictions: Predictions, decisions: Decisions, folder: Path, *, split: str, trainer: Trainer
+    predictions: Predictions, decisions: Decisions, folder: Path, *, data: ImageDataModule, trainer: Trainer
 ) -> dict[str, Any]:
     if not trainer.is_global_zero:
         return {}
     metrics = write_evaluation(predictions, folder)
+    write_thumbnails(predictions, data.split(data.test_split), folder)
     print_scores(metrics)
-    for line in describe(write_decided(predictions, decisions, folder, split=split)):
+    for line in describe(write_decided(predictions, decisions, folder, split=data.test_split)):
         log.info(line)
     log.info("Evaluation: %s (metrics.json, decisions.json, predictions.parquet, pictures and more)", folder)
     return metrics

@@ -11,8 +11,8 @@ import pytest
 from audit_data import picture, write_folders
 
 from imgrec.cli import audit as verb
-from imgrec.cli.progress_line import ProgressLine
 from imgrec.errors import ConfigError, DataError
+from imgrec.progress_line import ProgressLine
 from imgrec.sources.table import list_table
 
 

@@ -36,7 +36,8 @@ def listed_classes(text):
 def test_the_headline_has_the_main_scores():
     scores = make_scores()
     text = print_to_text(scores)
-    assert re.search(rf"accuracy +{scores['accuracy']:.4f}\n", re.sub(" +\n", "\n", text))
+    low, high = scores["intervals"]["accuracy"]
+    assert re.search(rf"accuracy +{scores['accuracy']:.4f} \({low:.4f} to {high:.4f}\)\n", re.sub(" +\n", "\n", text))
     assert f"{scores['num_errors']:,} of 1,200" in text
     for shown, name in (("precision", "precision"), ("recall", "recall"), ("F1", "f1"), ("AUROC", "auroc")):
         assert re.search(rf"{shown} \(macro\) +{scores[name]['macro']:.4f}", text)
@@ -53,6 +54,13 @@ def test_several_labels_have_their_own_headline():
     text = print_to_text(scores)
     assert re.search(rf"subset accuracy +{scores['subset_accuracy']:.4f}", text)
     assert re.search(rf"Hamming loss +{scores['hamming_loss']:.4f}", text)
+
+
+def test_scores_without_intervals_are_printed_as_they_are():
+    scores = make_scores()
+    del scores["intervals"]
+    text = re.sub(" +\n", "\n", print_to_text(scores))
+    assert re.search(rf"accuracy +{scores['accuracy']:.4f}\n", text)
 
 
 def test_up_to_15_classes_are_listed_in_their_order():

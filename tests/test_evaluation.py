@@ -63,8 +63,9 @@ def test_the_scores_are_returned_and_written_and_follow_from_the_table(make, tmp
 def test_the_scores_come_in_an_order_to_read(tmp_path):
     write_evaluation(make_predictions(), tmp_path)
     assert list(read_json(tmp_path)) == [
-        *("task", "num_samples", "num_errors", "accuracy", "top5", "precision", "recall", "f1", "auroc"),
-        *("average_precision", "log_loss", "confusion_matrix", "per_class", "class_names", "notes"),
+        *("format", "task", "num_samples", "num_errors", "accuracy", "top5", "balanced_accuracy"),
+        *("precision", "recall", "f1", "auroc", "average_precision", "cohen_kappa", "matthews", "log_loss", "brier"),
+        *("confusion_matrix", "per_class", "class_names", "notes", "intervals", "interval_method"),
     ]
 
 
@@ -80,17 +81,30 @@ def test_the_undefined_is_null_in_json_and_empty_in_csv(tmp_path):
     scores = read_json(tmp_path)
     assert scores["auroc"] == {"macro": None}
     assert scores["per_class"][1]["recall"] is None
-    assert read_csv(tmp_path)[1]["recall"] == ""
+    assert scores["intervals"]["auroc"] == {"macro": None}
+    assert (read_csv(tmp_path)[1]["recall"], read_csv(tmp_path)[1]["recall_low"]) == ("", "")
 
 
-def test_the_csv_has_the_scores_of_each_class_in_full(tmp_path):
+def test_the_csv_has_the_scores_of_each_class_in_full_with_their_intervals(tmp_path):
     scores = write_evaluation(make_predictions(), tmp_path)
     rows = read_csv(tmp_path)
-    assert list(rows[0]) == ["class", "support", "precision", "recall", "f1", "auroc", "average_precision"]
-    for row, expected in zip(rows, scores["per_class"], strict=True):
-        assert {name: float(row[name]) for name in row if name != "class"} == {
-            name: expected[name] for name in expected if name != "class"
-        }
+    names = ["precision", "recall", "f1", "auroc", "average_precision"]
+    assert list(rows[0]) == [
+        *("class", "support"),
+        *(f"{name}{end}" for name in names for end in ("", "_low", "_high")),
+    ]
+    for row, expected, ends in zip(rows, scores["per_class"], scores["intervals"]["per_class"], strict=True):
+        assert (row["class"], int(row["support"])) == (expected["class"], expected["support"])
+        for name in names:
+            assert float(row[name]) == expected[name]
+            assert [float(row[f"{name}_low"]), float(row[f"{name}_high"])] == ends[name]
+
+
+def test_the_intervals_of_each_class_are_one_line(tmp_path):
+    scores = write_evaluation(make_predictions(), tmp_path)
+    lines = [line.strip(" ,") for line in (tmp_path / "metrics.json").read_text().splitlines()]
+    assert all(json.dumps(row) in lines for row in scores["intervals"]["per_class"])
+    assert max(map(len, lines)) < 400
 
 
 def test_class_names_are_no_formulas_and_stay_on_their_line(tmp_path):

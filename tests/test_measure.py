@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 from planted import photograph, table_of
 
-from imgrec.audit.measure import border_share, colorfulness, measure_pixels, pixel_hash, sharpness
+from imgrec.audit.measure import border_share, colorfulness, measure_pixels, pixel_hash
+from imgrec.data.properties import sharpness
 
 PICTURE = np.asarray(photograph(0, width=60, height=40))
 GRAY = np.asarray(Image.fromarray(PICTURE).convert("L"))

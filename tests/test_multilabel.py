@@ -28,10 +28,15 @@ def make_predictions(labels, logits):
     return Predictions(names=names, labels=labels, logits=logits, class_names=class_names, task="multilabel")
 
 
+def scores_of(predictions):
+    """The scores alone: intervals have tests of their own."""
+    return compute_scores(predictions, resamples=0)
+
+
 def decide(labels, is_predicted):
     """Predictions of which exactly `is_predicted` is above one half."""
     logits = np.where(is_predicted, 1, -1).astype(np.float32)
-    return compute_scores(make_predictions(np.array(labels, dtype=np.uint8), logits))
+    return scores_of(make_predictions(np.array(labels, dtype=np.uint8), logits))
 
 
 def assert_equal(ours, theirs):
@@ -48,7 +53,7 @@ against_sklearn = settings(max_examples=100, deadline=None)
 @against_sklearn
 @given(tables())
 def test_subset_accuracy_and_hamming_loss_are_scikit_learns(predictions):
-    scores = compute_scores(predictions)
+    scores = scores_of(predictions)
     predicted = (predictions.probabilities > 0.5).astype(int)
     assert_equal(scores["subset_accuracy"], sk.accuracy_score(predictions.labels, predicted))
     assert_equal(scores["hamming_loss"], sk.hamming_loss(predictions.labels, predicted))
@@ -58,7 +63,7 @@ def test_subset_accuracy_and_hamming_loss_are_scikit_learns(predictions):
 @against_sklearn
 @given(tables())
 def test_precision_recall_and_f1_are_scikit_learns(predictions):
-    scores = compute_scores(predictions)
+    scores = scores_of(predictions)
     predicted = (predictions.probabilities > 0.5).astype(int)
     for average in ("macro", "weighted", "micro", "samples"):
         expected = sk.precision_recall_fscore_support(
@@ -72,7 +77,7 @@ def test_precision_recall_and_f1_are_scikit_learns(predictions):
 @against_sklearn
 @given(tables())
 def test_auroc_and_average_precision_are_scikit_learns(predictions):
-    scores = compute_scores(predictions)
+    scores = scores_of(predictions)
     pairs = [*zip(predictions.labels.T, predictions.probabilities.T, strict=True)]
     pairs.append((predictions.labels.ravel(), predictions.probabilities.ravel()))
     auroc = [sk.roc_auc_score(own, p) if 0 < own.sum() < len(own) else np.nan for own, p in pairs]
@@ -81,11 +86,33 @@ def test_auroc_and_average_precision_are_scikit_learns(predictions):
     assert_equal([*column(scores, "average_precision"), scores["average_precision"]["micro"]], average_precision)
 
 
+@against_sklearn
+@given(tables())
+def test_log_loss_and_brier_are_scikit_learns_over_all_single_decisions(predictions):
+    scores = scores_of(predictions)
+    labels, probabilities = predictions.labels.ravel(), predictions.probabilities.ravel()
+    assert_equal(scores["log_loss"], sk.log_loss(labels, probabilities, labels=[0, 1]))
+    assert_equal(scores["brier"], sk.brier_score_loss(labels, probabilities, labels=[0, 1]))
+
+
+@against_sklearn
+@given(tables())
+def test_sensitivity_specificity_ppv_and_npv_are_rates_of_scikit_learns_table_of_four(predictions):
+    scores = scores_of(predictions)
+    tables = sk.multilabel_confusion_matrix(predictions.labels, predictions.predicted)
+    for index, ((tn, fp), (fn, tp)) in enumerate(tables.astype(float)):
+        expected = [
+            part / whole if whole else np.nan
+            for part, whole in ((tp, tp + fn), (tn, tn + fp), (tp, tp + fp), (tn, tn + fn))
+        ]
+        assert_equal([column(scores, name)[index] for name in ("sensitivity", "specificity", "ppv", "npv")], expected)
+
+
 def test_macro_areas_are_scikit_learns_where_all_is_defined():
     random = np.random.default_rng(0)
     labels = (random.random((200, 6)) < 0.3).astype(np.uint8)
     predictions = make_predictions(labels, random.normal(size=(200, 6)).astype(np.float32) + labels)
-    scores = compute_scores(predictions)
+    scores = scores_of(predictions)
     for average in ("macro", "micro"):
         assert_equal(scores["auroc"][average], sk.roc_auc_score(labels, predictions.probabilities, average=average))
         expected = sk.average_precision_score(labels, predictions.probabilities, average=average)
@@ -96,7 +123,7 @@ def test_a_single_class_is_the_binary_task():
     random = np.random.default_rng(0)
     labels = (random.random((50, 1)) < 0.3).astype(np.uint8)
     predictions = make_predictions(labels, random.normal(size=(50, 1)).astype(np.float32) + labels)
-    scores, predicted = compute_scores(predictions), predictions.probabilities[:, 0] > 0.5
+    scores, predicted = scores_of(predictions), predictions.probabilities[:, 0] > 0.5
     assert_equal(scores["f1"]["macro"], sk.f1_score(labels[:, 0], predicted))
     assert_equal(scores["auroc"]["macro"], sk.roc_auc_score(labels[:, 0], predictions.probabilities[:, 0]))
 
@@ -129,4 +156,4 @@ def test_scores_can_be_computed_again_from_the_table_alone(tmp_path):
     labels = (random.random((80, 4)) < 0.4).astype(np.uint8)
     predictions = make_predictions(labels, random.normal(size=(80, 4)).astype(np.float32))
     write_parquet(predictions, tmp_path / "p.parquet")
-    assert compute_scores(read_parquet(tmp_path / "p.parquet")) == compute_scores(predictions)
+    assert scores_of(read_parquet(tmp_path / "p.parquet")) == scores_of(predictions)

@@ -2,7 +2,7 @@
 
 import io
 
-from imgrec.cli.progress_line import ProgressLine
+from imgrec.progress_line import ProgressLine
 
 
 class Clock:

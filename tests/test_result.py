@@ -6,6 +6,7 @@ from pathlib import Path
 from imgrec.result import Result, headline, of_evaluation, write_result
 
 METRICS = {
+    "format": 1,
     "task": "single",
     "num_samples": 4,
     "num_errors": 1,
@@ -16,6 +17,8 @@ METRICS = {
     "per_class": [{"class": "a", "f1": 0.5}],
     "class_names": ["a", "b"],
     "notes": ["x"],
+    "intervals": {"accuracy": [0.5, 0.9], "per_class": [{"class": "a", "f1": None}]},
+    "interval_method": {"level": 0.95, "seed": 0, "kind": "rows"},
 }
 
 

@@ -25,6 +25,11 @@ def tables(draw, least=2, most=6):
     return make_predictions(labels, logits)
 
 
+def scores_of(predictions):
+    """The scores alone: intervals have tests of their own."""
+    return compute_scores(predictions, resamples=0)
+
+
 def make_predictions(labels, logits):
     class_names = [f"class {i}" for i in range(logits.shape[1])]
     return Predictions(
@@ -61,7 +66,7 @@ against_sklearn = settings(max_examples=100, deadline=None)
 @against_sklearn
 @given(tables())
 def test_counts_and_accuracy_are_scikit_learns(predictions):
-    scores = compute_scores(predictions)
+    scores = scores_of(predictions)
     labels, predicted = predictions.labels, predictions.probabilities.argmax(axis=1)
     classes = range(len(predictions.class_names))
     assert_equal(scores["accuracy"], sk.accuracy_score(labels, predicted))
@@ -75,13 +80,13 @@ def test_top5_is_scikit_learns_ties_included(predictions):
     num_classes = len(predictions.class_names)
     top = {"k": min(5, num_classes), "labels": range(num_classes)}
     expected = quietly(sk.top_k_accuracy_score, predictions.labels, predictions.probabilities, **top)
-    assert_equal(compute_scores(predictions)["top5"], expected)
+    assert_equal(scores_of(predictions)["top5"], expected)
 
 
 @against_sklearn
 @given(tables())
 def test_precision_recall_and_f1_are_scikit_learns(predictions):
-    scores = compute_scores(predictions)
+    scores = scores_of(predictions)
     labels, predicted = predictions.labels, predictions.probabilities.argmax(axis=1)
     options = {"labels": range(len(predictions.class_names)), "zero_division": np.nan}
     for average in ("macro", "weighted", "micro"):
@@ -94,7 +99,7 @@ def test_precision_recall_and_f1_are_scikit_learns(predictions):
 @against_sklearn
 @given(tables())
 def test_auroc_and_average_precision_of_a_class_are_scikit_learns(predictions):
-    scores = compute_scores(predictions)
+    scores = scores_of(predictions)
     for index, own in enumerate(predictions.probabilities.T):
         is_positive = predictions.labels == index
         auroc = sk.roc_auc_score(is_positive, own) if 0 < is_positive.sum() < len(own) else np.nan
@@ -106,7 +111,7 @@ def test_auroc_and_average_precision_of_a_class_are_scikit_learns(predictions):
 @against_sklearn
 @given(tables(least=3))
 def test_macro_areas_are_the_means_over_the_classes_that_have_them(predictions):
-    scores = compute_scores(predictions)
+    scores = scores_of(predictions)
     for name in ("auroc", "average_precision"):
         assert_equal(scores[name]["macro"], quietly(np.nanmean, column(scores, name)))
 
@@ -117,12 +122,12 @@ def test_auroc_of_two_classes_is_that_of_the_second(predictions):
     expected = np.nan
     if len(set(predictions.labels.tolist())) == 2:
         expected = sk.roc_auc_score(predictions.labels, predictions.probabilities[:, 1])
-    assert_equal(compute_scores(predictions)["auroc"]["macro"], expected)
+    assert_equal(scores_of(predictions)["auroc"]["macro"], expected)
 
 
 def test_auroc_of_two_classes_does_not_suffer_where_the_first_is_certain():
     logits = np.array([[50, 0], [45, 0]], dtype=np.float32)  # both give the first class probability 1 exactly
-    scores = compute_scores(make_predictions(np.array([0, 1]), logits))
+    scores = scores_of(make_predictions(np.array([0, 1]), logits))
     assert (column(scores, "auroc"), scores["auroc"]["macro"]) == ([0.5, 1], 1)
 
 
@@ -131,17 +136,67 @@ def test_auroc_of_two_classes_does_not_suffer_where_the_first_is_certain():
 def test_log_loss_is_scikit_learns(predictions):
     classes = range(len(predictions.class_names))
     expected = sk.log_loss(predictions.labels, predictions.probabilities, labels=classes)
-    assert_equal(compute_scores(predictions)["log_loss"], expected)
+    assert_equal(scores_of(predictions)["log_loss"], expected)
+
+
+@against_sklearn
+@given(tables())
+def test_brier_is_scikit_learns_summed_over_classes(predictions):
+    own = predictions.labels[:, None] == np.arange(len(predictions.class_names))
+    expected = np.mean(np.sum((predictions.probabilities - own) ** 2, axis=1))
+    assert_equal(scores_of(predictions)["brier"], expected)
+    if len(predictions.class_names) > 2:
+        theirs = sk.brier_score_loss(
+            predictions.labels,
+            predictions.probabilities,
+            labels=range(len(predictions.class_names)),
+            scale_by_half=False,
+        )
+        assert_equal(expected, theirs)
+
+
+@against_sklearn
+@given(tables())
+def test_kappa_matthews_and_balanced_accuracy_are_scikit_learns(predictions):
+    scores, labels, predicted = scores_of(predictions), predictions.labels, predictions.predicted
+    is_one = len(set(labels)) == 1, len(set(predicted)) == 1
+    same = all(is_one) and labels[0] == predicted[0]
+    assert_equal(scores["cohen_kappa"], np.nan if same else quietly(sk.cohen_kappa_score, labels, predicted))
+    assert_equal(scores["matthews"], np.nan if any(is_one) else sk.matthews_corrcoef(labels, predicted))
+    assert_equal(scores["balanced_accuracy"], quietly(sk.balanced_accuracy_score, labels, predicted))
+
+
+@against_sklearn
+@given(tables(most=2))
+def test_two_classes_have_specificity_and_predictive_values_each_as_the_positive_one(predictions):
+    scores, labels, predicted = scores_of(predictions), predictions.labels, predictions.predicted
+    for index in (0, 1):
+        (tn, fp), (fn, tp) = sk.confusion_matrix(labels == index, predicted == index, labels=[False, True])
+        expected = [
+            part / whole if whole else np.nan
+            for part, whole in ((tp, tp + fn), (tn, tn + fp), (tp, tp + fp), (tn, tn + fn))
+        ]
+        assert_equal([column(scores, name)[index] for name in ("sensitivity", "specificity", "ppv", "npv")], expected)
+
+
+def test_many_classes_have_no_specificity():
+    assert "specificity" not in scores_of(random_predictions())["per_class"][0]
+
+
+def test_matthews_does_not_overflow_over_a_million_pictures():
+    labels = np.arange(1_000_000) % 2
+    logits = np.eye(2, dtype=np.float32)[labels]
+    assert scores_of(make_predictions(labels, logits))["matthews"] == pytest.approx(1, abs=1e-12)
 
 
 def test_macro_auroc_is_scikit_learns_one_against_the_rest():
     predictions = random_predictions()
     expected = sk.roc_auc_score(predictions.labels, predictions.probabilities, multi_class="ovr")
-    assert_equal(compute_scores(predictions)["auroc"]["macro"], expected)
+    assert_equal(scores_of(predictions)["auroc"]["macro"], expected)
 
 
 def test_a_single_picture_has_scores():
-    scores = compute_scores(make_predictions(np.array([1]), np.array([[0, 3, 0]], dtype=np.float32)))
+    scores = scores_of(make_predictions(np.array([1]), np.array([[0, 3, 0]], dtype=np.float32)))
     assert (scores["accuracy"], scores["top5"], scores["num_errors"], scores["num_samples"]) == (1, 1, 0, 1)
     assert math.isnan(scores["auroc"]["macro"])
 
@@ -150,8 +205,9 @@ def test_the_order_of_the_pictures_does_not_matter():
     predictions = random_predictions()
     order = np.random.default_rng(1).permutation(len(predictions))
     shuffled = make_predictions(predictions.labels[order], predictions.logits[order])
-    ours, theirs = compute_scores(predictions), compute_scores(shuffled)
+    ours, theirs = scores_of(predictions), scores_of(shuffled)
     assert ours.pop("log_loss") == pytest.approx(theirs.pop("log_loss"), abs=1e-12)  # a sum in another order
+    assert ours.pop("brier") == pytest.approx(theirs.pop("brier"), abs=1e-12)
     ours.pop("per_class"), theirs.pop("per_class")
     assert_equal(ours.pop("average_precision")["macro"], theirs.pop("average_precision")["macro"])
     assert ours == theirs
@@ -160,7 +216,7 @@ def test_the_order_of_the_pictures_does_not_matter():
 def test_scores_can_be_computed_again_from_the_table_alone(tmp_path):
     predictions = random_predictions()
     write_parquet(predictions, tmp_path / "p.parquet")
-    assert compute_scores(read_parquet(tmp_path / "p.parquet")) == compute_scores(predictions)
+    assert scores_of(read_parquet(tmp_path / "p.parquet")) == scores_of(predictions)
 
 
 def test_scores_are_plain_numbers():
@@ -168,18 +224,18 @@ def test_scores_are_plain_numbers():
         children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
         return {type(value)} if children is None else set().union(*map(leaves, children))
 
-    assert leaves(compute_scores(random_predictions())) == {int, float, str}
+    assert leaves(scores_of(random_predictions())) == {int, float, str}
 
 
 def test_scores_without_a_table_take_labels_and_probabilities():
     predictions = random_predictions()
     scores = score_single(predictions.labels, predictions.probabilities, class_names=predictions.class_names)
-    assert scores.items() <= compute_scores(predictions).items()
+    assert scores.items() <= scores_of(predictions).items()
 
 
 def make_scores(labels, predicted, num_classes):
     logits = np.eye(num_classes, dtype=np.float32)[predicted]
-    return compute_scores(make_predictions(np.array(labels), logits))
+    return scores_of(make_predictions(np.array(labels), logits))
 
 
 def test_a_class_that_is_not_in_the_set_is_undefined_and_noted():
@@ -199,7 +255,8 @@ def test_a_class_that_is_never_predicted_has_no_precision_and_that_is_noted():
     assert math.isnan(column(scores, "precision")[1])
     assert column(scores, "f1")[1] == 0
     assert scores["notes"] == [
-        "Never predicted: precision is undefined, and left out of the mean, for 1 class: class 1."
+        "Never predicted: precision is undefined, and left out of the mean, for 1 class: class 1.",
+        "All predictions are of one class: Matthews correlation is undefined.",
     ]
 
 
@@ -212,5 +269,16 @@ def test_auroc_of_a_set_of_one_class_is_undefined_not_zero_and_noted():
     )
 
 
+def test_matthews_and_kappa_of_one_class_are_undefined_and_noted():
+    scores = make_scores([1, 1], [1, 1], 2)
+    assert math.isnan(scores["matthews"]) and math.isnan(scores["cohen_kappa"])
+    assert scores["notes"][-1] == (
+        "All pictures are of one class: Matthews correlation and Cohen's kappa are undefined."
+    )
+    scores = make_scores([0, 1], [1, 1], 2)
+    assert math.isnan(scores["matthews"]) and scores["cohen_kappa"] == 0
+    assert scores["notes"][-1] == "All predictions are of one class: Matthews correlation is undefined."
+
+
 def test_a_set_in_which_all_is_defined_has_no_notes():
-    assert compute_scores(random_predictions())["notes"] == []
+    assert scores_of(random_predictions())["notes"] == []

@@ -8,9 +8,10 @@ from PIL import Image
 
 from imgrec.audit.facts import DIGEST_BYTES, THUMBNAIL_PX
 from imgrec.audit.hashes import perceptual_hashes
+from imgrec.data.properties import sharpness
 from imgrec.data.samples import UInt8Array
 
-__all__ = ["border_share", "colorfulness", "measure_pixels", "pixel_hash", "sharpness"]
+__all__ = ["border_share", "colorfulness", "measure_pixels", "pixel_hash"]
 
 REDUCED_PX = 256
 FRAME_RANGE = (
@@ -31,7 +32,7 @@ def measure_pixels(image: UInt8Array) -> dict[str, Any]:
         "thumbnail": np.asarray(thumbnail),
         "brightness": float(gray.mean()),
         "contrast": float(gray.std()),
-        "sharpness": sharpness(gray),
+        "sharpness": float(sharpness(gray)),
         "colorfulness": colorfulness(np.asarray(reduced)),
         "border": border_share(gray),
     }
@@ -42,19 +43,6 @@ def pixel_hash(image: UInt8Array) -> bytes:
     digest = hashlib.blake2b(repr(image.shape).encode(), digest_size=DIGEST_BYTES)
     digest.update(np.ascontiguousarray(image).data)
     return digest.digest()
-
-
-def sharpness(gray: UInt8Array) -> float:
-    """Return the variance of the Laplacian of gray (H, W), values 0-255: low where nothing has an edge.
-
-    Pech-Pacheco et al. 2000, "Diatom autofocusing in brightfield microscopy", LAPV. 0 for a side below 3 px.
-    """
-    if min(gray.shape) < 3:
-        return 0.0
-    values = gray.astype(np.float32)
-    inner = values[1:-1, 1:-1]
-    around = values[:-2, 1:-1] + values[2:, 1:-1] + values[1:-1, :-2] + values[1:-1, 2:]
-    return float((around - 4 * inner).var())
 
 
 def colorfulness(image: UInt8Array) -> float:

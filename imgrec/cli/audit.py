@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from imgrec.cli.progress_line import ProgressLine
 from imgrec.cli.targets import WORDS_HELP, Target, is_word, read_target
 from imgrec.errors import ConfigError, DataError
+from imgrec.progress_line import ProgressLine
 
 if TYPE_CHECKING:
     from imgrec.audit.findings import Audit

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from imgrec.checks import check_count, check_number
-from imgrec.cli.progress_line import ProgressLine
 from imgrec.cli.targets import WORDS_HELP, Target, add_columns, read_target, sort_words
 from imgrec.errors import ConfigError, DataError
+from imgrec.progress_line import ProgressLine
 
 if TYPE_CHECKING:
     from imgrec.errors import ImageError

@@ -220,17 +220,19 @@ class ImageDataModule(LightningDataModule):
 
     def test_dataloader(self) -> KeyedLoader:
         """Batches of the split named by `test_split`, in order."""
-        return self.eval_dataloader(self.test_split)
+        return self.eval_dataloader(self.test_split, measure=True)
 
-    def eval_dataloader(self, split: str, *, strict: bool = True) -> KeyedLoader:
+    def eval_dataloader(self, split: str, *, strict: bool = True, measure: bool = False) -> KeyedLoader:
         """Batches of any split, in order and without augmentation.
 
         strict: a picture that cannot be read is an error; otherwise it is left out, within `max_bad`.
+        measure: whether batches bring what can be measured of their pictures (`imgrec.data.properties`).
         """
         samples = self.split(split)
         rank, world_size = self._rank_and_world_size()
         sampler = EvalBatchSampler(len(samples), batch_size=self.eval_batch_size, rank=rank, world_size=world_size)
-        return self._loader(ImageDataset(samples, preprocess=self.preprocess, strict=strict), sampler)
+        dataset = ImageDataset(samples, preprocess=self.preprocess, strict=strict, measure=measure)
+        return self._loader(dataset, sampler)
 
     def _rank_and_world_size(self) -> tuple[int, int]:
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)

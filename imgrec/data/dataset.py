@@ -14,6 +14,7 @@ from torch.utils.data import Dataset, get_worker_info
 from imgrec.data.batch_augment import gather
 from imgrec.data.image import ArrayImages
 from imgrec.data.picture import open_picture
+from imgrec.data.properties import measure_pictures
 from imgrec.data.sampler import SampleKey
 from imgrec.data.samples import Images, ImagesView, Samples, UInt8Array
 from imgrec.errors import DataError, ImageError, ImgrecError
@@ -26,12 +27,14 @@ class Batch(TypedDict):
     """images: uint8 (N, 3, H, W). labels: int64 (N,) or uint8 (N, C). indices: int64 (N,), the sample's place.
 
     left_out: what is wrong with the pictures that should be here too, if there are any; taken out on arrival.
+    properties: float32 (N, P), what was measured of each picture, where that was asked for; see `measure_pictures`.
     """
 
     images: Tensor
     labels: Tensor
     indices: Tensor
     left_out: NotRequired[list[ImageError]]
+    properties: NotRequired[Tensor]
 
 
 class ImageDataset(Dataset[Batch | ImgrecError]):
@@ -42,16 +45,26 @@ class ImageDataset(Dataset[Batch | ImgrecError]):
     The first two are called as `augment(image, key=(seed, epoch, index))`.
 
     strict: one picture that cannot be read makes the batch an error; otherwise the batch comes without it, and says so.
+    measure: whether batches bring the properties of their pictures; goes without `augment` only.
     """
 
     def __init__(
-        self, samples: Samples, *, preprocess: Transform, augment: Any = None, seed: int = 0, strict: bool = True
+        self,
+        samples: Samples,
+        *,
+        preprocess: Transform,
+        augment: Any = None,
+        seed: int = 0,
+        strict: bool = True,
+        measure: bool = False,
     ) -> None:
+        assert augment is None or not measure, "properties are those of the picture as it is"
         self.samples = samples
         self.preprocess = preprocess
         self.augment = augment
         self.seed = seed
         self.strict = strict
+        self.measure = measure
         self._after = None if augment is None else augment.after
         self._at_once = self._after in (None, "batch") and _is_ready(samples.images, preprocess)
 
@@ -86,16 +99,27 @@ class ImageDataset(Dataset[Batch | ImgrecError]):
     def _batch(self, keys: Sequence[SampleKey]) -> Batch:
         if self._at_once:
             indices = np.array([index for index, _ in keys], dtype=np.int64)
-            return self._made(gather(self.samples.images, indices), indices, epoch=keys[0][1])
+            images = gather(self.samples.images, indices)
+            batch = self._made(images, indices, epoch=keys[0][1])
+            return self._measured(batch, images, [images.shape[1:3]] * len(images)) if self.measure else batch
         return self._one_by_one(keys)
+
+    def _measured(self, batch: Batch, images: Sequence[UInt8Array] | UInt8Array, sizes: Sequence[Any]) -> Batch:
+        batch["properties"] = torch.from_numpy(measure_pictures(images, sizes))
+        return batch
 
     def _one_by_one(self, keys: Sequence[SampleKey]) -> Batch:
         images: list[UInt8Array] = []
+        sizes: list[tuple[int, int]] = []
         indices: list[int] = []
         left_out: list[ImageError] = []
         for index, epoch in keys:
             try:
-                image = self._preprocessed(index) if self._after == "batch" else self._one(index, epoch)
+                if self.measure:
+                    image, size = self._seen(index)
+                    sizes.append(size)
+                else:
+                    image = self._preprocessed(index) if self._after == "batch" else self._one(index, epoch)
             except ImageError as error:
                 if self.strict:
                     raise
@@ -109,7 +133,7 @@ class ImageDataset(Dataset[Batch | ImgrecError]):
         batch = self._made(images, np.array(indices, dtype=np.int64), epoch=keys[0][1])
         if left_out:
             batch["left_out"] = left_out
-        return batch
+        return self._measured(batch, images, sizes) if self.measure else batch
 
     def _made(self, images: Sequence[UInt8Array] | UInt8Array, indices: IndexArray, *, epoch: int) -> Batch:
         """Return the batch of pictures of one size, which lack only what is done to all of a batch at once."""
@@ -131,11 +155,16 @@ class ImageDataset(Dataset[Batch | ImgrecError]):
         return image if self.augment is None else self.augment(image, key=key)
 
     def _preprocessed(self, index: int) -> UInt8Array:
+        return self._seen(index)[0]
+
+    def _seen(self, index: int) -> tuple[UInt8Array, tuple[int, int]]:
+        """Return picture `index` as the network sees it, and the height and width that it was found with."""
         from_picture = getattr(self.preprocess, "from_picture", None)
         if from_picture is None:
-            return self.preprocess(self.samples.images[index])
-        image: UInt8Array = from_picture(open_picture(self.samples.images, index))
-        return image
+            whole = self.samples.images[index]
+            return self.preprocess(whole), (whole.shape[0], whole.shape[1])
+        picture = open_picture(self.samples.images, index)
+        return from_picture(picture), picture.height_width
 
 
 def _check_sizes(images: Sequence[UInt8Array], names: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """All pictures of a data set in one heap, whatever splits it came in, in an order that depends on their names alone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgrec.data.image import FileImages
-from imgrec.data.samples import Images, ImagesView, Samples, UInt8Array
+from imgrec.data.samples import Column, Images, ImagesView, Samples, UInt8Array
 from imgrec.errors import DataError
 
 if TYPE_CHECKING:
@@ -34,8 +34,28 @@ def pool(parts: Iterable[Samples | None]) -> Samples:
         images=_join([part.images for part in found]),
         labels=np.concatenate([part.labels for part in found]),
         groups=[group for part in found for group in part.groups or part.names] if has_groups else None,
+        columns=_join_columns([part.columns for part in found]),
     )
     return joined.subset(np.array(sorted(range(len(names)), key=names.__getitem__), dtype=np.int64))
+
+
+def _join_columns(parts: Sequence[Mapping[str, Column]]) -> dict[str, Column]:
+    """Return the columns that all parts have, one part after the other; as texts where one part has texts."""
+    shared = [name for name in parts[0] if all(name in part for part in parts)]
+    return {name: _join_column([part[name] for part in parts]) for name in shared}
+
+
+def _join_column(parts: Sequence[Column]) -> Column:
+    numbers = [part for part in parts if isinstance(part, np.ndarray)]
+    if len(numbers) == len(parts):
+        return np.concatenate(numbers)
+    return [_as_text(value) for part in parts for value in part]
+
+
+def _as_text(value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if np.isnan(value) else f"{value:g}"
 
 
 def _refuse_twice(names: Sequence[str]) -> None:

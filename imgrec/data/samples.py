@@ -1,6 +1,6 @@
 """What a data source hands over: the samples of each split, and the classes they belong to."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 UInt8Array = NDArray[np.uint8]
 Task = Literal["single", "multilabel"]
+Column = NDArray[np.float64] | Sequence[str]
 SPLITS = ("train", "val", "test")
 
 
@@ -29,15 +30,18 @@ class Samples:
     names: what tables and messages call each picture: its path as found, or `digits/0012` where there is no file.
     labels: int64 (N,) class indices; for several labels per picture uint8 (N, C) of 0 and 1.
     groups: one name per picture (patient, video, site) or None.
+    columns: what else is known of each picture, by name: numbers (NaN = unknown) or texts ("" = unknown).
     """
 
     names: Sequence[str]
     images: Images
     labels: NDArray[np.int64] | NDArray[np.uint8]
     groups: Sequence[str] | None = None
+    columns: Mapping[str, Column] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert len(self.names) == len(self.images) == len(self.labels)
+        assert all(len(column) == len(self.names) for column in self.columns.values())
         assert self.groups is None or len(self.groups) == len(self.names)
 
     def __len__(self) -> int:
@@ -50,7 +54,15 @@ class Samples:
             images=ImagesView(self.images, indices),
             labels=self.labels[np.asarray(indices, dtype=np.int64)],
             groups=None if self.groups is None else [self.groups[i] for i in indices],
+            columns={name: take(column, indices) for name, column in self.columns.items()},
         )
+
+
+def take(column: Column, indices: Sequence[int] | NDArray[np.int64]) -> Column:
+    """Return the values of a column at `indices`, in that order."""
+    if isinstance(column, np.ndarray):
+        return column[np.asarray(indices, dtype=np.int64)]
+    return [column[int(i)] for i in indices]
 
 
 @dataclass(frozen=True)

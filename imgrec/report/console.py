@@ -1,7 +1,7 @@
 """The scores of an evaluation as a table in the terminal; plain text where the output is a file or a pipe."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -36,14 +36,24 @@ def _headline(scores: Mapping[str, Any]) -> Table:
 
 
 def _headline_rows(scores: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the main scores, each as `0.9386 (0.9337 to 0.9431)`: the value and its 95 % interval."""
+    ends = scores.get("intervals", {})
     errors = ("errors", f"{scores['num_errors']:,} of {scores['num_samples']:,}")
-    means = [(f"{SHOWN.get(name, name)} (macro)", _number(scores[name]["macro"])) for name in COLUMNS[1:]]
+    means = [
+        (f"{SHOWN.get(name, name)} (macro)", _with_ends(scores[name]["macro"], ends.get(name, {}).get("macro")))
+        for name in COLUMNS[1:]
+    ]
+
+    def row(shown: str, name: str) -> tuple[str, str]:
+        return shown, _with_ends(scores[name], ends.get(name))
+
+    losses = [row("log loss", "log_loss"), row("Brier score", "brier")]
     if scores["task"] == "multilabel":
-        wrong = ("Hamming loss", _number(scores["hamming_loss"]))
-        return [("subset accuracy", _number(scores["subset_accuracy"])), errors, wrong, *means]
+        return [row("subset accuracy", "subset_accuracy"), errors, row("Hamming loss", "hamming_loss"), *means, *losses]
     has_choice = len(scores["class_names"]) > TOP  # among five classes or fewer top-5 is always 1
-    top = [("top-5 accuracy", _number(scores["top5"]))] if has_choice else []
-    return [("accuracy", _number(scores["accuracy"])), errors, *top, *means]
+    top = [row("top-5 accuracy", "top5")] if has_choice else []
+    agreement = [row("Cohen's kappa", "cohen_kappa"), row("Matthews correlation", "matthews")]
+    return [row("accuracy", "accuracy"), errors, *top, *means, *agreement, *losses]
 
 
 def _class_table(scores: Mapping[str, Any], console: Console) -> Table:
@@ -65,6 +75,10 @@ def _class_table(scores: Mapping[str, Any], console: Console) -> Table:
 def _plain(text: str, console: Console) -> Text:
     """Return `text` as it is: no markup, no control characters, nothing that the terminal's encoding lacks."""
     return Text(visible(text).encode(console.encoding, "backslashreplace").decode(console.encoding))
+
+
+def _with_ends(value: float, ends: Sequence[float] | None) -> str:
+    return _number(value) if ends is None else f"{_number(value)} ({ends[0]:.4f} to {ends[1]:.4f})"
 
 
 def _number(value: float) -> str:

@@ -1,4 +1,4 @@
-"""The files that an evaluation leaves: predictions.parquet, metrics.json, per_class.csv and two pictures."""
+"""The files that an evaluation leaves: predictions.parquet, metrics.json, per_class.csv, slices.json, two pictures."""
 
 import csv
 import io
@@ -14,6 +14,7 @@ from imgrec.durable import write_bytes
 from imgrec.report.figures import draw_confusion_matrix, draw_pr_curves, save_png
 from imgrec.report.predictions import Predictions, visible
 from imgrec.report.scores import compute_scores
+from imgrec.report.slices import write_slices
 from imgrec.report.table import write_parquet
 
 __all__ = ["write_evaluation"]
@@ -31,6 +32,7 @@ def write_evaluation(predictions: Predictions, folder: Path) -> dict[str, Any]:
     scores = compute_scores(predictions)
     write_bytes(folder / "metrics.json", _to_json(scores))
     write_bytes(folder / "per_class.csv", _to_csv(scores))
+    write_slices(predictions, folder / "slices.json")
     _draw(predictions, scores, folder)
     return scores
 
@@ -54,6 +56,9 @@ def _to_json(scores: Mapping[str, Any]) -> bytes:
 
 
 def _to_block(value: Any) -> str:
+    if isinstance(value, dict) and "per_class" in value:  # intervals: a line each, as the scores themselves have
+        lines = (f"    {json.dumps(name)}: {_to_block(item)}" for name, item in value.items())
+        return "{\n" + ",\n".join(lines) + "\n  }"
     is_rows = isinstance(value, list) and value and isinstance(value[0], (list, dict))
     if not is_rows:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
@@ -70,13 +75,24 @@ def _nan_to_none(value: Any) -> Any:
 
 
 def _to_csv(scores: Mapping[str, Any]) -> bytes:
-    """Return one line per class; an undefined score is an empty cell."""
-    rows = [{**_nan_to_none(row), "class": _as_cell(row["class"])} for row in scores["per_class"]]
+    """Return one line per class, each score with the ends of its interval; an undefined one is an empty cell."""
+    pairs = zip(scores["per_class"], scores["intervals"]["per_class"], strict=True)
+    rows = [{**_with_ends(_nan_to_none(row), ends), "class": _as_cell(row["class"])} for row, ends in pairs]
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode("utf-8")
+
+
+def _with_ends(row: Mapping[str, Any], ends: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row with NAME_low and NAME_high after each score that has an interval."""
+    cells: dict[str, Any] = {}
+    for name, value in row.items():
+        cells[name] = value
+        if name in ends and name != "class":
+            cells[f"{name}_low"], cells[f"{name}_high"] = ends[name] or (None, None)
+    return cells
 
 
 def _as_cell(name: str) -> str:

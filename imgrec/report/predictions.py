@@ -22,6 +22,8 @@ class Predictions:
     names: path of each picture as found. class_names: C names; index i of labels and logits means class_names[i].
     labels: int64 (N,) class indices; for `task="multilabel"` uint8 (N, C) of 0 and 1.
     logits: float32 (N, C), the network's raw output. groups: one name per picture (patient, video, site) or None.
+    columns: what else is known of each picture, by name: float64 (N,) with NaN for unknown, or texts, "" for unknown.
+        `meta:NAME` is from the data, `image:NAME` was measured.
     provenance: what made the table (checkpoint, data, versions), as plain text.
     temperature: what the logits are divided by before they become probabilities; 1 = as the network says them.
 
@@ -37,6 +39,7 @@ class Predictions:
     groups: Sequence[str] | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
     temperature: float = 1.0
+    columns: Mapping[str, NDArray[np.float64] | Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shape = (len(self.names), len(self.class_names))
@@ -45,6 +48,7 @@ class Predictions:
         assert self.labels.shape == (shape[:1] if is_single else shape)
         assert self.labels.dtype == (np.int64 if is_single else np.uint8)
         assert self.groups is None or len(self.groups) == len(self.names)
+        assert all(len(column) == len(self.names) for column in self.columns.values())
         self._check_classes()
         self._check_rows()
 

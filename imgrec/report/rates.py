@@ -1,7 +1,6 @@
-"""The arithmetic under every score: rates from counts, areas from rankings, and means that leave out the undefined.
+"""The areas under the curves of a ranking, means that leave out the undefined, and class names in a note.
 
-A rate whose denominator is zero is undefined: NaN, never 0 or 1. Means are taken over what is defined, which is
-scikit-learn's `zero_division=np.nan`. Counts may have any shape, so one function serves classes, samples and totals.
+Means are taken over what is defined, which is scikit-learn's `zero_division=np.nan`.
 """
 
 from collections.abc import Sequence
@@ -12,67 +11,16 @@ from numpy.typing import NDArray
 
 from imgrec.report.predictions import visible
 
-__all__ = ["Counts", "Ranking", "average_rates", "mean_defined", "name_some", "rank", "rank_classes", "ratio"]
+__all__ = ["Ranking", "mean_defined", "name_some", "rank", "rank_classes"]
 
 FloatArray = NDArray[np.float64]
-RATES = ("precision", "recall", "f1")
 NAMES_IN_A_NOTE = 10
 
 
-@dataclass(frozen=True)
-class Counts:
-    """How often labels and predictions name a thing: int64, one entry per class (or sample, or one in all).
-
-    hits: both name it. predicted: the prediction names it. actual: the label names it.
-    """
-
-    hits: NDArray[np.int64]
-    predicted: NDArray[np.int64]
-    actual: NDArray[np.int64]
-
-    def rates(self) -> dict[str, FloatArray]:
-        """Return precision, recall and F1, each of the shape of the counts, NaN where undefined."""
-        return {
-            "precision": ratio(self.hits, self.predicted),
-            "recall": ratio(self.hits, self.actual),
-            # From counts, not from precision and recall: a class that is there and never predicted has F1 = 0.
-            "f1": ratio(2 * self.hits, self.predicted + self.actual),
-        }
-
-    def total(self) -> "Counts":
-        """Return the counts summed over all entries, shape (1,): the micro average."""
-        return Counts(*(np.atleast_1d(counts.sum()) for counts in (self.hits, self.predicted, self.actual)))
-
-
-def ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> FloatArray:
-    """Return part / whole, NaN where the whole is 0."""
-    return np.asarray(np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole != 0))
-
-
-def mean_defined(values: FloatArray, weights: NDArray[np.int64] | None = None) -> float:
-    """Return the (weighted) mean of the values that are not NaN; NaN when there is none.
-
-    Weights that are all zero are ignored, as scikit-learn does.
-    """
+def mean_defined(values: FloatArray) -> float:
+    """Return the mean of the values that are not NaN; NaN when there is none."""
     is_defined = ~np.isnan(values)
-    if not is_defined.any():
-        return float("nan")
-    if weights is None or not weights[is_defined].any():
-        return float(values[is_defined].mean())
-    return float(np.average(values[is_defined], weights=weights[is_defined]))
-
-
-def average_rates(per_class: Counts) -> dict[str, dict[str, float]]:
-    """Return precision, recall and F1, each as macro, weighted (by how often the class occurs) and micro mean."""
-    rates, total = per_class.rates(), per_class.total().rates()
-    return {
-        name: {
-            "macro": mean_defined(rates[name]),
-            "weighted": mean_defined(rates[name], per_class.actual),
-            "micro": float(total[name][0]),
-        }
-        for name in RATES
-    }
+    return float(values[is_defined].mean()) if is_defined.any() else float("nan")
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def draw_reliability(calibration: Mapping[str, Any]) -> "Figure":
     parts = [("temperature 1", calibration["before"])]
     if calibration["temperature"] != 1:
         parts.append((f"temperature {calibration['temperature']:.3g}", calibration["after"]))
-    figure = Figure(figsize=(4.6 * len(parts), 5.2), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(4.4 * len(parts), 5.4), dpi=DPI, layout="constrained")
     axes = figure.subplots(2, len(parts), squeeze=False, sharex=True, height_ratios=[4, 1])
     for column, (title, measured) in enumerate(parts):
         _draw_bins(axes[0, column], measured["bins_mass"], title=title, measured=measured)
@@ -48,7 +48,8 @@ def _draw_bins(axes: Any, bins: Sequence[Mapping[str, Any]], *, title: str, meas
     bars = [np.maximum(true - low, 0), np.maximum(high - true, 0)]
     axes.vlines(said, true, said, color=_RED, linewidth=2.5, alpha=0.35, zorder=2)
     axes.errorbar(said, true, yerr=bars, fmt="o", markersize=4, color=_BLUE, capsize=2, linewidth=1, zorder=3)
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    axes.set_box_aspect(1)
     axes.set_title(title, fontsize=11)
     shown = {"ECE": "ece_width", "  by chance": "ece_by_chance", "log loss": "log_loss"}
     lines = [f"{name} {measured[key]:.4f}" for name, key in shown.items()]
@@ -62,4 +63,5 @@ def _draw_counts(axes: Any, bins: Sequence[Mapping[str, Any]]) -> None:
     width = [one["upper"] - one["lower"] for one in bins]
     axes.bar(left, [one["count"] / total for one in bins], width=width, align="edge", color=_BLUE, alpha=0.6)
     axes.set(ylim=(0, 1), yticks=[0, 0.5, 1])
+    axes.set_box_aspect(0.22)
     axes.grid(alpha=0.25)

@@ -1,8 +1,9 @@
 """Predictions as a Parquet file: one row per picture, readable by any tool, exact for this one.
 
-Columns: path, label, prediction, confidence, logits, probabilities, group; and path_exact where a name is not valid
-Unicode. For several labels per picture, label, prediction and confidence are lists. Class names, task, format version,
-provenance and temperature are JSON in the schema metadata under the key `imgrec`.
+Columns: path, label, prediction, confidence, logits, probabilities, group; `meta:NAME` and `image:NAME`, as many as
+there are; and path_exact where a name is not valid Unicode. For several labels per picture, label, prediction and
+confidence are lists. Class names, task, format version, provenance and temperature are JSON in the schema metadata
+under the key `imgrec`.
 """
 
 import json
@@ -21,6 +22,7 @@ __all__ = ["FORMAT", "read_parquet", "write_parquet"]
 
 FORMAT = 2
 COLUMNS = ("path", "label", "prediction", "confidence", "logits", "probabilities", "group")
+MORE_COLUMNS = ("meta:", "image:")  # what the names of the columns of `Predictions.columns` begin with
 REMEDY = "Write it again with evaluate."
 _DESCRIPTION = ("task", "class_names", "provenance", "temperature")
 
@@ -31,7 +33,8 @@ def write_parquet(predictions: Predictions, path: Path) -> None:
 
     table = _to_table(predictions)
     # Numbers hardly repeat: a dictionary of them would only add to the size.
-    repeating = ["label", "prediction", "group"]
+    texts = [_as_utf8(name) for name, column in predictions.columns.items() if not isinstance(column, np.ndarray)]
+    repeating = ["label", "prediction", "group", *texts]
     with durable_write(path) as file:
         pq.write_table(table, file, compression="zstd", use_dictionary=repeating)
 
@@ -69,11 +72,21 @@ def _to_table(predictions: Predictions) -> Any:
         "logits": pa.FixedSizeListArray.from_arrays(predictions.logits.ravel(), num_classes),
         "probabilities": pa.FixedSizeListArray.from_arrays(predictions.probabilities.ravel(), num_classes),
         "group": pa.array(groups, pa.string()),
+        **{_as_utf8(name): _to_column(column) for name, column in predictions.columns.items()},
     }
     if not all(map(_is_utf8, names)):
         exact = [None if _is_utf8(name) else name.encode("utf-8", "surrogatepass") for name in names]
         columns["path_exact"] = pa.array(exact, pa.binary())
     return pa.table(columns).replace_schema_metadata({"imgrec": json.dumps(_describe(predictions))})
+
+
+def _to_column(column: NDArray[np.float64] | Sequence[str]) -> Any:
+    """Return numbers or texts as a column, with null for what is unknown."""
+    import pyarrow as pa
+
+    if isinstance(column, np.ndarray):
+        return pa.array(column, pa.float64(), from_pandas=True)
+    return pa.array([_as_utf8(text) or None for text in column], pa.string())
 
 
 def _describe(predictions: Predictions) -> dict[str, Any]:
@@ -134,6 +147,7 @@ def _from_table(table: Any) -> Predictions:
         groups=None if table["group"].null_count == len(table) else _read_strings(table["group"], "group"),
         provenance=about["provenance"],
         temperature=float(about["temperature"]),
+        columns=_read_columns(table),
     )
     _check_probabilities(predictions, _read_matrix(table, "probabilities", dtype="double", width=width))
     return predictions
@@ -169,6 +183,24 @@ def _read_strings(column: Any, name: str) -> list[str]:
     if column.type != pa.string() or column.null_count:
         raise DataError(f"column {name} holds {column.type} with {column.null_count} nulls, not strings. {REMEDY}")
     return list(column.to_pylist())
+
+
+def _read_columns(table: Any) -> dict[str, NDArray[np.float64] | list[str]]:
+    """Return the columns of numbers and of texts beyond our own. Raises: DataError: one of another type."""
+    import pyarrow as pa
+
+    columns: dict[str, NDArray[np.float64] | list[str]] = {}
+    for name in table.column_names:
+        if not name.startswith(MORE_COLUMNS):
+            continue
+        column = table[name]
+        if column.type == pa.float64():
+            columns[name] = column.to_numpy()  # null becomes NaN
+        elif column.type == pa.string():
+            columns[name] = [text or "" for text in column.to_pylist()]
+        else:
+            raise DataError(f"column {visible(name)} holds {column.type}, not numbers (double) or strings. {REMEDY}")
+    return columns
 
 
 def _read_names(table: Any) -> list[str]:

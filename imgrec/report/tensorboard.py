@@ -31,7 +31,7 @@ def log_evaluation(
         return
     logger.log_hyperparams(settings(config), {**watched, **scores})
     if predictions.task == "single":
-        matrix = np.array(compute_scores(predictions)["confusion_matrix"])
+        matrix = np.array(compute_scores(predictions, resamples=0)["confusion_matrix"])
         picture = render(draw_confusion_matrix(matrix, class_names=predictions.class_names))
         writer.add_image(f"{part}/confusion_matrix", picture, dataformats="HWC")
     if len(predictions.class_names) <= MAX_CLASSES_SHOWN:

@@ -1,16 +1,17 @@
 """A table of pictures: one row each, with its path, its label, and where it belongs."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imgrec.data.datamodule import ImageDataModule
 from imgrec.data.image import FileImages
-from imgrec.data.samples import Samples, Splits
+from imgrec.data.samples import Column, Samples, Splits
 from imgrec.errors import DataError
 from imgrec.sources.assemble import Found, assemble, check_folder, sort_names, storable
 from imgrec.sources.table_rows import Columns, Reader, Row
@@ -32,6 +33,7 @@ class TableData(ImageDataModule):
         split_column: str | None = None,
         group_column: str | None = None,
         label_delimiter: str | None = None,
+        metadata_columns: Sequence[str] | Literal["others"] | None = None,
         val_fraction: float = 0.1,
         test_fraction: float = 0.1,
         **loader: Any,
@@ -48,6 +50,7 @@ class TableData(ImageDataModule):
             "split_column": split_column,
             "group_column": group_column,
             "label_delimiter": label_delimiter,
+            "metadata_columns": metadata_columns,
             "val_fraction": val_fraction,
             "test_fraction": test_fraction,
         }
@@ -69,6 +72,7 @@ def read_table(
     split_column: str | None = None,
     group_column: str | None = None,
     label_delimiter: str | None = None,
+    metadata_columns: Sequence[str] | Literal["others"] | None = None,
     val_fraction: float = 0.1,
     test_fraction: float = 0.1,
     seed: int = 1,
@@ -82,12 +86,14 @@ def read_table(
     label_delimiter: divides several labels of a picture, as ";" in "dog;night"; a list in JSON or Parquet needs none,
         but any delimiter set. The task is then "multilabel", and no label at all is allowed.
     group_column: names what must stay in one split.
+    metadata_columns: what else to carry along to the table of predictions, by which its scores are then divided:
+        names of columns, or "others" for all that have no other role. A column of numbers alone is one of numbers.
     class_names, val_fraction, test_fraction, seed: as in `assemble`.
 
     Labels are text; numbers become text ("3"). The class list is sorted, by value where all labels are whole numbers.
     Raises: DataError: everything wrong with the rows in one message, with line numbers; and as `assemble`.
     """
-    columns = Columns(path_column, label_column, split_column, group_column, label_delimiter)
+    columns = Columns(path_column, label_column, split_column, group_column, label_delimiter, metadata_columns)
     where, reader = _read({"all": path, "train": train, "val": val, "test": test}, columns=columns, root=root)
     reader.raise_problems(where)
     found = _found(where, reader)
@@ -169,4 +175,17 @@ def _samples(rows: Sequence[Row], names: Sequence[str], columns: Columns) -> Sam
         images=FileImages([Path(row.path) for row in rows]),
         labels=labels,
         groups=None if columns.group is None else [row.group for row in rows],
+        columns={name: _column([row.metadata[name] for row in rows]) for name in rows[0].metadata} if rows else {},
     )
+
+
+def _column(texts: Sequence[str]) -> Column:
+    """Return numbers where every text that says something is a number, texts otherwise."""
+    try:
+        numbers = [float(text) if text else float("nan") for text in texts]
+    except ValueError:
+        return [storable(text) for text in texts]
+    is_number = any(texts) and all(
+        math.isfinite(number) or not text for number, text in zip(numbers, texts, strict=True)
+    )
+    return np.array(numbers) if is_number else [storable(text) for text in texts]

@@ -2,10 +2,10 @@
 
 import os
 import stat
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from imgrec.errors import DataError, did_you_mean
 from imgrec.sources.assemble import SPLIT_OF, listed, printable
@@ -22,24 +22,38 @@ NO_FILE = "no such file:"
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns are called; None = there is none. label_delimiter: divides several labels of a picture."""
+    """What the columns are called; None = there is none. label_delimiter: divides several labels of a picture.
+
+    metadata: columns to carry along; "others" = every one that has no other role.
+    """
 
     path: str
     label: str
     split: str | None
     group: str | None
     label_delimiter: str | None
+    metadata: Sequence[str] | Literal["others"] | None = None
+
+    def others(self, names: Sequence[str]) -> list[str]:
+        """Return which of a table's columns are carried along."""
+        if self.metadata == "others":
+            return [name for name in names if name not in (self.path, self.label, self.split, self.group)]
+        return list(self.metadata or ())
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row. place: what messages call it. labels: each once. part: "all" or a split, "" for an unknown one."""
+    """A row. place: what messages call it. labels: each once. part: "all" or a split, "" for an unknown one.
+
+    metadata: what the columns that are carried along say, as text by column, "" for nothing.
+    """
 
     place: str
     path: str
     labels: tuple[str, ...]
     part: str
     group: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -62,9 +76,11 @@ class Reader:
         _check_columns(table, file, self.columns)
         prefix = f"{file.name} " if self.name_files else ""
         base = self.root or str(file.parent)
+        carried = self.columns.others(table.columns)
         self.problems += [prefix + problem for problem in table.problems]
         for place, values in table.rows:
             row, problems = _parse(prefix + place, values, columns=self.columns, part=part, base=base)
+            row = replace(row, metadata={name: _text(values.get(name)) for name in carried}) if carried else row
             problems = problems or self._problems_with_before(row)
             self.problems += [f"{row.place}: {problem}" for problem in problems]
             self.rows.append(row)
@@ -103,6 +119,12 @@ def _check_columns(table: Table, file: Path, columns: Columns) -> None:
             raise DataError(
                 f"{file} has no column '{column}'.{did_you_mean(column, table.columns)} Its columns: "
                 f"{listed(table.columns)}. Set data.{role}_column=NAME."
+            )
+    for column in columns.others(table.columns):
+        if column not in table.columns and table.rows:
+            raise DataError(
+                f"{file} has no column '{column}', which data.metadata_columns names."
+                f"{did_you_mean(column, table.columns)} Its columns: {listed(table.columns)}."
             )
 
 

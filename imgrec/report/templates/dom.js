@@ -1,0 +1,47 @@
+// Elements are made from text, never from HTML: a name from the data stays a name.
+const drawers = {};
+
+function element(tag, attributes = {}, ...children) {
+  return fill(document.createElement(tag), attributes, children);
+}
+
+function shape(tag, attributes = {}, ...children) {
+  return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+}
+
+function fill(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name === "style") Object.entries(value).forEach(([key, text]) => node.style.setProperty(key, text));
+    else if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.filter((child) => child !== null));
+  return node;
+}
+
+function colour(index) {
+  return `var(--c${(index % 7) + 1})`;
+}
+
+function themeColour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+function asPercent(value, digits = 1) {
+  return value === null || Number.isNaN(value) ? "undefined" : `${(100 * value).toFixed(digits)}\u00a0%`;
+}
+
+function asCount(value) {
+  return value.toLocaleString("en-US");
+}
+
+function choice(title, options, onchange) {
+  const select = element("select", { onchange: () => onchange(select.value) });
+  for (const [value, text] of options) select.append(element("option", { value }, text));
+  return { label: element("label", {}, title, select), select };
+}
+
+function shorten(text, length) {
+  if (text.length <= length) return text;
+  return `${text.slice(0, Math.ceil(length / 2) - 1)}\u2026${text.slice(-Math.floor(length / 2))}`;
+}

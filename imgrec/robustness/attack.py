@@ -1,0 +1,169 @@
+"""Attacks by gradient on pictures float32 (N, 3, H, W) of 0 to 1: the smallest changes that make a network wrong.
+
+FGSM: Goodfellow et al. 2015, arXiv:1412.6572. PGD: Madry et al. 2018, arXiv:1706.06083. Both climb the cross entropy of
+the true class within a ball around the picture: every value by at most eps (`linf`), or the whole by a Euclidean
+distance of at most eps (`l2`). What they find is an upper bound of the accuracy in that ball, not the accuracy itself.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["Attacked", "Norm", "add_noise", "fgsm", "gradient", "pgd", "round_to_8_bit", "unit_noise"]
+
+Norm = Literal["linf", "l2"]
+Network = Callable[[Tensor], Tensor]
+"""Pictures (N, 3, H, W) of 0 to 255 to logits (N, C)."""
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """images: (N, 3, H, W), what was found; is_broken: bool (N,), whether the network is wrong about it."""
+
+    images: Tensor
+    is_broken: Tensor
+
+
+def fgsm(
+    network: Network, images: Tensor, labels: Tensor, *, norm: Norm, eps: float, rounded: bool = False
+) -> Attacked:
+    """Take one step of length eps up the gradient. Labels int64 (N,)."""
+    return pgd(network, images, labels, norm=norm, eps=eps, steps=1, step_size=eps, starts=[None], rounded=rounded)
+
+
+def pgd(
+    network: Network,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    norm: Norm,
+    eps: float,
+    steps: int,
+    step_size: float,
+    starts: Sequence[Tensor | None],
+    rounded: bool = False,
+) -> Attacked:
+    """Take `steps` steps from each of `starts`, going back into the ball after each; stop where the network is wrong.
+
+    starts: noise of `unit_noise`, which eps scales; None starts from the picture itself. One run for each.
+    rounded: whether only pictures that 8 bits can hold count (`round_to_8_bit`).
+    A picture about which the network is wrong from the start is returned as it is. More steps of the same size, and
+    more starts, break whatever fewer do: every picture on the way counts, not only the last.
+    """
+    found, is_broken = images.clone(), _is_wrong(network, images, labels)
+    for start in starts:
+        at = images.clone() if start is None else into_ball(images + eps * start, images, norm=norm, eps=eps)
+        if start is not None:
+            _keep(network, at, images, labels, found=found, is_broken=is_broken, eps=eps, norm=norm, rounded=rounded)
+        for _ in range(steps):
+            left = ~is_broken
+            if not left.any():
+                return Attacked(found, is_broken)
+            slope = gradient(network, at[left], labels[left])
+            at[left] = into_ball(at[left] + step_size * _unit(slope, norm), images[left], norm=norm, eps=eps)
+            _keep(network, at, images, labels, found=found, is_broken=is_broken, eps=eps, norm=norm, rounded=rounded)
+    return Attacked(found, is_broken)
+
+
+def add_noise(
+    network: Network, images: Tensor, labels: Tensor, *, norm: Norm, eps: float, draws: Sequence[Tensor], rounded: bool
+) -> Attacked:
+    """Add noise that knows nothing of the network: every value by eps up or down, or in a random direction by eps."""
+    found, is_broken = images.clone(), _is_wrong(network, images, labels)
+    for draw in draws:
+        at = into_ball(images + eps * _unit(draw, norm), images, norm=norm, eps=eps)
+        _keep(network, at, images, labels, found=found, is_broken=is_broken, eps=eps, norm=norm, rounded=rounded)
+    return Attacked(found, is_broken)
+
+
+def unit_noise(keys: Sequence[tuple[int, ...]], shape: tuple[int, int, int], *, norm: Norm) -> Tensor:
+    """Return noise in a ball of radius 1, evenly spread, float32 (N, 3, H, W): picture i's from the numbers keys[i]."""
+    return torch.from_numpy(np.stack(list(_draws(keys, shape, norm))))
+
+
+def _draws(keys: Sequence[tuple[int, ...]], shape: tuple[int, int, int], norm: Norm) -> Iterator[np.ndarray]:
+    for key in keys:
+        rng = np.random.default_rng(key)
+        if norm == "linf":
+            yield (2 * rng.random(shape, dtype=np.float32) - 1).astype(np.float32)
+        else:
+            direction = rng.standard_normal(shape)
+            radius = rng.random() ** (1 / direction.size)
+            yield (direction * (radius / np.linalg.norm(direction))).astype(np.float32)
+
+
+def gradient(network: Network, images: Tensor, labels: Tensor) -> Tensor:
+    """Return the slope of each picture's cross entropy, (N, 3, H, W).
+
+    The loss is worked out in float64: in float32 it is exactly 0 where the network is certain, and so is its slope.
+    """
+    with torch.enable_grad():
+        at = images.detach().clone().requires_grad_()
+        loss = functional.cross_entropy(network(at * 255).double(), labels, reduction="sum")
+        (slope,) = torch.autograd.grad(loss, at)
+        return slope
+
+
+def into_ball(at: Tensor, images: Tensor, *, norm: Norm, eps: float) -> Tensor:
+    """Return the nearest pictures within eps of `images`, then with values of 0 to 1, which is no further away."""
+    change = at - images
+    if norm == "linf":
+        change = change.clamp(-eps, eps)
+    else:
+        change = change * (eps / _length(change).clamp(min=1e-30)).clamp(max=1)
+    return (images + change).clamp(0, 1)
+
+
+def round_to_8_bit(at: Tensor, images: Tensor, *, norm: Norm, eps: float) -> Tensor:
+    """Return pictures whose values are whole 255ths, as `images` are, not further from them than `at`.
+
+    Changes are rounded towards 0: rounding to the nearest could leave the ball.
+    """
+    change = (at - images) * 255
+    if norm == "linf":
+        # A step of whole 255ths must not lose one of them to an error in the last bit.
+        whole = (change.abs() + 1e-3).floor().clamp(max=float(np.floor(eps * 255 + 1e-4)))
+        change = change.sign() * whole
+    else:
+        change = change.trunc()
+    return (((images * 255).round() + change) / 255).clamp(0, 1)
+
+
+def _keep(
+    network: Network,
+    at: Tensor,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    found: Tensor,
+    is_broken: Tensor,
+    norm: Norm,
+    eps: float,
+    rounded: bool,
+) -> None:
+    """Put what is at hand into `found` where nothing has been found yet, and mark where the network is wrong."""
+    left = (~is_broken).nonzero().flatten()
+    if len(left):
+        tried = round_to_8_bit(at[left], images[left], norm=norm, eps=eps) if rounded else at[left]
+        found[left] = tried
+        is_broken[left] = _is_wrong(network, tried, labels[left])
+
+
+def _is_wrong(network: Network, images: Tensor, labels: Tensor) -> Tensor:
+    with torch.no_grad():
+        predicted: Tensor = network(images * 255).argmax(dim=1)
+        return predicted != labels
+
+
+def _unit(change: Tensor, norm: Norm) -> Tensor:
+    """Return the step of length 1 that goes furthest along `change`."""
+    return change.sign() if norm == "linf" else change / _length(change).clamp(min=1e-30)
+
+
+def _length(change: Tensor) -> Tensor:
+    return change.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
