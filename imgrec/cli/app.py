@@ -22,6 +22,8 @@ VERBS = {
     "prepare": ("imgrec.cli.prepare", "decode pictures once, to train many times faster"),
     "export": ("imgrec.cli.export", "a checkpoint as one ONNX file, checked against the checkpoint on real pictures"),
     "benchmark": ("imgrec.cli.benchmark", "latency and throughput of models on this machine, side by side"),
+    "serve": ("imgrec.cli.serve", "answer images over HTTP with exported models"),
+    "keys": ("imgrec.cli.keys", "make, list and revoke the keys of a server; check its audit log"),
 }
 
 
