@@ -118,8 +118,14 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
             with recorder.phase("studies"):
                 run_studies(studies, Subject(network.eval().to(device), data, predictions, folder, device))
             write_result(of_evaluation(metrics, split=data.test_split, source=next(iter(source.values()))), folder)
-            about = {"config": to_plain(config), "data": data, "network": network, "trained_with": trained_with}
-            recorder.write(folder, source=source, **about)
+            recorder.write(
+                folder,
+                config=to_plain(config),
+                data=data,
+                network=network,
+                source=source,
+                trained_with=trained_with,
+            )
             log.info("Report: %s", write_report(folder))
         return metrics
 

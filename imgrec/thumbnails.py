@@ -27,10 +27,11 @@ MAX_BYTES = 7_000_000  # of all thumbnails; a third more as text in the page
 def write_thumbnails(predictions: Predictions, samples: Samples, folder: Path) -> int:
     """Write `thumbnails.parquet` (path, webp) of the pictures that the page will show; return how many.
 
-    samples: the pictures, in the order of `predictions`. One that cannot be read is left out. Only pixels are kept,
+    samples: where the pictures are, found by their names. One that cannot be read is left out. Only pixels are kept,
     not what else a file says. Raises: RunFolderError: the file cannot be written.
     """
-    return _write(predictions, folder, lambda row: _small(samples, row))
+    places = {name: place for place, name in enumerate(samples.names)}
+    return _write(predictions, folder, lambda row: _small(samples, places.get(predictions.names[row])))
 
 
 def write_thumbnails_from(predictions: Predictions, folder: Path, *, root: Path | None) -> tuple[int, int]:
@@ -86,9 +87,11 @@ def _write_table(names: Sequence[str], contents: Sequence[bytes], path: Path) ->
         pq.write_table(table, file, compression="none")
 
 
-def _small(samples: Samples, row: int) -> UInt8Array | None:
+def _small(samples: Samples, place: int | None) -> UInt8Array | None:
+    if place is None:
+        return None
     try:
-        picture = open_picture(samples.images, row)
+        picture = open_picture(samples.images, place)
         height, width = picture.height_width
         if max(height, width) <= LONGEST_PX:
             return picture.pixels()

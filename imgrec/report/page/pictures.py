@@ -63,7 +63,7 @@ def _names(predictions: Predictions, label: Any) -> str:
 
 
 def _labels(predictions: Predictions, chosen: Any) -> str:
-    return ", ".join(visible(predictions.class_names[index]) for index in np.flatnonzero(chosen))
+    return ", ".join(visible(predictions.class_names[index]) for index in np.flatnonzero(chosen).tolist())
 
 
 def explain_blocks(data: dict[str, Any], folder: Path) -> list[Block]:
