@@ -53,7 +53,8 @@ class Cell:
     """A cell of a table.
 
     order: what sorting goes by; None goes last. share, low, high: of a bar and its interval, 0 to 1.
-    shade: of a heat cell, 0 (good) to 1 (bad). tone: "", "best", "bad" or "soft". link: a relative address.
+    shade: of a heat cell, 0 (good) to 1 (bad). tone: "", "best", "good", "bad" or "soft". link: a relative address.
+    note: below the text, smaller: an interval.
     """
 
     text: str
@@ -64,6 +65,7 @@ class Cell:
     shade: float | None = None
     tone: str = ""
     link: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import base64
 import csv
 import json
+import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -45,6 +46,17 @@ class EvaluationFolder:
     def part(self, name: str) -> Part:
         """Return a JSON file of the folder."""
         return read_json(self.path / name)
+
+    @cached_property
+    def common(self) -> str:
+        """The folder that all pictures lie in, with its last slash; "" where there is none."""
+        names = self.predictions.names if self.predictions is not None else []
+        prefix = os.path.commonprefix([min(names, default=""), max(names, default="")])
+        return prefix[: max(prefix.rfind("/"), prefix.rfind("\\")) + 1]
+
+    def short(self, name: str) -> str:
+        """Return a picture's name as the page shows it, without the folder that all lie in."""
+        return visible(name.removeprefix(self.common))
 
     @cached_property
     def provenance(self) -> dict[str, Any]:

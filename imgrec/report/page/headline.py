@@ -84,9 +84,9 @@ def _sentences(folder: EvaluationFolder, value: float | None, low: float | None,
     if low is not None and high is not None:
         digits = digits_for(num)
         said.append(
-            f"Other pictures of the same kind would give between {100 * low:.{digits}f} and "
-            f"{percent(high, digits=digits)}: in 95 of 100 test sets like this one the interval holds the true rate. "
-            "It tells nothing of pictures of another kind, from another camera, place or time."
+            f"On pictures of this kind the true rate lies between {100 * low:.{digits}f} and "
+            f"{percent(high, digits=digits)}: an interval made so holds it for 95 of 100 test sets. It tells nothing of "
+            "pictures of another kind, from another camera, place or time."
         )
     chance = _majority(scores)
     if chance is not None and value is not None:

@@ -53,7 +53,10 @@ def _slice_table(
         ]
         if has_verdict:
             verdict = str(row["verdict"])
-            line += [Cell(_points(row), row["difference"]), Cell(verdict, tone=TONES.get(verdict, "soft"))]
+            line += [
+                Cell(_points(row), row["difference"], note=_ends(row)),
+                Cell(verdict, tone=TONES.get(verdict, "soft")),
+            ]
         cells.append(line)
     return Table(name, columns, cells, search="slice" if len(cells) > 12 else "", num_shown=NUM_SLICES)
 
@@ -61,10 +64,13 @@ def _slice_table(
 def _points(row: Mapping[str, Any]) -> str:
     if row["difference"] is None:
         return ""
-    ends = ""
-    if row["difference_low"] is not None and row["difference_high"] is not None:
-        ends = f" ({100 * row['difference_low']:+.1f} to {100 * row['difference_high']:+.1f})"
-    return f"{100 * row['difference']:+.1f}{ends}"
+    return f"{100 * row['difference']:+.1f}\N{NO-BREAK SPACE}points"
+
+
+def _ends(row: Mapping[str, Any]) -> str:
+    if row["difference_low"] is None or row["difference_high"] is None:
+        return ""
+    return f"{100 * row['difference_low']:+.1f} to {100 * row['difference_high']:+.1f}"
 
 
 def _name(data: Mapping[str, Any]) -> str:

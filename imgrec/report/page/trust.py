@@ -90,8 +90,8 @@ def decisions_blocks(data: dict[str, Any]) -> list[Block]:
         blocks.append(Words(text, "warning"))
     fitted = data["fitted_on"]
     if fitted:
-        where = SPLITS.get(str(fitted["split"]), str(fitted["split"]))
-        blocks.append(Words(visible(f"Rules were made on {where} ({count(fitted['num_samples'], 'picture')}).")))
+        where = SPLITS.get(str(fitted["split"]), visible(str(fitted["split"])))
+        blocks.append(Words(f"Rules were made on {where} ({count(fitted['num_samples'], 'picture')})."))
     blocks += [_reject_table(data["reject"])] if data["reject"] else []
     blocks += [_conformal_table(data["conformal"])] if data["conformal"] else []
     blocks += [_operating_table(rule) for rule in data["operating_points"]]
@@ -112,7 +112,7 @@ def _reject_table(rules: Sequence[Mapping[str, Any]]) -> Table:
         here = rule["here"]
         rows.append([
             Cell(visible(str(rule["name"]))),
-            Cell(f"{percent(rule['risk'])} (with {percent(1 - rule['delta'], digits=0)} certainty)", rule["risk"]),
+            Cell(percent(rule["risk"]), rule["risk"], note=f"with {percent(1 - rule['delta'], digits=0)} certainty"),
             _measured(here["risk"], here["risk_low"], here["risk_high"]),
             _measured(here["coverage"], here["coverage_low"], here["coverage_high"]),
             Cell(percent(rule["threshold"]), rule["threshold"]),
@@ -171,8 +171,7 @@ def _cost_facts(rule: Mapping[str, Any]) -> Facts:
 
 
 def _measured(value: float | None, low: float | None, high: float | None) -> Cell:
-    bounds = interval(low, high)
-    return Cell(percent(value) + (f" ({bounds})" if bounds else ""), value)
+    return Cell(percent(value), value, note=interval(low, high))
 
 
 def _verdict(is_refuted: bool | None) -> Cell:
@@ -198,8 +197,8 @@ def ood_blocks(data: dict[str, Any]) -> list[Block]:
         ]
         for row in data["scores"]
     ]
-    lead = visible(
-        f"{count(foreign['num_samples'])} foreign pictures from {foreign['folder']} against "
+    lead = (
+        f"{count(foreign['num_samples'])} foreign pictures from {visible(str(foreign['folder']))} against "
         f"{count(own['num_samples'])} of the {own['split']} split."
     )
     broken = f" {count(foreign['num_broken'], 'file')} there could not be read." if foreign["num_broken"] else ""
