@@ -14,6 +14,7 @@ __all__ = ["VERBS", "main"]
 VERBS = {
     "train": ("imgrec.cli.train", "train a classifier, and test it"),
     "evaluate": ("imgrec.cli.evaluate", "score a checkpoint, or a model with weights, on any data"),
+    "report": ("imgrec.cli.report", "build the page of an evaluation or a sweep again"),
     "audit": ("imgrec.cli.audit", "look for broken files, twins, leaks and wrong labels before training"),
     "split": ("imgrec.cli.split", "divide data into train, val and test, or folds, without leaks"),
     "prepare": ("imgrec.cli.prepare", "decode pictures once, to train many times faster"),

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 __all__ = ["Absent", "Block", "Cell", "Chart", "Column", "Facts", "Picture", "Pictures", "Section", "Table", "Words"]
 
-Kind = Literal["text", "number", "bar", "heat"]
+Kind = Literal["text", "number", "bar", "heat", "about"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,10 @@ class Facts:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table. title: plain words. about: a longer explanation, shown on hover."""
+    """A column of a table. title: plain words. about: a longer explanation, shown on hover.
+
+    kind: "about" is text that a narrow screen goes without.
+    """
 
     title: str
     kind: Kind = "text"

@@ -3,7 +3,6 @@
 import base64
 import csv
 import json
-import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -51,8 +50,10 @@ class EvaluationFolder:
     def common(self) -> str:
         """The folder that all pictures lie in, with its last slash; "" where there is none."""
         names = self.predictions.names if self.predictions is not None else []
-        prefix = os.path.commonprefix([min(names, default=""), max(names, default="")])
-        return prefix[: max(prefix.rfind("/"), prefix.rfind("\\")) + 1]
+        first, last = min(names, default=""), max(names, default="")  # what these two share, all names share
+        pairs = enumerate(zip(first, last, strict=False))
+        end = next((place for place, (a, b) in pairs if a != b), 0)
+        return first[: max(first.rfind("/", 0, end), first.rfind("\\", 0, end)) + 1]
 
     def short(self, name: str) -> str:
         """Return a picture's name as the page shows it, without the folder that all lie in."""
