@@ -19,7 +19,7 @@ __all__ = ["SWEEP_REPORT_NAME", "write_sweep_report"]
 SWEEP_REPORT_NAME = "sweep.html"
 NUM_AXES = 3  # scores with an axis of their own, besides the one that ranks
 NUM_SHOWN = 50
-SHOWN_METRICS = ("accuracy", "f1_macro", "log_loss", "auroc_macro", "average_precision_macro", "subset_accuracy")
+SHOWN_METRICS = ("accuracy", "subset_accuracy", "f1_macro", "auroc_macro", "log_loss")
 
 
 def write_sweep_report(folder: Path) -> Path:
@@ -70,10 +70,9 @@ def _head(data: Mapping[str, Any], done: Sequence[Mapping[str, Any]]) -> Headlin
     subject = f"{count(len(jobs), 'job')}, {count(len(done))} finished"
     sentences = []
     if best is not None:
-        setting = ", ".join(f"{key}={value}" for key, value in best["overrides"].items())
-        sentences.append(visible(f"Job {best['number']}: {setting or 'no settings'}."))
-        if data["varied"]:
-            sentences.append(f"Varied: {visible(', '.join(data['varied']))}.")
+        shown = {key: best["overrides"].get(key) for key in data["varied"]} or best["overrides"]
+        setting = ", ".join(f"{key}={value}" for key, value in shown.items())
+        sentences.append(f"Job {best['number']}: {visible(setting) or 'no settings'}.")
         sentences.append(
             "The best of many is partly luck: its score is a little too good. Judge it on data that chose nothing, and "
             "over several seeds."
@@ -105,7 +104,7 @@ def _parallel(data: Mapping[str, Any], done: Sequence[Mapping[str, Any]]) -> Cha
     ]
     best = _best(done)
     place = -1 if best is None else done.index(best)
-    return Chart("parallel", "Settings and scores of each job", {"axes": axes, "jobs": rows, "best": place})
+    return Chart("parallel", "Parallel coordinates", {"axes": axes, "jobs": rows, "best": place})
 
 
 def _value(text: Any) -> Any:
