@@ -130,15 +130,16 @@ def _read_thumbnails(path: Path) -> dict[str, str]:
 
     try:
         with (path / "thumbnails.parquet").open("rb") as file:
-            table = pq.read_table(file, columns=["path", "webp"])
+            table = pq.read_table(file, columns=["path", "image"])
     except (OSError, ValueError, pa.ArrowException):
         return {}
-    rows = zip(table["path"].to_pylist(), table["webp"].to_pylist(), strict=True)
+    rows = zip(table["path"].to_pylist(), table["image"].to_pylist(), strict=True)
     return {str(name): as_uri(content) for name, content in rows if content}
 
 
-def as_uri(content: bytes, kind: str = "webp") -> str:
-    """Return the bytes of a picture as a data URI."""
+def as_uri(content: bytes) -> str:
+    """Return the bytes of a PNG, JPEG or WebP file as a data URI."""
+    kind = "png" if content.startswith(b"\x89PNG") else "webp" if content.startswith(b"RIFF") else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
