@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from imgrec.config import build, build_all, check, config_dir, store_open_groups
 from imgrec.models import ImageNetwork
+from imgrec.study import STUDIES
 
 CONF = config_dir()
 GROUPS = [folder.name for folder in sorted(CONF.iterdir()) if folder.is_dir() and folder.name != "hydra"]
@@ -34,19 +35,27 @@ def composed(*overrides: str, name: str = "train") -> DictConfig:
 
 @functools.cache
 def with_preset(group: str, preset: str) -> DictConfig:
-    return composed(f"{group}={preset}", *FOUND, *REQUIRED.get((group, preset), []))
+    required = REQUIRED.get((group, preset), [])
+    if group in STUDIES:
+        return composed(f"{group}={preset}", "run_dir=out", *required, name="evaluate")
+    return composed(f"{group}={preset}", *FOUND, *required)
 
 
-def test_every_default_of_train_exists():
+@pytest.mark.parametrize("name", ["train", "evaluate"])
+def test_every_default_exists(name):
     """An optional one would let a mistyped choice pass without a word."""
-    defaults = OmegaConf.load(CONF / "train.yaml").defaults
+    defaults = OmegaConf.load(CONF / f"{name}.yaml").defaults
     assert not [entry for entry in defaults if str(entry).startswith("{'optional")]
-    composed()
+    composed(name=name)
 
 
 def test_every_group_has_a_default():
-    choices = {str(next(iter(entry))) for entry in OmegaConf.load(CONF / "train.yaml").defaults if entry != "_self_"}
-    assert set(GROUPS) <= choices
+    def choices(name: str) -> set[str]:
+        defaults = OmegaConf.load(CONF / f"{name}.yaml").defaults
+        return {str(next(iter(entry))) for entry in defaults if isinstance(entry, dict | DictConfig)}
+
+    assert set(GROUPS) - set(STUDIES) <= choices("train")
+    assert set(STUDIES) <= choices("evaluate")
 
 
 @pytest.mark.parametrize(("group", "preset"), [preset for preset in PRESETS if preset not in ABSTRACT])

