@@ -231,7 +231,7 @@ def _finish(
     load_exactly(classifier, load_checkpoint(best)["state_dict"], name=str(best))
     data.test_split = _split_or_val(data, "test")
     source = {"checkpoint": str(best)}
-    wanted = plan or undecided(data, "Temperature 1 and no rules, as decisions=null has it.")
+    wanted = plan or undecided(data, "Temperature 1 and no rules: none were asked for.")
     provenance = {**source, "imgrec": __version__}
     with recorder.phase("predict"):
         decisions, predictions = decide(wanted, trainer, classifier, data=data, provenance=provenance)

@@ -88,6 +88,15 @@ def test_pictures_and_provenance_come_to_a_report_from_the_jobs():
     assert importers("imgrec.provenance", "imgrec.energy") <= {"run.py", "provenance.py"}
 
 
+def test_decisions_are_applied_without_torch_and_know_nothing_of_what_uses_them():
+    above = ("torch", "torchvision", "pandas", "hydra", "omegaconf", "imgrec.report", "imgrec.data", "imgrec.models")
+    assert importers(*above) & inside("decisions") == set()
+
+
+def test_foreign_pictures_are_a_study_that_a_configuration_names_and_nobody_imports():
+    assert importers("imgrec.ood") <= inside("ood")
+
+
 def test_an_audit_is_asked_for_by_the_command_line_and_before_training_alone():
     assert importers("imgrec.audit") <= {"data_check.py"} | inside("audit", "cli", "prepare")
 
