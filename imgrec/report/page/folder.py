@@ -13,7 +13,7 @@ from imgrec.report.predictions import Predictions, visible
 from imgrec.report.scores import compute_scores
 from imgrec.report.table import read_parquet
 
-__all__ = ["EvaluationFolder", "Part", "read_folder", "read_json"]
+__all__ = ["EvaluationFolder", "Part", "read_folder", "read_json", "read_thumbnails"]
 
 FORMAT = 1
 
@@ -92,7 +92,8 @@ def read_folder(path: Path) -> EvaluationFolder:
             f"{visible(str(path))} is not the folder of an evaluation: {reason}. Give the folder that holds "
             "predictions.parquet and metrics.json: a run's evaluation/, or the run_dir of evaluate.py."
         )
-    return EvaluationFolder(path, predictions, problem, scores, _read_thumbnails(path), _read_history(path.parent))
+    thumbnails = {name: as_uri(content) for name, content in read_thumbnails(path).items()}
+    return EvaluationFolder(path, predictions, problem, scores, thumbnails, _read_history(path.parent))
 
 
 def read_json(path: Path) -> Part:
@@ -123,8 +124,11 @@ def _nan_to_none(value: Any) -> Any:
     return None if isinstance(value, float) and value != value else value
 
 
-def _read_thumbnails(path: Path) -> dict[str, str]:
-    """Return data URIs by name; none where `thumbnails.parquet` is missing or damaged: a page lives without."""
+def read_thumbnails(path: Path) -> dict[str, bytes]:
+    """Return small pictures, as PNG or JPEG files, by name.
+
+    None where `thumbnails.parquet` is missing or damaged: a page lives without.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -134,7 +138,7 @@ def _read_thumbnails(path: Path) -> dict[str, str]:
     except (OSError, ValueError, pa.ArrowException):
         return {}
     rows = zip(table["path"].to_pylist(), table["image"].to_pylist(), strict=True)
-    return {str(name): as_uri(content) for name, content in rows if content}
+    return {str(name): bytes(content) for name, content in rows if content}
 
 
 def as_uri(content: bytes) -> str:

@@ -38,7 +38,7 @@ def render_page(template: str, *, title: str, sections: Sequence[Section], **wor
             **words,
         )
     )
-    return text.encode("utf-8", "backslashreplace")
+    return str(text).encode("utf-8", "backslashreplace")
 
 
 def embed(data: Mapping[str, Any] | Sequence[Any]) -> str:
