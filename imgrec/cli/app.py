@@ -15,6 +15,7 @@ VERBS = {
     "train": ("imgrec.cli.train", "train a classifier, and test it"),
     "evaluate": ("imgrec.cli.evaluate", "score a checkpoint, or a model with weights, on any data"),
     "compare": ("imgrec.cli.compare", "tell whether one run is better than another on the same pictures"),
+    "report": ("imgrec.cli.report", "build the page of an evaluation or a sweep again"),
     "audit": ("imgrec.cli.audit", "look for broken files, twins, leaks and wrong labels before training"),
     "split": ("imgrec.cli.split", "divide data into train, val and test, or folds, without leaks"),
     "baselines": ("imgrec.cli.baselines", "what classical machine learning reaches on the same pictures"),
