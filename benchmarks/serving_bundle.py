@@ -1,6 +1,6 @@
 """The bundles that the benchmarks of serving serve: resnet18 at 224 px, from a fixed seed; what it says means nothing.
 
-    python benchmarks/serving_bundle.py FILE [SEED]
+python benchmarks/serving_bundle.py FILE [SEED]
 """
 
 import sys

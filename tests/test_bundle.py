@@ -88,10 +88,22 @@ def test_other_readers_of_onnx_take_the_file(tmp_path):
     assert entries[DIGEST_KEY] == load_bundle(path).sha256
 
 
-TRAINING_SIDE = (
-    "torch torchvision pytorch_lightning lightning_fabric hydra omegaconf albumentations pandas scipy sklearn matplotlib "
-    "torchmetrics onnx pyarrow"
-).split()
+TRAINING_SIDE = [
+    "torch",
+    "torchvision",
+    "pytorch_lightning",
+    "lightning_fabric",
+    "hydra",
+    "omegaconf",
+    "albumentations",
+    "pandas",
+    "scipy",
+    "sklearn",
+    "matplotlib",
+    "torchmetrics",
+    "onnx",
+    "pyarrow",
+]
 
 
 def test_reading_and_running_imports_nothing_of_the_training_side(tmp_path):
