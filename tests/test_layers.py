@@ -85,6 +85,18 @@ def test_an_audit_knows_nothing_of_training():
     assert importers(*above, "pytorch_lightning") & inside("audit", "prepare") == set()
 
 
+def test_explaining_is_asked_for_by_the_command_line_alone_and_knows_nothing_of_training():
+    assert importers("imgrec.explain") <= inside("explain", "cli")
+    above = ("imgrec.classifier", "imgrec.callbacks", "imgrec.trainer", "imgrec.run", "imgrec.inputs", "imgrec.cli")
+    assert importers(*above, "pytorch_lightning") & inside("explain") == set()
+
+
+def test_what_checks_a_map_knows_pictures_and_numbers_alone():
+    free = {"arrays", "baseline", "cells", "faithfulness", "occlusion", "overlay", "similarity", "verdict"}
+    above = ("torch", "torchvision", "captum", "imgrec.models", "imgrec.data", "imgrec.report")
+    assert importers(*above) & {f"explain/{name}.py" for name in free} == set()
+
+
 def test_the_command_line_is_imported_by_nobody():
     assert importers("imgrec.cli") - inside("cli") == set()
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from imgrec.checks import check_count
-from imgrec.cli.progress_line import ProgressLine
 from imgrec.errors import ConfigError, DataError, ImageError, did_you_mean
+from imgrec.progress_line import ProgressLine
 
 if TYPE_CHECKING:
     from imgrec.explain.methods import Method
