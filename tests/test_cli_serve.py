@@ -35,7 +35,8 @@ def test_without_options_it_serves_this_machine_with_the_keys_of_this_user(setti
 def test_options_become_settings(settings_of):
     settings = settings_of(
         "a=one.onnx", "two.onnx", "--keys", "k", "--behind-proxy", "--trusted-proxy", "10.0.0.9",
-        "--max-megapixels", "20", "--max-body-mb", "3", "--max-images", "2", "--decoders", "3", "--queue", "7", "--decode-seconds", "4",
+        "--max-megapixels", "20", "--max-body-mb", "3",
+        "--max-images", "2", "--decoders", "3", "--queue", "7", "--decode-seconds", "4",
     )  # fmt: skip
     assert settings.models == [("a", Path("one.onnx")), ("two", Path("two.onnx"))]
     assert settings.behind_proxy

@@ -61,10 +61,9 @@ def read_data_of(path: str, words: Sequence[str]) -> "ImageDataModule":
     return data
 
 
-def split_to_test(data: "ImageDataModule", name: str | None) -> "Samples":
-    """Return the split `name`, or the first that there is of validation, test and training. Raises: DataError."""
-    there = [split for split in _ORDER if data.has_split(split)]
-    return data.split(name or (there[0] if there else "val"))
+def split_to_test(data: "ImageDataModule") -> "Samples":
+    """Return the first split that there is of validation, test and training. Raises: DataError: there is none."""
+    return data.split(next((split for split in _ORDER if data.has_split(split)), "val"))
 
 
 def sha256_of(path: str) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from imgrec.bundle.bundle import Bundle
 from imgrec.data.image import FileImages
@@ -68,7 +67,7 @@ def pictures_of_folder(folder: Path, *, limit: int) -> Pictures:
 
 
 def answers_of_network(
-    network: nn.Module,
+    network: Callable[[torch.Tensor], torch.Tensor],
     preprocess: Preprocess,
     pictures: Pictures,
     *,
@@ -83,14 +82,14 @@ def answers_of_network(
             logits: Logits = network(images).float().numpy()
         return logits
 
-    return _ask(ask, preprocess.from_picture, pictures, batch_size=batch_size, progress=progress)
+    return answers_by(ask, preprocess.from_picture, pictures, batch_size=batch_size, progress=progress)
 
 
 def answers_of_bundle(
     bundle: Bundle, pictures: Pictures, *, batch_size: int = 32, progress: Progress | None = None
 ) -> Logits:
     """Return logits (N, C) of a bundle, prepared by what the bundle itself says."""
-    return _ask(bundle.run, bundle.prepare, pictures, batch_size=batch_size, progress=progress)
+    return answers_by(bundle.run, bundle.prepare, pictures, batch_size=batch_size, progress=progress)
 
 
 def prepared(preprocess: Preprocess, pictures: Pictures) -> list[UInt8Array]:
@@ -98,14 +97,15 @@ def prepared(preprocess: Preprocess, pictures: Pictures) -> list[UInt8Array]:
     return [preprocess.from_picture(open_picture(pictures.images, place)) for place in range(len(pictures))]
 
 
-def _ask(
+def answers_by(
     ask: Callable[[list[UInt8Array]], Logits],
     prepare: Callable[[Picture], UInt8Array],
     pictures: Pictures,
     *,
-    batch_size: int,
-    progress: Progress | None,
+    batch_size: int = 32,
+    progress: Progress | None = None,
 ) -> Logits:
+    """Return logits (N, C) by `ask`, which gets batches of what `prepare` makes of each picture."""
     parts = []
     for start in range(0, len(pictures), batch_size):
         places = range(start, min(start + batch_size, len(pictures)))

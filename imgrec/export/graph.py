@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from imgrec.bundle.bundle import INPUT, MAX_BYTES, OUTPUT
 from imgrec.errors import BundleError, MissingExtraError
 
-__all__ = ["OPSET", "make_graph", "require_onnx"]
+__all__ = ["OPSET", "make_graph", "require_onnx", "strip"]
 
 OPSET = 18  # the oldest that torch's exporter writes by itself: what more runtimes take
 
@@ -76,12 +76,12 @@ def make_graph(network: nn.Module, *, height: int | None, width: int | None) -> 
             f"The network has {model.ByteSize():,} bytes, and one ONNX file ends at {MAX_BYTES:,}. "
             "Export it as --output model.safetensors."
         )
-    _strip(model)
+    strip(model)
     return model
 
 
-def _strip(model: Any) -> None:
-    """Take out what only describes: names of files on this machine, sources of each operator, unused operator sets."""
+def strip(model: Any) -> None:
+    """Take out what only describes: names of files on this machine, sources of operators, operator sets not used."""
     import onnx
 
     del model.metadata_props[:]
@@ -91,6 +91,10 @@ def _strip(model: Any) -> None:
         part.ClearField("doc_string")
     graph.name = "imgrec"
     del graph.value_info[:]
+    wanted = {name for node in graph.node for name in node.input}
+    constants = [constant for constant in graph.initializer if constant.name in wanted]
+    del graph.initializer[:]
+    graph.initializer.extend(constants)
     used = {node.domain for node in graph.node}
     kept = [entry for entry in model.opset_import if entry.domain in used or not entry.domain]
     del model.opset_import[:]

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from imgrec.export.graph import strip
+
 __all__ = ["to_float16"]
 
 
@@ -10,4 +12,6 @@ def to_float16(graph: Any) -> Any:
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    return convert_float_to_float16(onnx.shape_inference.infer_shapes(graph), keep_io_types=True)
+    half = convert_float_to_float16(onnx.shape_inference.infer_shapes(graph), keep_io_types=True)
+    strip(half)
+    return half

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from imgrec.bundle.bundle import INPUT
+from imgrec.bundle.bundle import INPUT, OUTPUT
 from imgrec.data.samples import UInt8Array
 from imgrec.errors import BundleError
+from imgrec.export.graph import strip
 
 __all__ = ["to_int8"]
 
@@ -50,7 +51,10 @@ def to_int8(graph: Any, calibration: Sequence[UInt8Array]) -> Any:
             op_types_to_quantize=_TRANSFORMER_TYPES if is_transformer else None,
             nodes_to_exclude=_before_the_first_layer(graph),
         )
-        return onnx.load(path)
+        graph = onnx.load(path)
+    _keep_logits_whole(graph)
+    strip(graph)
+    return graph
 
 
 def _before_the_first_layer(graph: Any) -> list[str]:
@@ -61,6 +65,19 @@ def _before_the_first_layer(graph: Any) -> list[str]:
             break
         names.append(node.name)
     return names
+
+
+def _keep_logits_whole(graph: Any) -> None:
+    """Let the last layer give its sums in float32: rounded to 256 steps, logits would be equal where they are not."""
+    makers = {name: node for node in graph.graph.node for name in node.output}
+    dequantize = makers[OUTPUT]
+    quantize = makers.get(dequantize.input[0])
+    if dequantize.op_type != "DequantizeLinear" or quantize is None or quantize.op_type != "QuantizeLinear":
+        return
+    layer = makers[quantize.input[0]]
+    layer.output[:] = [OUTPUT if name == quantize.input[0] else name for name in layer.output]
+    graph.graph.node.remove(quantize)
+    graph.graph.node.remove(dequantize)
 
 
 class _Pictures:
