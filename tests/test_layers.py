@@ -106,6 +106,24 @@ def test_an_audit_knows_nothing_of_training():
     assert importers(*above, "pytorch_lightning") & inside("audit", "prepare") == set()
 
 
+def test_a_server_knows_files_pixels_and_decisions_alone():
+    ours = {name for module in inside("serve") for name in imports(module) if name.startswith("imgrec.")}
+    allowed = ("bundle", "data.image", "data.picture", "data.pillow_warnings", "data.preprocess", "data.samples")
+    below = (*allowed, "decisions", "durable", "errors", "file_lock", "serve", "__version__")
+    below += ("explain.baseline", "explain.occlusion", "explain.overlay")  # none of which knows torch
+    assert {name for name in ours if not name.removeprefix("imgrec.").startswith(below)} == set()
+
+
+def test_a_server_is_started_by_the_command_line_alone():
+    assert importers("imgrec.serve") <= inside("serve") | {"cli/serve.py", "cli/keys.py"}
+
+
+@pytest.mark.parametrize("module", ["imgrec.serve.start", "imgrec.serve.server", "imgrec.serve.decode_worker"])
+def test_a_server_loads_nothing_of_the_training_side(module):
+    heavy = {"torch", "torchvision", "pytorch_lightning", "hydra", "omegaconf", "albumentations", "pandas", "scipy"}
+    assert not loaded(f"import {module}") & heavy
+
+
 def test_rivals_know_nothing_of_training_and_are_asked_for_by_the_command_line_alone():
     above = ("imgrec.classifier", "imgrec.callbacks", "imgrec.trainer", "imgrec.run", "imgrec.inputs", "imgrec.audit")
     assert importers(*above, "pytorch_lightning") & inside("baselines") == set()
