@@ -67,7 +67,7 @@ def at_threshold(data, step):
 @pytest.mark.parametrize("threshold", [0.0, 0.42, 0.8, 0.985, 1.0])
 def test_what_is_accepted_at_a_threshold_is_what_the_table_says(threshold):
     predictions = make_predictions(500, sure=1.5)
-    step = int(np.flatnonzero(THRESHOLDS == threshold)[0])
+    step = int(np.flatnonzero(threshold == THRESHOLDS)[0])
     is_accepted = predictions.probabilities.max(axis=1) >= threshold
     for index, (number, right) in at_threshold(threshold_data(predictions), step).items():
         chosen = is_accepted & (predictions.predicted == index)
