@@ -45,7 +45,8 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "overrides": {"optimizer.lr": str(0.1 / 10**number), "model": EVIL},
             "status": "ok" if number < 3 else "failed",
             "score": 0.9 - number / 10 if number < 3 else None,
-            "metrics": {"accuracy": 0.9 - number / 10, "f1_macro": 0.8} if number < 3 else {}, "error": f"because {EVIL}",
+            "metrics": {"accuracy": 0.9 - number / 10, "f1_macro": 0.8} if number < 3 else {},
+            "error": f"because {EVIL}",
         }
         for number in range(4)
     ]  # fmt: skip
