@@ -30,6 +30,7 @@ __all__ = [
     "run_folder",
     "store_open_groups",
     "to_plain",
+    "to_record",
 ]
 
 # Lightning's name for "these two exclude each other"; compared by name, because importing Lightning takes seconds.
@@ -128,6 +129,19 @@ def to_plain(config: DictConfig) -> dict[str, Any]:
         raise explain_access(error) from error
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
+
+
+def to_record(config: DictConfig) -> dict[str, Any]:
+    """Return the configuration as plain data for people: what leads nowhere, and was not asked for, stays as written.
+
+    An evaluation of weights has no augmentation, though its data source refers to one.
+    """
+    try:
+        return to_plain(config)
+    except ConfigError:
+        plain = OmegaConf.to_container(config, resolve=False)
+        assert isinstance(plain, dict)
+        return {str(key): value for key, value in plain.items()}
 
 
 def explain_access(error: OmegaConfBaseException) -> ConfigError:
