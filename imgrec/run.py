@@ -19,7 +19,7 @@ from imgrec.callbacks.progress import ProgressLine
 from imgrec.checkpoint import load_checkpoint
 from imgrec.checks import check_choice
 from imgrec.classifier import Classifier, Scorer
-from imgrec.config import build, build_all, check_sweep_of_several_processes, to_plain, to_record
+from imgrec.config import build, build_all, check_sweep_of_several_processes, to_plain
 from imgrec.data.datamodule import ImageDataModule
 from imgrec.data.samples import SPLITS
 from imgrec.deciding import check_plan, decide, hold_out, read_decisions, store_decisions, undecided
@@ -121,7 +121,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
             write_result(of_evaluation(metrics, split=data.test_split, source=next(iter(source.values()))), folder)
             recorder.write(
                 folder,
-                config=to_record(config),
+                config=to_plain(config, resolve=False),
                 data=data,
                 network=network,
                 source=source,

@@ -19,7 +19,6 @@ from imgrec.config import (
     config_dir,
     explain_access,
     to_plain,
-    to_record,
 )
 from imgrec.errors import CheckpointError, ConfigError, DataError, WeightsError
 
@@ -275,9 +274,3 @@ def test_weights_error_of_a_checkpoints_network_passes(monkeypatch):
     monkeypatch.setattr(imgrec.models, "make_backbone", fail, raising=False)
     with pytest.raises(WeightsError, match="no file"):
         build_from_checkpoint({"_target_": "imgrec.models.make_backbone"}, None, key="model")
-
-
-def test_a_record_keeps_what_leads_nowhere_as_it_is_written():
-    config = OmegaConf.create({"seed": 1, "data": {"augment": "${augment}", "seed": "${seed}"}})
-    assert to_record(config) == {"seed": 1, "data": {"augment": "${augment}", "seed": "${seed}"}}
-    assert to_record(OmegaConf.create({"seed": 1, "data": {"seed": "${seed}"}})) == {"seed": 1, "data": {"seed": 1}}
