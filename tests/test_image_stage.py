@@ -1,6 +1,5 @@
 """A graph that takes a picture of any size: what it makes of it is what `Preprocess` makes of it, bit for bit."""
 
-from itertools import product
 from typing import Any
 
 import numpy as np

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from imgrec.checks import check_count
-from imgrec.cli.progress_line import ProgressLine
+from imgrec.progress_line import ProgressLine
 from imgrec.errors import BundleError, ConfigError
 
 if TYPE_CHECKING:

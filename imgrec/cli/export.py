@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from imgrec.checks import check_count, check_number
-from imgrec.cli.progress_line import ProgressLine
+from imgrec.progress_line import ProgressLine
 from imgrec.cli.targets import is_word
 from imgrec.errors import ConfigError, DataError
 
