@@ -214,7 +214,7 @@ def test_models_are_measured_side_by_side(run, model, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "required"),
+        ((), "Name what to measure"),
         (("a.txt",), r"none of \.onnx"),
         (("a.onnx", "--rounds", "0"), "--rounds"),
         (("no.onnx",), "no.onnx"),

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from imgrec.checks import check_count, check_number
-from imgrec.progress_line import ProgressLine
 from imgrec.cli.targets import is_word
 from imgrec.errors import ConfigError, DataError
+from imgrec.progress_line import ProgressLine
 
 if TYPE_CHECKING:
     from imgrec.bundle import BundleInfo
