@@ -146,6 +146,17 @@ def test_the_command_line_is_imported_by_nobody():
     assert importers("imgrec.cli") - inside("cli") == set()
 
 
+def test_what_ships_knows_nothing_of_the_training_side():
+    above = ("torch", "torchvision", "pytorch_lightning", "hydra", "omegaconf", "albumentations", "onnx", "scipy")
+    assert (
+        importers(*above, "imgrec.models", "imgrec.export", "imgrec.inputs", "imgrec.cli") & inside("bundle") == set()
+    )
+
+
+def test_exporting_is_asked_for_by_the_command_line_alone():
+    assert importers("imgrec.export", "imgrec.benchmark") <= inside("export", "benchmark", "cli")
+
+
 def test_the_two_jobs_are_imported_by_the_command_line_alone():
     assert importers("imgrec.run") <= inside("cli")
 
