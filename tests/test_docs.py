@@ -152,7 +152,8 @@ def test_the_table_of_a_group_names_exactly_its_files(group):
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_the_bold_file_of_a_group_is_its_default(group):
-    entries = [entry for entry in contents(CONF / "train.yaml")["defaults"] if isinstance(entry, dict)]
+    defaults = [*contents(CONF / "train.yaml")["defaults"], *contents(CONF / "evaluate.yaml")["defaults"]]
+    entries = [entry for entry in defaults if isinstance(entry, dict)]
     chosen = next(entry[group] for entry in entries if group in entry)
     assert re.findall(r"\*\*`(\w+)`\*\*", section(group)) == ([chosen] if chosen else [])
 
