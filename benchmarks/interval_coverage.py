@@ -7,9 +7,11 @@ the intervals are made for, and the truth is that of this mix. "random": classes
 difficulty; whole groups are drawn. "percentile" is what the usual percentile bootstrap would have covered. AUROC
 above 0.999 is measured and no part of the claim: there a handful of rows decides, and intervals can be too short.
 
-An interval over 1,000 sets that covers 95 % shows 93.6 to 96.4 % in 19 of 20 measurements.
+An interval over 1,000 sets that covers 95 % shows 93.6 to 96.4 % in 19 of 20 measurements. Accuracy has Wilson's
+interval, which holds for either kind of test set; where the class counts are fixed and classes differ much in
+difficulty it is a little wide, and may show a few tenths over 97 %.
 
-    python benchmarks/interval_coverage.py          # writes benchmarks/results/interval_coverage.json; 10 min, 2 cores
+    python benchmarks/interval_coverage.py          # writes benchmarks/results/interval_coverage.json; 12 min, 2 cores
     python benchmarks/interval_coverage.py --sets 100 --output /tmp/coverage.json
 """
 

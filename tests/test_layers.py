@@ -76,6 +76,16 @@ def test_a_report_needs_no_network_and_no_torch():
     assert importers(*above) & inside("report") == set()
 
 
+def test_a_comparison_is_made_of_tables_alone():
+    above = ("torch", "torchvision", "pytorch_lightning", "imgrec.models", "imgrec.data", "imgrec.classifier")
+    assert importers(*above) & inside("compare") == set()
+    assert importers("imgrec.compare") <= inside("compare", "cli")
+
+
+def test_the_statistics_under_the_scores_need_no_torch():
+    assert importers("torch", "torchmetrics") & inside("metrics") == {"metrics/running.py"}
+
+
 def test_an_audit_is_asked_for_by_the_command_line_and_before_training_alone():
     assert importers("imgrec.audit") <= {"data_check.py"} | inside("audit", "cli", "prepare")
 
