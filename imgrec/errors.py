@@ -6,6 +6,8 @@ ImgrecError                 exit code 2
 │   └── ImageError          one picture that cannot be used; carries `path` and a reason `code`
 ├── WeightsError            weights that do not fit, or cannot be had
 ├── CheckpointError         a checkpoint that is damaged, foreign, or made for something else
+├── BundleError             an exported model that is damaged, changed, hostile, or made for something else
+│   └── ParityError         exit code 1: an export that does not answer as its checkpoint does; nothing was written
 ├── RunFolderError          a run folder in use, read-only, or full
 ├── MissingExtraError       an optional package that is not installed; ends with the pip command
 ├── JobError                jobs of a sweep that failed
@@ -19,6 +21,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "BundleError",
     "CheckpointError",
     "ConfigError",
     "DataError",
@@ -27,6 +30,7 @@ __all__ = [
     "JobError",
     "MissingExtraError",
     "NonFiniteError",
+    "ParityError",
     "RunFolderError",
     "StopRequestedError",
     "WeightsError",
@@ -72,6 +76,16 @@ class WeightsError(ImgrecError):
 
 class CheckpointError(ImgrecError):
     """A checkpoint that is damaged, foreign, or made for something else."""
+
+
+class BundleError(ImgrecError):
+    """An exported model that is damaged, changed, hostile, or made for something else."""
+
+
+class ParityError(BundleError):
+    """An export that does not answer as its checkpoint does; nothing was written."""
+
+    exit_code = 1
 
 
 class RunFolderError(ImgrecError):

@@ -13,15 +13,16 @@ _EVERY_S_IN_A_LOG = 10.0
 class ProgressLine:
     """Writes to a terminal over and over the same line, to anything else a line now and then."""
 
-    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic, *, unit: str = "pictures") -> None:
         self._stream = stream
         self._clock = clock
+        self._unit = unit
         self._is_terminal = stream.isatty()
         self._start = self._last = clock()
         self._width = 0
 
     def update(self, done: int, total: int) -> None:
-        """Tell that `done` of `total` pictures are read."""
+        """Tell that `done` of `total` are done: pictures, or what `unit` calls them."""
         now = self._clock()
         pause = _EVERY_S if self._is_terminal else _EVERY_S_IN_A_LOG
         if now - self._last < pause and (done < total or not self._is_terminal):
@@ -29,10 +30,11 @@ class ProgressLine:
         self._last = now
         rate = done / max(now - self._start, 1e-9)
         left = f", {_duration((total - done) / rate)} left" if done < total else ""
-        self._write(f"{done:,} of {total:,} pictures, {rate:,.0f}/s{left}")
+        self._write(f"{done:,} of {total:,} {self._unit}, {rate:,.0f}/s{left}")
 
     def say(self, text: str) -> None:
-        """Tell what is done next."""
+        """Tell what is done next; the rate and the time left count from here."""
+        self._start = self._clock()
         self._write(f"{text} ...")
 
     def close(self) -> None:

@@ -86,6 +86,27 @@ def test_the_statistics_under_the_scores_need_no_torch():
     assert importers("torch", "torchmetrics") & inside("metrics") == {"metrics/running.py"}
 
 
+def test_a_page_is_made_of_what_a_folder_holds_and_of_nothing_else():
+    pages = {module for module in inside("report") if module.startswith("report/page/")}
+    ours = {name for module in pages for name in imports(module) if name.startswith("imgrec.")}
+    assert {".".join(name.split(".")[:2]) for name in ours} == {"imgrec.report", "imgrec.durable", "imgrec.errors"}
+    assert "imgrec.report.figures" not in {name.rpartition(".")[0] for name in ours}
+
+
+def test_pictures_and_provenance_come_to_a_report_from_the_jobs():
+    assert importers("imgrec.thumbnails") <= {"run.py", "cli/report.py"}
+    assert importers("imgrec.provenance", "imgrec.energy") <= {"run.py", "provenance.py"}
+
+
+def test_decisions_are_applied_without_torch_and_know_nothing_of_what_uses_them():
+    above = ("torch", "torchvision", "pandas", "hydra", "omegaconf", "imgrec.report", "imgrec.data", "imgrec.models")
+    assert importers(*above) & inside("decisions") == set()
+
+
+def test_foreign_pictures_are_a_study_that_a_configuration_names_and_nobody_imports():
+    assert importers("imgrec.ood") <= inside("ood")
+
+
 def test_an_audit_is_asked_for_by_the_command_line_and_before_training_alone():
     assert importers("imgrec.audit") <= {"data_check.py"} | inside("audit", "cli", "prepare")
 
@@ -93,6 +114,12 @@ def test_an_audit_is_asked_for_by_the_command_line_and_before_training_alone():
 def test_an_audit_knows_nothing_of_training():
     above = ("imgrec.classifier", "imgrec.callbacks", "imgrec.trainer", "imgrec.run", "imgrec.inputs", "imgrec.report")
     assert importers(*above, "pytorch_lightning") & inside("audit", "prepare") == set()
+
+
+def test_rivals_know_nothing_of_training_and_are_asked_for_by_the_command_line_alone():
+    above = ("imgrec.classifier", "imgrec.callbacks", "imgrec.trainer", "imgrec.run", "imgrec.inputs", "imgrec.audit")
+    assert importers(*above, "pytorch_lightning") & inside("baselines") == set()
+    assert importers("imgrec.baselines") - inside("baselines", "cli") == set()
 
 
 def test_the_command_line_is_imported_by_nobody():
@@ -117,3 +144,14 @@ def loaded(code: str) -> set[str]:
 @pytest.mark.parametrize("code", ["import imgrec", "import imgrec.cli", "import imgrec.models, imgrec.losses"])
 def test_importing_the_package_imports_no_torch(code):
     assert not loaded(code) & {"torch", "torchvision", "pytorch_lightning", "albumentations", "hydra", "numpy"}
+
+
+def test_corruptions_are_made_of_arrays_alone():
+    above = ("torch", "imgrec.models", "imgrec.classifier", "imgrec.report", "imgrec.run", "imgrec.robustness")
+    assert importers(*above) & inside("corruptions") == set()
+
+
+def test_studies_know_nothing_of_training_and_of_the_command_line():
+    above = ("imgrec.classifier", "imgrec.callbacks", "imgrec.trainer", "imgrec.run", "imgrec.inputs", "imgrec.cli")
+    assert importers(*above, "pytorch_lightning") & inside("robustness", "tta") == set()
+    assert importers("imgrec.robustness", "imgrec.tta") <= inside("robustness", "tta")
