@@ -76,6 +76,16 @@ def test_a_report_needs_no_network_and_no_torch():
     assert importers(*above) & inside("report") == set()
 
 
+def test_a_comparison_is_made_of_tables_alone():
+    above = ("torch", "torchvision", "pytorch_lightning", "imgrec.models", "imgrec.data", "imgrec.classifier")
+    assert importers(*above) & inside("compare") == set()
+    assert importers("imgrec.compare") <= inside("compare", "cli")
+
+
+def test_the_statistics_under_the_scores_need_no_torch():
+    assert importers("torch", "torchmetrics") & inside("metrics") == {"metrics/running.py"}
+
+
 def test_a_page_is_made_of_what_a_folder_holds_and_of_nothing_else():
     pages = {module for module in inside("report") if module.startswith("report/page/")}
     ours = {name for module in pages for name in imports(module) if name.startswith("imgrec.")}
