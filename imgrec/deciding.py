@@ -31,7 +31,7 @@ def check_plan(plan: Plan | None, data: ImageDataModule, *, training: bool) -> N
     plan.check(data.splits.class_names, task=data.splits.task)
     if training and plan.holdout is not None:
         raise ConfigError(f"decisions.holdout={plan.holdout}: training fits on validation. Leave it null.")
-    if not training and plan.holdout is None and not data.has_split("val"):
+    if not training and plan.holdout is None and not plan.is_empty and not data.has_split("val"):
         raise ConfigError(
             "The data has no val split to fit decisions on. decisions=holdout fits them on one part of the split that "
             "is to be scored, and scores the other."
@@ -64,6 +64,8 @@ def decide(
 
     by: what was decided before, or a plan, which is fitted on the validation split, or on what `hold_out` took away.
     """
+    if isinstance(by, Plan) and by.is_empty:
+        by = undecided(data, "Temperature 1 and no rules, as decisions=none has it.")
     if isinstance(by, Decisions):
         return by, _predict(by, trainer, scorer, data=data, provenance=provenance)
     scored = data.test_split

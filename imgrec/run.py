@@ -11,6 +11,7 @@ import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning import Callback, Trainer, seed_everything
+from torch import nn
 
 from imgrec import __version__, preflight
 from imgrec.callbacks.checkpoints import Checkpoints
@@ -118,8 +119,14 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
             with recorder.phase("studies"):
                 run_studies(studies, Subject(network.eval().to(device), data, predictions, folder, device))
             write_result(of_evaluation(metrics, split=data.test_split, source=next(iter(source.values()))), folder)
-            about = {"config": to_plain(config), "data": data, "network": network, "trained_with": trained_with}
-            recorder.write(folder, source=source, **about)
+            recorder.write(
+                folder,
+                config=to_plain(config, resolve=False),
+                data=data,
+                network=network,
+                source=source,
+                trained_with=trained_with,
+            )
             log.info("Report: %s", write_report(folder))
         return metrics
 
@@ -225,7 +232,7 @@ def _finish(
     load_exactly(classifier, load_checkpoint(best)["state_dict"], name=str(best))
     data.test_split = _split_or_val(data, "test")
     source = {"checkpoint": str(best)}
-    wanted = plan or undecided(data, "Temperature 1 and no rules, as decisions=null has it.")
+    wanted = plan or undecided(data, "Temperature 1 and no rules: none were asked for.")
     provenance = {**source, "imgrec": __version__}
     with recorder.phase("predict"):
         decisions, predictions = decide(wanted, trainer, classifier, data=data, provenance=provenance)
@@ -243,7 +250,8 @@ def _finish(
         checkpoint=str(best),
     )
     if trainer.is_global_zero:
-        _log(trainer, predictions, config=config, result=result)
+        _log(trainer, predictions, config=config, result=result, folder=folder / "evaluation")
+        _embed(trainer, classifier.net, data, predictions)
         write_result(result, folder)
         recorder.write(folder / "evaluation", config=to_plain(config), data=data, network=classifier.net, source=source)
         log.info("Report: %s", write_report(folder / "evaluation"))
@@ -253,11 +261,24 @@ def _finish(
     return result
 
 
-def _log(trainer: Trainer, predictions: Predictions, *, config: DictConfig, result: Result) -> None:
+def _log(trainer: Trainer, predictions: Predictions, *, config: DictConfig, result: Result, folder: Path) -> None:
     from imgrec.report.tensorboard import log_evaluation
 
     for logger in trainer.loggers:
-        log_evaluation(logger, predictions, config=to_plain(config), result=result)
+        log_evaluation(logger, predictions, config=to_plain(config), result=result, folder=folder)
+
+
+def _embed(trainer: Trainer, network: nn.Module, data: ImageDataModule, predictions: Predictions) -> None:
+    """Give TensorBoard's projector some of the scored pictures, where TensorBoard is used."""
+    from pytorch_lightning.loggers import TensorBoardLogger
+
+    from imgrec.embedding import write_embedding
+    from imgrec.report.tensorboard import part_of
+
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            tag = f"{part_of(data.test_split)}/features"
+            write_embedding(network, data, predictions, Path(logger.log_dir), tag=tag)
 
 
 def _write(

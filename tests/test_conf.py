@@ -24,7 +24,9 @@ REQUIRED = {
     ("data", "torchvision"): ["data.name=MNIST", "data.root=x"],
     ("data", "prepared"): ["data.root=x"],
     ("model", "torchvision"): ["model.name=resnet18"],
+    ("ood", "folder"): ["ood.folder=x"],
 }
+SMALL = ("loss", "optimizer", "scheduler", "metrics", "mixing", "decisions")
 
 
 def composed(*overrides: str, name: str = "train") -> DictConfig:
@@ -74,7 +76,7 @@ def test_a_preset_has_keys_that_its_target_takes(group, preset):
 
 @pytest.mark.parametrize(
     ("group", "preset"),
-    [(group, preset) for group, preset in PRESETS if group in ("loss", "optimizer", "scheduler", "metrics", "mixing")],
+    [(group, preset) for group, preset in PRESETS if group in SMALL],
 )
 def test_a_small_preset_builds(group, preset):
     assert build(with_preset(group, preset)[group], **_also(group, preset)) is not None

@@ -226,3 +226,26 @@ def test_names_run_into_each_other_are_told_apart():
 
 def test_a_name_that_is_not_utf8_has_a_fingerprint():
     assert fingerprint(train=renamed(noise("train", 1), ["\udcff.jpg"])) != fingerprint(train=noise("train", 1))
+
+
+# A part held out
+
+
+def test_a_part_of_a_split_moves_to_another_with_classes_alike_and_groups_whole():
+    labels = np.tile(np.arange(3), 40)
+    groups = [f"patient {i // 6}" for i in range(120)]
+    samples = Samples([str(i) for i in range(120)], ArrayImages(np.zeros((120, 4, 4, 3), np.uint8)), labels, groups)
+    data = Given(splits(test=samples))
+    data.hold_out("test", fraction=0.25, to="val", seed=1)
+    kept, moved = data.split("test"), data.split("val")
+    assert sorted([*kept.names, *moved.names], key=int) == list(samples.names)
+    assert len(moved) == 30
+    assert not set(kept.groups) & set(moved.groups)
+    assert np.bincount(moved.labels).tolist() == [10, 10, 10]
+    assert data.split("train") is data.found.train
+
+
+def test_too_few_pictures_cannot_be_divided():
+    data = Given(splits(test=noise("test", 1)))
+    with pytest.raises(DataError, match="1 images cannot be divided into 2 splits"):
+        data.hold_out("test", fraction=0.5, to="val", seed=1)

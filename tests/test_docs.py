@@ -152,8 +152,8 @@ def test_the_table_of_a_group_names_exactly_its_files(group):
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_the_bold_file_of_a_group_is_its_default(group):
-    entries = [entry for entry in contents(CONF / "train.yaml")["defaults"] if isinstance(entry, dict)]
-    chosen = next(entry[group] for entry in entries if group in entry)
+    defaults = [entry for name in ("train", "evaluate") for entry in contents(CONF / f"{name}.yaml")["defaults"]]
+    chosen = next(entry[group] for entry in defaults if isinstance(entry, dict) and group in entry)
     assert re.findall(r"\*\*`(\w+)`\*\*", section(group)) == ([chosen] if chosen else [])
 
 

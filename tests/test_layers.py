@@ -76,6 +76,37 @@ def test_a_report_needs_no_network_and_no_torch():
     assert importers(*above) & inside("report") == set()
 
 
+def test_a_comparison_is_made_of_tables_alone():
+    above = ("torch", "torchvision", "pytorch_lightning", "imgrec.models", "imgrec.data", "imgrec.classifier")
+    assert importers(*above) & inside("compare") == set()
+    assert importers("imgrec.compare") <= inside("compare", "cli")
+
+
+def test_the_statistics_under_the_scores_need_no_torch():
+    assert importers("torch", "torchmetrics") & inside("metrics") == {"metrics/running.py"}
+
+
+def test_a_page_is_made_of_what_a_folder_holds_and_of_nothing_else():
+    pages = {module for module in inside("report") if module.startswith("report/page/")}
+    ours = {name for module in pages for name in imports(module) if name.startswith("imgrec.")}
+    assert {".".join(name.split(".")[:2]) for name in ours} == {"imgrec.report", "imgrec.durable", "imgrec.errors"}
+    assert "imgrec.report.figures" not in {name.rpartition(".")[0] for name in ours}
+
+
+def test_pictures_and_provenance_come_to_a_report_from_the_jobs():
+    assert importers("imgrec.thumbnails") <= {"run.py", "cli/report.py"}
+    assert importers("imgrec.provenance", "imgrec.energy") <= {"run.py", "provenance.py"}
+
+
+def test_decisions_are_applied_without_torch_and_know_nothing_of_what_uses_them():
+    above = ("torch", "torchvision", "pandas", "hydra", "omegaconf", "imgrec.report", "imgrec.data", "imgrec.models")
+    assert importers(*above) & inside("decisions") == set()
+
+
+def test_foreign_pictures_are_a_study_that_a_configuration_names_and_nobody_imports():
+    assert importers("imgrec.ood") <= inside("ood")
+
+
 def test_an_audit_is_asked_for_by_the_command_line_and_before_training_alone():
     assert importers("imgrec.audit") <= {"data_check.py"} | inside("audit", "cli", "prepare")
 
@@ -83,6 +114,42 @@ def test_an_audit_is_asked_for_by_the_command_line_and_before_training_alone():
 def test_an_audit_knows_nothing_of_training():
     above = ("imgrec.classifier", "imgrec.callbacks", "imgrec.trainer", "imgrec.run", "imgrec.inputs", "imgrec.report")
     assert importers(*above, "pytorch_lightning") & inside("audit", "prepare") == set()
+
+
+def test_a_server_knows_files_pixels_and_decisions_alone():
+    ours = {name for module in inside("serve") for name in imports(module) if name.startswith("imgrec.")}
+    allowed = ("bundle", "data.image", "data.picture", "data.pillow_warnings", "data.preprocess", "data.samples")
+    below = (*allowed, "decisions", "durable", "errors", "file_lock", "serve", "__version__")
+    below += ("explain.baseline", "explain.occlusion", "explain.overlay")  # none of which knows torch
+    assert {name for name in ours if not name.removeprefix("imgrec.").startswith(below)} == set()
+
+
+def test_a_server_is_started_by_the_command_line_alone():
+    assert importers("imgrec.serve") <= inside("serve") | {"cli/serve.py", "cli/keys.py"}
+
+
+@pytest.mark.parametrize("module", ["imgrec.serve.start", "imgrec.serve.server", "imgrec.serve.decode_worker"])
+def test_a_server_loads_nothing_of_the_training_side(module):
+    heavy = {"torch", "torchvision", "pytorch_lightning", "hydra", "omegaconf", "albumentations", "pandas", "scipy"}
+    assert not loaded(f"import {module}") & heavy
+
+
+def test_rivals_know_nothing_of_training_and_are_asked_for_by_the_command_line_alone():
+    above = ("imgrec.classifier", "imgrec.callbacks", "imgrec.trainer", "imgrec.run", "imgrec.inputs", "imgrec.audit")
+    assert importers(*above, "pytorch_lightning") & inside("baselines") == set()
+    assert importers("imgrec.baselines") - inside("baselines", "cli") == set()
+
+
+def test_explaining_is_asked_for_by_commands_and_the_server_and_knows_nothing_of_training():
+    assert importers("imgrec.explain") <= inside("explain", "cli", "serve")
+    above = ("imgrec.classifier", "imgrec.callbacks", "imgrec.trainer", "imgrec.run", "imgrec.inputs", "imgrec.cli")
+    assert importers(*above, "pytorch_lightning") & inside("explain") == set()
+
+
+def test_what_checks_a_map_knows_pictures_and_numbers_alone():
+    free = {"arrays", "baseline", "cells", "faithfulness", "occlusion", "overlay", "similarity", "verdict"}
+    above = ("torch", "torchvision", "captum", "imgrec.models", "imgrec.data", "imgrec.report")
+    assert importers(*above) & {f"explain/{name}.py" for name in free} == set()
 
 
 def test_the_command_line_is_imported_by_nobody():
@@ -118,3 +185,14 @@ def loaded(code: str) -> set[str]:
 @pytest.mark.parametrize("code", ["import imgrec", "import imgrec.cli", "import imgrec.models, imgrec.losses"])
 def test_importing_the_package_imports_no_torch(code):
     assert not loaded(code) & {"torch", "torchvision", "pytorch_lightning", "albumentations", "hydra", "numpy"}
+
+
+def test_corruptions_are_made_of_arrays_alone():
+    above = ("torch", "imgrec.models", "imgrec.classifier", "imgrec.report", "imgrec.run", "imgrec.robustness")
+    assert importers(*above) & inside("corruptions") == set()
+
+
+def test_studies_know_nothing_of_training_and_of_the_command_line():
+    above = ("imgrec.classifier", "imgrec.callbacks", "imgrec.trainer", "imgrec.run", "imgrec.inputs", "imgrec.cli")
+    assert importers(*above, "pytorch_lightning") & inside("robustness", "tta") == set()
+    assert importers("imgrec.robustness", "imgrec.tta") <= inside("robustness", "tta")

@@ -31,17 +31,22 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def contents(folder: Path, name: str) -> dict[str, Any]:
+    return json.loads((folder / f"{name}.json").read_text())
+
+
 def metrics(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "metrics.json").read_text())
+    return contents(folder, "metrics")
 
 
 def test_a_run_leaves_checkpoints_history_curves_and_an_evaluation(trained: Trained) -> None:
     folder, _ = trained
     names = {path.name for path in folder.iterdir()}
     assert {"best.ckpt", "last.ckpt", "history.csv", "result.json", "tensorboard", "evaluation"} <= names
-    assert {path.name for path in (folder / "evaluation").iterdir()} == {
+    assert {
         "predictions.parquet", "metrics.json", "per_class.csv", "confusion_matrix.png", "pr_curves.png",
-    }  # fmt: skip
+        "calibration.json", "decisions.json", "reliability.png",
+    } <= {path.name for path in (folder / "evaluation").iterdir()}  # fmt: skip
 
 
 def test_the_result_is_the_best_score_of_the_history_and_the_scores_of_the_evaluation(trained: Trained) -> None:
@@ -68,6 +73,8 @@ def test_evaluating_the_best_checkpoint_says_the_same(trained: Trained, tmp_path
     evaluate(composed("evaluate", tmp_path, f"checkpoint='{run}/best.ckpt'", "trainer.gpus=0"))
     assert (tmp_path / "metrics.json").read_bytes() == (run / "evaluation" / "metrics.json").read_bytes()
     assert (tmp_path / "per_class.csv").read_bytes() == (run / "evaluation" / "per_class.csv").read_bytes()
+    assert (tmp_path / "calibration.json").read_bytes() == (run / "evaluation" / "calibration.json").read_bytes()
+    assert (tmp_path / "decisions.json").read_bytes() == (run / "evaluation" / "decisions.json").read_bytes()
 
 
 def test_other_batches_change_no_prediction(trained: Trained, tmp_path: Path) -> None:
@@ -81,7 +88,10 @@ def test_evaluating_a_model_with_the_weights_says_the_same(trained: Trained, tmp
     words = ("model=small_cnn", f"model.weights='{run}/best.ckpt'", "data=digits", "seed=3")
     found = evaluate(composed("evaluate", tmp_path, *words))
     assert found["confusion_matrix"] == metrics(run / "evaluation")["confusion_matrix"]
-    assert found["log_loss"] == metrics(run / "evaluation")["log_loss"]
+    # Weights carry no temperature: what they say is what the checkpoint says without its own.
+    assert found["log_loss"] == pytest.approx(
+        contents(run / "evaluation", "calibration")["before"]["log_loss"], abs=1e-12
+    )
 
 
 def test_an_evaluation_leaves_a_result_that_a_sweep_can_rank(trained: Trained, tmp_path: Path) -> None:

@@ -11,8 +11,6 @@ from imgrec.data.samples import Images, UInt8Array
 from imgrec.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from imgrec.models import ImageNetwork
 
 __all__ = ["backbone_features", "weights_at_hand"]
@@ -62,17 +60,7 @@ def _pooled(network: "ImageNetwork", pictures: UInt8Array) -> FloatArray:
     """Run pictures uint8 (n, H, W, 3) and return what the head was given, means over places if it is a map: (n, D)."""
     import torch
 
-    seen: list[torch.Tensor] = []
-    handle = _head(network).register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    try:
-        with torch.inference_mode():
-            network(torch.from_numpy(pictures).permute(0, 3, 1, 2))
-    finally:
-        handle.remove()
-    features = seen[0].flatten(2).mean(dim=2) if seen[0].ndim > 2 else seen[0]
-    return np.asarray(features.float().cpu())
+    from imgrec.models.features import features_and_logits
 
-
-def _head(network: "ImageNetwork") -> "nn.Module":
-    """Return the last layer: the module whose parameters depend on the number of classes."""
-    return network.get_submodule(sorted(network.head_parameters)[0].rpartition(".")[0])
+    features, _ = features_and_logits(network, torch.from_numpy(pictures).permute(0, 3, 1, 2))
+    return np.asarray(features.cpu())

@@ -1,4 +1,4 @@
-"""What a sweep came to: a table of its jobs, best first, on the console and as `sweep.csv`.
+"""What a sweep came to: a table of its jobs, best first, on the console, as `sweep.csv`, `sweep.json` and a page.
 
 Where folds or seeds vary, a second table, `folds.csv` or `seeds.csv`, has the mean and interval of each setting.
 """
@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import math
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ __all__ = [
 
 RESULT_NAME = "result.json"
 TABLE_NAME = "sweep.csv"
+JSON_NAME = "sweep.json"
+PAGE_NAME = "sweep.html"
 _SHOWN_METRICS = 4
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -102,7 +105,8 @@ def _rank(result: JobResult) -> tuple[bool, bool, float, int]:
 def write_table(results: Sequence[JobResult], path: Path) -> None:
     """Write the jobs to a CSV file, best first: a column for each override and for each metric.
 
-    Beside it, where folds or seeds vary, a file with a line for each setting and score.
+    Beside it the same as JSON, the page made of that, and, where folds or seeds vary, a file with a line for each
+    setting and score.
     """
     keys = list(dict.fromkeys(key for result in results for key in result.overrides))
     names = list(dict.fromkeys(name for result in results for name in result.score.metrics))
@@ -110,6 +114,38 @@ def write_table(results: Sequence[JobResult], path: Path) -> None:
     _write_csv(path, header, [_row(result, keys=keys, names=names) for result in ranked(results)])
     if summaries := summarise(results):
         _write_csv(path.with_name(table_name(summaries)), *table_rows(summaries))
+    _write_page(results, path.parent)
+
+
+def _write_page(results: Sequence[JobResult], folder: Path) -> None:
+    from imgrec.report.page.sweep import write_sweep_report
+
+    monitor = next((result.score.monitor for result in ranked(results) if result.score.monitor), "")
+    content = {
+        "format": 1,
+        "monitor": monitor,
+        "varied": _varied(results),
+        "jobs": [_as_plain(result, folder) for result in ranked(results)],
+    }
+    write_text(folder / JSON_NAME, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    write_sweep_report(folder)
+
+
+def _as_plain(result: JobResult, folder: Path) -> dict[str, Any]:
+    """Return a job for sweep.json; its folder relative to that of the sweep, so that both can be moved together."""
+    metrics = {name: value for name, value in result.score.metrics.items() if math.isfinite(value)}
+    return {
+        "number": result.number,
+        "folder": os.path.relpath(result.folder, folder),
+        "overrides": result.overrides,
+        "status": result.status,
+        "exit_code": result.exit_code,
+        "seconds": None if result.seconds is None else round(result.seconds, 3),
+        "score": result.score.value,
+        "mode": result.score.mode,
+        "metrics": metrics,
+        "error": result.error,
+    }
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -178,6 +214,7 @@ def show(results: Sequence[JobResult]) -> None:
             sys.stdout.write(f"job {result.number} {result.status}: {result.error} ({result.folder})\n")
     tables = [TABLE_NAME, *([table_name(summaries)] if summaries else [])]
     sys.stdout.write(f"Table: {', '.join(str(_sweep_folder(results) / name) for name in tables)}\n")
+    sys.stdout.write(f"Report: {_sweep_folder(results) / PAGE_NAME}\n")
 
 
 def _number_text(value: float | None) -> str:

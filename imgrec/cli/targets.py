@@ -21,12 +21,11 @@ if TYPE_CHECKING:
     from imgrec.data.datamodule import ImageDataModule
     from imgrec.sources.assemble import Found
 
-__all__ = ["WORDS_HELP", "Target", "add_columns", "is_word", "read_target", "sort_words"]
+__all__ = ["WORDS_HELP", "Target", "add_columns", "is_word", "open_data", "read_target", "sort_words"]
 
 WORDS_HELP = "key=value words as for train: data=folder data.root=photos data.group_pattern='^(\\d+)_'"
 _SOURCES = dict.fromkeys((*TEXT_SUFFIXES, *JSON_SUFFIXES, *PARQUET_SUFFIXES), "table") | {".npz": "arrays"}
 _COLUMNS = ("path_column", "label_column", "split_column", "group_column", "label_delimiter", "group_pattern")
-_DIVIDING = ("splits", "fold")  # keys of the loader that say which picture is in which split
 
 
 @dataclass(frozen=True)
@@ -84,20 +83,29 @@ def read_target(target: str | None, words: Sequence[str] = ()) -> Target:
     A heap is not divided: `val_fraction` and `test_fraction` count for nothing, unless a split file or folds are named.
     Raises: ConfigError: a word that cannot be. DataError: nothing there, or no picture in it.
     """
-    from imgrec.startup import lean_imports
-
-    config = _compose([*_words_for(target), *words])
-    with lean_imports():
-        from imgrec.config import build
-    data: ImageDataModule = build(config, preprocess=None, augment=None)
+    data = open_data(target, words, preprocess=None, augment=None)
     where = target or " ".join(word for word in words if word.startswith("data"))
-    if any(config.get(key) is not None for key in _DIVIDING):
+    if data.split_file is not None or data.fold is not None:
         return _from_splits(data.splits, where=where)
     if (found := _list(data)) is not None:
         return _from_found(found)
     options: dict[str, Any] = getattr(data, "options", {})
     options.update(dict.fromkeys(options.keys() & {"val_fraction", "test_fraction"}, 0.0))
     return _from_splits(data.read(None), where=where)
+
+
+def open_data(target: str | None, words: Sequence[str] = (), **given: Any) -> "ImageDataModule":
+    """Return the data that `target` and `words`, as for `read_target`, name: divided as train divides it, not read yet.
+
+    given: arguments of the data module that win over the configuration's. Raises: ConfigError, DataError.
+    """
+    from imgrec.startup import lean_imports
+
+    config = _compose([*_words_for(target), *words])
+    with lean_imports():
+        from imgrec.config import build
+    data: ImageDataModule = build(config, **given)
+    return data
 
 
 def _words_for(target: str | None) -> list[str]:

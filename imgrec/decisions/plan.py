@@ -49,7 +49,8 @@ class Plan:
         costs: Mapping[str, Mapping[str, Mapping[str, float]]] | None = None,
         holdout: float | None = None,
     ) -> None:
-        shares = {"risks": risks, "coverages": coverages, "delta": [delta], "holdout": [holdout] if holdout else []}
+        shares = {"risks": risks, "coverages": coverages, "delta": [delta]}
+        shares["holdout"] = [] if holdout is None else [holdout]
         for key, values in shares.items():
             for value in values:
                 check_number(f"decisions.{key}", value, above=0, below=1)
@@ -65,6 +66,11 @@ class Plan:
         self.holdout = holdout
         for name, point in self.operating_points.items():
             _check_point(f"decisions.operating_points.{name}", point)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is to be fitted."""
+        return not (self.temperature or self.risks or self.conformal or self.operating_points or self.costs)
 
     def check(self, class_names: Sequence[str], *, task: Task) -> None:
         """Check what depends on the classes; a run does so before it trains. Raises: ConfigError."""

@@ -1,6 +1,5 @@
 """Calibration and decisions of an evaluation: calibration.json, reliability.png and decisions.json."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,10 +9,10 @@ from imgrec.decisions.calibration import measure_calibration
 from imgrec.decisions.decisions import Decisions
 from imgrec.decisions.outcome import measure_outcome
 from imgrec.decisions.probabilities import to_probabilities
-from imgrec.durable import write_bytes
 from imgrec.report.figures import save_png
 from imgrec.report.predictions import Predictions
 from imgrec.report.reliability import draw_reliability
+from imgrec.report.strict_json import write_json
 
 __all__ = ["describe", "write_decided"]
 
@@ -31,8 +30,8 @@ def write_decided(predictions: Predictions, decisions: Decisions, folder: Path, 
     """
     calibration = _calibration(predictions, decisions, split=split)
     outcome = _outcome(predictions, decisions, split=split)
-    write_bytes(folder / "calibration.json", _to_json(calibration))
-    write_bytes(folder / "decisions.json", _to_json(outcome))
+    write_json(folder / "calibration.json", calibration)
+    write_json(folder / "decisions.json", outcome)
     save_png(draw_reliability(calibration), folder / "reliability.png")
     return {"calibration": calibration, "decisions": outcome}
 
@@ -61,7 +60,7 @@ def _describe_rules(outcome: Mapping[str, Any]) -> Iterator[str]:
     for rule in outcome["conformal"]:
         here = rule["here"]
         yield f"{rule['name']}: sets of {here['mean_size']:.2f} classes hold the true one in {here['coverage']:.1%}"
-    yield from (f"{name}: none. {reason}" for name, reason in outcome["refused"].items())
+    yield from (f"{name}: {reason}" for name, reason in outcome["refused"].items())
 
 
 def _head(decisions: Decisions, *, num_samples: int, split: str) -> dict[str, Any]:
@@ -94,7 +93,3 @@ def _outcome(predictions: Predictions, decisions: Decisions, *, split: str) -> d
     outcome = measure_outcome(decisions, predictions.logits, predictions.labels)
     notes = [*outcome["notes"], *([OPTIMISTIC] if head["is_optimistic"] else [])]
     return {**head, "class_names": list(decisions.class_names), **outcome, "notes": notes}
-
-
-def _to_json(content: Mapping[str, Any]) -> bytes:
-    return (json.dumps(content, indent=1, allow_nan=False) + "\n").encode("ascii")

@@ -17,7 +17,7 @@ from imgrec.report.scores import compute_scores
 from imgrec.report.slices import write_slices
 from imgrec.report.table import write_parquet
 
-__all__ = ["write_evaluation"]
+__all__ = ["as_cell", "write_evaluation"]
 
 FORMULA_STARTS = ("=", "+", "-", "@")
 
@@ -77,7 +77,7 @@ def _nan_to_none(value: Any) -> Any:
 def _to_csv(scores: Mapping[str, Any]) -> bytes:
     """Return one line per class, each score with the ends of its interval; an undefined one is an empty cell."""
     pairs = zip(scores["per_class"], scores["intervals"]["per_class"], strict=True)
-    rows = [{**_with_ends(_nan_to_none(row), ends), "class": _as_cell(row["class"])} for row, ends in pairs]
+    rows = [{**_with_ends(_nan_to_none(row), ends), "class": as_cell(row["class"])} for row, ends in pairs]
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -95,7 +95,7 @@ def _with_ends(row: Mapping[str, Any], ends: Mapping[str, Any]) -> dict[str, Any
     return cells
 
 
-def _as_cell(name: str) -> str:
+def as_cell(name: str) -> str:
     """Return a name that no spreadsheet takes for a formula, on one line."""
     shown = visible(name)
     return f"'{shown}" if shown.startswith(FORMULA_STARTS) else shown

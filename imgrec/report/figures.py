@@ -20,7 +20,7 @@ from imgrec.report.rates import FloatArray, Ranking, mean_defined, rank_classes
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["draw_confusion_matrix", "draw_image_grid", "draw_pr_curves", "render", "save_png"]
+__all__ = ["draw_confusion_matrix", "draw_image_grid", "draw_pr_curves", "drawable", "render", "save_png"]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DPI = 120
@@ -199,7 +199,7 @@ def draw_image_grid(images: NDArray[np.uint8], titles: Sequence[str]) -> "Figure
         box = (left + 0.02, left + 0.98, bottom - 0.02 * height, bottom - 0.98 * height)
         axes.imshow(image, extent=box, aspect="auto")
         axes.text(
-            left + 0.5, bottom - height, _drawable(title), fontsize=6.5, ha="center", va="bottom", parse_math=False
+            left + 0.5, bottom - height, drawable(title), fontsize=6.5, ha="center", va="bottom", parse_math=False
         )
     axes.set(xlim=(0, num_columns), ylim=(pitch * num_rows, 0))  # after imshow, which moves them
     return figure
@@ -225,17 +225,17 @@ def save_png(figure: "Figure", path: Path) -> None:
 
 def _class_titles(class_names: Sequence[str]) -> list[str]:
     """Return the names as they can be drawn, with the class index where that alone would not tell them apart."""
-    names = [_drawable(name) for name in class_names]
+    names = [drawable(name) for name in class_names]
     counts = Counter(names)
     is_unclear = [counts[name] > 1 or UNKNOWN_LETTER in name for name in names]
     return [f"#{i} {name}" if is_unclear[i] else name for i, name in enumerate(names)]
 
 
-def _drawable(text: str) -> str:
-    """Return `text` with a box for each letter that the font lacks, and without the middle when it is long."""
+def drawable(text: str, *, longest: int = LONGEST_NAME) -> str:
+    """Return `text` with a box for each letter that the font lacks, and without the middle above `longest` letters."""
     shown = "".join(letter if ord(letter) in _letters() else UNKNOWN_LETTER for letter in visible(text))
-    half = LONGEST_NAME // 2
-    return shown if len(shown) <= LONGEST_NAME else f"{shown[:half]}\N{HORIZONTAL ELLIPSIS}{shown[1 - half :]}"
+    half = longest // 2
+    return shown if len(shown) <= longest else f"{shown[:half]}\N{HORIZONTAL ELLIPSIS}{shown[1 - half :]}"
 
 
 @cache

@@ -11,14 +11,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.metrics.intervals import blend, bounded_interval, hanley_mcneil, positive_interval, variance_of
+from imgrec.metrics.bootstrap import blend, bounded_interval, hanley_mcneil, positive_interval, variance_of
 from imgrec.metrics.proportions import LEVEL, wilson
 from imgrec.metrics.replicates import ScoreTable, multilabel_table, replicate, single_table
 from imgrec.metrics.resampling import Design, cluster_design, simple_design, stratified_design
 from imgrec.report.predictions import Predictions
 from imgrec.report.row_scores import multilabel_rows, single_rows
 
-__all__ = ["FEWEST_GROUPS", "RESAMPLES", "SEED", "Found", "make_design", "make_table", "score_intervals"]
+__all__ = [
+    "FEWEST_GROUPS",
+    "RESAMPLES",
+    "SEED",
+    "Found",
+    "draw_replicates",
+    "flatten",
+    "make_design",
+    "make_table",
+    "score_intervals",
+]
 
 FloatArray = NDArray[np.float64]
 RESAMPLES = 1000
@@ -54,17 +64,19 @@ def make_table(predictions: Predictions) -> ScoreTable:
     return multilabel_table(labels, probabilities, means=multilabel_rows(labels, probabilities))
 
 
-def score_intervals(
-    predictions: Predictions, scores: Mapping[str, Any], *, resamples: int = RESAMPLES, seed: int = SEED
-) -> Found:
-    """Return the intervals of `scores`, the scores of the whole table."""
-    design, table = make_design(predictions), make_table(predictions)
-    method = {"level": LEVEL, "resamples": resamples, "seed": seed, **_describe(design, predictions)}
-    if design.num_units < 2:
-        return Found(_shape(scores, {}), method, _group_notes(design, predictions))
-    maker = _Maker(table, design, _flatten(scores), is_grouped=predictions.groups is not None)
-    found = maker.intervals(replicate(table, design, resamples=resamples, seed=seed))
-    return Found(_shape(scores, found), method, _group_notes(design, predictions))
+def draw_replicates(predictions: Predictions, *, resamples: int = RESAMPLES, seed: int = SEED) -> dict[str, FloatArray]:
+    """Return each score of a table in each resample, by its flat name; see `imgrec.metrics.replicates`."""
+    return replicate(make_table(predictions), make_design(predictions), resamples=resamples, seed=seed)
+
+
+def score_intervals(predictions: Predictions, scores: Mapping[str, Any], replicates: Mapping[str, FloatArray]) -> Found:
+    """Return the intervals of `scores`, those of the whole table, from the same scores in resamples of it."""
+    design = make_design(predictions)
+    found: Mapping[str, FloatArray] = {}
+    if design.num_units > 1:
+        is_grouped = predictions.groups is not None
+        found = _Maker(make_table(predictions), design, flatten(scores), is_grouped).intervals(replicates)
+    return Found(_shape(scores, found), _describe(design, predictions), _group_notes(design, predictions))
 
 
 @dataclass(frozen=True)
@@ -88,10 +100,8 @@ class _Maker:
         ends = _ENDS.get(score, (0.0, 1.0))
         if ends is None:
             return positive_interval(value, variance, stretch=self._stretch)
-        trials = self._trials(name)
-        if ends == (0.0, 1.0) and "auroc" not in name:
-            variance = blend(variance, model=value * (1 - value) / trials, units=self._fewest(name))
-        return bounded_interval(value, variance, trials=trials, low=ends[0], high=ends[1], stretch=self._stretch)
+        low, high = ends
+        return bounded_interval(value, variance, trials=self._trials(name), low=low, high=high, stretch=self._stretch)
 
     def _steady_areas(self, variances: Mapping[str, Any]) -> dict[str, Any]:
         """Return the variances of AUROC with the theoretical one mixed in, class by class; the mean's follows suit."""
@@ -142,13 +152,6 @@ class _Maker:
             return len(there) ** 2 / (1 / there).sum()
         return self.design.num_units
 
-    def _fewest(self, name: str) -> Any:
-        positives, _ = self._units
-        if name.startswith("per_class."):
-            return positives
-        is_mean = name.endswith(".macro") or name == "balanced_accuracy"
-        return positives[positives > 0].min() if is_mean else self.design.num_units
-
     @property
     def _units(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Rows, or groups, that hold a class, and that hold something else: two int64 (C,)."""
@@ -173,7 +176,7 @@ class _Maker:
         return float(stdtrit(self.design.num_units - 1, (1 + LEVEL) / 2) / ndtri((1 + LEVEL) / 2))
 
 
-def _flatten(scores: Mapping[str, Any]) -> dict[str, Any]:
+def flatten(scores: Mapping[str, Any]) -> dict[str, Any]:
     """Return the scores by the names of the replicates; those of classes as arrays (C,)."""
     flat: dict[str, Any] = {}
     for name, value in scores.items():
@@ -212,8 +215,13 @@ def _pair(limits: FloatArray | None, index: int | None = None) -> list[float] | 
 
 
 def _describe(design: Design, predictions: Predictions) -> dict[str, Any]:
-    unit = "picture" if predictions.groups is None else "group"
-    return {"kind": design.kind, "unit": unit, "num_units": design.num_units, "reason": _REASONS[design.kind]}
+    return {
+        "level": LEVEL,
+        "kind": design.kind,
+        "unit": "picture" if predictions.groups is None else "group",
+        "num_units": design.num_units,
+        "reason": _REASONS[design.kind],
+    }
 
 
 _REASONS = {

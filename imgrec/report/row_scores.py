@@ -23,8 +23,8 @@ def single_rows(labels: NDArray[np.int64], probabilities: FloatArray) -> dict[st
         "accuracy": (probabilities.argmax(axis=1) == labels).astype(np.float64),
         "top5": _is_near_top(labels, probabilities, TOP).astype(np.float64),
         "log_loss": log_losses(own),
-        # sum (p - y)^2 = sum p^2 - 2 p(true) + 1, without an array of labels (N, C)
-        "brier": (probabilities**2).sum(axis=1) - 2 * own + 1,
+        # sum (p - y)^2 = sum p^2 - 2 p(true) + 1, without an array of labels (N, C); rounding may end below 0
+        "brier": np.maximum((probabilities**2).sum(axis=1) - 2 * own + 1, 0),
     }
 
 

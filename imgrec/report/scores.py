@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgrec.metrics.agreement import Counts
-from imgrec.report.intervals import RESAMPLES, SEED, score_intervals
+from imgrec.report.intervals import RESAMPLES, SEED, draw_replicates, score_intervals
 from imgrec.report.predictions import Predictions
 from imgrec.report.rates import FloatArray, Ranking, mean_defined, rank, rank_classes
 from imgrec.report.row_scores import multilabel_rows, single_rows
@@ -33,12 +33,10 @@ def compute_scores(predictions: Predictions, *, resamples: int = RESAMPLES, seed
     score = score_single if predictions.task == "single" else score_multilabel
     scores = score(predictions.labels.astype(np.int64), predictions.probabilities, class_names=predictions.class_names)
     if resamples:
-        found = score_intervals(predictions, scores, resamples=resamples, seed=seed)
-        scores |= {
-            "notes": scores["notes"] + found.notes,
-            "intervals": found.intervals,
-            "interval_method": found.method,
-        }
+        replicates = draw_replicates(predictions, resamples=resamples, seed=seed)
+        found = score_intervals(predictions, scores, replicates)
+        method = {**found.method, "resamples": resamples, "seed": seed}
+        scores |= {"notes": scores["notes"] + found.notes, "intervals": found.intervals, "interval_method": method}
     return {"format": FORMAT, "task": predictions.task, "num_samples": len(predictions), **scores}
 
 

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imgrec.decisions.probabilities import answer_confidence
 from imgrec.metrics.multiple import holm
 from imgrec.report.predictions import Predictions
 from imgrec.report.shares import CONFIDENCE_LEVEL, Difference, Score, Shares, shares_of
 from imgrec.report.slice_rules import Cut, Slice, cut_column, cut_numbers
 from imgrec.report.strict_json import write_json
 
-__all__ = ["FORMAT", "compute_slices", "confidence_of", "write_slices"]
+__all__ = ["FORMAT", "compute_slices", "write_slices"]
 
 FORMAT = 1
 ALPHA = 0.05
@@ -66,7 +67,7 @@ def compute_slices(predictions: Predictions) -> dict[str, Any]:
     tested = [_tested(shares, name, part) for name, cut in cuts.items() for part in cut.slices]
     adjusted = _adjusted(tested, cuts)
     rows = [_row(one, p_holm=p, overall=shares.score().score) for one, p in zip(tested, adjusted, strict=True)]
-    by_confidence = cut_numbers(confidence_of(predictions))
+    by_confidence = cut_numbers(answer_confidence(predictions.probabilities, task=predictions.task))
     return {
         "format": FORMAT,
         "task": predictions.task,
@@ -81,14 +82,6 @@ def compute_slices(predictions: Predictions) -> dict[str, Any]:
         "left_out": [{"column": name, "reason": cut.why_not} for name, cut in cuts.items() if not cut.slices],
         "notes": _notes(predictions, cuts),
     }
-
-
-def confidence_of(predictions: Predictions) -> NDArray[np.float64]:
-    """Return how sure each prediction is, (N,): its probability; with several labels the mean over the decisions."""
-    probabilities = predictions.probabilities
-    if predictions.task == "single":
-        return np.asarray(probabilities.max(axis=1))
-    return np.asarray(np.maximum(probabilities, 1 - probabilities).mean(axis=1))
 
 
 def _columns(predictions: Predictions) -> dict[str, NDArray[np.float64] | Sequence[str]]:

@@ -12,7 +12,6 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 __all__ = ["Attacked", "Norm", "add_noise", "fgsm", "gradient", "pgd", "round_to_8_bit", "unit_noise"]
 
@@ -98,15 +97,18 @@ def _draws(keys: Sequence[tuple[int, ...]], shape: tuple[int, int, int], norm: N
 
 
 def gradient(network: Network, images: Tensor, labels: Tensor) -> Tensor:
-    """Return the slope of each picture's cross entropy, (N, 3, H, W).
+    """Return the direction in which each picture's cross entropy grows, (N, 3, H, W), not of length 1.
 
-    The loss is worked out in float64: in float32 it is exactly 0 where the network is certain, and so is its slope.
+    Cross entropy is log(1 + exp(m)) with m = logsumexp of the other logits - the true one. Its slope is that of m times
+    a factor that is exactly 0, in float32, where a network is certain. So the slope of m itself is returned.
     """
     with torch.enable_grad():
         at = images.detach().clone().requires_grad_()
-        loss = functional.cross_entropy(network(at * 255).double(), labels, reduction="sum")
-        (slope,) = torch.autograd.grad(loss, at)
-        return slope
+        logits = network(at * 255)
+        own = logits.gather(1, labels[:, None])
+        others = logits.scatter(1, labels[:, None], -torch.inf)
+        slopes: tuple[Tensor, ...] = torch.autograd.grad((others.logsumexp(dim=1) - own[:, 0]).sum(), at)
+    return slopes[0]
 
 
 def into_ball(at: Tensor, images: Tensor, *, norm: Norm, eps: float) -> Tensor:
@@ -157,7 +159,7 @@ def _keep(
 def _is_wrong(network: Network, images: Tensor, labels: Tensor) -> Tensor:
     with torch.no_grad():
         predicted: Tensor = network(images * 255).argmax(dim=1)
-        return predicted != labels
+    return predicted.ne(labels)
 
 
 def _unit(change: Tensor, norm: Norm) -> Tensor:
@@ -166,4 +168,5 @@ def _unit(change: Tensor, norm: Norm) -> Tensor:
 
 
 def _length(change: Tensor) -> Tensor:
-    return change.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+    length: Tensor = torch.linalg.vector_norm(change.flatten(1), dim=1)
+    return length.view(-1, 1, 1, 1)

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from imgrec.checks import check_number
+from imgrec.decisions.probabilities import to_probabilities
 from imgrec.errors import ConfigError, ImgrecError
 from imgrec.report.paired import paired_difference
 from imgrec.report.predictions import Predictions
@@ -57,7 +58,10 @@ class AveragedViews:
         plain = subject.predictions
         logits, cost = _ask(subject, self.views)
         averaged = dataclasses.replace(
-            plain, logits=logits, provenance={**plain.provenance, "tta": f"{len(self.views)} views"}
+            plain,
+            logits=logits,
+            temperature=1.0,  # the probabilities that were averaged have it in them
+            provenance={**plain.provenance, "tta": f"{len(self.views)} views"},
         )
         write_parquet(averaged, subject.folder / "predictions_tta.parquet")
         found = compare_views(plain, averaged, seed=self.seed)
@@ -105,36 +109,36 @@ def _ask(subject: Subject, views: Sequence[View]) -> tuple[NDArray[np.float32], 
     """Return the logits of the averaged probabilities, float32 (N, C), and what they cost beside one view."""
     data, shape = subject.data, subject.predictions.logits.shape
     logits = np.empty(shape, dtype=np.float32)
-    is_single = subject.predictions.task == "single"
     plain_s, last = 0.0, time.perf_counter()
     start = last
     for batch in data.eval_dataloader(data.test_split):
         if isinstance(batch, ImgrecError):
             raise batch
         images = batch["images"].to(subject.device)
-        total = _probabilities(subject.network, images, is_single=is_single)  # the first view: as it is
+        total = _probabilities(subject, images)  # the first view: as it is
         plain_s += time.perf_counter() - last
         for view in views[1:]:
-            total += _probabilities(subject.network, take_view(images, view), is_single=is_single)
-        logits[batch["indices"].numpy()] = _as_logits(total / len(views), is_single=is_single)
+            total += _probabilities(subject, take_view(images, view))
+        logits[batch["indices"].numpy()] = _as_logits(total / len(views), task=subject.predictions.task)
         last = time.perf_counter()
     seconds = time.perf_counter() - start
     cost = {"forward_passes": len(views), "plain_s": plain_s, "tta_s": seconds, "time_ratio": seconds / plain_s}
     return logits, cost
 
 
-def _probabilities(network: nn.Module, images: Tensor, *, is_single: bool) -> NDArray[np.float64]:
+def _probabilities(subject: Subject, images: Tensor) -> NDArray[np.float64]:
     with torch.inference_mode():
-        logits = network(images).double()
-        probabilities = logits.softmax(dim=1) if is_single else logits.sigmoid()
-    return np.asarray(probabilities.cpu().numpy())
+        logits = subject.network(images).float().cpu().numpy()
+    return to_probabilities(logits, task=subject.predictions.task, temperature=subject.predictions.temperature)
 
 
-def _as_logits(probabilities: NDArray[np.float64], *, is_single: bool) -> NDArray[np.float32]:
+def _as_logits(probabilities: NDArray[np.float64], *, task: str) -> NDArray[np.float32]:
     """Return logits (N, C) whose softmax, with several labels whose sigmoid, is `probabilities`."""
     tiny = np.finfo(np.float64).tiny
     certain = np.log(np.maximum(probabilities, tiny))
-    return (certain if is_single else certain - np.log(np.maximum(1 - probabilities, tiny))).astype(np.float32)
+    if task == "single":
+        return certain.astype(np.float32)
+    return (certain - np.log(np.maximum(1 - probabilities, tiny))).astype(np.float32)
 
 
 def _tell(found: dict[str, Any], cost: dict[str, Any], folder: Path) -> None:

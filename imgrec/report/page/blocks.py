@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 __all__ = ["Absent", "Block", "Cell", "Chart", "Column", "Facts", "Picture", "Pictures", "Section", "Table", "Words"]
 
-Kind = Literal["text", "number", "bar", "heat"]
+Kind = Literal["text", "number", "bar", "heat", "about"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,10 @@ class Facts:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table. title: plain words. about: a longer explanation, shown on hover."""
+    """A column of a table. title: plain words. about: a longer explanation, shown on hover.
+
+    kind: "about" is text that a narrow screen goes without.
+    """
 
     title: str
     kind: Kind = "text"
@@ -53,7 +56,8 @@ class Cell:
     """A cell of a table.
 
     order: what sorting goes by; None goes last. share, low, high: of a bar and its interval, 0 to 1.
-    shade: of a heat cell, 0 (good) to 1 (bad). tone: "", "best", "bad" or "soft". link: a relative address.
+    shade: of a heat cell, 0 (good) to 1 (bad). tone: "", "best", "good", "bad" or "soft". link: a relative address.
+    note: below the text, smaller: an interval.
     """
 
     text: str
@@ -64,6 +68,7 @@ class Cell:
     shade: float | None = None
     tone: str = ""
     link: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)

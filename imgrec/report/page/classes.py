@@ -28,7 +28,7 @@ def confusion_section(folder: EvaluationFolder) -> Section:
         "Rows are the true class, columns the answer. A dark cell off the diagonal is a frequent mistake. "
         "Choose a cell to see its pictures."
     )
-    data = confusion_data(folder.predictions, folder.thumbnails)
+    data = confusion_data(folder.predictions, folder.thumbnails, short=folder.short)
     blocks: list[Block] = [Chart("matrix", "Confusion matrix", data)]
     if not folder.thumbnails:
         text = "The pictures themselves are not in this folder, only their names. If you have them:"

@@ -13,7 +13,7 @@ from imgrec.report.predictions import Predictions, visible
 from imgrec.report.scores import compute_scores
 from imgrec.report.table import read_parquet
 
-__all__ = ["EvaluationFolder", "Part", "read_folder", "read_json"]
+__all__ = ["EvaluationFolder", "Part", "read_folder", "read_json", "read_thumbnails"]
 
 FORMAT = 1
 
@@ -45,6 +45,19 @@ class EvaluationFolder:
     def part(self, name: str) -> Part:
         """Return a JSON file of the folder."""
         return read_json(self.path / name)
+
+    @cached_property
+    def common(self) -> str:
+        """The folder that all pictures lie in, with its last slash; "" where there is none."""
+        names = self.predictions.names if self.predictions is not None else []
+        first, last = min(names, default=""), max(names, default="")  # what these two share, all names share
+        pairs = enumerate(zip(first, last, strict=False))
+        end = next((place for place, (a, b) in pairs if a != b), 0)
+        return first[: max(first.rfind("/", 0, end), first.rfind("\\", 0, end)) + 1]
+
+    def short(self, name: str) -> str:
+        """Return a picture's name as the page shows it, without the folder that all lie in."""
+        return visible(name.removeprefix(self.common))
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
@@ -79,7 +92,8 @@ def read_folder(path: Path) -> EvaluationFolder:
             f"{visible(str(path))} is not the folder of an evaluation: {reason}. Give the folder that holds "
             "predictions.parquet and metrics.json: a run's evaluation/, or the run_dir of evaluate.py."
         )
-    return EvaluationFolder(path, predictions, problem, scores, _read_thumbnails(path), _read_history(path.parent))
+    thumbnails = {name: as_uri(content) for name, content in read_thumbnails(path).items()}
+    return EvaluationFolder(path, predictions, problem, scores, thumbnails, _read_history(path.parent))
 
 
 def read_json(path: Path) -> Part:
@@ -110,22 +124,26 @@ def _nan_to_none(value: Any) -> Any:
     return None if isinstance(value, float) and value != value else value
 
 
-def _read_thumbnails(path: Path) -> dict[str, str]:
-    """Return data URIs by name; none where `thumbnails.parquet` is missing or damaged: a page lives without."""
+def read_thumbnails(path: Path) -> dict[str, bytes]:
+    """Return small pictures, as PNG or JPEG files, by name.
+
+    None where `thumbnails.parquet` is missing or damaged: a page lives without.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with (path / "thumbnails.parquet").open("rb") as file:
-            table = pq.read_table(file, columns=["path", "webp"])
+            table = pq.read_table(file, columns=["path", "image"])
     except (OSError, ValueError, pa.ArrowException):
         return {}
-    rows = zip(table["path"].to_pylist(), table["webp"].to_pylist(), strict=True)
-    return {str(name): as_uri(content) for name, content in rows if content}
+    rows = zip(table["path"].to_pylist(), table["image"].to_pylist(), strict=True)
+    return {str(name): bytes(content) for name, content in rows if content}
 
 
-def as_uri(content: bytes, kind: str = "webp") -> str:
-    """Return the bytes of a picture as a data URI."""
+def as_uri(content: bytes) -> str:
+    """Return the bytes of a PNG, JPEG or WebP file as a data URI."""
+    kind = "png" if content.startswith(b"\x89PNG") else "webp" if content.startswith(b"RIFF") else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 

@@ -84,9 +84,9 @@ def _sentences(folder: EvaluationFolder, value: float | None, low: float | None,
     if low is not None and high is not None:
         digits = digits_for(num)
         said.append(
-            f"Other pictures of the same kind would give between {100 * low:.{digits}f} and "
-            f"{percent(high, digits=digits)}: in 95 of 100 test sets like this one the interval holds the true rate. "
-            "It tells nothing of pictures of another kind, from another camera, place or time."
+            f"On pictures of this kind the true rate lies between {100 * low:.{digits}f} and "
+            f"{percent(high, digits=digits)}: an interval made so holds it for 95 of 100 test sets. It tells nothing "
+            "of pictures of another kind, from another camera, place or time."
         )
     chance = _majority(scores)
     if chance is not None and value is not None:
@@ -153,8 +153,13 @@ def scores_section(folder: EvaluationFolder) -> Section:
             bounds = interval(low, high, digits=digits_for(scores["num_samples"])) if name in IN_PERCENT else (
                 f"{low:.3f} to {high:.3f}"
             )  # fmt: skip
-        rows.append([Cell(title), Cell(text, value), Cell(bounds, low), Cell(meaning, tone="soft")])
-    columns = [Column("score"), Column("value", "number"), Column("95 % interval", "number"), Column("what it is")]
+        rows.append([Cell(title), Cell(text, value), Cell(bounds, low), Cell(meaning)])
+    columns = [
+        Column("score"),
+        Column("value", "number"),
+        Column("95 % interval", "number"),
+        Column("what it is", "about"),
+    ]
     blocks: list[Block] = [Table("Scores", columns, rows)]
     blocks += [Words(str(note), "note") for note in scores.get("notes", [])]
     lead = "All scores are computed from the whole table of predictions. What cannot be defined is called undefined."

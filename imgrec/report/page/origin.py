@@ -55,8 +55,8 @@ def provenance_blocks(data: dict[str, Any]) -> list[Block]:
     code = data["code"] or {}
     commit = str(code.get("commit") or "no git checkout") + (", with changes" if code.get("has_changes") else "")
     rows = [
-        ("command", " ".join(map(str, data["command"]))),
-        *((name, str(value)) for name, value in data["source"].items()),
+        ("command", visible(" ".join(map(str, data["command"])))),
+        *((visible(name), visible(str(value))) for name, value in data["source"].items()),
         ("started, finished", f"{data['started']}, {data['finished']}"),
         *((_phase(name), duration(value)) for name, value in seconds.items()),
         ("seed", short(data["seed"])),
@@ -67,7 +67,7 @@ def provenance_blocks(data: dict[str, Any]) -> list[Block]:
         ("energy", _energy(energy)),
         ("versions", ", ".join(f"{name} {version}" for name, version in data["versions"].items())),
     ]
-    return [Facts([(name, visible(value)) for name, value in rows if value])]
+    return [Facts([(name, value) for name, value in rows if value])]
 
 
 def _phase(name: str) -> str:

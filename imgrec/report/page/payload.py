@@ -3,6 +3,7 @@
 Counts are exact: at every threshold of the grid the script comes to what scikit-learn says of the whole table.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -114,11 +115,13 @@ def _thin(x: NDArray[np.float64], y: NDArray[np.float64]) -> dict[str, list[floa
     return {"x": np.round(x[kept], 4).tolist(), "y": np.round(y[kept], 4).tolist()}
 
 
-def confusion_data(predictions: Predictions, thumbnails: dict[str, str]) -> dict[str, Any]:
+def confusion_data(
+    predictions: Predictions, thumbnails: dict[str, str], *, short: Callable[[str], str] = visible
+) -> dict[str, Any]:
     """Return the matrix, sparse ([true, predicted, pictures]), and pictures of its cells, the surest first.
 
     Of a right cell the least sure come first. pictures: {"true,predicted": [[name, confidence, thumbnail], ...]}, the
-    last one a place in `thumbnails`, or -1.
+    last one a place in `thumbnails`, or -1. short: how a picture's name is shown.
     """
     num_classes = len(predictions.class_names)
     labels, predicted = predictions.labels.astype(np.int64), predictions.predicted.astype(np.int64)
@@ -127,7 +130,7 @@ def confusion_data(predictions: Predictions, thumbnails: dict[str, str]) -> dict
     used: dict[str, int] = {}
     pictures = {
         f"{cell // num_classes},{cell % num_classes}": [
-            [visible(name), confidence, used.setdefault(name, len(used)) if name in thumbnails else -1]
+            [short(name), confidence, used.setdefault(name, len(used)) if name in thumbnails else -1]
             for name, confidence in entries
         ]
         for cell, entries in _cell_pictures(predictions, code).items()

@@ -1,7 +1,6 @@
 """Sections with pictures: the worst mistakes, and where the network looked."""
 
 import io
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ def mistakes_section(folder: EvaluationFolder) -> Section:
     rows = worst_mistakes(predictions)[:NUM_MISTAKES].tolist()
     if not rows:
         return Section("mistakes", title, "Not a single mistake in this set.", [Words("")])
-    shown = [_mistake(row, predictions, folder.thumbnails) for row in rows]
+    shown = [_mistake(row, predictions, folder) for row in rows]
     blocks: list[Block] = [Pictures(shown)]
     if not any(picture.uris for picture in shown):
         text = "The pictures are not in this folder, nor where its table says. If they have moved:"
@@ -39,21 +38,21 @@ def mistakes_section(folder: EvaluationFolder) -> Section:
     return Section("mistakes", title, lead, blocks)
 
 
-def _mistake(row: int, predictions: Predictions, thumbnails: Mapping[str, str]) -> Picture:
+def _mistake(row: int, predictions: Predictions, folder: EvaluationFolder) -> Picture:
     name = predictions.names[row]
-    uri = thumbnails.get(name)
+    uri, shown = folder.thumbnails.get(name), folder.short(name)
     true, said = _names(predictions, predictions.labels[row]), _names(predictions, predictions.predicted[row])
     sure = percent(float(predictions.probabilities[row].max()))
     if predictions.task == "single":
-        title, lines = f"{said}, {sure}", [f"is {true}", visible(name)]
+        title, lines = f"{said}, {sure}", [f"is {true}", shown]
     else:
         missed = _labels(predictions, (predictions.labels[row] == 1) & (predictions.predicted[row] == 0))
         wrong = _labels(predictions, (predictions.labels[row] == 0) & (predictions.predicted[row] == 1))
         title = "; ".join(
             part for part in (f"missed {missed}" if missed else "", f"wrongly {wrong}" if wrong else "") if part
         )
-        lines = [f"is {true or 'none'}", visible(name)]
-    return Picture([(uri, visible(name))] if uri else [], title, lines, tone="bad")
+        lines = [f"is {true or 'none'}", shown]
+    return Picture([(uri, shown)] if uri else [], title, lines, tone="bad")
 
 
 def _names(predictions: Predictions, label: Any) -> str:
@@ -63,7 +62,7 @@ def _names(predictions: Predictions, label: Any) -> str:
 
 
 def _labels(predictions: Predictions, chosen: Any) -> str:
-    return ", ".join(visible(predictions.class_names[index]) for index in np.flatnonzero(chosen))
+    return ", ".join(visible(predictions.class_names[index]) for index in np.flatnonzero(chosen).tolist())
 
 
 def explain_blocks(data: dict[str, Any], folder: Path) -> list[Block]:

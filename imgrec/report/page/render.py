@@ -23,24 +23,22 @@ STYLES = ("page", "blocks", "print")
 
 def render_page(template: str, *, title: str, sections: Sequence[Section], **words: Any) -> bytes:
     """Return a page: UTF-8, self-contained. words: what else the template takes."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters["embed"] = lambda data: Markup(embed(data))
     script = _script()
-    text = environment.get_template(template).render(
-        title=title,
-        sections=sections,
-        script=Markup(script),
-        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        style=Markup(_joined(STYLES, "css")),
-        **words,
+    text = (
+        _environment()
+        .get_template(template)
+        .render(
+            title=title,
+            sections=sections,
+            script=Markup(script),
+            script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            style=Markup(_joined(STYLES, "css")),
+            **words,
+        )
     )
-    return text.encode("utf-8", "backslashreplace")
+    return str(text).encode("utf-8", "backslashreplace")
 
 
 def embed(data: Mapping[str, Any] | Sequence[Any]) -> str:
@@ -50,6 +48,22 @@ def embed(data: Mapping[str, Any] | Sequence[Any]) -> str:
     """
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))  # ASCII: U+2028 and lone surrogates are \\uXXXX
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+@cache
+def _environment() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["embed"] = lambda data: Markup(embed(data))
+    return environment
 
 
 @cache

@@ -89,7 +89,7 @@ def _sections(folder: EvaluationFolder) -> list[Section]:
                   "What is left when somebody changes pictures on purpose.", f"{EVALUATE} robustness=attack"),
         from_file("ood.json", ood_blocks, "ood", "Pictures of something else",
                   "Whether pictures that belong to no class can be told from the data's own.",
-                  f"{EVALUATE} ood=folder ood.root=foreign"),
+                  f"{EVALUATE} ood=folder ood.folder=foreign"),
         from_file("rivals.json", rivals_blocks, "rivals", "Classical rivals",
                   "What other methods reach on the same split.", "imgrec baselines data=folder data.root=photos"),
         from_file("tta.json", tta_blocks, "tta", "Test-time augmentation",

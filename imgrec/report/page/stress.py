@@ -53,7 +53,8 @@ def _slice_table(
         ]
         if has_verdict:
             verdict = str(row["verdict"])
-            line += [Cell(_points(row), row["difference"]), Cell(verdict, tone=TONES.get(verdict, "soft"))]
+            line.append(Cell(_points(row), row["difference"], note=_ends(row)))
+            line.append(Cell(verdict, tone=TONES.get(verdict, "soft")))
         cells.append(line)
     return Table(name, columns, cells, search="slice" if len(cells) > 12 else "", num_shown=NUM_SLICES)
 
@@ -61,10 +62,13 @@ def _slice_table(
 def _points(row: Mapping[str, Any]) -> str:
     if row["difference"] is None:
         return ""
-    ends = ""
-    if row["difference_low"] is not None and row["difference_high"] is not None:
-        ends = f" ({100 * row['difference_low']:+.1f} to {100 * row['difference_high']:+.1f})"
-    return f"{100 * row['difference']:+.1f}{ends}"
+    return f"{100 * row['difference']:+.1f}\N{NO-BREAK SPACE}points"
+
+
+def _ends(row: Mapping[str, Any]) -> str:
+    if row["difference_low"] is None or row["difference_high"] is None:
+        return ""
+    return f"{100 * row['difference_low']:+.1f} to {100 * row['difference_high']:+.1f}"
 
 
 def _name(data: Mapping[str, Any]) -> str:
@@ -85,10 +89,14 @@ def robustness_blocks(data: dict[str, Any]) -> list[Block]:
     ordered = sorted(means, key=lambda name: means[name]["score"])
     rows = []
     for name in ordered:
-        line = [Cell(name.replace("_", " ")), Cell(str(means[name].get("family", "")), tone="soft")]
+        line = [Cell(name.replace("_", " ")), Cell(str(means[name].get("family", "")))]
         line += [_heat(cells.get((name, severity)), clean) for severity in severities]
         rows.append([*line, _heat(means[name], clean)])
-    columns = [Column("corruption"), Column("family"), *(Column(f"{severity}", "heat") for severity in severities)]
+    columns = [
+        Column("corruption"),
+        Column("family", "about"),
+        *(Column(f"{severity}", "heat") for severity in severities),
+    ]
     used = f"{count(data['num_samples'])} of {count(data['num_available'], 'picture')}"
     lead = f"Clean, {_name(data)} is {_with_interval(data['clean'])} on {used}. "
     drop = data.get("mean_relative_drop")

@@ -34,7 +34,8 @@ def _charts(rows: Sequence[Mapping[str, str]], epochs: Sequence[int]) -> list[Bl
     rates = groups["learning rate"]
     if rates and len({tuple(row.get(name) for row in rows) for name in rates}) == 1:
         groups["learning rate"] = {next(iter(rates)): "rate"}
-    shown = [name for name in ("loss", "accuracy", "f1", "learning rate") if name in groups]
+    usual: tuple[str, ...] = ("loss", "accuracy", "f1", "learning rate")
+    shown = [name for name in usual if name in groups]
     shown = [*shown, *(name for name in scores if name not in shown)][:4]
     charts = (_chart(name, groups[name], rows, epochs) for name in shown)
     return [chart for chart in charts if chart.data["series"]]

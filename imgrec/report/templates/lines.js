@@ -6,7 +6,7 @@ drawers.lines = (holder, data) => {
   const readout = element("p", { class: "readout", "aria-live": "off" });
   if (many) {
     const options = data.series.map((series, index) => [index, series.name]);
-    const { label } = choice("Lift", options, (value) => { chosen = Number(value); draw(); });
+    const { label } = choice("Class", options, (value) => { chosen = Number(value); draw(); });
     holder.append(element("div", { class: "controls" }, label));
   }
   holder.append(drawing, readout);

@@ -61,6 +61,11 @@ function makeAxis(about, jobs) {
   const isLog = !about.score && low > 0 && high / low >= 30;
   const range = axis({ min: low, max: high, log: isLog }, [low, high]);
   const at = (value, from, to) => (value === null ? null : scaled(range, value, from, to));
-  const ticks = isLog || new Set(values).size <= 6 ? [...new Set(values)] : [low, ...range.ticks.filter((tick) => tick > low + (high - low) * 0.06 && tick < high - (high - low) * 0.06), high];
+  const isChoice = !about.score && new Set(values).size <= 6;
+  const between = isChoice ? [...new Set(values)] : range.ticks;
+  const ticks = [low, high, ...between].reduce((kept, value) => {
+    const isFree = kept.every((other) => Math.abs(at(value, 0, 1) - at(other, 0, 1)) > 0.06); // no two over each other
+    return isFree ? [...kept, value] : kept;
+  }, []);
   return { name: about.name, at, ticks: ticks.map((value) => [value, text(value)]) };
 }

@@ -1,0 +1,112 @@
+"""Claim: on all of Fashion-MNIST, HOG and a linear SVM reach at least 0.916 (published for HOG + SVM: 0.926).
+
+Not reached: 0.9016 at the first full run (seed 1, C = 1); the script ends with an error while that is so.
+
+The settings are chosen without the test set: those of HOG on validation with 12,000 training pictures ("settings"
+below, beside the usual cell of 4 px), C on validation with 10,000. Then the SVM is fitted to the 55,000 pictures that
+experiment=fashion_mnist_small_cnn trains on, and scored on the 10,000 test pictures.
+
+    python benchmarks/classical_rivals.py --data ../shared/data    # results/classical_rivals.json; 6 minutes
+    python benchmarks/classical_rivals.py --data ../shared/data --max-train 2000 --output small.json    # half a minute
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from machine import describe
+
+from imgrec.baselines.extract import extract, look_at
+from imgrec.baselines.features import choose_descriptor
+from imgrec.baselines.fit import Labelled, choose, proportional
+from imgrec.baselines.hog import Hog
+from imgrec.baselines.models import MODELS
+from imgrec.baselines.output import to_json
+from imgrec.baselines.rivals import Plan, run_rivals
+from imgrec.data.preprocess import Preprocess
+from imgrec.data.samples import Samples
+from imgrec.sources.torchvision_sets import TorchvisionData
+
+WANTED = 0.916
+PUBLISHED = 0.926
+NUM_COMPARED = 12_000
+
+
+def read(folder: Path) -> TorchvisionData:
+    """Read the data as the experiment does."""
+    return TorchvisionData(
+        name="FashionMNIST",
+        root=str(folder / "fashion-mnist"),
+        val_fraction=0.0833,
+        preprocess=Preprocess(size=28, mode="none"),
+    )
+
+
+def compare_settings(data: TorchvisionData, *, most: int) -> list[dict[str, Any]]:
+    """Return the best accuracy on validation, over C, for each setting of HOG."""
+    train, val = data.split("train"), data.split("val")
+    train = train.subset(proportional(train.labels, most, seed=1))
+    look = look_at(train, data.preprocess)
+    chosen = choose_descriptor("hog", height_width=look.working_size, is_gray=look.is_gray)
+    settings = {
+        "cells of 4 px": Hog(cells_px=(4,), is_gray=True),
+        "with a border of 2": Hog(cells_px=(4,), pad_px=2, is_gray=True),
+        "cells of 4 and 7 px": Hog(cells_px=(4, 7), is_gray=True),
+        "cells of 3 px, border of 1": Hog(cells_px=(3,), pad_px=1, is_gray=True),
+        "chosen": chosen,
+    }
+    sides = {
+        part: extract(samples, preprocess=data.preprocess, look=look, descriptors=settings).features
+        for part, samples in {"train": train, "val": val}.items()
+    }
+    rows = []
+    for name, descriptor in settings.items():
+        length = np.linalg.norm(sides["train"][name], axis=1).mean()
+        choice = choose(
+            MODELS["linear_svm"], labelled(sides["train"][name] / length, train),
+            val=labelled(sides["val"][name] / length, val), seed=1,
+        )  # fmt: skip
+        best = max(accuracy for _, accuracy in choice.tried)
+        rows.append({"hog": name, "settings": str(descriptor), "val_accuracy": best, **choice.settings})
+        print(rows[-1], flush=True)
+    return rows
+
+
+def labelled(features: np.ndarray, samples: Samples) -> Labelled:
+    return Labelled(features, samples.labels)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--models", default="linear_svm")
+    parser.add_argument("--max-train", type=int)
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "classical_rivals.json")
+    arguments = parser.parse_args()
+    data = read(arguments.data)
+    settings = compare_settings(data, most=min(NUM_COMPARED, arguments.max_train or NUM_COMPARED))
+    start = time.perf_counter()
+    plan = Plan(features=[("hog",)], models=arguments.models.split(","), max_train=arguments.max_train)
+    contest = run_rivals(data, plan, say=lambda text: print(text, flush=True))
+    content = to_json(contest, folder=Path("rivals"))
+    result = {
+        "machine": describe(),
+        "published": PUBLISHED,
+        "wanted": WANTED,
+        "settings": settings,
+        "seconds": round(time.perf_counter() - start, 1),
+        **{key: content[key] for key in ("num_train", "num_val", "num_test", "rivals")},
+    }
+    arguments.output.write_text(json.dumps(result, indent=1) + "\n")
+    best = content["rivals"][0]
+    print(f"{best['name']}: {best['accuracy']:.4f} {best['accuracy_interval']}")
+    if arguments.max_train is None and best["accuracy"] < WANTED:
+        sys.exit(f"FAILED: less than {WANTED}")
+
+
+if __name__ == "__main__":
+    main()

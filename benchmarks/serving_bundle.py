@@ -1,0 +1,41 @@
+"""The bundles that the benchmarks of serving serve: resnet18 from a seed; what it says means nothing.
+
+<<<<<<< HEAD
+python benchmarks/serving_bundle.py FILE [SEED] [SIZE_PX]
+=======
+python benchmarks/serving_bundle.py FILE [SEED]
+>>>>>>> main
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from imgrec.bundle import BundleInfo
+from imgrec.data.preprocess import Preprocess
+from imgrec.decisions import Decisions
+from imgrec.export.graph import make_graph
+from imgrec.export.write import to_bytes
+from imgrec.models import make_backbone
+
+CLASSES = tuple(f"class {number}" for number in range(10))
+DEFAULTS = (1, 224)  # seed, size in pixels
+
+
+def main() -> None:
+    path, given = Path(sys.argv[1]), [int(word) for word in sys.argv[2:]]
+    seed, size_px = (*given, *DEFAULTS[len(given) :])
+    torch.manual_seed(seed)
+    network = make_backbone("resnet18", num_classes=len(CLASSES), weights=None).eval()
+    info = BundleInfo(
+        class_names=list(CLASSES),
+        task="single",
+        preprocess=Preprocess(size=size_px),
+        decisions=Decisions(task="single", class_names=CLASSES),
+    )
+    path.write_bytes(to_bytes(make_graph(network, height=size_px, width=size_px), info))
+
+
+if __name__ == "__main__":
+    main()

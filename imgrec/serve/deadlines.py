@@ -1,0 +1,117 @@
+"""Connections that are too slow, or too many, are closed before they cost anything.
+
+uvicorn has one such limit, for idle connections. Here a connection is looked at about once a second, and closed when
+its request's headers, its body or the reading of its answer take too long.
+"""
+
+import time
+from asyncio import Transport
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+__all__ = ["DeadlineProtocol", "limited", "sweep"]
+
+_MAX_HEADER_BYTES = 32_768
+_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+class DeadlineProtocol(HttpToolsProtocol):
+    """One connection. The limits are set by `limited`.
+
+    slow_s: for headers to be complete; for a body or a reader to make no progress. min_bytes_a_second: of a body, on
+        average after `slow_s`. max_connections: beyond it new ones are closed at once.
+    """
+
+    slow_s = 8.0
+    min_bytes_a_second = 4000
+    max_connections = 2000
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._since = time.monotonic()  # when the headers began, or the body
+        self._header_bytes = 0
+        self._body_bytes = 0
+        self._in_headers = True
+        self._stuck_since: float | None = None
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        """Take a connection, or close it where there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > self.max_connections:
+            transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Count what comes before it is parsed, and refuse headers without end."""
+        if self._in_headers:
+            if self._header_bytes == 0:
+                self._since = time.monotonic()
+            self._header_bytes += len(data)
+            if self._header_bytes > _MAX_HEADER_BYTES and not self._may_hold_body(data):
+                self._close(_TOO_LARGE)
+                return
+        super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        """Start the clock of the body."""
+        self._in_headers, self._header_bytes, self._body_bytes = False, 0, 0
+        self._since = time.monotonic()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Count the body."""
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Wait for the next request; its clock starts with its first byte."""
+        self._in_headers, self._since = True, float("inf")
+        super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """Note since when the other side does not read."""
+        self._stuck_since = time.monotonic()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Note that it does."""
+        self._stuck_since = None
+        super().resume_writing()
+
+    def close_if_slow(self, now: float) -> bool:
+        """Close the connection if it is too slow; return whether it was."""
+        if self._stuck_since is not None and now - self._stuck_since > self.slow_s:
+            self.transport.abort()
+            return True
+        if now - self._since <= self.slow_s or self._is_answering():
+            return False
+        if not self._in_headers and self._body_bytes >= (now - self._since) * self.min_bytes_a_second:
+            return False
+        self._close(_TIMEOUT)
+        return True
+
+    def _is_answering(self) -> bool:
+        """Whether it is we who make the other side wait: its request is here, or we have stopped reading."""
+        return self.flow.read_paused or (self.cycle is not None and self.cycle.response_started)
+
+    def _may_hold_body(self, data: bytes) -> bool:
+        """Whether a large first piece is headers and the beginning of a body."""
+        return self._header_bytes == len(data) and b"\r\n\r\n" in data[:_MAX_HEADER_BYTES]
+
+    def _close(self, last_words: bytes) -> None:
+        if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
+            self.transport.write(last_words)
+        self.transport.close()
+
+
+def limited(*, slow_s: float, min_bytes_a_second: int, max_connections: int) -> type[DeadlineProtocol]:
+    """Return the protocol with these limits, as uvicorn wants it: a class."""
+    limits = {"slow_s": slow_s, "min_bytes_a_second": min_bytes_a_second, "max_connections": max_connections}
+    return type("LimitedProtocol", (DeadlineProtocol,), limits)
+
+
+def sweep(connections: Any) -> int:
+    """Close the slow ones of a server's connections; return how many."""
+    now = time.monotonic()
+    return sum(one.close_if_slow(now) for one in list(connections) if isinstance(one, DeadlineProtocol))

@@ -1,0 +1,147 @@
+"""The study of attacks: what it writes, its checks, and what it refuses."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small_run import Noise, small_net
+from test_predict import asked
+from torch import nn
+
+from imgrec.errors import ConfigError
+from imgrec.robustness import Attack, InTurn
+from imgrec.robustness.attack_card import Trial, make_attack_card
+from imgrec.study import Subject
+
+torch.manual_seed(0)
+NET = small_net().eval()
+
+
+def studied(folder, net: nn.Module = NET, **options: Any) -> dict[str, Any]:
+    data = Noise(eval_batch_size=8, num_workers=0)
+    labels = asked(net, data).predicted
+    data.splits.test.labels[:] = labels  # as a network that is always right
+    subject = Subject(net, data, asked(net, data), folder, torch.device("cpu"))
+    Attack(**{"linf_255": [2, 8, 64], "l2": [0.5], "steps": 4, "num_images": 12, **options})(subject)
+    card: dict[str, Any] = json.loads((folder / "attack.json").read_text())
+    return card
+
+
+def scores(card, norm, attack):
+    cells = next(block["cells"] for block in card["norms"] if block["norm"] == norm)
+    return [cell["score"] for cell in cells if cell["attack"] == attack]
+
+
+def test_every_attack_is_there_at_every_size(tmp_path):
+    card = studied(tmp_path)
+    assert (card["format"], card["num_samples"], card["num_available"], card["clean"]["score"]) == (1, 12, 21, 1.0)
+    assert [len(scores(card, "linf", name)) for name in ("noise", "fgsm", "pgd")] == [3, 3, 3]
+    assert [cell["eps_255"] for cell in card["norms"][0]["cells"][::3]] == pytest.approx([2, 8, 64])
+
+
+def test_accuracy_falls_with_the_size_of_the_change(tmp_path):
+    card = studied(tmp_path)
+    for name in ("noise", "fgsm", "pgd"):
+        found = scores(card, "linf", name)
+        assert found == sorted(found, reverse=True)
+    assert scores(card, "linf", "pgd")[-1] < 1
+
+
+def test_batches_change_nothing(tmp_path):
+    whole = studied(tmp_path)
+    data = Noise(eval_batch_size=5, num_workers=0)
+    data.splits.test.labels[:] = asked(NET, data).predicted
+    Attack(linf_255=[2, 8, 64], l2=[0.5], steps=4, num_images=12)(
+        Subject(NET, data, asked(NET, data), tmp_path / "other", torch.device("cpu"))
+    )
+    assert json.loads((tmp_path / "other" / "attack.json").read_text())["norms"] == whole["norms"]
+
+
+def test_a_real_network_passes_all_checks(tmp_path):
+    checks = studied(tmp_path)["checks"]
+    assert [check["passed"] for check in checks] == [True] * 4
+
+
+class Masked(nn.Module):
+    """The small network behind a step: its slope is zero everywhere, and an attack by slopes finds nothing."""
+
+    def forward(self, images):
+        return NET((images / 32).round() * 32)
+
+
+def test_hidden_gradients_raise_an_alarm(tmp_path, caplog):
+    card = studied(tmp_path, Masked())
+    failed = [check["name"] for check in card["checks"] if not check["passed"]]
+    assert "gradients are there" in failed
+    assert "Do not trust it" in caplog.text
+
+
+def trials(noise, fgsm, pgd):
+    counts = {"noise": noise, "fgsm": fgsm, "pgd": pgd}
+    return [Trial("linf", name, 0.1, 1, 1, np.arange(100) < right) for name, right in counts.items()]
+
+
+@pytest.mark.parametrize(
+    ("counts", "failed"),
+    [
+        ((90, 50, 20), []),
+        ((90, 20, 50), ["many steps are at least as strong as one"]),
+        ((30, 90, 50), ["gradients are at least as strong as noise"]),
+        ((90, 49, 50), []),
+    ],
+)
+def test_a_weak_attack_that_breaks_more_than_a_strong_one_is_an_alarm(counts, failed):
+    nobody = np.zeros(10, dtype=bool)
+    card = make_attack_card(
+        trials(*counts), clean_right=np.ones(100, dtype=bool), num_classes=4, boundless=nobody, num_without_slope=0
+    )
+    assert [check["name"] for check in card["checks"] if not check["passed"]] == failed
+
+
+def test_being_right_without_bounds_is_an_alarm():
+    card = make_attack_card(
+        trials(90, 50, 20),
+        clean_right=np.ones(100, dtype=bool),
+        num_classes=4,
+        boundless=np.arange(10) < 3,
+        num_without_slope=0,
+    )
+    assert [check["passed"] for check in card["checks"]] == [True, True, False, True]
+
+
+def test_rounded_pictures_are_no_easier(tmp_path):
+    plain, rounded = studied(tmp_path), studied(tmp_path, rounded=True)
+    assert rounded["is_rounded"]
+    assert sum(scores(rounded, "linf", "pgd")) >= sum(scores(plain, "linf", "pgd")) - 1e-9
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": 0}, r"robustness\.steps=0"),
+        ({"restarts": 0}, r"robustness\.restarts=0"),
+        ({"num_images": 1}, r"robustness\.num_images=1"),
+        ({"linf_255": [0]}, r"robustness\.linf_255=0"),
+        ({"linf_255": [], "l2": []}, "are both empty"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused(options, message):
+    with pytest.raises(ConfigError, match=message):
+        Attack(**options)
+
+
+def test_several_labels_are_refused(tmp_path):
+    from test_predictions import make_predictions
+
+    data = Noise(num_workers=0)
+    several = make_predictions(np.zeros((21, 3)), np.zeros((21, 3), dtype=np.uint8), task="multilabel")
+    with pytest.raises(ConfigError, match="one label per picture"):
+        Attack()(Subject(NET, data, several, tmp_path, torch.device("cpu")))
+
+
+def test_several_studies_run_in_turn():
+    seen = []
+    InTurn(lambda subject: seen.append(("first", subject)), lambda subject: seen.append(("second", subject)))(None)
+    assert seen == [("first", None), ("second", None)]

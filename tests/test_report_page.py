@@ -1,0 +1,221 @@
+"""report.html: built from a folder alone, whole where files are missing or damaged, harmless whatever the names."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from report_data import EVIL, EVIL_NAMES, PARTS, make_predictions, write_folder
+
+from imgrec.errors import DataError
+from imgrec.report.page.render import embed
+from imgrec.report.page.report import write_report
+
+SECTIONS = {
+    "scores", "training", "confusion", "classes", "curves", "calibration", "threshold", "decisions", "mistakes",
+    "explain", "slices", "robustness", "attacks", "ood", "rivals", "tta", "data", "provenance", "card",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = write_folder(tmp_path_factory.mktemp("run") / "evaluation", make_predictions(class_names=EVIL_NAMES))
+    return write_report(folder).read_text(encoding="utf-8")
+
+
+def sections(page: str) -> set[str]:
+    return set(re.findall(r'<section id="(\w+)"', page))
+
+
+def test_every_section_is_there_where_every_file_is(full):
+    assert sections(full) == SECTIONS
+
+
+def test_a_hostile_name_is_nowhere_markup(full):
+    assert EVIL not in full
+    assert "<img src=x" not in full
+    assert "&lt;script&gt;alert(1)" in full
+    assert "\u2028" not in full
+    assert "{{ 7 * 7 }}" in full
+
+
+def test_only_our_own_script_is_in_the_page_and_the_policy_names_it(full):
+    import base64
+    import hashlib
+
+    scripts = re.findall(r"<script>(.*?)</script>", full, re.DOTALL)
+    assert len(scripts) == 1
+    digest = base64.b64encode(hashlib.sha256(scripts[0].encode()).digest()).decode()
+    policy = re.search(r'Content-Security-Policy" content="(.*?)"', full)[1]
+    assert "default-src 'none'" in policy
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert set(re.findall(r"<script[^>]*>", full)) == {"<script>", '<script type="application/json">'}
+
+
+def test_nothing_leads_outside(full):
+    targets = re.findall(r'(?:src|href)="(.*?)"', full)
+    assert targets
+    assert all(target.startswith(("data:", "#")) for target in targets)
+
+
+def test_data_for_the_script_is_json_without_markup(full):
+    blocks = re.findall(r'<script type="application/json">(.*?)</script>', full, re.DOTALL)
+    assert blocks
+    assert all(not re.search(r"[<>&\u2028]", block) for block in blocks)
+    assert any(EVIL in json.loads(block).get("names", []) for block in blocks)
+
+
+def test_what_stands_in_a_data_block_is_ascii_and_reads_back():
+    text = embed([EVIL, "&\u2028", "\udcff"])
+    assert text.isascii()
+    assert not set("<>&") & set(text)
+    assert json.loads(text) == [EVIL, "&\u2028", "\udcff"]
+    with pytest.raises(ValueError, match="JSON"):
+        embed([float("nan")])
+
+
+def test_the_headline_is_the_accuracy_with_its_interval(tmp_path):
+    folder = write_folder(tmp_path / "evaluation", make_predictions())
+    scores = json.loads((folder / "metrics.json").read_text())
+    low, high = scores["intervals"]["accuracy"]
+    page = write_report(folder).read_text().replace("\N{NO-BREAK SPACE}", " ")
+    assert f'<p class="value">{100 * scores["accuracy"]:.1f} %</p>' in page
+    assert f"95 % interval {100 * low:.1f} to {100 * high:.1f} %" in page
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_file_that_is_missing_leaves_a_line_that_says_how_to_get_it(name, folder):
+    before = (folder / name).read_bytes()
+    (folder / name).unlink()
+    page = write_report(folder).read_text()
+    (folder / name).write_bytes(before)
+    if name != "provenance.json":
+        assert f"Not measured: {name} is not in this folder." in page
+    assert re.search(rf"{name} is not in this folder.*? <code>(python evaluate\.py|imgrec baselines)", page)
+
+
+@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("content", ["[]", '{"format": 1}', "\udcff"])
+def test_a_file_that_is_damaged_is_called_so_and_the_rest_is_there(name, content, folder):
+    before = (folder / name).read_bytes()
+    (folder / name).write_bytes(content.encode("utf-8", "surrogateescape"))
+    page = write_report(folder).read_text()
+    (folder / name).write_bytes(before)
+    assert 'class="absent damaged"' in page
+    assert re.search(
+        rf"{name} (cannot be read|holds no JSON object|is damaged or of another imgrec|has format 2)", page
+    )
+    assert len(sections(page)) >= len(SECTIONS) - 2
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("run") / "evaluation", make_predictions(), pictures=False)
+
+
+def test_without_a_table_the_scores_are_shown_and_the_rest_says_why(tmp_path):
+    folder = write_folder(tmp_path / "evaluation", make_predictions())
+    (folder / "predictions.parquet").write_bytes(b"PAR1")
+    page = write_report(folder).read_text()
+    assert "cannot be read as a Parquet file" in page
+    assert {"scores", "classes", "data"} <= sections(page)
+    assert "confusion" not in sections(page)
+
+
+def test_without_scores_they_are_computed_from_the_table(tmp_path):
+    folder = write_folder(tmp_path / "evaluation", make_predictions(), parts=False)
+    before = write_report(folder).read_text()
+    (folder / "metrics.json").unlink()
+    after = write_report(folder).read_text()
+    value = re.compile(r'<p class="value">.*?</p>')
+    assert value.search(before)[0] == value.search(after)[0]
+
+
+def test_a_folder_without_an_evaluation_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"not the folder of an evaluation.*Give the folder that holds"):
+        write_report(tmp_path)
+
+
+def test_pictures_that_are_gone_are_said_to_be_and_how_to_find_them(tmp_path):
+    folder = write_folder(tmp_path / "evaluation", make_predictions(), parts=False, pictures=False)
+    page = write_report(folder).read_text()
+    assert "imgrec report FOLDER --images PHOTOS" in page
+    (folder / "thumbnails.parquet").write_bytes(b"damaged")
+    assert "imgrec report FOLDER --images PHOTOS" in write_report(folder).read_text()
+
+
+def test_thumbnails_are_in_the_page(tmp_path):
+    folder = write_folder(tmp_path / "evaluation", make_predictions(sure=1.0), parts=False)
+    page = write_report(folder).read_text()
+    assert page.count('<img src="data:image/png;base64,') > 3
+    assert "--images" not in page
+
+
+def test_names_are_shown_without_the_folder_that_all_share(tmp_path):
+    folder = write_folder(tmp_path / "evaluation", make_predictions(sure=1.0), parts=False)
+    page = write_report(folder).read_text()
+    assert "main/picture-" in page
+    assert "/data/photos/main/picture-" not in page
+
+
+def test_several_labels_have_their_own_sections(tmp_path):
+    folder = write_folder(tmp_path / "evaluation", make_predictions(several=True), parts=False)
+    page = write_report(folder).read_text()
+    assert "All labels right" in page
+    assert "rightly left out" in page
+    assert 'data-chart="operate"' in page and 'data-chart="accept"' not in page
+    assert 'data-chart="matrix"' not in page
+
+
+def test_two_classes_have_an_operating_point(tmp_path):
+    folder = write_folder(tmp_path / "evaluation", make_predictions(class_names=("no", "yes")), parts=False)
+    page = write_report(folder).read_text()
+    assert 'data-chart="operate"' in page and 'data-chart="accept"' in page
+
+
+def test_a_network_without_mistakes_is_no_error(tmp_path):
+    folder = write_folder(tmp_path / "evaluation", make_predictions(sure=60.0), parts=False)
+    assert "Not a single mistake" in write_report(folder).read_text()
+
+
+def test_a_failed_check_of_an_attack_is_an_alarm(full):
+    assert re.search(r'class="words warning".*?Alarm, a check of the attack failed: gradients are stronger', full)
+
+
+def test_a_promise_that_was_broken_is_called_broken(full):
+    assert re.search(r'class="text bad"><span class="text">broken', full)
+
+
+def test_a_panel_outside_the_folder_is_not_read(tmp_path):
+    folder = write_folder(tmp_path / "evaluation", make_predictions(), pictures=False)
+    secret = tmp_path / "secret.png"
+    secret.write_bytes((folder / "explain" / "0.png").read_bytes())
+    content = json.loads((folder / "explain.json").read_text())
+    content["pictures"][0]["png"] = "../secret.png"
+    (folder / "explain.json").write_text(json.dumps(content))
+    page = write_report(folder).read_text()
+    assert "data:image/webp" not in page
+    assert "1 more maps are in the folder explain, or their files are gone." in page
+
+
+def test_the_card_says_what_was_not_tested(tmp_path):
+    folder = write_folder(tmp_path / "evaluation", make_predictions(), parts=False)
+    page = write_report(folder).read_text()
+    assert "Whether its confidence can be believed" in page or "changes made on purpose" in page
+
+
+def test_a_large_table_stays_below_15_mb(tmp_path):
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    predictions = make_predictions(10_000, [f"class {index}" for index in range(100)], sure=2.5)
+    folder = tmp_path / "evaluation"
+    from imgrec.report.page.folder import EvaluationFolder
+    from imgrec.report.page.report import to_html
+    from imgrec.report.scores import compute_scores
+
+    thumbnail = "data:image/jpeg;base64," + "A" * 7_000
+    thumbnails = dict.fromkeys(random.choice(predictions.names, 900, replace=False).tolist(), thumbnail)
+    scores = json.loads(json.dumps(compute_scores(predictions)))
+    page = to_html(EvaluationFolder(folder, predictions, "", scores, thumbnails))
+    assert len(page) < 15_000_000
