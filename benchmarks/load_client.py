@@ -6,7 +6,8 @@ A process of its own, so that it does not take the server's interpreter; its wor
 
 Prints JSON: for each answer [start, seconds, status, retry-after or null], and what was lost.
 options: rate = requests a second in all (an open loop: a client that is late does not wait for the one before);
-    paths, headers; live = also ask /health/live ten times a second.
+    path, headers; form = the name of the field in which each image is sent; live = also ask /health/live ten times a
+    second; models = also note the hashes of models in answers.
 """
 
 import asyncio
@@ -51,8 +52,12 @@ class Client:
             self._streams = None
 
 
-def post(path: str, body: bytes, headers: dict[str, str]) -> bytes:
+def post(path: str, body: bytes, headers: dict[str, str], *, form: str | None = None) -> bytes:
     """Return the bytes of a request."""
+    if form is not None:
+        head = f'--edge\r\ncontent-disposition: form-data; name="{form}"; filename="a.jpg"\r\n\r\n'
+        body = head.encode() + body + b"\r\n--edge--\r\n"
+        headers = {"content-type": "multipart/form-data; boundary=edge", **headers}
     lines = {"host": "127.0.0.1", "content-type": "image/jpeg", "content-length": str(len(body)), **headers}
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     return f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + body
@@ -65,7 +70,7 @@ class Load:
         self.port, self.options = options["port"], options
         files = sorted(path for path in Path(options["images"]).iterdir() if path.is_file())
         path, headers = options.get("path", "/v1/predict"), options.get("headers", {})
-        self.requests = [post(path, file.read_bytes(), headers) for file in files]
+        self.requests = [post(path, file.read_bytes(), headers, form=options.get("form")) for file in files]
         self.answers: list[tuple[float, float, int, str | None]] = []
         self.models: set[str] = set()
         self.lost: list[str] = []

@@ -1,6 +1,10 @@
-"""The bundles that the benchmarks of serving serve: resnet18 at 224 px, from a fixed seed; what it says means nothing.
+"""The bundles that the benchmarks of serving serve: resnet18 from a seed; what it says means nothing.
 
+<<<<<<< HEAD
+python benchmarks/serving_bundle.py FILE [SEED] [SIZE_PX]
+=======
 python benchmarks/serving_bundle.py FILE [SEED]
+>>>>>>> main
 """
 
 import sys
@@ -16,20 +20,21 @@ from imgrec.export.write import to_bytes
 from imgrec.models import make_backbone
 
 CLASSES = tuple(f"class {number}" for number in range(10))
-SIZE_PX = 224
+DEFAULTS = (1, 224)  # seed, size in pixels
 
 
 def main() -> None:
-    path, seed = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    path, given = Path(sys.argv[1]), [int(word) for word in sys.argv[2:]]
+    seed, size_px = (*given, *DEFAULTS[len(given) :])
     torch.manual_seed(seed)
     network = make_backbone("resnet18", num_classes=len(CLASSES), weights=None).eval()
     info = BundleInfo(
         class_names=list(CLASSES),
         task="single",
-        preprocess=Preprocess(size=SIZE_PX),
+        preprocess=Preprocess(size=size_px),
         decisions=Decisions(task="single", class_names=CLASSES),
     )
-    path.write_bytes(to_bytes(make_graph(network, height=SIZE_PX, width=SIZE_PX), info))
+    path.write_bytes(to_bytes(make_graph(network, height=size_px, width=size_px), info))
 
 
 if __name__ == "__main__":

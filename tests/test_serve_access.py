@@ -99,13 +99,13 @@ def revoked_key(place: Place) -> str:
 
 
 BAD: dict[str, Callable[[Place], str | None]] = {
-    "no key": lambda place: None,
-    "an empty key": lambda place: "",
-    "an unknown key": lambda place: "imgrec_00000000_" + "x" * 43,
+    "no key": lambda _: None,
+    "an empty key": lambda _: "",
+    "an unknown key": lambda _: "imgrec_00000000_" + "x" * 43,
     "a wrong key": wrong_key,
     "an expired key": expired_key,
     "a revoked key": revoked_key,
-    "a token where none are believed": lambda place: signed(claims(scope="admin")),
+    "a token where none are believed": lambda _: signed(claims(scope="admin")),
 }
 
 

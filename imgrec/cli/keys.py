@@ -35,6 +35,8 @@ class _Parser(argparse.ArgumentParser):
 def main() -> None:
     """Read the command line and do what it says. Raises: ImgrecError."""
     arguments = make_parser().parse_args(sys.argv[1:])
+    if arguments.action is None:
+        raise ConfigError("Say what to do: imgrec keys add, list, revoke or verify-log.")
     if arguments.action == "verify-log":
         _verify_log(arguments)
         return
@@ -53,7 +55,7 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=_Parser)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser)
     add = actions.add_parser("add", help="make a key and show it, this once")
     add.add_argument("--name", required=True, help="who it is for")
     add.add_argument(

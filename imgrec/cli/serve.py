@@ -3,7 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from imgrec.errors import ConfigError, MissingExtraError
 
@@ -50,11 +50,11 @@ def make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "models", nargs="+", metavar="[NAME=]MODEL", help="files of imgrec export; the first is default"
+        "models", nargs="*", metavar="[NAME=]MODEL", help="files of imgrec export; the first is default"
     )
     add = parser.add_argument_group("where").add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    add("--port", type=_count(0, 65535), default=8000, help="0 takes a free one (default: %(default)s)")
+    add("--port", type=_Count(0, 65535), default=8000, help="0 takes a free one (default: %(default)s)")
     add("--tls-cert", type=Path, metavar="FILE", help="certificate chain in PEM")
     add("--tls-key", type=Path, metavar="FILE", help="its private key in PEM")
     add("--behind-proxy", action="store_true", help="a proxy in front does TLS and says who the client is")
@@ -72,38 +72,34 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add("--reject", default="", metavar="RULE", help="what makes an answer unknown (default: the model's last rule)")
     add = parser.add_argument_group("how much").add_argument
-    add("--max-batch", type=_count(1, 1024), default=16, metavar="N", help="images run at once (default: %(default)s)")
+    add("--max-batch", type=_Count(1, 1024), default=16, metavar="N", help="images run at once (default: %(default)s)")
     add(
         "--max-wait-ms",
-        type=float,
+        type=_milliseconds,
         default=2.0,
         metavar="MS",
         help="wait for company under load (default: %(default)s)",
     )
-    add("--queue", type=_count(1, 1000), default=4, metavar="N", help="batches that may wait (default: %(default)s)")
-    add("--max-body-mb", type=_count(1, 1000), default=10, metavar="N", help="of a request (default: %(default)s)")
-    add("--max-images", type=_count(1, 1000), default=16, metavar="N", help="of a request (default: %(default)s)")
-    add("--max-megapixels", type=_count(1, 89), default=89, metavar="N", help="of an image (default: %(default)s)")
-    add("--decode-seconds", type=_count(1, 600), default=10, metavar="N", help="for an image (default: %(default)s)")
+    add("--queue", type=_Count(1, 1000), default=4, metavar="N", help="batches that may wait (default: %(default)s)")
+    add("--max-body-mb", type=_Count(1, 1000), default=10, metavar="N", help="of a request (default: %(default)s)")
+    add("--max-images", type=_Count(1, 1000), default=16, metavar="N", help="of a request (default: %(default)s)")
+    add("--max-megapixels", type=_Count(1, 89), default=89, metavar="N", help="of an image (default: %(default)s)")
+    add("--decode-seconds", type=_Count(1, 600), default=10, metavar="N", help="for an image (default: %(default)s)")
     add(
         "--decode-memory-mb",
-        type=_count(100, 100_000),
+        type=_Count(100, 100_000),
         default=1500,
         metavar="N",
         help="for an image (default: %(default)s)",
     )
     add(
         "--decoders",
-        type=_count(1, 256),
+        type=_Count(1, 256),
         metavar="N",
         help="processes that decode (default: one a processor, at most 4)",
     )
-    add("--threads", type=_count(1, 1024), metavar="N", help="of the network (default: one a processor)")
+    add("--threads", type=_Count(1, 1024), metavar="N", help="of the network (default: one a processor)")
     return parser
-
-
-def _count(lowest: int, highest: int) -> "_Count":
-    return _Count(lowest, highest)
 
 
 class _Count:
@@ -118,16 +114,21 @@ class _Count:
         return int(text)
 
 
+def _milliseconds(text: str) -> float:
+    """Return a time up to ten seconds, for argparse."""
+    if not text.replace(".", "", 1).isdecimal() or float(text) > 10_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of milliseconds up to 10000")
+    return float(text)
+
+
 def _settings(given: argparse.Namespace) -> "Settings":
     from imgrec.serve.decoder import DecodeLimits
     from imgrec.serve.keys import default_keys_path
     from imgrec.serve.settings import Settings, read_models
     from imgrec.serve.upload import UploadLimits
 
-    pixels = min(given.max_megapixels * 1_000_000, DecodeLimits().max_pixels)
-    if given.max_megapixels == 89:
-        pixels = DecodeLimits().max_pixels
-    options = {"decode_workers": given.decoders} if given.decoders else {}
+    pixels = DecodeLimits.max_pixels if given.max_megapixels == 89 else given.max_megapixels * 1_000_000
+    options: dict[str, Any] = {"decode_workers": given.decoders} if given.decoders else {}
     if given.trusted_proxy:
         options["trusted_proxies"] = tuple(given.trusted_proxy)
     return Settings(

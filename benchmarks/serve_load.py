@@ -1,0 +1,216 @@
+"""Claim: `imgrec serve` answers 1.5 times as many requests as plain FastAPI, and refuses the rest in time.
+
+resnet18 at 224 px in float32, real photographs of hymenoptera as JPEG, 64 clients on loopback, 2 processor cores for
+clients and server together. In turns, several rounds: imgrec serve as it comes; the same bundle behind plain FastAPI
+(benchmarks/plain_app.py, in threads and on the event loop: the better one counts); and LitServe with batches of 16,
+for a Python that has it. Holds: throughput 1.5 times plain FastAPI's and at least LitServe's, with a better p95.
+
+Then ten times as many requests as it can answer, whether it keeps up or not (F15): what is over is refused with
+Retry-After and nothing else of 5xx, the 99th percentile of what is answered is at most (queue limit + 2) times one
+batch, and /health/live answers within 100 ms always.
+
+    python benchmarks/serve_load.py --images ../shared/data/hymenoptera/val/ants    # serve_load.json; 14 minutes
+        [--litserve-python PATH] [--seconds 60] [--rounds 3]
+"""
+
+import argparse
+import json
+import math
+import os
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from machine import describe
+
+HERE = Path(__file__).resolve().parent
+MAX_BATCH, QUEUE_BATCHES = 16, 4
+LIMITS = {"throughput / plain FastAPI": 1.5, "health_live_s": 0.1}
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@contextmanager
+def running(command: Sequence[str], *, port: int, path: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a server, wait until it answers GET `path`, and end it with all its processes."""
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
+    process = subprocess.Popen(command, cwd=HERE.parent, env=environment, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5).close()
+                break
+            except OSError as error:
+                if getattr(error, "code", 0) in (404, 405) or time.monotonic() > deadline:
+                    break
+                time.sleep(0.05)
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+            process.wait()
+
+
+def imgrec_command(model: Path, port: int, folder: Path, *words: str) -> list[str]:
+    """Return the command of a server that nobody needs a key for."""
+    program = "from imgrec.cli import main; main()"
+    start = [sys.executable, "-c", program, "serve", f"resnet18={model}", "--port", str(port)]
+    sizes = ["--max-batch", str(MAX_BATCH), "--queue", str(QUEUE_BATCHES)]
+    return [*start, "--keys", str(folder / "none.json"), *sizes, *words]
+
+
+def load(port: int, **options: Any) -> dict[str, Any]:
+    """Let the clients ask, from a process of their own; return what they got."""
+    command = [sys.executable, str(HERE / "load_client.py"), json.dumps({"port": port, **options})]
+    return json.loads(subprocess.run(command, capture_output=True, check=True).stdout)  # type: ignore[no-any-return]
+
+
+def summary(result: dict[str, Any], *, seconds: float) -> dict[str, Any]:
+    """Return throughput and times of the answers that were answers."""
+    good = sorted(answer[1] for answer in result["answers"] if answer[2] == 200)
+    times = {f"p{q}_s": round(good[math.ceil(len(good) * q / 100) - 1], 4) for q in (50, 95, 99)} if good else {}
+    statuses = Counter(str(answer[2]) for answer in result["answers"])
+    return {
+        "requests_a_second": round(len(good) / seconds, 2),
+        **times,
+        "statuses": statuses,
+        "lost": len(result["lost"]),
+    }
+
+
+def rounds_of(arguments: argparse.Namespace, model: Path, folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Measure all servers in turns."""
+    options = {"clients": arguments.clients, "images": str(arguments.images)}
+    found: dict[str, list[dict[str, Any]]] = {}
+
+    def measure(name: str, port: int, **more: Any) -> None:
+        load(port, seconds=min(3, arguments.seconds), **options, **more)  # warm
+        result = load(port, seconds=arguments.seconds, **options, **more)
+        found.setdefault(name, []).append(summary(result, seconds=arguments.seconds))
+        print(name, found[name][-1], flush=True)
+
+    for _ in range(arguments.rounds):
+        port = free_port()
+        with running(imgrec_command(model, port, folder), port=port, path="/health/ready"):
+            measure("imgrec serve", port)
+        for way in ("sync", "async"):
+            port = free_port()
+            plain = [sys.executable, str(HERE / "plain_app.py"), str(model), str(port)]
+            with running(plain, port=port, path="/"):
+                measure(f"plain FastAPI, {way}", port, path=f"/{way}")
+        if arguments.litserve_python:
+            port = free_port()
+            command = [str(arguments.litserve_python), str(HERE / "litserve_app.py"), str(model), str(port)]
+            with running(command, port=port, path="/health"):
+                measure("LitServe", port, path="/predict", form="request")
+    return found
+
+
+def overload(arguments: argparse.Namespace, model: Path, folder: Path, *, capacity: float) -> dict[str, Any]:
+    """Ask ten times as much as can be answered (F15)."""
+    port = free_port()
+    with running(imgrec_command(model, port, folder), port=port, path="/health/ready"):
+        common = {"clients": arguments.clients, "images": str(arguments.images)}
+        load(port, seconds=min(3, arguments.seconds), **common)
+        before = batches(port)
+        result = load(port, seconds=arguments.seconds, rate=10 * capacity, live=True, **common)
+        after = batches(port)
+    batch_s = (after[0] - before[0]) / max(after[1] - before[1], 1)
+    found = summary(result, seconds=arguments.seconds)
+    refused = [answer for answer in result["answers"] if answer[2] in (429, 503)]
+    return {
+        **found,
+        "asked_a_second": round(10 * capacity, 1),
+        "reached_a_second": round(len(result["answers"]) / arguments.seconds, 1),
+        "one_batch_s": round(batch_s, 4),
+        "p99_limit_s": round((QUEUE_BATCHES + 2) * batch_s, 4),
+        "without_retry_after": sum(answer[3] is None for answer in refused),
+        "other_5xx": sum(answer[2] >= 500 and answer[2] != 503 for answer in result["answers"]),
+        "health_live_max_s": round(max(result["live_s"]), 4),
+    }
+
+
+def batches(port: int) -> tuple[float, float]:
+    """Return the seconds that all runs of the network took, and how many there were."""
+    text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30).read().decode()
+    found = dict(re.findall(r"^imgrec_batch_seconds_(sum|count) (\S+)$", text, re.MULTILINE))
+    return float(found["sum"]), float(found["count"])
+
+
+def verdict(rounds: dict[str, list[dict[str, Any]]], excess: dict[str, Any]) -> dict[str, Any]:
+    """Return the ratios, round by round, and what holds."""
+
+    def ratio(name: str, key: str) -> float:
+        pairs = zip(rounds["imgrec serve"], rounds[name], strict=True)
+        return round(statistics.median(ours[key] / theirs[key] for ours, theirs in pairs), 3)
+
+    plain = [name for name in rounds if name.startswith("plain")]
+    ratios = {"throughput / plain FastAPI": min(ratio(name, "requests_a_second") for name in plain)}
+    holds = {"throughput / plain FastAPI": ratios["throughput / plain FastAPI"] >= LIMITS["throughput / plain FastAPI"]}
+    if "LitServe" in rounds:
+        ratios |= {
+            "throughput / LitServe": ratio("LitServe", "requests_a_second"),
+            "p95 / LitServe": ratio("LitServe", "p95_s"),
+        }
+        holds |= {"LitServe": ratios["throughput / LitServe"] >= 1 and ratios["p95 / LitServe"] < 1}
+    holds |= {
+        "accepted in time": excess["p99_s"] <= excess["p99_limit_s"],
+        "refused with Retry-After": excess["without_retry_after"] == 0 and excess["other_5xx"] == 0,
+        "nothing lost": excess["lost"] == 0,
+        "live": excess["health_live_max_s"] < LIMITS["health_live_s"],
+    }
+    return {"ratios": ratios, "holds": holds}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=Path, required=True, help="folder of image files")
+    parser.add_argument(
+        "--litserve-python", type=Path, metavar="PATH", help="a Python that has litserve and onnxruntime"
+    )
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--output", type=Path, default=HERE / "results" / "serve_load.json")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = folder / "resnet18.onnx"
+        subprocess.run([sys.executable, str(HERE / "serving_bundle.py"), str(model)], check=True, capture_output=True)
+        rounds = rounds_of(arguments, model, folder)
+        capacity = statistics.median(one["requests_a_second"] for one in rounds["imgrec serve"])
+        excess = overload(arguments, model, folder, capacity=capacity)
+    result = {
+        "machine": describe(),
+        "clients": arguments.clients,
+        "seconds": arguments.seconds,
+        "rounds": rounds,
+        "overload": excess,
+        **verdict(rounds, excess),
+    }
+    print(json.dumps({key: result[key] for key in ("overload", "ratios", "holds")}, indent=1))
+    arguments.output.parent.mkdir(exist_ok=True)
+    arguments.output.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,329 @@
+"""Claim: `imgrec serve` holds out: it leaks nothing, loses nothing, mixes nothing, whatever its clients do.
+
+resnet18 at 64 px, real photographs, on loopback. F16: many requests, 5 % of them bad: memory after warm-up grows by at
+most 20 MB, open files and threads stay, every answer is that of the bundle itself to 1e-6. F17: 500 clients that send
+headers, a body, or read an answer too slowly: closed within 10 s, others are answered, memory +50 MB at most. F18: 20
+restarts by SIGTERM under load: no request lost, not ready first, exit code 0 within 30 s; and models swapped under
+load: every answer is right for the model whose hash it names. F19: one bad image among 31 good ones fails alone.
+
+    python benchmarks/serve_soak.py --images ../shared/data/hymenoptera/val/ants    # results/serve_soak.json; 6 minutes
+        [--requests 20000] [--slow 500] [--restarts 20] [--swaps 20]
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from load_client import Client, post
+from machine import describe
+from serve_load import free_port, imgrec_command, running
+
+from imgrec.bundle import load_bundle
+from imgrec.data.picture import picture_from_bytes
+
+HERE = Path(__file__).resolve().parent
+SIZE_PX = 64
+BAD = (b"", b"nonsense", b"\xff\xd8\xff\xe0 cut", b"\x89PNG\r\n\x1a\n", b"<html>")
+BAD_STATUSES = {400, 413, 415, 422}
+TOLERANCE = 1e-6
+LIMITS = {"memory_growth_mb": 20.0, "slow_memory_mb": 50.0, "slow_closed_s": 10.0, "stop_s": 30.0}
+
+Expected = dict[str, list[dict[str, float]]]  # hash -> for each image the probability of each class
+
+
+def expected_answers(models: list[Path], images: list[bytes]) -> Expected:
+    """Ask the bundles themselves."""
+    found: Expected = {}
+    for model in models:
+        bundle = load_bundle(model)
+        rows = [bundle.run([bundle.prepare(picture_from_bytes(image, name="image"))]) for image in images]
+        probabilities = bundle.probabilities(np.concatenate(rows))
+        found[bundle.sha256] = [dict(zip(bundle.class_names, row.tolist(), strict=True)) for row in probabilities]
+    return found
+
+
+class Asker:
+    """Clients that ask and compare each answer with what it must be."""
+
+    def __init__(self, port: int, images: list[bytes], expected: Expected, *, bad_share: float = 0.0) -> None:
+        self.port, self.images, self.expected = port, images, expected
+        self.outcomes: Counter[str] = Counter()
+        self.seconds: list[float] = []
+        self.models: Counter[str] = Counter()
+        self.is_over = False
+        self._count = 0
+        self._every = round(1 / bad_share) if bad_share else 0
+
+    async def run(self, clients: int, *, requests: int | None = None) -> None:
+        """Ask until `requests` are answered, or until it is over."""
+
+        async def one() -> None:
+            client = Client(self.port)
+            while not self.is_over and (requests is None or self._count < requests):
+                self._count += 1
+                await self._ask(client, self._count)
+            client.close()
+
+        await asyncio.gather(*(one() for _ in range(clients)))
+
+    async def _ask(self, client: Client, number: int) -> None:
+        is_bad = bool(self._every) and number % self._every == 0
+        index = number % len(self.images)
+        data = BAD[number // self._every % len(BAD)] if is_bad else self.images[index]
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(60):
+                status, _, body = await client.ask(post("/v1/predict", data, {}))
+        except ConnectionRefusedError:
+            self.outcomes["nobody listens"] += 1
+            await asyncio.sleep(0.05)
+        except (OSError, EOFError, TimeoutError) as error:
+            self.outcomes[f"lost: {type(error).__name__}"] += 1
+        else:
+            self.seconds.append(time.perf_counter() - started)
+            self.outcomes[self._judge(status, body, index, is_bad=is_bad)] += 1
+
+    def _judge(self, status: int, body: bytes, index: int, *, is_bad: bool) -> str:
+        if is_bad:
+            return "refused" if status in BAD_STATUSES else f"bad image: {status}"
+        if status != 200:
+            return str(status)
+        content = json.loads(body)
+        sha256 = content["model"]["sha256"]
+        self.models[sha256[:12]] += 1
+        right = self.expected[sha256][index]
+        classes = content["predictions"][0]["classes"]
+        apart = max(abs(one["probability"] - right[one["label"]]) for one in classes)
+        return "right" if len(classes) == len(right) and apart <= TOLERANCE else "wrong"
+
+
+def state(pid: int) -> dict[str, float]:
+    """Return memory in MB, open files and threads of a process and its children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    found = {"memory_mb": 0.0, "files": 0.0, "threads": 0.0}
+    for one in (str(pid), *children):
+        status = dict(
+            line.split(":", 1) for line in Path(f"/proc/{one}/status").read_text().splitlines() if ":" in line
+        )
+        found["memory_mb"] += int(status["VmRSS"].split()[0]) / 1000
+        found["threads"] += int(status["Threads"])
+        found["files"] += len(list(Path(f"/proc/{one}/fd").iterdir()))
+    return found
+
+
+async def soak(asker: Asker, pid: int, requests: int) -> dict[str, Any]:
+    """F16: warm up with a tenth, then watch."""
+    await asker.run(16, requests=requests // 10)
+    await asyncio.sleep(6.0)  # idle connections are closed
+    before = state(pid)
+    await asker.run(16, requests=requests)
+    await asyncio.sleep(6.0)
+    after = state(pid)
+    growth = {name: round(after[name] - before[name], 2) for name in before}
+    return {"requests": requests, "outcomes": asker.outcomes, "before": before, "growth": growth}
+
+
+async def slow_clients(asker: Asker, pid: int, count: int) -> dict[str, Any]:
+    """F17: headers that do not end, a body of 3 MB in chunks of a byte, an answer that is not read."""
+    await asker.run(4, requests=200)
+    alone, asker.seconds = asker.seconds, []
+    before = state(pid)["memory_mb"]
+    others = asyncio.create_task(asker.run(4))
+    highest = [before]
+    closed = await asyncio.gather(*(slow_client(asker.port, number % 3, pid, highest) for number in range(count)))
+    asker.is_over = True
+    await others
+    return {
+        "clients": count,
+        "closed_after_s": {"median": round(statistics.median(closed), 2), "max": round(max(closed), 2)},
+        "memory_growth_mb": round(max(highest) - before, 2),
+        "others": {
+            "outcomes": asker.outcomes,
+            "p95_s_alone": round(float(np.percentile(alone, 95)), 4),
+            "p95_s_beside_them": round(float(np.percentile(asker.seconds, 95)), 4),
+        },
+    }
+
+
+async def slow_client(port: int, kind: int, pid: int, highest: list[float]) -> float:
+    """Be slow until the server hangs up; return the seconds from the connection to that."""
+    starts = (
+        b"GET /v1/models HTTP/1.1\r\nhost: [::1]\r\nx-a: ",
+        b"POST /v1/predict HTTP/1.1\r\nhost: [::1]\r\ncontent-type: image/png\r\ntransfer-encoding: chunked\r\n\r\n",
+        b"GET /v1/openapi.json HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n" * 400,
+    )
+    drops = (b"x", b"1\r\nx\r\n", b"")
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(connection, ("127.0.0.1", port))
+    started = time.monotonic()
+    try:
+        await loop.sock_sendall(connection, starts[kind])
+        while time.monotonic() - started < 60:
+            await asyncio.sleep(0.25)
+            highest.append(state(pid)["memory_mb"]) if len(highest) < 4000 and kind == 0 else None
+            await loop.sock_sendall(connection, drops[kind])
+            if kind < 2:
+                try:
+                    if not connection.recv(1000):
+                        break
+                except BlockingIOError:
+                    continue
+            elif connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) != b"\x01":  # not ESTABLISHED
+                break
+    except OSError:
+        pass
+    finally:
+        connection.close()
+    return time.monotonic() - started
+
+
+def restarts(model: Path, folder: Path, images: list[bytes], expected: Expected, count: int) -> dict[str, Any]:
+    """F18, first half: SIGTERM under load, again and again, on one port."""
+    port = free_port()
+    outcomes: Counter[str] = Counter()
+    codes: list[int] = []
+    seconds: list[float] = []
+    said_so = 0
+
+    async def one(process: subprocess.Popen[bytes]) -> bool:
+        asker = Asker(port, images, expected)
+        work = asyncio.create_task(asker.run(8))
+        await asyncio.sleep(1.0)
+        process.send_signal(signal.SIGTERM)
+        is_said = False
+        while process.poll() is None:
+            try:
+                status, _, _ = await Client(port).ask(b"GET /health/ready HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+                is_said = is_said or status == 503
+            except (OSError, EOFError):
+                await asyncio.sleep(0.02)
+        asker.is_over = True
+        await work
+        outcomes.update(asker.outcomes)
+        return is_said
+
+    for _ in range(count):
+        with running(
+            imgrec_command(model, port, folder, "--output", "full"), port=port, path="/health/ready"
+        ) as process:
+            started = time.monotonic()
+            said_so += asyncio.run(one(process))
+            seconds.append(time.monotonic() - started - 1.0)
+            codes.append(process.returncode)
+    return {
+        "restarts": count,
+        "outcomes": outcomes,
+        "exit_codes": Counter(map(str, codes)),
+        "longest_stop_s": round(max(seconds), 2),
+        "said_not_ready": said_so,
+    }
+
+
+async def swaps(asker: Asker, pid: int, models: list[Path], served: Path, count: int) -> dict[str, Any]:
+    """F18, second half: another model under the same name, again and again, under load."""
+    work = asyncio.create_task(asker.run(8))
+    for number in range(count):
+        await asyncio.sleep(0.5)
+        shutil.copy(models[(number + 1) % 2], served.with_suffix(".part"))
+        os.replace(served.with_suffix(".part"), served)  # noqa: PTH105
+        os.kill(pid, signal.SIGHUP)
+    await asyncio.sleep(1.0)
+    asker.is_over = True
+    await work
+    return {"swaps": count, "outcomes": asker.outcomes, "answers_by_model": asker.models}
+
+
+async def isolation(port: int, images: list[bytes], expected: Expected) -> dict[str, Any]:
+    """F19: 32 at once, one of them bad."""
+    outcomes: Counter[str] = Counter()
+    for _ in range(10):
+        asker = Asker(port, images, expected, bad_share=1 / 32)
+        await asker.run(32, requests=32)
+        outcomes.update(asker.outcomes)
+    return {"batches": 10, "outcomes": outcomes}
+
+
+def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    models = [folder / "a.onnx", folder / "b.onnx"]
+    for seed, model in enumerate(models, start=1):
+        command = [sys.executable, str(HERE / "serving_bundle.py"), str(model), str(seed), str(SIZE_PX)]
+        subprocess.run(command, check=True, capture_output=True)
+    images = [path.read_bytes() for path in sorted(arguments.images.iterdir()) if path.is_file()][:64]
+    expected = expected_answers(models, images)
+    served = folder / "served.onnx"
+    shutil.copy(models[0], served)
+    found: dict[str, Any] = {}
+    port = free_port()
+    command = imgrec_command(served, port, folder, "--output", "full")
+    with running(command, port=port, path="/health/ready") as process:
+        asker = Asker(port, images, expected, bad_share=0.05)
+        found["F16 soak"] = asyncio.run(soak(asker, process.pid, arguments.requests))
+        print(found["F16 soak"], flush=True)
+        found["F17 slow clients"] = asyncio.run(
+            slow_clients(Asker(port, images, expected), process.pid, arguments.slow)
+        )
+        print(found["F17 slow clients"], flush=True)
+        found["F19 isolation"] = asyncio.run(isolation(port, images, expected))
+        asker = Asker(port, images, expected)
+        found["F18 swaps"] = asyncio.run(swaps(asker, process.pid, models, served, arguments.swaps))
+        print(found["F19 isolation"], found["F18 swaps"], flush=True)
+    found["F18 restarts"] = restarts(models[0], folder, images, expected, arguments.restarts)
+    print(found["F18 restarts"], flush=True)
+    return found
+
+
+def verdict(found: dict[str, Any]) -> dict[str, bool]:
+    """Return what holds."""
+    soaked, slow, stops = found["F16 soak"], found["F17 slow clients"], found["F18 restarts"]
+    growth = soaked["growth"]
+    return {
+        "F16 memory": growth["memory_mb"] <= LIMITS["memory_growth_mb"],
+        "F16 files and threads": growth["files"] <= 0 and growth["threads"] <= 0,
+        "F16 answers": set(soaked["outcomes"]) == {"right", "refused"},
+        "F17 closed": slow["closed_after_s"]["max"] <= LIMITS["slow_closed_s"],
+        "F17 memory": slow["memory_growth_mb"] <= LIMITS["slow_memory_mb"],
+        "F17 others": set(slow["others"]["outcomes"]) == {"right"},
+        "F18 restarts": set(stops["outcomes"]) <= {"right", "nobody listens"} and set(stops["exit_codes"]) == {"0"},
+        "F18 not ready first": stops["said_not_ready"] == stops["restarts"],
+        "F18 stops": stops["longest_stop_s"] <= LIMITS["stop_s"],
+        "F18 swaps": set(found["F18 swaps"]["outcomes"]) == {"right"}
+        and len(found["F18 swaps"]["answers_by_model"]) == 2,
+        "F19": found["F19 isolation"]["outcomes"] == {"right": 310, "refused": 10},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=Path, required=True, help="folder of image files")
+    parser.add_argument("--requests", type=int, default=20_000)
+    parser.add_argument("--slow", type=int, default=500)
+    parser.add_argument("--restarts", type=int, default=20)
+    parser.add_argument("--swaps", type=int, default=20)
+    parser.add_argument("--output", type=Path, default=HERE / "results" / "serve_soak.json")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        found = measure(arguments, Path(name))
+    result = {"machine": describe(), **found, "limits": LIMITS, "holds": verdict(found)}
+    print(json.dumps(result["holds"], indent=1))
+    arguments.output.parent.mkdir(exist_ok=True)
+    arguments.output.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
