@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,17 @@ def test_slow_clients_are_hung_up_on_and_others_do_not_notice(server: Server):
         time.sleep(0.2)
     assert not open_ones
     assert answers > 5
+
+
+def test_many_requests_before_the_first_answer_are_refused(server: Server):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        client.sendall(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n" * 300)
+        received = b""
+        with suppress(ConnectionError):
+            while piece := client.recv(65_536):
+                received += piece
+    assert received.count(b"HTTP/1.1 200") < 20
+    assert ask(server)[0] == 200
 
 
 def test_headers_without_end_are_refused(server: Server):

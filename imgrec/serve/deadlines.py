@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 __all__ = ["DeadlineProtocol", "limited", "sweep"]
 
 _MAX_HEADER_BYTES = 32_768
+_MAX_PIPELINED = 8  # no browser sends a second request before the answer; who sends hundreds wants our time
 _TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
@@ -57,7 +58,9 @@ class DeadlineProtocol(HttpToolsProtocol):
         super().data_received(data)
 
     def on_headers_complete(self) -> None:
-        """Start the clock of the body."""
+        """Start the clock of the body. Raises: ValueError: too many requests before the first answer was read."""
+        if len(self.pipeline) >= _MAX_PIPELINED:
+            raise ValueError("too many requests at once on one connection")  # uvicorn makes it a 400 and closes
         self._in_headers, self._header_bytes, self._body_bytes = False, 0, 0
         self._since = time.monotonic()
         super().on_headers_complete()

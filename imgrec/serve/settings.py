@@ -25,7 +25,7 @@ class Settings:
     audit_log: None = none is kept. audit_fail_open: answer also what could not be recorded.
     output: how much of an answer callers see whose key does not say. reject: the rule behind `is_unknown`: a name,
         "" = the last reject rule of each model, "none" = no rule.
-    max_batch: images run at once. max_wait_ms: see `Batcher`. queue_batches: that may wait beside the one that runs.
+    max_batch: images run at once. max_wait_ms: see `Batcher`. queue_batches: under way or waiting, decoding too.
     threads: of the network, None = one a processor. drain_delay_s: from "not ready" to closing, for load balancers.
     """
 
