@@ -270,6 +270,20 @@ def test_a_second_signal_ends_it_at_once(folder: Path):
         assert server.process.wait(timeout=20) == 0
 
 
+def test_it_stops_also_when_nobody_reads_what_it_says(folder: Path):
+    colour_bundle(folder / "colours.onnx")
+    command = [sys.executable, "-c", "from imgrec.cli import main; main()", "serve", *words(folder), "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, cwd=PROJECT, start_new_session=True) as process:
+        assert process.stderr is not None
+        assert b"serving" in process.stderr.readline()
+        process.stderr.close()
+        process.send_signal(signal.SIGTERM)
+        try:
+            assert process.wait(timeout=30) == 0
+        finally:
+            process.kill()
+
+
 def refused(*arguments: str) -> str:
     program = "from imgrec.cli import main; main()"
     done = subprocess.run(

@@ -147,8 +147,9 @@ class _Server(uvicorn.Server):
             self.should_exit = self.force_exit = True
             return
         self._service.is_stopping = True  # "not ready" from now on, while requests are still answered
-        sys.stderr.write("imgrec: stopping\n")
         asyncio.get_running_loop().call_later(self._service.settings.drain_delay_s, self._close)
+        with contextlib.suppress(OSError):  # whoever read our output may have gone
+            sys.stderr.write("imgrec: stopping\n")
 
     def _close(self) -> None:
         self.should_exit = True
