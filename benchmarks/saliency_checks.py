@@ -1,4 +1,4 @@
-"""Claim: on hymenoptera's validation pictures most Grad-CAM and occlusion maps of the mobilenet_v2 probe pass both checks.
+"""Claim: on hymenoptera most Grad-CAM and occlusion maps of the mobilenet_v2 probe pass every check, edges none.
 
 40 pictures, evenly spread; every map is for the predicted class. For each method: the share of maps better than every
 one of nine random orders in deletion and in insertion, the share that changes when the weights are shuffled, verdicts,

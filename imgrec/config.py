@@ -117,13 +117,14 @@ def check_sweep_of_several_processes(num_processes: int) -> None:
         )
 
 
-def to_plain(config: DictConfig) -> dict[str, Any]:
+def to_plain(config: DictConfig, *, resolve: bool = True) -> dict[str, Any]:
     """Return the configuration as dict, list, str, numbers and None, interpolations resolved: what a checkpoint keeps.
 
-    Raises: ConfigError: an interpolation leads nowhere, or a required value is missing.
+    resolve: False leaves interpolations as they are written, for the configuration of an evaluation, where they may
+    lead into what the checkpoint says. Raises: ConfigError: an interpolation leads nowhere, or a value is missing.
     """
     try:
-        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        plain = OmegaConf.to_container(config, resolve=resolve, throw_on_missing=resolve)
     except OmegaConfBaseException as error:
         raise explain_access(error) from error
     assert isinstance(plain, dict)

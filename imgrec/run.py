@@ -121,7 +121,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
             write_result(of_evaluation(metrics, split=data.test_split, source=next(iter(source.values()))), folder)
             recorder.write(
                 folder,
-                config=to_plain(config),
+                config=to_plain(config, resolve=False),
                 data=data,
                 network=network,
                 source=source,

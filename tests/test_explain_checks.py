@@ -169,11 +169,22 @@ def checks(deletion: bool = True, insertion: bool = True) -> Faithfulness:
     ],
 )
 def test_a_bad_map_is_called_bad_and_why(found, correlation, word, reason):
-    verdict = judge(found, correlation=correlation, num_random=9)
+    verdict = judge(found, correlation=correlation, num_random=9, whole=0.9, nothing=0.2)
     assert verdict.word == word
     import re
 
     assert re.search(reason, verdict.reason)
+
+
+@pytest.mark.parametrize(
+    ("whole", "nothing", "word"), [(0.54, 0.79, "weak"), (0.9, 0.82, "weak"), (0.9, 0.8, "trustworthy")]
+)
+def test_of_a_picture_that_makes_no_difference_there_is_no_trustworthy_map(whole, nothing, word):
+    verdict = judge(checks(), correlation=0.1, num_random=9, whole=whole, nothing=nothing)
+    assert verdict.word == word
+    assert (f"{nothing:.2f} with nothing to be seen and {whole:.2f} with the picture" in verdict.reason) == (
+        word == "weak"
+    )
 
 
 @pytest.mark.parametrize(

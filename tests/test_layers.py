@@ -130,6 +130,18 @@ def test_rivals_know_nothing_of_training_and_are_asked_for_by_the_command_line_a
     assert importers("imgrec.baselines") - inside("baselines", "cli") == set()
 
 
+def test_explaining_is_asked_for_by_commands_and_the_server_and_knows_nothing_of_training():
+    assert importers("imgrec.explain") <= inside("explain", "cli", "serve")
+    above = ("imgrec.classifier", "imgrec.callbacks", "imgrec.trainer", "imgrec.run", "imgrec.inputs", "imgrec.cli")
+    assert importers(*above, "pytorch_lightning") & inside("explain") == set()
+
+
+def test_what_checks_a_map_knows_pictures_and_numbers_alone():
+    free = {"arrays", "baseline", "cells", "faithfulness", "occlusion", "overlay", "similarity", "verdict"}
+    above = ("torch", "torchvision", "captum", "imgrec.models", "imgrec.data", "imgrec.report")
+    assert importers(*above) & {f"explain/{name}.py" for name in free} == set()
+
+
 def test_the_command_line_is_imported_by_nobody():
     assert importers("imgrec.cli") - inside("cli") == set()
 

@@ -156,7 +156,13 @@ class Examiner:
             faithfulness=faithfulness,
             stages=stages,
             # A shuffled network whose map is empty has another map than the original: no correlation.
-            verdict=judge(faithfulness, correlation=stages[-1].spearman or 0.0, num_random=self.num_random),
+            verdict=judge(
+                faithfulness,
+                correlation=stages[-1].spearman or 0.0,
+                num_random=self.num_random,
+                whole=float(curves.deletion[0]),
+                nothing=float(curves.deletion[-1]),
+            ),
         )
 
 

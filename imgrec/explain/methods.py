@@ -88,7 +88,7 @@ class IntegratedGradients:
     """
 
     num_steps: int = 32
-    batch_size: int = 16
+    batch_size: int = 8
     name: str = field(default="integrated_gradients", init=False)
 
     def __post_init__(self) -> None:

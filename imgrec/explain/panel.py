@@ -58,8 +58,8 @@ def draw_panel(examination: Examination, caption: Caption) -> "Figure":
     image = examination.image
     title = METHOD_TITLES.get(examination.method, examination.method)
     _show(axes[0], image, "what the network sees")
-    _show(axes[1], draw_overlay(image, examination.heat.values), f"{title}: what speaks for the class")
-    _show(axes[2], draw_overlay(image, examination.randomized), "the same with weights shuffled")
+    _show(axes[1], draw_overlay(image, examination.heat.values), title)
+    _show(axes[2], draw_overlay(image, examination.randomized), "the same, weights shuffled")
     _draw_curves(axes[3], examination, "deletion")
     _draw_curves(axes[4], examination, "insertion")
     _write_verdict(axes[5], examination)

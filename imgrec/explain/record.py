@@ -43,6 +43,7 @@ def picture_record(examination: Examination, shown: Shown, *, png: str) -> dict[
         "confidence": _rounded(shown.confidence),
         "target": shown.target,
         "probability": _rounded(examination.probability),
+        "probability_of_nothing": _rounded(float(curves.deletion[-1])),
         "png": png,
         "deletion_auc": None if found is None else _rounded(found.deletion_area),
         "insertion_auc": None if found is None else _rounded(found.insertion_area),

@@ -12,6 +12,8 @@ __all__ = ["CHANGED_BELOW", "UNCHANGED_FROM", "Verdict", "Word", "judge", "judge
 # thirds and more are: it is made of the picture, as edges are, and would be there whatever the network had learnt.
 CHANGED_BELOW = 0.5
 UNCHANGED_FROM = 0.8
+# Of the probability that is left where nothing is to be seen: above, the picture adds too little to be explained.
+MOST_WITHOUT = 0.9
 MOST_TRUSTED = 0.75  # of all maps: from here on the method is trustworthy for this network
 MOST_BAD = 0.5  # of all maps: above, it is bad
 FEW = 10  # pictures, below which shares over them mean little
@@ -26,14 +28,18 @@ class Verdict(NamedTuple):
     reason: str
 
 
-def judge(faithfulness: Faithfulness | None, *, correlation: float, num_random: int) -> Verdict:
+def judge(
+    faithfulness: Faithfulness | None, *, correlation: float, num_random: int, whole: float, nothing: float
+) -> Verdict:
     """Judge one map.
 
     faithfulness: None for a map that is the same everywhere. correlation: with the maps of the randomised network, mean
-    rank correlation of absolute values. num_random: random orders that it was measured against.
+    rank correlation of absolute values. num_random: random orders that it was measured against. whole, nothing: the
+    probability of the class for the picture, and for the baseline alone.
 
     bad: empty; or unchanged when the network is randomised; or no better than random orders both ways. trustworthy:
-    better than every random order in deletion and in insertion, and changed. Everything between is weak.
+    better than every random order in deletion and in insertion, and changed, and of a picture that makes a difference:
+    where the probability is as high with nothing to be seen, curves and maps are of noise. Everything between is weak.
     """
     if faithfulness is None:
         return Verdict("bad", "it is empty: no part of the picture speaks for this class")
@@ -46,6 +52,11 @@ def judge(faithfulness: Faithfulness | None, *, correlation: float, num_random: 
     doubts = [f"in {name} it is no better than {num_random} random orders" for name in failed]
     if correlation >= CHANGED_BELOW:
         doubts.append(f"it changes little when the network is randomised (rank correlation {correlation:.2f})")
+    if nothing > MOST_WITHOUT * whole:
+        doubts.append(
+            f"the probability is {nothing:.2f} with nothing to be seen and {whole:.2f} with the picture: there is "
+            "little to explain"
+        )
     if doubts:
         return Verdict("weak", "; ".join(doubts))
     return Verdict(
