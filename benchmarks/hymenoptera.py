@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,15 +22,15 @@ SEED = 1
 
 
 def pictures(split: str) -> Pictures:
-    """Return all pictures of "train" (244) or "val" (153) with their labels."""
+    """Return all pictures of "train" (243) or "val" (153) with their labels."""
     files = [sorted((DATA / "hymenoptera" / split / name).glob("*.jpg")) for name in CLASSES]
     paths = [path for some in files for path in some]
     labels = np.repeat(np.arange(len(CLASSES)), [len(some) for some in files])
     return Pictures([f"{path.parent.name}/{path.name}" for path in paths], FileImages(paths), labels)
 
 
-def info() -> BundleInfo:
-    return BundleInfo(list(CLASSES), "single", PREPROCESS, Decisions("single", CLASSES))
+def info(**changes: Any) -> BundleInfo:
+    return BundleInfo(list(CLASSES), "single", PREPROCESS, Decisions("single", CLASSES), **changes)
 
 
 def trained(name: str, *, weights: Path | None = None, steps: int = 12, batch_size: int = 16) -> nn.Module:

@@ -4,11 +4,16 @@ A network is simulated by scores whose distribution is known: normal noise, the 
 own. The truth is the score over a million rows. Test sets of 200 and 1,000 rows are drawn, and each gets
 its intervals as an evaluation does. "fixed": every test set has the same numbers of rows per class, which is what
 the intervals are made for, and the truth is that of this mix. "random": classes are drawn too. Rows in groups share a
-difficulty; whole groups are drawn. "percentile" is what the usual percentile bootstrap would have covered.
+difficulty; whole groups are drawn. "percentile" is what the usual percentile bootstrap would have covered. AUROC
+above 0.999 is measured and no part of the claim: there a handful of rows decides, and intervals can be too short.
 
-An interval over 1,000 sets that covers 95 % shows 93.6 to 96.4 % in 19 of 20 measurements.
+The test sets are other ones than those by which the method was chosen (--seed 0).
 
-    python benchmarks/interval_coverage.py          # writes benchmarks/results/interval_coverage.json; 10 min, 2 cores
+An interval over 1,000 sets that covers 95 % shows 93.6 to 96.4 % in 19 of 20 measurements. Accuracy has Wilson's
+interval, which holds for either kind of test set; where the class counts are fixed and classes differ much in
+difficulty it is a little wide, and may show a few tenths over 97 %.
+
+    python benchmarks/interval_coverage.py          # writes benchmarks/results/interval_coverage.json; 12 min, 2 cores
     python benchmarks/interval_coverage.py --sets 100 --output /tmp/coverage.json
 """
 
@@ -35,22 +40,33 @@ GROUP_ROWS = 10
 
 @dataclass(frozen=True)
 class Design:
-    """shares: of the classes. signals: how far each class stands out. in_groups: rows come in groups of ten."""
+    """shares: of the classes. signals: how far each class stands out. in_groups: rows come in groups of ten.
+
+    has_random_mix: whether test sets whose classes are drawn too are measured beside. is_extreme: AUROC is above 0.999,
+    where it is decided by a handful of rows; it is measured, and no part of the claim.
+    """
 
     name: str
     shares: tuple[float, ...]
     signals: tuple[float, ...]
     in_groups: bool = False
+    has_random_mix: bool = False
+    is_extreme: bool = False
 
 
 DESIGNS = (
     Design("ten classes, balanced", (0.1,) * 10, (1.5, 2, 2.5, 3, 3.5) * 2),
-    Design("ten classes, 1 / k", tuple(1 / k for k in range(1, 11)), (3.0, 3, 3, 2.5, 2.5, 2.5, 2.5, 2, 2, 2)),
-    Design("five classes, 50 to 3 %", (0.5, 0.3, 0.12, 0.05, 0.03), (2.5, 2, 2, 2, 1.5)),
+    Design(
+        "ten classes, 1 / k",
+        tuple(1 / k for k in range(1, 11)),
+        (3.0, 3, 3, 2.5, 2.5, 2.5, 2.5, 2, 2, 2),
+        has_random_mix=True,
+    ),
+    Design("five classes, 50 to 3 %", (0.5, 0.3, 0.12, 0.05, 0.03), (2.5, 2, 2, 2, 1.5), has_random_mix=True),
     Design("two classes, balanced", (0.5, 0.5), (1.5, 1.5)),
-    Design("two classes, 10 % positive", (0.9, 0.1), (1.8, 1.8)),
+    Design("two classes, 10 % positive", (0.9, 0.1), (1.8, 1.8), has_random_mix=True),
     Design("two classes, 10 % positive, weak", (0.9, 0.1), (0.8, 0.8)),
-    Design("two classes, nearly perfect", (0.5, 0.5), (3.5, 3.5)),
+    Design("two classes, nearly perfect", (0.5, 0.5), (3.5, 3.5), is_extreme=True),
     Design("five classes in groups of ten", (0.3, 0.2, 0.2, 0.2, 0.1), (2.0, 2, 2.5, 3, 3), in_groups=True),
 )
 
@@ -118,11 +134,11 @@ def cover(design: Design, rows: int, mix: str, seeds: range, truth: dict[str, fl
     return found
 
 
-def measure(design: Design, rows: int, mix: str, *, sets: int, pool: ProcessPoolExecutor) -> dict:
+def measure(design: Design, rows: int, mix: str, *, seeds: range, pool: ProcessPoolExecutor) -> dict:
     truth = truth_of(design, rows, mix=mix)
     jobs = [
-        pool.submit(cover, design, rows, mix, range(start, min(start + BATCH, sets)), truth)
-        for start in range(0, sets, BATCH)
+        pool.submit(cover, design, rows, mix, seeds[start : start + BATCH], truth)
+        for start in range(0, len(seeds), BATCH)
     ]
     results = [job.result() for job in jobs]
     lines = {}
@@ -141,25 +157,32 @@ def measure(design: Design, rows: int, mix: str, *, sets: int, pool: ProcessPool
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--sets", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1, help="0: the test sets by which the intervals were designed")
     parser.add_argument("--output", default="benchmarks/results/interval_coverage.json")
     arguments = parser.parse_args()
     start, results = time.perf_counter(), []
+    seeds = range(arguments.seed * 1_000_000, arguments.seed * 1_000_000 + arguments.sets)
     with ProcessPoolExecutor(2) as pool:
         for design in DESIGNS:
             for rows in SIZES:
-                for mix in ("fixed",) if design.in_groups else ("fixed", "random"):
-                    line = measure(design, rows, mix, sets=arguments.sets, pool=pool)
+                for mix in ("fixed", "random") if design.has_random_mix else ("fixed",):
+                    line = measure(design, rows, mix, seeds=seeds, pool=pool)
                     results.append(line)
                     shown = {name: float(score["covered_percent"]) for name, score in line["scores"].items()}
                     print(f"{line['design']}, {rows} rows, {line['mix']}: {shown}", flush=True)
+    extreme = {design.name for design in DESIGNS if design.is_extreme}
     claimed = [
-        line["scores"][name]["covered_percent"] for line in results if line["mix"] != "random" for name in CLAIMED
+        line["scores"][name]["covered_percent"]
+        for line in results
+        for name in CLAIMED
+        if line["mix"] != "random" and not (name == "auroc.macro" and line["design"] in extreme)
     ]
     from machine import describe
 
     report = {
         **describe(),
         "sets": arguments.sets,
+        "seed": arguments.seed,
         "resamples": RESAMPLES,
         "seconds": round(time.perf_counter() - start),
         "designs": [asdict(design) for design in DESIGNS],

@@ -178,6 +178,9 @@ def from_weights(config: DictConfig) -> tuple[ImageDataModule, nn.Module]:
     _check_named(config)
     preprocess = build(config.preprocess) if config.get("preprocess") else Preprocess(size=224)
     data = read_data(config, preprocess=preprocess, augment=None)
+    for name in ("preprocess", "augment"):  # data refer to these groups, which evaluation leaves out by default
+        if not config.get(name):
+            config.data[name] = None
     network = build(config.model)
     if network.loaded is not None and network.loaded.head_is_fresh:
         raise ConfigError(

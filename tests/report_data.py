@@ -58,10 +58,8 @@ def _score(value: float) -> dict[str, float]:
     return {"score": value, "low": value - 0.02, "high": value + 0.02}
 
 
-_BINS = [
-    {"lower": 0.3, "upper": 0.6, "count": 40, "confidence": 0.5, "accuracy": 0.4, "accuracy_low": 0.3, "accuracy_high": 0.5},
-    {"lower": 0.6, "upper": 1.0, "count": 80, "confidence": 0.9, "accuracy": 0.8, "accuracy_low": 0.7, "accuracy_high": 0.9},
-]  # fmt: skip
+_BIN = {"lower": 0.3, "upper": 0.6, "count": 40, "confidence": 0.5, "accuracy": 0.4, "accuracy_low": 0.3}
+_BINS = [{**_BIN, "accuracy_high": 0.5}, {**_BIN, "confidence": 0.9, "accuracy": 0.8, "accuracy_high": 0.9}]
 _CALIBRATED = {
     "ece_width": 0.05, "ece_mass": 0.05, "ece_by_chance": 0.01, "ece_classwise": 0.02, "log_loss": 0.4, "brier": 0.2,
     "mean_confidence": 0.9, "accuracy": 0.8, "bins_width": _BINS, "bins_mass": _BINS,
@@ -111,7 +109,8 @@ PARTS: dict[str, dict[str, Any]] = {
         "foreign": {"folder": f"/data/{EVIL}", "num_samples": 9, "num_broken": 1, "broken": []},
         "own": {"split": "test", "num_samples": 120, "num_broken": 0},
         "scores": [{
-            "name": "energy", "auroc": 0.9, "auroc_low": 0.8, "auroc_high": 0.95, "fpr_at_95_tpr": 0.3, "threshold": 1.5,
+            "name": "energy", "auroc": 0.9, "auroc_low": 0.8, "auroc_high": 0.95, "fpr_at_95_tpr": 0.3,
+            "threshold": 1.5,
             "histogram": {"edges": [0.0, 1.0, 2.0], "own": [20, 100], "foreign": [8, 1]},
         }],
     },
@@ -156,7 +155,8 @@ PARTS: dict[str, dict[str, Any]] = {
         "format": 1, "num_train": 100, "num_test": 120, "num_cores": 2, "notes": [],
         "rivals": [{
             "name": "hog-linear_svm", "is_floor": False, "accuracy": 0.7, "accuracy_interval": [0.6, 0.8],
-            "num_errors": 36, "macro_f1": 0.69, "fit_s": 2.0, "predict_ms_per_image": 0.5, "size_bytes": 1234, "note": None,
+            "num_errors": 36, "macro_f1": 0.69, "fit_s": 2.0, "predict_ms_per_image": 0.5, "size_bytes": 1234,
+            "note": None,
         }],
         "network": {"name": "small_cnn", "accuracy": 0.8, "accuracy_interval": [0.7, 0.9], "num_errors": 24,
                     "macro_f1": 0.79, "fit_s": None, "predict_ms_per_image": None, "size_bytes": None},

@@ -124,7 +124,7 @@ def test_rounded_pictures_are_no_easier(tmp_path):
         ({"restarts": 0}, r"robustness\.restarts=0"),
         ({"num_images": 1}, r"robustness\.num_images=1"),
         ({"linf_255": [0]}, r"robustness\.linf_255=0"),
-        ({"linf_255": [], "l2": None}, "are both empty"),
+        ({"linf_255": [], "l2": []}, "are both empty"),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused(options, message):

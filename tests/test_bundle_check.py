@@ -122,7 +122,7 @@ def test_an_operator_that_is_told_to_make_too_much_is_refused(operator, place, w
         model.graph.node.append(helper.make_node("Constant", [], ["shape"], value=value))
     else:
         model.graph.node.append(helper.make_node("Constant", [], ["shape"], value_ints=shape.tolist()))
-    model.graph.node.append(helper.make_node(operator, ["images", "images"][:place] + ["shape"], ["x"]))
+    model.graph.node.append(helper.make_node(operator, [*["images"] * place, "shape"], ["x"]))
     refused(model, r"is to make 10,000,000,000 numbers")
 
 

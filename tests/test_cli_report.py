@@ -50,10 +50,10 @@ def test_the_folder_of_a_sweep_has_its_own_page(call, tmp_path):
     out, _ = call(tmp_path)
     assert out == f"Report: {tmp_path / 'sweep.html'}\n"
     (tmp_path / "sweep.json").write_text("{}")
-    with pytest.raises(DataError, match="sweep.json is damaged"):
+    with pytest.raises(DataError, match=r"sweep\.json is damaged"):
         call(tmp_path)
     (tmp_path / "sweep.json").write_text("{")
-    with pytest.raises(DataError, match="sweep.json cannot be read"):
+    with pytest.raises(DataError, match=r"sweep\.json cannot be read"):
         call(tmp_path)
 
 

@@ -106,4 +106,5 @@ def test_several_labels_are_judged_by_average_precision_in_its_own_unit():
 def test_a_loss_is_shown_as_it_is_and_a_share_in_points():
     assert show_difference("accuracy", 0.012) == "+1.20 points"
     assert show_difference("log_loss", -0.012) == "-0.0120"
+    assert (show_difference("accuracy", -1e-9), show_difference("brier", -1e-9)) == ("0.00 points", "0.0000")
     assert show_difference("f1.macro", float("nan")) == "undefined"

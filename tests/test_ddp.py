@@ -81,3 +81,9 @@ def test_only_the_first_process_speaks_and_writes(folder):
     assert said.count("Run folder: run") == 1
     assert said.count("epoch 1/1") == 1
     assert json.loads((folder / "run" / "result.json").read_text())["monitor"] == "val/accuracy"
+
+
+def test_two_processes_fit_one_temperature_on_all_of_validation(folder):
+    found = [json.loads((folder / path / "decisions.json").read_text()) for path in ("run/evaluation", "one", "two")]
+    assert found[0]["fitted_on"] == {"split": "val", "num_samples": NUM_VAL}
+    assert found[0]["temperature"] == found[1]["temperature"] == found[2]["temperature"] != 1

@@ -148,11 +148,13 @@ def test_a_part_of_the_scored_split_can_be_held_out_to_fit_on(run: Path, tmp_pat
     assert counts == pytest.approx(np.full(10, 0.6), abs=0.03)
 
 
+@pytest.mark.slow
 def test_the_same_seed_holds_out_the_same_pictures(run: Path, tmp_path: Path) -> None:
     words = (f"checkpoint='{run}/best.ckpt'", "decisions=holdout", *WORDS)
     assert scored(tmp_path / "one", *words) == scored(tmp_path / "two", *words)
 
 
+@pytest.mark.slow
 def test_validation_can_be_divided_too(run: Path, tmp_path: Path) -> None:
     found = scored(tmp_path, f"checkpoint='{run}/best.ckpt'", "split=val", "decisions=holdout", *WORDS)
     assert found["fitted_on"] == {"split": "holdout", "num_samples": 90}
@@ -164,6 +166,7 @@ def test_scoring_validation_by_rules_of_validation_is_called_optimistic(run: Pat
     assert scored(tmp_path, f"checkpoint='{run}/best.ckpt'", "split=val")["is_optimistic"] is True
 
 
+@pytest.mark.slow
 def test_without_a_test_split_validation_is_predicted_once(tmp_path: Path, monkeypatch: Any) -> None:
     import imgrec.deciding as deciding
 
@@ -180,6 +183,7 @@ def test_without_a_test_split_validation_is_predicted_once(tmp_path: Path, monke
     assert contents(tmp_path / "evaluation")["is_optimistic"] is True
 
 
+@pytest.mark.slow
 def test_weights_alone_are_fitted_on_a_part_or_not_at_all(run: Path, tmp_path: Path) -> None:
     words = ("model=small_cnn", f"model.weights='{run}/best.ckpt'", "data=digits")
     assert "Weights carry no temperature" in scored(tmp_path / "one", *words)["notes"][0]
@@ -240,6 +244,7 @@ def test_rules_are_added_on_the_command_line(tmp_path: Path) -> None:
     assert list(decisions.conformal) == ["lac_80"]
 
 
+@pytest.mark.slow
 def test_asking_for_no_decisions_ignores_those_of_the_checkpoint(run: Path, tmp_path: Path) -> None:
     found = scored(tmp_path, f"checkpoint='{run}/best.ckpt'", "decisions=none")
     assert (found["temperature"], found["reject"]) == (1, [])

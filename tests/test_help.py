@@ -7,7 +7,7 @@ from imgrec.config import config_dir
 
 
 def test_every_group_is_listed_with_its_presets():
-    text = help_text("train", folders=[config_dir()])
+    text = "\n".join(help_text(verb, folders=[config_dir()]) for verb in ("train", "evaluate"))
     files = [file for file in config_dir().glob("*/[!_]*.yaml") if file.parent.name != "hydra"]
     words = text.replace(",", " ").split()
     assert len(files) > 30

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import nn
 
 from imgrec.checkpoint import load_checkpoint, save_checkpoint
+from imgrec.config import to_plain
 from imgrec.data.preprocess import Preprocess
 from imgrec.errors import CheckpointError, ConfigError, DataError
 from imgrec.inputs import (
@@ -229,6 +230,13 @@ def test_weights_take_their_classes_from_the_data_and_say_so(checkpoint, picture
     assert data.splits.class_names == list(CLASSES)
     assert "Classes are taken from the data, in its order: ant, bee, cat." in caplog.text
     assert data.preprocess == Preprocess(size=224)
+
+
+def test_the_configuration_of_an_evaluation_of_weights_can_be_written_down(checkpoint, pictures):
+    words = ("model=small_cnn", f"model.weights='{checkpoint}'", "data=folder", f"data.test='{pictures / 'test'}'")
+    config = evaluating(Path("out"), *words)
+    from_weights(config)
+    assert to_plain(config)["data"]["augment"] is None
 
 
 def test_tensors_are_copied_into_the_modules_own():

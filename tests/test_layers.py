@@ -76,6 +76,16 @@ def test_a_report_needs_no_network_and_no_torch():
     assert importers(*above) & inside("report") == set()
 
 
+def test_a_comparison_is_made_of_tables_alone():
+    above = ("torch", "torchvision", "pytorch_lightning", "imgrec.models", "imgrec.data", "imgrec.classifier")
+    assert importers(*above) & inside("compare") == set()
+    assert importers("imgrec.compare") <= inside("compare", "cli")
+
+
+def test_the_statistics_under_the_scores_need_no_torch():
+    assert importers("torch", "torchmetrics") & inside("metrics") == {"metrics/running.py"}
+
+
 def test_a_page_is_made_of_what_a_folder_holds_and_of_nothing_else():
     pages = {module for module in inside("report") if module.startswith("report/page/")}
     ours = {name for module in pages for name in imports(module) if name.startswith("imgrec.")}
@@ -144,6 +154,17 @@ def test_what_checks_a_map_knows_pictures_and_numbers_alone():
 
 def test_the_command_line_is_imported_by_nobody():
     assert importers("imgrec.cli") - inside("cli") == set()
+
+
+def test_what_ships_knows_nothing_of_the_training_side():
+    above = ("torch", "torchvision", "pytorch_lightning", "hydra", "omegaconf", "albumentations", "onnx", "scipy")
+    assert (
+        importers(*above, "imgrec.models", "imgrec.export", "imgrec.inputs", "imgrec.cli") & inside("bundle") == set()
+    )
+
+
+def test_exporting_is_asked_for_by_the_command_line_alone():
+    assert importers("imgrec.export", "imgrec.benchmark") <= inside("export", "benchmark", "cli")
 
 
 def test_the_two_jobs_are_imported_by_the_command_line_alone():

@@ -41,10 +41,12 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sweep")
     jobs = [
         {
-            "number": number, "folder": str(number), "overrides": {"optimizer.lr": str(0.1 / 10**number), "model": EVIL},
-            "status": "ok" if number < 3 else "failed", "exit_code": 0, "seconds": 9.5, "mode": "max",
+            "number": number, "folder": str(number), "exit_code": 0, "seconds": 9.5, "mode": "max",
+            "overrides": {"optimizer.lr": str(0.1 / 10**number), "model": EVIL},
+            "status": "ok" if number < 3 else "failed",
             "score": 0.9 - number / 10 if number < 3 else None,
-            "metrics": {"accuracy": 0.9 - number / 10, "f1_macro": 0.8} if number < 3 else {}, "error": f"because {EVIL}",
+            "metrics": {"accuracy": 0.9 - number / 10, "f1_macro": 0.8} if number < 3 else {},
+            "error": f"because {EVIL}",
         }
         for number in range(4)
     ]  # fmt: skip

@@ -215,7 +215,7 @@ def test_a_large_table_stays_below_15_mb(tmp_path):
     from imgrec.report.scores import compute_scores
 
     thumbnail = "data:image/jpeg;base64," + "A" * 7_000
-    thumbnails = dict.fromkeys(random.choice(predictions.names, 900, replace=False), thumbnail)
+    thumbnails = dict.fromkeys(random.choice(predictions.names, 900, replace=False).tolist(), thumbnail)
     scores = json.loads(json.dumps(compute_scores(predictions)))
     page = to_html(EvaluationFolder(folder, predictions, "", scores, thumbnails))
     assert len(page) < 15_000_000

@@ -254,7 +254,7 @@ def test_folds_and_seeds_have_a_file_beside_the_table(tmp_path):
 
 def test_a_sweep_without_folds_has_no_such_file(tmp_path):
     write_table([job(0, 0.5), job(1, 0.9)], tmp_path / "sweep.csv")
-    assert [path.name for path in tmp_path.iterdir()] == ["sweep.csv"]
+    assert {path.name for path in tmp_path.iterdir()} == {"sweep.csv", "sweep.json", "sweep.html"}
 
 
 def test_means_are_printed_with_what_they_are_worth(capsys):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command import composed
+from report_data import make_predictions, write_folder
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
@@ -59,11 +60,24 @@ def test_every_class_has_its_curves(run, name):
 
 def test_the_pictures_are_what_the_network_saw_and_the_confusion_matrix(run):
     events, _ = run
-    assert events.Tags()["images"] == ["seen_by_the_network/train", "test/confusion_matrix"]
+    assert events.Tags()["images"] == [
+        "seen_by_the_network/train", "test/confusion_matrix", "test/reliability", "test/worst_mistakes",
+    ]  # fmt: skip
     (grid,) = events.Images("seen_by_the_network/train")
     assert (grid.width, grid.height) == (8 * 66, 4 * 66)
     (matrix,) = events.Images("test/confusion_matrix")
     assert min(matrix.width, matrix.height) > 300
+
+
+def test_the_projector_has_a_point_for_each_test_picture(run):
+    folder = Path(run[0].path)
+    config = (folder / "projector_config.pbtxt").read_text()
+    assert 'tensor_path: "projector/tensors.tsv"' in config
+    tensors = (folder / "projector" / "tensors.tsv").read_text().splitlines()
+    rows = (folder / "projector" / "metadata.tsv").read_text().splitlines()
+    assert rows[0] == "label\tprediction\tright\tconfidence\tpath"
+    assert len(tensors) == len(rows) - 1 == 359
+    assert {len(row.split("\t")) for row in tensors} == {128}
 
 
 def test_every_class_has_a_precision_recall_curve(run):
@@ -111,7 +125,9 @@ class Writer:
         self.curves[tag] = (labels, probabilities)
 
 
-def logged(predictions: Predictions, *, split: str = "test", writer: Any = None) -> tuple[Any, dict[str, Any]]:
+def logged(
+    predictions: Predictions, *, split: str = "test", writer: Any = None, folder: Path | None = None
+) -> tuple[Any, dict[str, Any]]:
     """Return the writer after `log_evaluation`, and what the logger was told."""
     writer, told = writer or Writer(), {}
     logger = SimpleNamespace(
@@ -121,7 +137,7 @@ def logged(predictions: Predictions, *, split: str = "test", writer: Any = None)
         save=lambda: None,
     )
     result = {"score": 0.5, "monitor": "val/accuracy", "split": split, "metrics": {"accuracy": 0.25}}
-    log_evaluation(logger, predictions, config={"seed": 3}, result=result)
+    log_evaluation(logger, predictions, config={"seed": 3}, result=result, folder=folder or Path("nowhere"))
     return writer, told
 
 
@@ -141,6 +157,12 @@ def test_scores_on_validation_do_not_fall_into_its_curves():
     assert told["scores"] == {"best/val/accuracy": 0.5, "best_val/accuracy": 0.25}
     assert writer.images == ["best_val/confusion_matrix"]
     assert set(writer.curves) == {"best_val/c0", "best_val/c1", "best_val/c2"}
+
+
+def test_calibration_and_thumbnails_of_the_folder_become_pictures(tmp_path):
+    table = make_predictions(sure=1.0)
+    writer, _ = logged(table, folder=write_folder(tmp_path / "evaluation", table))
+    assert writer.images == ["test/confusion_matrix", "test/reliability", "test/worst_mistakes"]
 
 
 def test_several_labels_have_curves_and_no_matrix():

@@ -37,6 +37,8 @@ class _Parser(argparse.ArgumentParser):
 def main() -> None:
     """Read the command line, measure, print a table and write it where asked for. Raises: ImgrecError."""
     arguments = make_parser().parse_args(sys.argv[1:])
+    if not arguments.models:
+        raise ConfigError("Name what to measure: imgrec benchmark model.onnx best.ckpt")
     check_count("--rounds", arguments.rounds, at_least=1)
     check_count("--batch", arguments.batch, at_least=1)
     threads = arguments.threads or _cores()
@@ -66,7 +68,7 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("models", nargs="+", metavar="MODEL", help="model.onnx, best.ckpt, model.xml")
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="model.onnx, best.ckpt, model.xml")
     parser.add_argument("--rounds", type=int, default=20, metavar="N", help="turns of each model (20)")
     parser.add_argument("--batch", type=int, default=32, metavar="N", help="pictures in a batch (32)")
     parser.add_argument("--threads", type=int, metavar="N", help="that work on one batch (default: one a core)")

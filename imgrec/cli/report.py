@@ -58,12 +58,12 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _report(folder: Path, *, images: Path | None) -> None:
+    from imgrec.report.page.folder import read_thumbnails
     from imgrec.report.page.report import write_report
-    from imgrec.thumbnails import THUMBNAILS_NAME
 
     if images is not None and not images.is_dir():
         raise DataError(f"--images {images}: there is no such folder.")
-    if images is not None or not (folder / THUMBNAILS_NAME).exists():
+    if images is not None or not read_thumbnails(folder):
         _make_thumbnails(folder, images)
     sys.stdout.write(f"Report: {write_report(folder)}\n")
 

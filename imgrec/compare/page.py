@@ -202,8 +202,8 @@ def _support(comparison: Comparison) -> list[int]:
 
 def _p(pair: Pair, num_pairs: int) -> str:
     corrected = f"; {_p_value(pair.p_holm)} after Holm's correction for {num_pairs} pairs" if num_pairs > 1 else ""
-    return f"p = {_p_value(pair.p)}{corrected}, by {_TESTS[pair.test]}"
+    return f"p {_p_value(pair.p)}{corrected}, by {_TESTS[pair.test]}"
 
 
 def _p_value(p: float) -> str:
-    return "less than 0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.1 else f"{p:.2f}"
+    return "< 0.0001" if p < 0.0001 else f"= {p:.4f}" if p < 0.1 else f"= {p:.2f}"

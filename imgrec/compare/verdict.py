@@ -63,7 +63,9 @@ def show_difference(score: str, value: float) -> str:
     """Return a difference with its sign: +1.20 points of a share, +0.0120 otherwise."""
     if math.isnan(value):
         return "undefined"
-    return f"{100 * value:+.2f} points" if score in _POINTS or score.startswith("per_class.recall") else f"{value:+.4f}"
+    is_share = score in _POINTS or score == "per_class.recall"
+    shown = f"{100 * value:+.2f} points" if is_share else f"{value:+.4f}"
+    return shown[1:] if shown[1:] in ("0.00 points", "0.0000") else shown  # nothing has no sign
 
 
 def show_share(difference: Difference) -> str:

@@ -48,6 +48,7 @@ def to_int8(graph: Any, calibration: Sequence[UInt8Array]) -> Any:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
+            extra_options={"CalibMovingAverage": True},  # of each batch's range: one odd picture does not widen all
             op_types_to_quantize=_TRANSFORMER_TYPES if is_transformer else None,
             nodes_to_exclude=_before_the_first_layer(graph),
         )

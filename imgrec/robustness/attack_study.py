@@ -56,13 +56,13 @@ class Attack:
         check_count("robustness.restarts", restarts, at_least=1)
         if num_images is not None:
             check_count("robustness.num_images", num_images, at_least=2)
-        for key, values in (("linf_255", linf_255 or ()), ("l2", l2 or ())):
+        for key, values in (("linf_255", linf_255), ("l2", l2)):
             for value in values:
                 check_number(f"robustness.{key}", value, above=0)
         if not (linf_255 or l2):
             raise ConfigError("robustness.linf_255 and robustness.l2 are both empty. Give sizes of change, as [1, 4].")
-        linf = sorted(value / 255 for value in linf_255 or ())
-        self.eps: dict[Norm, list[float]] = {"linf": linf, "l2": sorted(map(float, l2 or ()))}
+        linf = sorted(value / 255 for value in linf_255)
+        self.eps: dict[Norm, list[float]] = {"linf": linf, "l2": sorted(map(float, l2))}
         self.steps = steps
         self.restarts = restarts
         self.num_images = num_images

@@ -8,7 +8,7 @@ from imgrec.report.predictions import Predictions
 __all__ = ["NUM_THUMBNAILS", "choose_pictures", "worst_mistakes"]
 
 NUM_THUMBNAILS = 900  # about 4 MB of photographs
-_PER_CELL = 8
+_PER_CELL = 24  # as many as the page names of a cell
 
 
 def worst_mistakes(predictions: Predictions) -> NDArray[np.int64]:

@@ -3,7 +3,7 @@ function gallery(entries, thumbnails) {
   const list = element("ul", { class: "pictures" });
   for (const [name, confidence, place] of entries) {
     const picture = place >= 0
-      ? element("img", { src: thumbnails[place], alt: name, decoding: "async" })
+      ? element("img", { src: thumbnails[place], alt: name })
       : element("div", { class: "none", role: "img", "aria-label": "no picture" });
     list.append(element("li", {}, picture, element("p", { class: "title" }, asPercent(confidence)), element("p", {}, name)));
   }

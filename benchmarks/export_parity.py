@@ -1,0 +1,79 @@
+"""Claim: an exported network gives the label of its checkpoint on each of the 153 hymenoptera validation pictures.
+
+For resnet18, mobilenet_v2, efficientnet_b0, convnext_tiny, vit_b_16 and swin_t at 224 px, trained a little on real
+pictures (mobilenet_v2: ImageNet weights and a linear probe; the others: 12 steps from random values, then a probe on
+their features), so that logits mean something. From the bytes of each file to the label on both sides, both forms of
+the graph, batches of 1 and of 32; and no probability more than 1e-4 apart.
+
+    python benchmarks/export_parity.py                    # all six, one after the other; 10 minutes
+    python benchmarks/export_parity.py --model resnet18   # one of them, added to benchmarks/results/export_parity.json
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hymenoptera import DATA, PREPROCESS, SEED, info, pictures, trained
+from machine import describe
+
+from imgrec.bundle import bundle_from_bytes
+from imgrec.export.answers import answers_of_bundle, answers_of_network
+from imgrec.export.parity import TOLERANCE, compare, refuse_untrained
+from imgrec.export.write import Settings, make_bundle, to_bytes
+
+MODELS = ("resnet18", "mobilenet_v2", "efficientnet_b0", "convnext_tiny", "vit_b_16", "swin_t")
+WEIGHTS = {"mobilenet_v2": DATA / "weights" / "mobilenet_v2_imagenet_fp16.pth"}
+BATCH_SIZES = (1, 32)
+
+
+def check(name: str) -> dict[str, Any]:
+    """Return what both sides said, for both forms and both batch sizes."""
+    network, val = trained(name, weights=WEIGHTS.get(name)), pictures("val")
+    reference = answers_of_network(network, PREPROCESS, val)
+    refuse_untrained(reference, task="single")
+    rows = []
+    for form in ("pixels", "image"):
+        _, graph = make_bundle(network, info(), Settings(input=form), say=print)
+        described = info(input=form)
+        data = to_bytes(graph, described)
+        bundle = bundle_from_bytes(data, name=f"{name}.onnx")
+        for batch_size in BATCH_SIZES:
+            answers = answers_of_bundle(bundle, val, batch_size=batch_size)
+            parity = compare(val.names, reference, answers, task="single")
+            rows.append({"input": form, "batch_size": batch_size, "size_bytes": len(data), **parity.to_dict()})
+            print(name, form, batch_size, parity.same_labels, parity.max_probability_difference, flush=True)
+    return {
+        "accuracy": float((reference.argmax(1) == val.labels).mean()),
+        "largest_logit": float(np.abs(reference).max()),
+        "checks": rows,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=MODELS, help="one of them; its result is added to the others")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "export_parity.json")
+    arguments = parser.parse_args()
+    models: dict[str, Any] = {}
+    if arguments.model and arguments.output.exists():
+        models = json.loads(arguments.output.read_text())["models"]
+    for name in [arguments.model] if arguments.model else MODELS:
+        models[name] = check(name)
+        rows = [row for model in models.values() for row in model["checks"]]
+        result = {
+            "machine": describe(),
+            "seed": SEED,
+            "tolerance": TOLERANCE,
+            "pictures": rows[0]["pictures"],
+            "all_labels_the_same": all(row["same_labels"] == row["pictures"] for row in rows),
+            "max_probability_difference": max(row["max_probability_difference"] for row in rows),
+            "models": {known: models[known] for known in MODELS if known in models},
+        }
+        arguments.output.parent.mkdir(exist_ok=True)
+        arguments.output.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
