@@ -5,7 +5,7 @@ import { makeCard, pictureOf } from "/page/card.js";
 import { byId, element, sayAloud, visible } from "/page/dom.js";
 import { inWords, isTransient } from "/page/errors.js";
 import { makePreview } from "/page/previews.js";
-import { describe } from "/page/words.js";
+import { describe, promiseOf } from "/page/words.js";
 
 const KEPT = 200; // the oldest go first: each holds its file
 const HEAT_ATTEMPTS = 10;
@@ -61,9 +61,7 @@ async function preview(entry) {
 async function showHeat(entry) {
   if (entry.isExplaining) return;
   if (entry.heat) {
-    entry.isHeatShown = !entry.isHeatShown;
-    redraw(entry);
-    sayAloud(entry.isHeatShown ? "The heat map is shown." : "The heat map is hidden.");
+    showOrHide(entry, !entry.isHeatShown);
     return;
   }
   Object.assign(entry, { isExplaining: true, heatError: null });
@@ -71,14 +69,20 @@ async function showHeat(entry) {
   sayAloud("Making the heat map.");
   try {
     entry.heat = await explained(entry);
-    entry.isHeatShown = true;
-    sayAloud("The heat map is shown.");
+    entry.isExplaining = false;
+    showOrHide(entry, true);
   } catch (error) {
-    entry.heatError = error;
+    Object.assign(entry, { isExplaining: false, heatError: error });
+    redraw(entry);
     if (error.code === "unauthorized") onSignedOut(error);
   }
-  entry.isExplaining = false;
+}
+
+function showOrHide(entry, isShown) {
+  entry.isHeatShown = isShown;
   redraw(entry);
+  cardOf(entry)?.querySelector("figure:last-child").scrollIntoView({ block: "nearest" });
+  sayAloud(isShown ? "The heat map is shown." : "The heat map is hidden.");
 }
 
 /** Return the heat map; the server makes one at a time and says when to ask again. */
@@ -107,7 +111,7 @@ const actions = {
 };
 
 function redraw(entry) {
-  const old = byId("cards").querySelector(`[data-entry="${entry.id}"]`);
+  const old = cardOf(entry);
   if (old === null) {
     drawHistory();
     return;
@@ -118,8 +122,13 @@ function redraw(entry) {
   if (focused !== null) (card.querySelector(`button.${focused}`) ?? card.querySelector("h3")).focus(); // redrawing must not lose it
 }
 
+function cardOf(entry) {
+  return byId("cards").querySelector(`[data-entry="${entry.id}"]`);
+}
+
 function drawAll() {
   byId("answers").hidden = shown.length === 0;
+  byId("promise").textContent = shown.length === 0 ? "" : promiseOf(shown[0].model);
   byId("cards").replaceChildren(...shown.map((entry) => makeCard(entry, actions)));
   drawHistory();
 }

@@ -105,7 +105,7 @@ function describeModel() {
   const isFew = names.length <= FEW_CLASSES;
   const what = isFew ? listed(names) : `${names.length} classes`;
   const knows = model.task === "multilabel" ? `The model looks for ${isFew ? what : `${names.length} labels`}.` : `The model tells apart ${what}.`;
-  const rest = model.reject_rule === null ? "It knows nothing else: a picture of something else gets one of these names too." : "Where it is not sure enough, it says so.";
+  const rest = model.reject_rule === null ? "It knows nothing else: a picture of something else gets one of these names too." : "Where it is not sure enough, it says unknown. A picture of something else may still get one of these names.";
   byId("about-model").textContent = model.task === "multilabel" ? knows : `${knows} ${rest}`;
   byId("classes").hidden = isFew;
   byId("classes").querySelector("summary").textContent = "Which ones";

@@ -21,6 +21,7 @@ export function pictureOf(entry, alt) {
 }
 
 function shots(entry) {
+  if (entry.state === "failed" && !entry.preview) return element("div", { class: "shots", "aria-hidden": "true" }, element("span", { class: "picture none" }, "!"));
   const figures = [element("figure", {}, pictureOf(entry, visible(entry.name)))];
   if (entry.heat && entry.isHeatShown) {
     const label = visible(entry.heat.label);

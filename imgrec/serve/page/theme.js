@@ -1,7 +1,7 @@
 // The theme: as the system, light or dark. The choice is not stored, as nothing is.
 import { byId } from "/page/dom.js";
 
-const NAMES = { "": "as the system", light: "light", dark: "dark" };
+const NAMES = { "": "system", light: "light", dark: "dark" };
 
 export function startTheme() {
   const button = byId("theme");

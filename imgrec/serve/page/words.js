@@ -4,6 +4,7 @@ import { visible } from "/page/dom.js";
 const VERY_SURE = 0.97;
 const QUITE_SURE = 0.85;
 const FAIRLY_SURE = 0.6;
+const MOST_NAMES = 8;
 const RIVAL = 0.5; // a class at least half as probable as the first is a rival
 const UNDECIDED = [0.35, 0.65]; // of one label among several
 
@@ -54,14 +55,23 @@ function describeLabels(prediction) {
   return { headline: names.length > 0 ? listed(names) : "None of the labels", sure };
 }
 
-/** Return the conformal set of the strictest rule in words, with its promise. */
+/** Return what the lists after "could be" are worth, "" where a model has none. */
+export function promiseOf(model) {
+  const rule = strictestSet(model);
+  if (rule === null) return "";
+  const share = `${Number((100 * rule.coverage).toPrecision(4))}\u00a0%`;
+  return `What a picture \u201ccould be\u201d holds the right answer for ${share} of pictures like those that this promise was fitted on.`;
+}
+
+function strictestSet(model) {
+  const rules = Object.entries(model.sets).map(([name, coverage]) => ({ name, coverage }));
+  return rules.length === 0 ? null : rules.reduce((best, rule) => (rule.coverage > best.coverage ? rule : best));
+}
+
 function couldBe(prediction, model) {
-  const rules = Object.entries(model.sets ?? {}).filter(([name]) => name in (prediction.sets ?? {}));
-  if (rules.length === 0) return "";
-  const [name, coverage] = rules.reduce((best, rule) => (rule[1] > best[1] ? rule : best));
-  const names = prediction.sets[name].map(visible);
+  const names = prediction.sets?.[strictestSet(model)?.name]?.map(visible);
+  if (names === undefined) return "";
   if (names.length === 0) return "Could be: none of the classes fits well.";
-  const promise = `${Number((100 * coverage).toPrecision(4))}\u00a0%`;
-  const shown = names.length > 8 ? `${names.slice(0, 8).join(", ")} or ${names.length - 8} more` : listed(names, "or");
-  return `Could be: ${shown}. For ${promise} of such pictures a list like this holds the right one.`;
+  if (names.length === 1) return `Could be: only ${names[0]}.`;
+  return `Could be: ${names.length > MOST_NAMES ? `${names.slice(0, MOST_NAMES).join(", ")} or ${names.length - MOST_NAMES} more` : listed(names, "or")}.`;
 }
