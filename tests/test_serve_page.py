@@ -254,7 +254,7 @@ def test_doubt_and_what_it_could_be_are_said_in_words(visit):
     second = "<img src=x onerror=alert(2)>"
     assert f"Torn between {EVIL} and {second}." in card
     assert f"Could be: {EVIL} or {second}." in card
-    assert "holds the right answer for 90\u00a0% of pictures" in visit.text("#promise")
+    assert "For 90\u00a0% of pictures" in visit.text("#promise")
     assert "a picture of something else gets one of these names too" in visit.text("#about-model")
 
 

@@ -60,7 +60,7 @@ export function promiseOf(model) {
   const rule = strictestSet(model);
   if (rule === null) return "";
   const share = `${Number((100 * rule.coverage).toPrecision(4))}\u00a0%`;
-  return `What a picture \u201ccould be\u201d holds the right answer for ${share} of pictures like those that this promise was fitted on.`;
+  return `For ${share} of pictures like those that it was fitted on, the list after \u201ccould be\u201d holds the right answer.`;
 }
 
 function strictestSet(model) {
