@@ -143,7 +143,9 @@ async def slow_clients(asker: Asker, pid: int, count: int) -> dict[str, Any]:
     before = state(pid)["memory_mb"]
     others = asyncio.create_task(asker.run(4))
     highest = [before]
-    closed = await asyncio.gather(*(slow_client(asker.port, number % 3, pid, highest) for number in range(count)))
+    watch = asyncio.create_task(watch_memory(pid, highest))
+    closed = await asyncio.gather(*(slow_client(asker.port, number % 3) for number in range(count)))
+    watch.cancel()
     asker.is_over = True
     await others
     return {
@@ -158,7 +160,14 @@ async def slow_clients(asker: Asker, pid: int, count: int) -> dict[str, Any]:
     }
 
 
-async def slow_client(port: int, kind: int, pid: int, highest: list[float]) -> float:
+async def watch_memory(pid: int, found: list[float]) -> None:
+    """Note the memory twice a second, until cancelled."""
+    while True:
+        found.append(state(pid)["memory_mb"])
+        await asyncio.sleep(0.5)
+
+
+async def slow_client(port: int, kind: int) -> float:
     """Be slow until the server hangs up; return the seconds from the connection to that."""
     starts = (
         b"GET /v1/models HTTP/1.1\r\nhost: [::1]\r\nx-a: ",
@@ -176,7 +185,6 @@ async def slow_client(port: int, kind: int, pid: int, highest: list[float]) -> f
         await loop.sock_sendall(connection, starts[kind])
         while time.monotonic() - started < 60:
             await asyncio.sleep(0.25)
-            highest.append(state(pid)["memory_mb"]) if len(highest) < 4000 and kind == 0 else None
             await loop.sock_sendall(connection, drops[kind])
             if kind < 2:
                 try:
@@ -242,7 +250,10 @@ async def swaps(asker: Asker, pid: int, models: list[Path], served: Path, count:
         await asyncio.sleep(0.5)
         shutil.copy(models[(number + 1) % 2], served.with_suffix(".part"))
         os.replace(served.with_suffix(".part"), served)  # noqa: PTH105
+        answered = sum(asker.models.values())
         os.kill(pid, signal.SIGHUP)
+        while sum(asker.models.values()) < answered + 40 and not work.done():
+            await asyncio.sleep(0.05)
     await asyncio.sleep(1.0)
     asker.is_over = True
     await work

@@ -51,7 +51,7 @@ class Settings:
     upload: UploadLimits = field(default_factory=UploadLimits)
     max_upload_memory: int = 256_000_000
     max_connections: int = 2000
-    slow_s: float = 8.0
+    slow_s: float = 7.0
     min_bytes_a_second: int = 4000
     drain_delay_s: float = 0.5
     stop_s: float = 20.0
