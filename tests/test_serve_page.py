@@ -258,6 +258,40 @@ def test_doubt_and_what_it_could_be_are_said_in_words(visit):
     assert "a picture of something else gets one of these names too" in visit.text("#about-model")
 
 
+@pytest.mark.parametrize(
+    ("shares", "words"),
+    [
+        ([0.97, 0.03], "Very sure."),
+        ([0.9, 0.1], "Quite sure."),
+        ([0.7, 0.3], "Fairly sure."),
+        ([0.5, 0.2, 0.2, 0.1], "Not sure."),
+        ([0.4, 0.3, 0.2, 0.1], "Torn between 0, 1 and 2."),
+        ([0.2, 0.2, 0.2, 0.2, 0.09], "Unsure: 4 classes are about as likely."),
+        ([0.25, 0.25, 0.25, 0.25], "Unsure: many classes are about as likely."),
+        ([], ""),
+    ],
+)
+def test_probabilities_become_words(shares, words, visit):
+    classes = [{"label": str(index), "probability": share} for index, share in enumerate(shares)]
+    told = (
+        """([prediction, model]) => import("/page/words.js").then(({describe}) => describe(prediction, model).sure)"""
+    )
+    prediction = {"label": "0", "is_unknown": False, "classes": classes}
+    assert visit.page.evaluate(told, [prediction, {"task": "single", "sets": {}}]) == words
+
+
+def test_many_classes_are_folded(visit):
+    text = """([entry]) => import("/page/card.js").then(({makeCard}) => {
+      const card = makeCard(entry, {});
+      return [card.querySelectorAll(".bars li").length, card.querySelector(".rest")?.textContent ?? ""];
+    })"""
+    classes = [{"label": str(index), "probability": 0.001} for index in range(1000)]
+    entry = {"id": 0, "name": "a", "state": "answered", "model": {"task": "single", "sets": {}, "name": "m"}}
+    entry["prediction"] = {"label": "0", "is_unknown": False, "classes": classes}
+    assert visit.page.evaluate(text, [entry]) == [5, "995 more classes"]
+    assert visit.page.evaluate(text, [{**entry, "isWhole": True}]) == [1000, "Fewer classes"]
+
+
 def test_several_labels_are_listed(visit):
     visit.page.locator("#model").select_option("several")
     none_is_sure, all_are = visit.choose(picture(0, 0, 5), picture(250, 250, 250))
@@ -388,15 +422,19 @@ def test_a_day_that_is_used_up_says_when_it_starts_anew(browser, server, keys):
 
 
 def test_a_server_that_is_gone_is_told_and_can_be_asked_again(browser, folder):
-    with started(folder, [str(folder / "colours.onnx"), "--keys", str(folder / "none.json"), "--decoders", "1"]) as server:
-        with Visit(browser, server) as visit:
-            visit.page.locator("#choose").wait_for()  # a server without keys asks for none
-            assert not visit.page.locator("#sign-out").is_visible()
-            server.stop()
-            (card,) = visit.choose(RED)
-            assert "The server does not answer" in card
-            visit.page.get_by_role("button", name="Ask again").click()
-            visit.cards(1)
+    with (
+        started(
+            folder, [str(folder / "colours.onnx"), "--keys", str(folder / "none.json"), "--decoders", "1"]
+        ) as server,
+        Visit(browser, server) as visit,
+    ):
+        visit.page.locator("#choose").wait_for()  # a server without keys asks for none
+        assert not visit.page.locator("#sign-out").is_visible()
+        server.stop()
+        (card,) = visit.choose(RED)
+        assert "The server does not answer" in card
+        visit.page.get_by_role("button", name="Ask again").click()
+        visit.cards(1)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

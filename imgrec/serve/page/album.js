@@ -3,7 +3,7 @@ import { explain } from "/page/api.js";
 import { askAbout, countDown } from "/page/asking.js";
 import { makeCard, pictureOf } from "/page/card.js";
 import { byId, element, sayAloud, visible } from "/page/dom.js";
-import { inWords, isTransient } from "/page/errors.js";
+import { duration, inWords, isTransient } from "/page/errors.js";
 import { makePreview } from "/page/previews.js";
 import { describe, promiseOf } from "/page/words.js";
 
@@ -46,10 +46,16 @@ export function clear() {
 }
 
 async function ask(asked) {
-  await askAbout(asked, { changed: redraw, signedOut: onSignedOut });
+  await askAbout(asked, { changed: show, signedOut: onSignedOut });
   const spoken = asked.filter((entry) => entries.includes(entry)).slice(0, 5).map((entry) => `${visible(entry.name)}: ${spokenOf(entry)}`);
   if (asked.length > 5) spoken.push(`and ${asked.length - 5} more`);
   sayAloud(spoken.join(" "));
+}
+
+function show(entry) {
+  redraw(entry);
+  const isNewWait = entry.state === "waiting" && entry.seconds === entry.error.retryAfter;
+  if (isNewWait) sayAloud(`${inWords(entry.error)} Asking again in ${duration(entry.seconds)}.`);
 }
 
 async function preview(entry) {
