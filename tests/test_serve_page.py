@@ -1,5 +1,6 @@
 """The page in a real browser, with a real server behind it: what a person does, and what nobody may do to them."""
 
+import io
 import os
 import re
 import shutil
@@ -8,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from serving import Server, started
 from small_bundle import COLOURS, colour_bundle, picture
+from visitor import Visit
 
 from imgrec.decisions import Decisions
 from imgrec.decisions.conformal import ConformalRule
@@ -21,15 +24,6 @@ pytestmark = pytest.mark.slow
 EVIL = "<script>alert(1)</script>"
 RED, BLUE, GREY = picture(250, 20, 30), picture(20, 30, 250), picture(90, 90, 90)
 TORN = picture(135, 130, 0)  # 0.62 and 0.38
-SERVED = "Failed to load resource: the server responded"  # a browser writes this for every refusal of the server
-OFFER = """([type, name, kind, bytes]) => {
-  const data = new DataTransfer();
-  data.items.add(new File([Uint8Array.from(bytes)], name, {type: kind}));
-  const options = {bubbles: true, cancelable: true};
-  const event = type === "paste" ? new ClipboardEvent(type, {...options, clipboardData: data})
-    : new DragEvent(type, {...options, dataTransfer: data});
-  document.getElementById("drop").dispatchEvent(event);
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -79,67 +73,6 @@ def server(folder: Path, keys: dict[str, str]) -> Iterator[Server]:
         yield server
 
 
-class Visit:
-    """A tab, and all that it said or asked for where it must not."""
-
-    def __init__(self, browser: Any, server: Server, key: str | None = None, **options: Any) -> None:
-        self.said: list[str] = []
-        self.addresses: list[str] = []
-        self._server = server
-        size = {"width": options.pop("width", 1280), "height": 900}
-        self._context = browser.new_context(viewport=size, **options)
-        self.page = self._context.new_page()
-        self.page.set_default_timeout(15_000)
-        self.page.route("**/*", self._check)
-        self.page.on("console", lambda line: line.text.startswith(SERVED) or self.said.append(line.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.said.append(dialog.message), dialog.dismiss()))
-        self.page.goto(f"{server.url}/")
-        if key is not None:
-            self.sign_in(key)
-
-    def _check(self, route: Any) -> None:
-        self.addresses.append(route.request.url)
-        if route.request.url.startswith((f"{self._server.url}/", "blob:", "data:")):
-            route.continue_()
-        else:
-            self.said.append(route.request.url)
-            route.abort()
-
-    def __enter__(self) -> "Visit":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._context.close()
-
-    def sign_in(self, key: str) -> None:
-        self.page.locator("#key").fill(key)
-        self.page.locator("#key").press("Enter")
-        self.page.locator("#choose").wait_for()
-
-    def choose(self, *files: bytes, names: tuple[str, ...] = ()) -> list[str]:
-        """Give files to the page and return the text of each card, once there is nothing left to wait for."""
-        chosen = [
-            {"name": names[i] if names else f"{i}.png", "mimeType": "image/png", "buffer": file}
-            for i, file in enumerate(files)
-        ]
-        self.page.locator("#files").set_input_files(chosen)
-        return self.cards(len(files))
-
-    def cards(self, count: int) -> list[str]:
-        done = self.page.locator(".card.answered, .card.failed")
-        playwright.expect(done).to_have_count(count)
-        texts: list[str] = done.all_inner_texts()
-        return texts
-
-    def text(self, selector: str) -> str:
-        found: str = self.page.locator(selector).inner_text()
-        return found
-
-    def said_aloud(self, pattern: str) -> None:
-        playwright.expect(self.page.locator("#aloud")).to_have_text(re.compile(pattern))
-
-
 @pytest.fixture(scope="module")
 def shared_visit(browser: Any, server: Server, keys: dict[str, str]) -> Iterator[Visit]:
     with Visit(browser, server, keys["full"]) as visit:
@@ -167,7 +100,6 @@ def test_a_wrong_key_is_told_and_a_right_one_opens(browser, server, keys):
         playwright.expect(visit.page.locator("#key-error")).to_have_text(re.compile("scope predict"))
         visit.sign_in(keys["full"])
         assert visit.page.evaluate("document.activeElement.id") == "work-title"
-        assert visit.said == []
 
 
 def test_the_key_is_in_no_address_and_stored_only_if_wanted(browser, server, keys):
@@ -205,13 +137,23 @@ def test_a_revoked_key_leads_back_to_signing_in(browser, server, folder):
 
 @pytest.mark.parametrize("how", ["drop", "paste"])
 def test_a_picture_that_is_dropped_or_pasted_is_answered(how, visit):
-    visit.page.evaluate(OFFER, [how, f"{how}.png", "image/png", list(BLUE)])
+    visit.offer(how, f"{how}.png", BLUE)
     playwright.expect(visit.page.locator(".card .from").first).to_have_text(re.compile(how))
     (card,) = visit.cards(1)
     assert re.search(r"blue\s+Very sure\.\s+blue\s+> 99\u00a0%\s+green\s+< 1\u00a0%\s+red\s+< 1\u00a0%", card)
     assert visit.page.locator(".bars li.chosen").count() == 1
     assert visit.page.locator(".card img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 40
     visit.said_aloud(f"{how}.png: blue. Very sure.")
+
+
+def test_a_picture_is_shown_upright(visit):
+    buffer = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    Image.new("RGB", (40, 30), (250, 20, 30)).save(buffer, "JPEG", exif=exif)
+    visit.choose(buffer.getvalue())
+    size = "image => image.decode().then(() => [image.naturalWidth, image.naturalHeight])"
+    assert visit.page.locator(".card img").evaluate(size) == [30, 40]
 
 
 def test_what_is_no_file_is_not_taken(visit):
@@ -370,7 +312,6 @@ def test_all_can_be_done_from_the_keyboard(browser, server, keys):
         assert page.evaluate(focused) == "heat"
         page.keyboard.press("Enter")
         playwright.expect(page.locator("figure")).to_have_count(2)
-        assert visit.said == []
 
 
 def test_the_camera_takes_a_picture(visit):
@@ -455,7 +396,6 @@ def test_a_phone_needs_no_scrolling_sideways_and_the_theme_can_be_switched(schem
             seen.add(visit.page.evaluate(background))
         assert len(seen) == 2
         assert visit.text("#theme") == "Theme: dark"
-        assert visit.said == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -465,21 +405,13 @@ def test_axe_finds_no_serious_fault(scheme, browser, server, keys):
         pytest.skip("IMGREC_AXE does not name axe.min.js (npm install axe-core)")
     with Visit(browser, server, color_scheme=scheme) as visit:
         visit.page.locator("#key").wait_for()
-        faults = axe(visit, script)
+        faults = visit.faults(script)
         visit.sign_in(keys["full"])
-        faults += axe(visit, script)
+        faults += visit.faults(script)
         visit.choose(RED)
         visit.page.locator("button.heat").click()
         playwright.expect(visit.page.locator("figure")).to_have_count(2)
-        faults += axe(visit, script)
+        faults += visit.faults(script)
         visit.choose(GREY, TORN, b"x")
-        faults += axe(visit, script)
+        faults += visit.faults(script)
     assert [fault for fault in faults if fault["impact"] in ("serious", "critical")] == []
-
-
-def axe(visit: Visit, script: Path) -> list[dict[str, Any]]:
-    """Return the faults that axe finds; the page's own rules would not let a page's script load it."""
-    session = visit.page.context.new_cdp_session(visit.page)
-    session.send("Runtime.evaluate", {"expression": script.read_text(encoding="utf-8")})
-    found: list[dict[str, Any]] = visit.page.evaluate("axe.run().then(({violations}) => violations)")
-    return found
