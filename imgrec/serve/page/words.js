@@ -72,6 +72,6 @@ function couldBe(prediction, model) {
   const names = prediction.sets?.[strictestSet(model)?.name]?.map(visible);
   if (names === undefined) return "";
   if (names.length === 0) return "Could be: none of the classes fits well.";
-  if (names.length === 1) return `Could be: only ${names[0]}.`;
+  if (names.length === 1 && !prediction.is_unknown) return `Could be: only ${names[0]}.`;
   return `Could be: ${names.length > MOST_NAMES ? `${names.slice(0, MOST_NAMES).join(", ")} or ${names.length - MOST_NAMES} more` : listed(names, "or")}.`;
 }
