@@ -19,11 +19,18 @@ SIZE_PX = 16
 RULE = "risk_5"
 
 
-def colour_bundle(path: Path, *, names: tuple[str, ...] = COLOURS, sharpness: float = 0.1, work: int = 0) -> Path:
+def colour_bundle(
+    path: Path,
+    *,
+    names: tuple[str, ...] = COLOURS,
+    sharpness: float = 0.1,
+    work: int = 0,
+    decisions: Decisions | None = None,
+) -> Path:
     """Write a bundle whose logits are the mean of each colour channel times `sharpness`.
 
     An answer whose probability is not above 0.5 is unknown. work: side of square matrices to multiply for each batch,
-    for a network that takes its time.
+    for a network that takes its time. decisions: instead of those.
     """
     weights = np.eye(3, dtype=np.float32) * sharpness
     constants = {"axes": np.array([1, 2], dtype=np.int64), "weights": weights}
@@ -46,11 +53,12 @@ def colour_bundle(path: Path, *, names: tuple[str, ...] = COLOURS, sharpness: fl
     graph = helper.make_graph(nodes, "colours", [images], [logits], tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     rule = RejectRule(0.5, risk=0.05, delta=0.1, accepted=9, wrong=0, num_samples=9, upper_bound=0.04)
+    decisions = decisions or Decisions(task="single", class_names=names, reject={RULE: rule})
     info = BundleInfo(
         class_names=list(names),
-        task="single",
+        task=decisions.task,
         preprocess=Preprocess(size=SIZE_PX, mode="squash"),
-        decisions=Decisions(task="single", class_names=names, reject={RULE: rule}),
+        decisions=decisions,
     )
     path.write_bytes(seal(model.SerializeToString() + metadata_entry(DOCUMENT_KEY, info.to_json())))
     return path

@@ -320,6 +320,7 @@ def test_models_say_what_they_are(client: TestClient, folder: Path):
         RULE,
     )
     assert second["class_names"] == ["rot", "grün", "<b>"]
+    assert first["sets"] == {}
     assert client.get("/v1/model", params={"model": "farben"}).json() == second
 
 

@@ -224,6 +224,7 @@ def _describe(name: str, service: Service, caller: Caller) -> dict[str, Any]:
         "task": served.decisions.task,
         "class_names": list(served.decisions.class_names),
         "reject_rule": served.reject,
+        "sets": {name: rule.coverage for name, rule in served.decisions.conformal.items()},
         "output": caller.output or service.settings.output,
         "max_images": service.settings.upload.max_images,
         "max_bytes": service.settings.upload.max_bytes,

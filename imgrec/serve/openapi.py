@@ -31,6 +31,7 @@ _DESCRIPTION = {
     "task": "single",
     "class_names": ["aster", "daisy"],
     "reject_rule": "risk_5",
+    "sets": {"lac_90": 0.9},
     "output": "rounded",
     "max_images": 16,
     "max_bytes": 10_000_000,

@@ -1,0 +1,100 @@
+// One picture with what is known about it: on its way, answered, or refused.
+import { element, visible } from "/page/dom.js";
+import { duration, inWords, isTransient } from "/page/errors.js";
+import { classesOf, describe, percent } from "/page/words.js";
+
+const SHOWN = 5;
+
+/** Return the list item of an entry. actions: {explain, again}, called with the entry. */
+export function makeCard(entry, actions) {
+  const text = { asking: asking, waiting: asking, failed: failed, answered: answered }[entry.state](entry, actions);
+  const isUnknown = entry.state === "answered" && entry.prediction.is_unknown;
+  const kind = ["card", entry.state === "waiting" ? "asking" : entry.state, isUnknown ? "unknown" : ""].join(" ").trim();
+  const from = element("p", { class: "from" }, entry.severalModels ? `${visible(entry.name)} \u00b7 ${visible(entry.model.name)}` : visible(entry.name));
+  return element("li", { class: kind, "data-entry": entry.id }, shots(entry), element("div", {}, from, ...text));
+}
+
+/** Return the picture, or a place for it. */
+export function pictureOf(entry, alt) {
+  if (entry.preview) return element("img", { class: "picture", src: entry.preview, alt });
+  return element("span", { class: "picture none" }, entry.preview === null ? "no preview" : "");
+}
+
+function shots(entry) {
+  if (entry.state === "failed" && !entry.preview) return element("div", { class: "shots", "aria-hidden": "true" }, element("span", { class: "picture none" }, "!"));
+  const figures = [element("figure", {}, pictureOf(entry, visible(entry.name)))];
+  if (entry.heat && entry.isHeatShown) {
+    const label = visible(entry.heat.label);
+    const image = element("img", { class: "picture", alt: `Heat map for ${label}`, src: `data:image/png;base64,${entry.heat.heat_map}` });
+    const caption = `As the model sees it. The warmer a part, the more it speaks for ${label}.`;
+    figures.push(element("figure", {}, image, element("figcaption", {}, caption)));
+  }
+  return element("div", { class: "shots" }, ...figures);
+}
+
+function asking(entry) {
+  if (entry.state === "asking") return [heading("Asking \u2026")];
+  return [heading("Waiting"), element("p", { class: "trouble" }, `${inWords(entry.error)} Asking again in ${duration(entry.seconds)}.`)];
+}
+
+function failed(entry, actions) {
+  const again = isTransient(entry.error) ? doing(element("button", { type: "button", onclick: () => actions.again(entry) }, "Ask again")) : null;
+  return [heading("No answer", "fault"), element("p", { class: "sure" }, inWords(entry.error)), again].filter(Boolean);
+}
+
+function answered(entry, actions) {
+  const words = describe(entry.prediction, entry.model);
+  const parts = [heading(words.headline)];
+  if (words.sure) parts.push(element("p", { class: "sure" }, words.sure));
+  if (words.could) parts.push(element("p", { class: "could" }, words.could));
+  const bars = barsOf(entry);
+  if (bars) parts.push(bars);
+  const label = heatLabel(entry);
+  parts.push(doing(
+    element("button", { type: "button", class: "heat", "aria-pressed": String(Boolean(entry.isHeatShown)), "aria-disabled": entry.isExplaining ? "true" : null, onclick: () => actions.explain(entry) }, label),
+    restButton(entry, actions)));
+  if (entry.heatError) parts.push(element("p", { class: "trouble", role: "alert" }, heatTrouble(entry)));
+  return parts;
+}
+
+function heatLabel(entry) {
+  if (entry.isExplaining) return "Making the heat map \u2026";
+  return "Heat map";
+}
+
+function heatTrouble({ heatError }) {
+  if (heatError.code === "forbidden") return "This key may not ask for heat maps. It needs the scope explain.";
+  return inWords(heatError);
+}
+
+function heading(text, kind = null) {
+  return element("h3", { tabindex: "-1", class: kind }, text);
+}
+
+function doing(...buttons) {
+  return element("p", { class: "doing" }, ...buttons);
+}
+
+/** Return the bars; where the server tells no probabilities, the names in order; null where it tells neither. */
+function barsOf(entry) {
+  const all = classesOf(entry.prediction);
+  if (all.length === 0) return null;
+  if (all[0].share === null) return element("ol", { class: "ranked", "aria-label": "Most probable first" }, ...all.map(({ name }) => element("li", {}, name)));
+  const shown = entry.isWhole ? all : all.slice(0, SHOWN);
+  const chosen = [entry.prediction.label].flat();
+  return element("ol", { class: "bars", "aria-label": "Probabilities" }, ...shown.map((one) => barOf(one, chosen.includes(one.label), entry)));
+}
+
+function barOf({ name, share }, isChosen, entry) {
+  const isPresent = isChosen && entry.model.task === "multilabel";
+  const bar = element("span", { class: "bar", "aria-hidden": "true" });
+  bar.style.setProperty("--part", share);
+  const text = isPresent ? `${percent(share)}, present` : percent(share);
+  return element("li", { class: isChosen ? "chosen" : null }, element("span", { class: "name" }, name), element("span", { class: "share" }, text), bar);
+}
+
+function restButton(entry, actions) {
+  const rest = classesOf(entry.prediction).length - SHOWN;
+  if (rest <= 0 || classesOf(entry.prediction)[0].share === null) return null;
+  return element("button", { type: "button", class: "rest", "aria-expanded": String(Boolean(entry.isWhole)), onclick: () => actions.toggleRest(entry) }, entry.isWhole ? "Fewer classes" : `${rest} more classes`);
+}
