@@ -4,26 +4,22 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
 from contextlib import closing
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from imgrec.checks import check_count, check_number
-from imgrec.errors import ConfigError, DataError, StopRequestedError
+from imgrec.errors import ConfigError, DataError
 from imgrec.progress_line import ProgressLine
 
 if TYPE_CHECKING:
-    from imgrec.prediction.inputs import Inputs
-    from imgrec.prediction.model import Model
-    from imgrec.prediction.rows import Counts, Row, RowMaker
+    from imgrec.prediction.output import Job
+    from imgrec.prediction.rows import Counts
 
 __all__ = ["main", "make_parser"]
 
 _SUFFIXES = (".csv", ".jsonl", ".parquet")
 _BATCH = 16
-_INTERRUPTED = 130
 _EPILOG = """\
 input: files, folders (all pictures below), patterns ("photos/**/*.jpg"), zip archives, videos, camera:0 (until Ctrl-C),
 or - for one picture from standard input.
@@ -112,35 +108,27 @@ def _check(given: argparse.Namespace) -> None:
         raise DataError(f"{given.output} exists. Give another name (--output FILE), or --overwrite.")
 
 
-class _Job(NamedTuple):
-    """All that a table is made of. threads, batch: see `answer_all`."""
-
-    inputs: "Inputs"
-    model: "Model"
-    maker: "RowMaker"
-    threads: int
-    batch: int
-
-    def rows(self, *, skip: int) -> "Iterator[list[Row]]":
-        from imgrec.prediction.pipeline import answer_all
-
-        items = islice(self.inputs.items(), skip, None)
-        for answers in answer_all(items, self.model, batch_size=self.batch, threads=self.threads):
-            yield self.maker.rows(answers)
-
-
 def _predict(given: argparse.Namespace) -> "Counts":
+    from imgrec.prediction.output import write_file, write_stdout
+
     job = _prepare(given)
     for note in job.inputs.notes:
         sys.stderr.write(f"{note}\n")
+    start = time.monotonic()
     with closing(ProgressLine(sys.stderr)) as line:
-        return _to_file(given, job, line) if given.output else _to_stdout(job, line)
+        if given.output:
+            before, counts = write_file(job, Path(given.output), restart=given.restart, line=line)
+        else:
+            before, counts = 0, write_stdout(job, line=line)
+    _summarize(counts, rate=(counts.pictures - before) / (time.monotonic() - start))
+    return counts
 
 
-def _prepare(given: argparse.Namespace) -> _Job:
+def _prepare(given: argparse.Namespace) -> "Job":
     from imgrec.cli.predict_model import open_model
     from imgrec.prediction.frames import Pace
     from imgrec.prediction.inputs import read_inputs
+    from imgrec.prediction.output import Job
     from imgrec.prediction.rows import RowMaker
 
     if given.output and Path(given.output).suffix.lower() == ".parquet":
@@ -152,7 +140,7 @@ def _prepare(given: argparse.Namespace) -> _Job:
     inputs = read_inputs(given.inputs, lists=given.list, path_column=given.path_column, pace=pace)
     maker = RowMaker(model.decisions, top_k=given.top_k, with_logits=given.logits, with_time=inputs.has_time)
     threads = given.threads or len(os.sched_getaffinity(0))
-    return _Job(inputs, model, maker, threads, given.batch or _batch(inputs.expected, threads))
+    return Job(inputs, model, maker, threads, given.batch or _batch(inputs.expected, threads))
 
 
 def _batch(expected: int | None, threads: int) -> int:
@@ -160,98 +148,11 @@ def _batch(expected: int | None, threads: int) -> int:
     return 1 if expected is None else max(1, min(_BATCH, -(-expected // threads)))
 
 
-def _to_stdout(job: _Job, line: ProgressLine) -> "Counts":
-    from imgrec.prediction.formats import CsvLines
-    from imgrec.prediction.rows import Counts
-
-    lines = CsvLines(job.maker.columns, job.model.class_names)
-    counts = Counts()
-    sys.stdout.buffer.write(lines.header())
-
-    def write(rows: "list[Row]") -> None:
-        sys.stdout.buffer.write(lines.lines(rows))
-        sys.stdout.buffer.flush()
-
-    _run(job, counts, line, write)
-    return counts
-
-
-def _to_file(given: argparse.Namespace, job: _Job, line: ProgressLine) -> "Counts":
-    from imgrec.prediction.formats import CsvLines, JsonLines, Lines
-    from imgrec.prediction.parquet_file import write_parquet
-    from imgrec.prediction.partial import PartialTable
-    from imgrec.prediction.rows import Counts
-
-    output = Path(given.output)
-    kind = output.suffix.lower()
-    digest = job.inputs.digest()
-    key = {"model": job.model.sha256, "pictures": digest, "options": _options(given, job)}
-    with closing(PartialTable(output, key=key, restart=given.restart or digest is None)) as table:
-        counts = Counts.from_dict(table.state) if table.state else Counts()
-        lines: Lines = CsvLines(job.maker.columns, job.model.class_names) if kind == ".csv" else JsonLines()
-        if not table.state:
-            table.add(lines.header(), counts.to_dict())
-
-        def write(rows: "list[Row]") -> None:
-            table.add(lines.lines(rows), counts.to_dict())
-
-        try:
-            _run(job, counts, line, write)
-        finally:
-            table.save()
-        if kind == ".parquet":
-            write_parquet(table.path, output, columns=job.maker.columns, about=_about(job))
-        else:
-            table.publish()
-        table.remove()
-    sys.stderr.write(f"{output}\n")
-    return counts
-
-
-def _options(given: argparse.Namespace, job: _Job) -> dict[str, Any]:
-    """Return what the rows depend on besides model and pictures."""
-    columns = [column.name for column in job.maker.columns]
-    return {"kind": Path(given.output).suffix.lower(), "columns": columns, "batch": job.batch}
-
-
-def _about(job: _Job) -> dict[str, Any]:
-    decisions = job.model.decisions
-    return {
-        "format": 1,
-        "model_sha256": job.model.sha256,
-        "task": decisions.task,
-        "class_names": list(decisions.class_names),
-        "temperature": decisions.temperature,
-    }
-
-
-def _run(job: _Job, counts: "Counts", line: ProgressLine, write: "Callable[[list[Row]], None]") -> None:
-    """Answer what `counts` does not hold yet, and tell how it went. Raises: StopRequestedError: Ctrl-C."""
-    before, start = counts.pictures, time.monotonic()
-    total = job.inputs.expected
-    if before:
-        sys.stderr.write(f"Going on after {before:,} pictures.\n")
-    try:
-        for rows in job.rows(skip=before):
-            counts.add(rows)
-            write(rows)
-            line.update(counts.pictures, total and max(total, counts.pictures), before=before)
-    except KeyboardInterrupt:
-        if total is not None:
-            line.close()
-            raise StopRequestedError(_stopped(counts.pictures, total), exit_code=_INTERRUPTED) from None
-    line.close()
-    _summarize(counts, done=counts.pictures - before, seconds=time.monotonic() - start)
-
-
-def _stopped(done: int, total: int) -> str:
-    return f"Interrupted after {done:,} of {total:,} pictures. With --output the same command goes on from there."
-
-
-def _summarize(counts: "Counts", *, done: int, seconds: float) -> None:
+def _summarize(counts: "Counts", *, rate: float) -> None:
     bad = counts.bad.total()
     reasons = ", ".join(f"{code} {count:,}" for code, count in counts.bad.most_common())
-    lines = [f"{counts.pictures:,} pictures, {done / max(seconds, 1e-9):,.1f}/s: {counts.pictures - bad:,} answered"]
+    plural = "" if counts.pictures == 1 else "s"
+    lines = [f"{counts.pictures:,} picture{plural}, {rate:,.1f}/s: {counts.pictures - bad:,} answered"]
     lines[0] += f", {bad:,} not ({reasons})." if bad else "."
     lines += [f"{count:,} are unknown by {rule}." for rule, count in sorted(counts.rejected.items())]
     sys.stderr.write("\n".join(lines) + "\n")

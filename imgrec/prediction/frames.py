@@ -106,16 +106,14 @@ class CameraSource:
     expected = None
 
     def __init__(self, number: int, pace: Pace) -> None:
-        import cv2
-
         self._name = f"camera:{number}"
         self._pace = pace
-        self._capture: Any = cv2.VideoCapture(number)
+        self._capture = _quiet_cv2().VideoCapture(number)
         if not self._capture.isOpened():
             raise DataError(f"{self._name} cannot be opened. Is it connected, free, and allowed for this user?")
 
     def items(self) -> Iterator[Item]:
-        """Yield frames until the camera has no more; only the first call does."""
+        """Yield frames until Ctrl-C, or until the camera has no more; only the first call does."""
         is_wanted = self._pace.picker()
         start = time.monotonic()
         number = 0
@@ -125,6 +123,8 @@ class CameraSource:
                 if is_wanted(number, time_s):
                     yield _frame_item(self._capture, f"{self._name}#frame={number}", time_s)
                 number += 1
+        except KeyboardInterrupt:  # the way to end it: what was seen is still answered
+            return
         finally:
             self._capture.release()
 
@@ -136,11 +136,17 @@ class CameraSource:
 def _open_video(path: str) -> Any:
     # FFmpeg reads playlists too, whatever the name of the file: they must not lead it to the network.
     os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file")
+    cv2 = _quiet_cv2()
+    return cv2.VideoCapture(path, cv2.CAP_FFMPEG)
+
+
+def _quiet_cv2() -> Any:
+    """Return OpenCV without what it and FFmpeg say on stderr of each damaged video: a row says it."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     import cv2
 
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    return cv2.VideoCapture(path, cv2.CAP_FFMPEG)
+    return cv2
 
 
 def _announced(capture: Any) -> tuple[float, float]:

@@ -30,6 +30,7 @@ __all__ = ["Inputs", "read_inputs"]
 
 _CAMERA = "camera:"
 _WILD = "*?["
+_STANDARD_INPUT = "stdin"  # what its row is called: a cell that begins with - may be taken for a formula
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class StandardInput:
     def items(self) -> Iterator[Item]:
         """Yield the one picture."""
         data = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
-        yield Item("-", partial(_open_bytes, data))
+        yield Item(_STANDARD_INPUT, partial(_open_bytes, data))
 
     def identity(self) -> None:
         """Return None: what was read is gone."""
@@ -155,6 +156,7 @@ def _matches(pattern: str) -> list[str]:
 
 
 def _near(word: str) -> str:
+    word = word.rstrip(os.sep)
     folder = os.path.dirname(word) or "."
     try:
         names = sorted(os.listdir(folder))  # noqa: PTH208
@@ -176,5 +178,5 @@ def _open_bytes(data: bytes) -> "Picture":
     from imgrec.data.picture import picture_from_bytes
 
     if len(data) > MAX_FILE_BYTES:
-        raise ImageError("-", "too_large", f"more than {MAX_FILE_BYTES:,} bytes")
-    return picture_from_bytes(data, name="standard input")
+        raise ImageError(_STANDARD_INPUT, "too_large", f"more than {MAX_FILE_BYTES:,} bytes")
+    return picture_from_bytes(data, name=_STANDARD_INPUT)

@@ -8,7 +8,7 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -38,8 +38,8 @@ class PartialTable:
         self.path = output.with_name(output.name + ".partial")
         self._journal_path = output.with_name(output.name + ".partial.journal")
         self.state: dict[str, Any] = {}
-        self._bytes = self._checksum = 0
-        self._pending: dict[str, Any] | None = None
+        self._written = (0, 0, self.state)  # bytes, checksum, state; one object, so that Ctrl-C comes before or after
+        self._is_saved = True
         with folder_errors(output):
             output.parent.mkdir(parents=True, exist_ok=True)
             self._journal = self._open(self._journal_path)
@@ -55,22 +55,23 @@ class PartialTable:
     def add(self, data: bytes, state: Mapping[str, Any]) -> None:
         """Append rows; `state` is what is known with them, plain values. Raises: RunFolderError: the disk is full."""
         with folder_errors(self._output):
+            size, checksum, _ = self._written
             self._rows.write(data)
-            self._bytes += len(data)
-            self._checksum = zlib.crc32(data, self._checksum)
-            self._pending = dict(state)
+            self._written = (size + len(data), zlib.crc32(data, checksum), dict(state))
+            self._is_saved = False
             if time.monotonic() - self._last >= _EVERY_S:
                 self.save()
 
     def save(self) -> None:
         """Make all that was added safe."""
-        if self._pending is None:
+        if self._is_saved:
             return
+        size, checksum, state = self._written
         with folder_errors(self._output):
             self._rows.flush()
             os.fsync(self._rows.fileno())
-            self._note({"bytes": self._bytes, "crc32": self._checksum, "state": self._pending})
-        self._pending = None
+            self._note({"bytes": size, "crc32": checksum, "state": state})
+        self._is_saved = True
         self._last = time.monotonic()
 
     def publish(self) -> None:
@@ -112,18 +113,21 @@ class PartialTable:
         if len(lines) == 1:
             self._begin(key)
             return
-        try:
-            last = json.loads(lines[-1])
-            self.state, self._bytes, self._checksum = last["state"], int(last["bytes"]), int(last["crc32"])
-        except (ValueError, TypeError, KeyError):
-            raise self._damaged() from None
-        if self._checksum_of(self._bytes) != self._checksum:
+        size, checksum, self.state = self._last_saved(lines[1:])
+        if self._checksum_of(size) != checksum:
             raise self._damaged()
-        self._rows.seek(self._bytes)
+        self._rows.seek(size)
         self._rows.truncate()
-        length = sum(len(line) + 1 for line in lines)
-        self._journal.seek(length)
+        self._journal.seek(sum(len(line) + 1 for line in lines))
         self._journal.truncate()
+        self._written = (size, checksum, self.state)
+
+    def _last_saved(self, lines: Sequence[bytes]) -> tuple[int, int, dict[str, Any]]:
+        for line in reversed(lines):
+            with suppress(ValueError, TypeError, KeyError):  # a line that was interrupted, and another behind it
+                last = json.loads(line)
+                return int(last["bytes"]), int(last["crc32"]), dict(last["state"])
+        raise self._damaged()
 
     def _begin(self, key: dict[str, Any]) -> None:
         for file in (self._rows, self._journal):

@@ -70,7 +70,7 @@ class ZipSource:
 
     def _is_wanted(self, member: zipfile.ZipInfo) -> bool:
         parts = member.filename.split("/")
-        if any(is_hidden(part) for part in parts if part != ".."):
+        if any(is_hidden(part) for part in parts if part not in (".", "..")):
             self.left_out.setdefault("hidden", []).append(member.filename)
             return False
         if Path(member.filename).suffix.lower() in SUFFIXES or _problem_of(member) or self._starts_as_image(member):
