@@ -21,16 +21,21 @@ class ProgressLine:
         self._start = self._last = clock()
         self._width = 0
 
-    def update(self, done: int, total: int) -> None:
-        """Tell that `done` of `total` are done: pictures, or what `unit` calls them."""
+    def update(self, done: int, total: int | None, *, before: int = 0) -> None:
+        """Tell that `done` of `total` are done: pictures, or what `unit` calls them.
+
+        total: None where nobody knows. before: how many of them were done before this line was begun.
+        """
         now = self._clock()
         pause = _EVERY_S if self._is_terminal else _EVERY_S_IN_A_LOG
-        if now - self._last < pause and (done < total or not self._is_terminal):
+        is_last = total is not None and done >= total
+        if now - self._last < pause and not (is_last and self._is_terminal):
             return
         self._last = now
-        rate = done / max(now - self._start, 1e-9)
-        left = f", {_duration((total - done) / rate)} left" if done < total else ""
-        self._write(f"{done:,} of {total:,} {self._unit}, {rate:,.0f}/s{left}")
+        rate = (done - before) / max(now - self._start, 1e-9)
+        of = "" if total is None else f" of {total:,}"
+        left = "" if total is None or is_last or not rate else f", {_duration((total - done) / rate)} left"
+        self._write(f"{done:,}{of} {self._unit}, {rate:,.0f}/s{left}")
 
     def say(self, text: str) -> None:
         """Tell what is done next; the rate and the time left count from here."""

@@ -152,6 +152,13 @@ def test_what_checks_a_map_knows_pictures_and_numbers_alone():
     assert importers(*above) & {f"explain/{name}.py" for name in free} == set()
 
 
+def test_predictions_of_a_bundle_need_no_torch_and_nothing_of_training():
+    above = ("imgrec.classifier", "imgrec.callbacks", "imgrec.trainer", "imgrec.run", "imgrec.inputs", "imgrec.models")
+    assert importers(*above, "pytorch_lightning") & inside("prediction") == set()
+    assert importers("torch") & inside("prediction") == {"prediction/checkpoint_model.py"}
+    assert importers("imgrec.prediction") - inside("prediction", "cli") == set()
+
+
 def test_the_command_line_is_imported_by_nobody():
     assert importers("imgrec.cli") - inside("cli") == set()
 

@@ -22,6 +22,7 @@ VERBS = {
     "explain": ("imgrec.cli.explain", "show where a network looked, and whether that can be trusted"),
     "prepare": ("imgrec.cli.prepare", "decode pictures once, to train many times faster"),
     "export": ("imgrec.cli.export", "a checkpoint as one ONNX file, checked against the checkpoint on real pictures"),
+    "predict": ("imgrec.cli.predict", "what a model says of pictures, videos, archives or a camera, as a table"),
     "benchmark": ("imgrec.cli.benchmark", "latency and throughput of models on this machine, side by side"),
     "serve": ("imgrec.cli.serve", "answer images over HTTP with exported models"),
     "keys": ("imgrec.cli.keys", "make, list and revoke the keys of a server; check its audit log"),

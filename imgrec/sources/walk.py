@@ -31,6 +31,11 @@ def looks_like_image(path: str) -> bool:
             head = file.read(32)
     except OSError:
         return False
+    return starts_as_image(head)
+
+
+def starts_as_image(head: bytes) -> bool:
+    """Tell by the first 32 bytes of a file whether it is of a format that imgrec reads."""
     if head.startswith(_STARTS):
         return True
     if head[:2] == b"BM":
