@@ -7,9 +7,10 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from imgrec.checks import check_count
+from imgrec.cli.parser import Parser
 from imgrec.errors import BundleError, ConfigError
 from imgrec.progress_line import ProgressLine
 
@@ -27,11 +28,6 @@ examples:
   imgrec benchmark model.onnx best.ckpt
   imgrec benchmark best.ckpt model.onnx small.onnx --compile --output benchmark.json
 """
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message[:1].upper()}{message[1:]}. imgrec benchmark --help lists what there is.")
 
 
 def main() -> None:
@@ -61,12 +57,10 @@ def main() -> None:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return what reads the command line; its errors are ConfigErrors."""
-    parser = _Parser(
+    parser = Parser(
         prog="imgrec benchmark",
         description="Measure latency and throughput of models on this machine.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("models", nargs="*", metavar="MODEL", help="model.onnx, best.ckpt, model.xml")
     parser.add_argument("--rounds", type=int, default=20, metavar="N", help="turns of each model (20)")
