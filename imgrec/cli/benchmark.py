@@ -1,7 +1,6 @@
 """`imgrec benchmark`: how fast models answer on this machine, side by side."""
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -49,9 +48,9 @@ def main() -> None:
         results = measure(contenders, rounds=arguments.rounds, batch_size=arguments.batch, progress=line.update)
     report = _report(results, threads=threads, rounds=arguments.rounds, batch_size=arguments.batch)
     if arguments.output is not None:
-        from imgrec.durable import write_text
+        from imgrec.strict_json import write_json
 
-        write_text(Path(arguments.output), json.dumps(report, indent=1) + "\n")
+        write_json(Path(arguments.output), report)
     sys.stdout.write(_table(report))
 
 

@@ -18,8 +18,8 @@ from imgrec.errors import ConfigError, ImgrecError
 from imgrec.report.paired import paired_difference
 from imgrec.report.predictions import Predictions
 from imgrec.report.shares import CONFIDENCE_LEVEL, shares_of
-from imgrec.report.strict_json import write_json
 from imgrec.report.table import write_parquet
+from imgrec.strict_json import write_json
 from imgrec.study import Subject
 from imgrec.tta.views import View, take_view, views_of
 
