@@ -115,7 +115,7 @@ def _reject_table(rules: Sequence[Mapping[str, Any]]) -> Table:
             Cell(percent(rule["risk"]), rule["risk"], note=f"with {percent(1 - rule['delta'], digits=0)} certainty"),
             _measured(here["risk"], here["risk_low"], here["risk_high"]),
             _measured(here["coverage"], here["coverage_low"], here["coverage_high"]),
-            Cell(percent(rule["threshold"]), rule["threshold"]),
+            Cell("any" if rule["threshold"] < 0 else percent(rule["threshold"]), rule["threshold"]),
             _verdict(here["is_refuted"]),
         ])  # fmt: skip
     return Table("Reject option", columns, rows)
