@@ -45,8 +45,9 @@ def test_a_run_leaves_checkpoints_history_curves_and_an_evaluation(trained: Trai
     assert {"best.ckpt", "last.ckpt", "history.csv", "result.json", "tensorboard", "evaluation"} <= names
     assert {
         "predictions.parquet", "metrics.json", "per_class.csv", "confusion_matrix.png", "pr_curves.png",
-        "calibration.json", "decisions.json", "reliability.png",
-    } <= {path.name for path in (folder / "evaluation").iterdir()}  # fmt: skip
+        "calibration.json", "decisions.json", "reliability.png", "slices.json", "thumbnails.parquet",
+        "provenance.json", "report.html",
+    } == {path.name for path in (folder / "evaluation").iterdir()}  # fmt: skip
 
 
 def test_the_result_is_the_best_score_of_the_history_and_the_scores_of_the_evaluation(trained: Trained) -> None:
