@@ -253,7 +253,7 @@ def test_an_evaluation_leaves_what_the_table_says(run):
     written = {path.name for path in (run / "evaluation").iterdir()}
     # result.json is of evaluate.py alone: train.py writes one for the whole run.
     assert written | {"result.json"} == {
-        name for name in names_in("docs/evaluation.md", "Files") if re.search(r"\.(png|json|csv|parq)", name)
+        name for name in names_in("docs/evaluation.md", "Files") if re.search(r"\.(png|json|csv|parq|html)", name)
     }
 
 

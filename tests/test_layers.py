@@ -111,8 +111,8 @@ def test_a_page_is_made_of_what_a_folder_holds_and_of_nothing_else():
 
 
 def test_pictures_and_provenance_come_to_a_report_from_the_jobs():
-    assert importers("imgrec.thumbnails") <= {"run.py", "cli/report.py"}
-    assert importers("imgrec.provenance", "imgrec.energy") <= {"run.py", "provenance.py"}
+    assert importers("imgrec.thumbnails") <= {"scoring.py", "cli/report.py"}
+    assert importers("imgrec.provenance", "imgrec.energy") <= {"run.py", "finish.py", "provenance.py"}
 
 
 def test_what_decides_loads_numpy_alone():
@@ -191,6 +191,8 @@ def test_exporting_is_asked_for_by_the_command_line_alone():
 
 def test_the_two_jobs_are_imported_by_the_command_line_alone():
     assert importers("imgrec.run") <= inside("cli")
+    assert importers("imgrec.finish") == {"run.py"}
+    assert importers("imgrec.scoring", "imgrec.foreign_errors") == {"run.py", "finish.py"}
 
 
 def test_nobody_imports_lightning_by_its_other_name():
