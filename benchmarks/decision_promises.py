@@ -130,11 +130,12 @@ def judge_errors(divisions: list[dict[str, Any]]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with cifar10 and weights")
+    parser.add_argument("--table", type=Path, help="predictions.parquet of an evaluation, instead of making one")
     parser.add_argument("--divisions", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "decision_promises.json")
     arguments = parser.parse_args()
-    table = predict(arguments.data.resolve())
+    table = read_parquet(arguments.table) if arguments.table else predict(arguments.data.resolve())
     started = time.perf_counter()
     divisions = [divide(table, arguments.seed * 1000 + number) for number in range(arguments.divisions)]
     reject, conformal, errors = judge_reject(divisions), judge_conformal(divisions), judge_errors(divisions)

@@ -126,7 +126,7 @@ PARTS: dict[str, dict[str, Any]] = {
     },
     "tta.json": {
         **_HEAD, "views": [{}, {}], "plain": _score(0.8), "tta": _score(0.82), "num_mended": 5, "num_spoiled": 2,
-        "difference": _score(0.02), "verdict": "no difference found", "notes": [],
+        "difference": {"difference": 0.02, "low": -0.01, "high": 0.05}, "verdict": "no difference found", "notes": [],
         "cost": {"forward_passes": 2, "plain_s": 1.0, "tta_s": 2.0, "time_ratio": 2.0},
     },
     "robustness.json": {

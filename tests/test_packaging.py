@@ -84,6 +84,13 @@ def test_the_wheel_holds_nothing_else(wheel_names: set[str]) -> None:
     assert not [name for name in wheel_names if "__pycache__" in name]
 
 
+@pytest.mark.parametrize("suffix", [".html", ".css", ".js"])
+def test_the_wheel_holds_what_pages_are_made_of(wheel_names: set[str], suffix: str) -> None:
+    templates = sources("imgrec", suffix=suffix)
+    assert templates
+    assert templates <= wheel_names
+
+
 def test_hydra_plugins_stays_open_to_other_packages(wheel_names: set[str]) -> None:
     assert "hydra_plugins/__init__.py" not in wheel_names
 

@@ -14,6 +14,7 @@ from imgrec.report.page.payload import (
     label_threshold_data,
     threshold_data,
 )
+from imgrec.report.predictions import Predictions
 from imgrec.report.scores import compute_scores
 
 
@@ -117,3 +118,13 @@ def test_a_class_without_pictures_has_no_curve():
     predictions = make_predictions(40, ("a", "b", "c"))
     predictions.labels[predictions.labels == 2] = 1
     assert curve_data(predictions)[2]["pr"] == {"x": [], "y": []}
+
+
+def test_a_confidence_on_the_threshold_is_accepted():
+    labels = np.array([0, 1, 0], dtype=np.int64)
+    logits = np.zeros((3, 2), dtype=np.float32)  # both classes have exactly 0.5
+    predictions = Predictions(["a", "b", "c"], labels, logits, ["no", "yes"])
+    step = int(np.flatnonzero(THRESHOLDS == 0.5)[0])
+    assert at_threshold(threshold_data(predictions), step)[0] == [3, 2]
+    assert at_threshold(threshold_data(predictions), step + 1)[0] == [0, 0]
+    assert label_threshold_data(predictions)["counts"] == [[0, step, 3, 1]]

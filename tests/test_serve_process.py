@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,17 @@ def test_slow_clients_are_hung_up_on_and_others_do_not_notice(server: Server):
     assert answers > 5
 
 
+def test_many_requests_before_the_first_answer_are_refused(server: Server):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        client.sendall(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n" * 300)
+        received = b""
+        with suppress(ConnectionError):
+            while piece := client.recv(65_536):
+                received += piece
+    assert received.count(b"HTTP/1.1 200") < 20
+    assert ask(server)[0] == 200
+
+
 def test_headers_without_end_are_refused(server: Server):
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
         client.sendall(b"GET / HTTP/1.1\r\n")
@@ -256,6 +268,20 @@ def test_a_second_signal_ends_it_at_once(folder: Path):
         wait_for_text(server, "stopping")
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(timeout=20) == 0
+
+
+def test_it_stops_also_when_nobody_reads_what_it_says(folder: Path):
+    colour_bundle(folder / "colours.onnx")
+    command = [sys.executable, "-c", "from imgrec.cli import main; main()", "serve", *words(folder), "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, cwd=PROJECT, start_new_session=True) as process:
+        assert process.stderr is not None
+        assert b"serving" in process.stderr.readline()
+        process.stderr.close()
+        process.send_signal(signal.SIGTERM)
+        try:
+            assert process.wait(timeout=30) == 0
+        finally:
+            process.kill()
 
 
 def refused(*arguments: str) -> str:

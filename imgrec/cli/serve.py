@@ -74,7 +74,13 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="MS",
         help="wait for company under load (default: %(default)s)",
     )
-    add("--queue", type=_Count(1, 1000), default=4, metavar="N", help="batches that may wait (default: %(default)s)")
+    add(
+        "--queue",
+        type=_Count(1, 1000),
+        default=4,
+        metavar="N",
+        help="batches under way or waiting (default: %(default)s)",
+    )
     add("--max-body-mb", type=_Count(1, 1000), default=10, metavar="N", help="of a request (default: %(default)s)")
     add("--max-images", type=_Count(1, 1000), default=16, metavar="N", help="of a request (default: %(default)s)")
     add("--max-megapixels", type=_Count(1, 89), default=89, metavar="N", help="of an image (default: %(default)s)")

@@ -22,6 +22,7 @@ __all__ = ["run"]
 
 _TICKS_A_SECOND = 10  # of uvicorn's main loop
 _BACKLOG = 2048
+_SEND_BUFFER_BYTES = 262_144  # more than nearly every answer
 _LAST_REQUEST_S = 1.0  # for connections without a request when the server stops
 
 
@@ -65,7 +66,10 @@ def _listen(settings: Settings) -> socket.socket:
     """Return the socket that clients connect to. Raises: ConfigError: it cannot be had."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+        # What connections inherit: else the kernel keeps up to some MB of answers for each client that does not read.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        return listener
     except OSError as error:
         where = f"{settings.host} port {settings.port}"
         raise ConfigError(f"Cannot listen on {where}: {error.strerror}. Give another --port or --host.") from None
@@ -143,8 +147,9 @@ class _Server(uvicorn.Server):
             self.should_exit = self.force_exit = True
             return
         self._service.is_stopping = True  # "not ready" from now on, while requests are still answered
-        sys.stderr.write("imgrec: stopping\n")
         asyncio.get_running_loop().call_later(self._service.settings.drain_delay_s, self._close)
+        with contextlib.suppress(OSError):  # whoever read our output may have gone
+            sys.stderr.write("imgrec: stopping\n")
 
     def _close(self) -> None:
         self.should_exit = True

@@ -61,7 +61,7 @@ class Service:
         tokens = None if settings.jwt is None else TokenReader(settings.jwt)
         self.gate = Gate(self.keys, tokens)
         self.admission = Admission(
-            max_images=settings.max_batch * (settings.queue_batches + 1), max_bytes=settings.max_upload_memory
+            max_images=settings.max_batch * settings.queue_batches, max_bytes=settings.max_upload_memory
         )
         self.metrics = Metrics()
         self.audit: AuditLog | None = None

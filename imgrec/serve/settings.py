@@ -25,7 +25,7 @@ class Settings:
     audit_log: None = none is kept. audit_fail_open: answer also what could not be recorded.
     output: how much of an answer callers see whose key does not say. reject: the rule behind `is_unknown`: a name,
         "" = the last reject rule of each model, "none" = no rule.
-    max_batch: images run at once. max_wait_ms: see `Batcher`. queue_batches: that may wait beside the one that runs.
+    max_batch: images run at once. max_wait_ms: see `Batcher`. queue_batches: under way or waiting, decoding too.
     threads: of the network, None = one a processor. drain_delay_s: from "not ready" to closing, for load balancers.
     """
 
@@ -51,7 +51,7 @@ class Settings:
     upload: UploadLimits = field(default_factory=UploadLimits)
     max_upload_memory: int = 256_000_000
     max_connections: int = 2000
-    slow_s: float = 8.0
+    slow_s: float = 7.0
     min_bytes_a_second: int = 4000
     drain_delay_s: float = 0.5
     stop_s: float = 20.0

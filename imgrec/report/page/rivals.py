@@ -19,9 +19,10 @@ def rivals_blocks(data: dict[str, Any]) -> list[Block]:
         Column("size", "number"),
     ]  # fmt: skip
     lead = (
-        f"Fitted on {count(data['num_train'], 'picture')}, scored on the same {count(data['num_test'])} as the "
-        f"network. Times on {count(data['num_cores'], 'processor core')}."
+        f"Fitted on {count(data['num_train'], 'picture')}, scored on the same {count(data['num_test'])} as the network."
     )
+    if data.get("num_cores"):
+        lead += f" Times on {count(data['num_cores'], 'processor core')}."
     return [Words(lead), Table("Rivals", columns, [_row(row) for row in rows]), *_notes(data)]
 
 

@@ -178,7 +178,7 @@ def tta_blocks(data: dict[str, Any]) -> list[Block]:
     rows = [
         (f"{_name(data)} of one view", _with_interval(data["plain"])),
         (f"{_name(data)} of {len(data['views'])} views", _with_interval(data["tta"])),
-        ("difference", f"{100 * gain['score']:+.2f} points ({ends}): {data['verdict']}"),
+        ("difference", f"{100 * gain['difference']:+.2f} points ({ends}): {data['verdict']}"),
         ("pictures mended, spoiled", f"{count(data['num_mended'])}, {count(data['num_spoiled'])}"),
         ("cost", f"{cost['forward_passes']} forward passes a picture, {cost['time_ratio']:.1f} times as long "
                  f"({duration(cost['tta_s'])} against {duration(cost['plain_s'])})"),

@@ -36,7 +36,8 @@ function startTable(holder) {
     const wanted = input ? input.value.trim().toLowerCase() : "";
     let found = 0;
     for (const row of body.rows) {
-      const isFound = !wanted || row.cells[0].textContent.toLowerCase().includes(wanted);
+      const texts = [...row.cells].filter((cell) => cell.matches(".text")).map((cell) => cell.textContent.toLowerCase());
+      const isFound = !wanted || texts.some((one) => one.includes(wanted));
       row.hidden = !isFound || (!wanted && found >= limit);
       if (isFound) found += 1;
     }
