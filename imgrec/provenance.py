@@ -1,6 +1,5 @@
 """provenance.json: how the numbers of an evaluation were made, so that somebody else can make them again."""
 
-import json
 import subprocess
 import sys
 import time
@@ -13,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgrec import __version__
-from imgrec.durable import write_bytes
 from imgrec.energy import EnergyMeter
 from imgrec.machine import hardware, versions
+from imgrec.strict_json import write_json
 
 if TYPE_CHECKING:
     from torch import nn
@@ -87,8 +86,7 @@ class Recorder:
             "hardware": hardware(),
             "energy": self._meter.stop(),
         }
-        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False, default=str)
-        write_bytes(folder / PROVENANCE_NAME, (text + "\n").encode("utf-8", "backslashreplace"))
+        write_json(folder / PROVENANCE_NAME, content, default=str)  # a configuration may hold what JSON has no form for
 
 
 def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:

@@ -1,11 +1,11 @@
 """What a run comes to, in a few numbers: `result.json`, by which a sweep ranks its jobs."""
 
-import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
-from imgrec.durable import write_text
+from imgrec.strict_json import write_json
 
 __all__ = ["Result", "headline", "of_evaluation", "write_result"]
 
@@ -57,8 +57,8 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 def write_result(result: Result, folder: Path) -> None:
     """Write `result.json`. Raises: RunFolderError."""
-    write_text(folder / "result.json", json.dumps(result, indent=1) + "\n")
+    write_json(folder / "result.json", result)
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -2,42 +2,31 @@
 
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning import Callback, Trainer, seed_everything
-from torch import nn
 
 from imgrec import __version__, preflight
-from imgrec.callbacks.checkpoints import Checkpoints
 from imgrec.callbacks.progress import ProgressLine
 from imgrec.checkpoint import load_checkpoint
-from imgrec.checks import check_choice
 from imgrec.classifier import Classifier, Scorer
 from imgrec.config import build, build_all, check_sweep_of_several_processes, to_plain
 from imgrec.data.datamodule import ImageDataModule
-from imgrec.data.samples import SPLITS
-from imgrec.deciding import check_plan, decide, hold_out, read_decisions, store_decisions, undecided
-from imgrec.decisions import Decisions, Plan
-from imgrec.durable import FULL, check_free_space
-from imgrec.errors import ConfigError, DataError, ImgrecError, RunFolderError
-from imgrec.inputs import check_network, check_task, from_checkpoint, from_weights, load_exactly, make_record, read_data
+from imgrec.deciding import check_plan, decide, hold_out, read_decisions, undecided
+from imgrec.durable import check_free_space
+from imgrec.finish import finish
+from imgrec.foreign_errors import explained
+from imgrec.inputs import check_network, check_task, from_checkpoint, from_weights, make_record, read_data
 from imgrec.provenance import Recorder
-from imgrec.report.console import print_scores
-from imgrec.report.decided import describe, write_decided
-from imgrec.report.evaluation import write_evaluation
 from imgrec.report.page.report import write_report
-from imgrec.report.predictions import Predictions
-from imgrec.result import Result, headline, of_evaluation, write_result
+from imgrec.result import Result, of_evaluation, write_result
 from imgrec.resume import Start, announce, find_start, set_aside
 from imgrec.run_folder import claim_run_folder
+from imgrec.scoring import split_or_val, write_scores
 from imgrec.study import STUDIES, Subject, run_studies
-from imgrec.thumbnails import write_thumbnails
 
 __all__ = ["evaluate", "train"]
 
@@ -70,11 +59,11 @@ def train(config: DictConfig) -> Result:
         _check_space(folder, classifier)
         classifier.record = make_record(config, data, world_size=trainer.world_size)
         start = _find_start(config, folder, trainer=trainer, classifier=classifier)
-        with _explained(config, folder):
+        with explained(config, folder):
             with recorder.phase("train"):
                 trainer.fit(classifier, datamodule=data, ckpt_path=start.path if start else None)
-            return _finish(
-                config,
+            return finish(
+                to_plain(config),
                 folder,
                 trainer=trainer,
                 classifier=classifier,
@@ -105,15 +94,15 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
             source = {"weights": str(config.model.weights)}
             stored = None if plan else undecided(data, "Weights carry no temperature: decisions=holdout fits one.")
         check_network(network, data.preprocess)
-        data.test_split = _split_or_val(data, str(config.split))
+        data.test_split = split_or_val(data, str(config.split))
         check_plan(plan, data, training=False)
         if plan and plan.holdout:
             hold_out(data, fraction=plan.holdout, seed=config.seed)
         provenance = {**source, "imgrec": __version__}
-        with _explained(config, folder), recorder.phase("predict"):
+        with explained(config, folder), recorder.phase("predict"):
             decisions, predictions = decide(stored or plan, trainer, Scorer(network), data=data, provenance=provenance)
         with recorder.phase("evaluation"):
-            metrics = _write(predictions, decisions, folder, data=data, trainer=trainer)
+            metrics = write_scores(predictions, decisions, folder, data=data, trainer=trainer)
         if trainer.is_global_zero:
             device = trainer.strategy.root_device
             with recorder.phase("studies"):
@@ -177,132 +166,6 @@ def _purge(trainer: Trainer, start: Start) -> None:
         options = getattr(logger, "_kwargs", None)
         if isinstance(options, dict):
             options["purge_step"] = start.step + 1
-
-
-@contextmanager
-def _explained(config: DictConfig, folder: Path) -> Iterator[None]:
-    """Say what to do about what goes wrong inside Lightning and PyTorch and is the user's to mend."""
-    try:
-        yield
-    except MisconfigurationException as error:
-        raise ConfigError(" ".join(str(error).split())) from error
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        raise RunFolderError(
-            f"Cannot write to {folder}: {FULL[error.errno]}. Its checkpoints are whole: free some space, then the same "
-            f"command with run_dir={folder} goes on."
-        ) from error
-    except torch.OutOfMemoryError as error:
-        raise ConfigError(
-            f"The GPU's memory is full with data.batch_size={config.data.get('batch_size')}. Lower it (half of it with "
-            "trainer.accumulate_grad_batches=2 learns alike), or take a smaller model or preprocess.size."
-        ) from error
-    except RuntimeError as error:
-        if "onnection closed by peer" in str(error) or "onnection reset by peer" in str(error):
-            raise ImgrecError(f"Another process of this run has ended; {folder}/error.log says why.") from error
-        if str(error).startswith("DataLoader timed out"):
-            raise DataError(
-                f"No batch came for data.timeout_s={config.data.timeout_s:g} s: a loader process hangs, most often on "
-                "a file that a network drive does not deliver. Mend that, or set data.timeout_s higher."
-            ) from error
-        if not str(error).startswith("DataLoader worker"):
-            raise
-        raise DataError(
-            "A loader process was killed, most often for want of memory, or of shared memory in a container "
-            "(docker --shm-size=8g). Set data.num_workers to fewer, or to 0."
-        ) from error
-
-
-def _finish(
-    config: DictConfig,
-    folder: Path,
-    *,
-    trainer: Any,
-    classifier: Classifier,
-    data: ImageDataModule,
-    plan: Plan | None,
-    start: Start | None,
-    recorder: Recorder,
-) -> Result:
-    """Decide for the best checkpoint, score it on the test split (validation where there is none), write it all."""
-    checkpoints = next(callback for callback in trainer.callbacks if isinstance(callback, Checkpoints))
-    # A run that goes on from another folder and finds nothing left to train has no best checkpoint of its own.
-    best = start.path if start is not None and not checkpoints.best.exists() else checkpoints.best
-    load_exactly(classifier, load_checkpoint(best)["state_dict"], name=str(best))
-    data.test_split = _split_or_val(data, "test")
-    source = {"checkpoint": str(best)}
-    wanted = plan or undecided(data, "Temperature 1 and no rules: none were asked for.")
-    provenance = {**source, "imgrec": __version__}
-    with recorder.phase("predict"):
-        decisions, predictions = decide(wanted, trainer, classifier, data=data, provenance=provenance)
-    if trainer.is_global_zero and best == checkpoints.best:
-        store_decisions(decisions, best)
-    with recorder.phase("evaluation"):
-        metrics = _write(predictions, decisions, folder / "evaluation", data=data, trainer=trainer)
-    result = Result(
-        score=checkpoints.best_score,
-        monitor=checkpoints.monitor,
-        mode=checkpoints.mode,
-        epoch=checkpoints.best_epoch,
-        split=data.test_split,
-        metrics=headline(metrics),
-        checkpoint=str(best),
-    )
-    if trainer.is_global_zero:
-        _log(trainer, predictions, config=config, result=result, folder=folder / "evaluation")
-        _embed(trainer, classifier.net, data, predictions)
-        write_result(result, folder)
-        recorder.write(folder / "evaluation", config=to_plain(config), data=data, network=classifier.net, source=source)
-        log.info("Report: %s", write_report(folder / "evaluation"))
-        log.info("Run folder: %s (best.ckpt, last.ckpt, history.csv, evaluation/)", folder)
-        if trainer.loggers:
-            log.info("Look inside: tensorboard --logdir %s", folder)
-    return result
-
-
-def _log(trainer: Trainer, predictions: Predictions, *, config: DictConfig, result: Result, folder: Path) -> None:
-    from imgrec.report.tensorboard import log_evaluation
-
-    for logger in trainer.loggers:
-        log_evaluation(logger, predictions, config=to_plain(config), result=result, folder=folder)
-
-
-def _embed(trainer: Trainer, network: nn.Module, data: ImageDataModule, predictions: Predictions) -> None:
-    """Give TensorBoard's projector some of the scored pictures, where TensorBoard is used."""
-    from pytorch_lightning.loggers import TensorBoardLogger
-
-    from imgrec.embedding import write_embedding
-    from imgrec.report.tensorboard import part_of
-
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            tag = f"{part_of(data.test_split)}/features"
-            write_embedding(network, data, predictions, Path(logger.log_dir), tag=tag)
-
-
-def _write(
-    predictions: Predictions, decisions: Decisions, folder: Path, *, data: ImageDataModule, trainer: Trainer
-) -> dict[str, Any]:
-    if not trainer.is_global_zero:
-        return {}
-    metrics = write_evaluation(predictions, folder)
-    write_thumbnails(predictions, data.split(data.test_split), folder)
-    print_scores(metrics)
-    for line in describe(write_decided(predictions, decisions, folder, split=data.test_split)):
-        log.info(line)
-    log.info("Evaluation: %s (metrics.json, decisions.json, predictions.parquet, pictures and more)", folder)
-    return metrics
-
-
-def _split_or_val(data: ImageDataModule, name: str) -> str:
-    """Return the name of the split to score: the one asked for, or validation where the data has no test split."""
-    check_choice("split", name, SPLITS)
-    if name != "test" or data.has_split("test") or not data.has_split("val"):
-        data.split(name)  # raises DataError where there is none
-        return name
-    log.warning("The data has no test split: the scores are on validation, by which the best checkpoint was chosen.")
-    return "val"
 
 
 def _claim(folder: Path) -> AbstractContextManager[Any]:

@@ -3,7 +3,7 @@
 import pytest
 from scipy.stats import binom, binomtest
 
-from imgrec.decisions.binomial import exact_interval, upper_bound, wilson_interval
+from imgrec.decisions.binomial import exact_interval, upper_bound
 
 CASES = [(0, 1), (0, 50), (1, 50), (25, 50), (49, 50), (50, 50), (3, 10_000)]
 
@@ -12,12 +12,6 @@ CASES = [(0, 1), (0, 50), (1, 50), (25, 50), (49, 50), (50, 50), (3, 10_000)]
 def test_the_exact_interval_is_scipys(count, total):
     theirs = binomtest(count, total).proportion_ci(confidence_level=0.95, method="exact")
     assert exact_interval(count, total) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
-
-
-@pytest.mark.parametrize(("count", "total"), CASES)
-def test_wilsons_interval_is_scipys(count, total):
-    theirs = binomtest(count, total).proportion_ci(confidence_level=0.95, method="wilson")
-    assert wilson_interval(count, total) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
 
 
 @pytest.mark.parametrize(("count", "total"), [(0, 50), (3, 50), (30, 200)])

@@ -1,6 +1,7 @@
 """Which module may import which: one direction, so that each part can be read, tested and used by itself."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -53,6 +54,17 @@ def test_albumentations_is_known_to_the_augmentation_alone():
     assert importers("albumentations") == {"data/augment.py"}
 
 
+def test_pages_and_json_are_written_in_one_way_which_knows_nothing_of_what_is_in_them():
+    assert importers("jinja2") == {"html_page.py"}
+    for module in ("html_page.py", "strict_json.py"):
+        assert {name for name in imports(module) if name.startswith("imgrec.")} <= {"imgrec.durable.write_bytes"}
+
+
+def test_words_of_verbs_are_read_by_one_parser():
+    made = re.compile(r"argparse\.ArgumentParser(\(|\):)")  # an instance, or a class of its own
+    assert {module for module in MODULES if made.search((PACKAGE / module).read_text())} == {"cli/parser.py"}
+
+
 @pytest.mark.parametrize("folder", ["losses", "optim", "models", "metrics"])
 def test_what_is_made_of_tensors_knows_nothing_of_data_training_or_the_command_line(folder):
     upper = ("imgrec.data", "imgrec.sources", "imgrec.classifier", "imgrec.callbacks", "imgrec.report", "imgrec.cli")
@@ -89,13 +101,19 @@ def test_the_statistics_under_the_scores_need_no_torch():
 def test_a_page_is_made_of_what_a_folder_holds_and_of_nothing_else():
     pages = {module for module in inside("report") if module.startswith("report/page/")}
     ours = {name for module in pages for name in imports(module) if name.startswith("imgrec.")}
-    assert {".".join(name.split(".")[:2]) for name in ours} == {"imgrec.report", "imgrec.durable", "imgrec.errors"}
+    parts = {".".join(name.split(".")[:2]) for name in ours}
+    assert parts == {"imgrec.report", "imgrec.html_page", "imgrec.strict_json", "imgrec.durable", "imgrec.errors"}
     assert "imgrec.report.figures" not in {name.rpartition(".")[0] for name in ours}
 
 
 def test_pictures_and_provenance_come_to_a_report_from_the_jobs():
-    assert importers("imgrec.thumbnails") <= {"run.py", "cli/report.py"}
-    assert importers("imgrec.provenance", "imgrec.energy") <= {"run.py", "provenance.py"}
+    assert importers("imgrec.thumbnails") <= {"scoring.py", "cli/report.py"}
+    assert importers("imgrec.provenance", "imgrec.energy") <= {"run.py", "finish.py", "provenance.py"}
+
+
+def test_what_decides_loads_numpy_alone():
+    heavy = {"torch", "torchmetrics", "scipy", "pandas", "sklearn", "matplotlib"}
+    assert not loaded("import imgrec.decisions") & heavy
 
 
 def test_decisions_are_applied_without_torch_and_know_nothing_of_what_uses_them():
@@ -176,6 +194,8 @@ def test_exporting_is_asked_for_by_the_command_line_alone():
 
 def test_the_two_jobs_are_imported_by_the_command_line_alone():
     assert importers("imgrec.run") <= inside("cli")
+    assert importers("imgrec.finish") == {"run.py"}
+    assert importers("imgrec.scoring", "imgrec.foreign_errors") == {"run.py", "finish.py"}
 
 
 def test_nobody_imports_lightning_by_its_other_name():

@@ -28,8 +28,10 @@ def test_what_is_rejected_is_what_the_step_down_procedure_rejects(p_values, alph
         assert set(np.flatnonzero(adjusted <= alpha)) == by_definition(p_values, alpha)
 
 
-def test_a_known_example():
+def test_known_examples_are_multiplied_by_what_is_left_and_never_go_down():
     assert holm([0.01, 0.04, 0.03, 0.005]).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.01, 0.04, 0.03]).tolist() == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.6, 0.9]).tolist() == [1, 1]
 
 
 def test_one_test_is_left_as_it_is_and_none_is_none():

@@ -21,7 +21,10 @@ PROJECT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
 
 # Declared and never imported by name: what for.
-USED_BY_OTHERS = {"tensorboard": "torch.utils.tensorboard and Lightning's logger write with it"}
+USED_BY_OTHERS = {
+    "tensorboard": "torch.utils.tensorboard and Lightning's logger write with it",
+    "onnxscript": "torch.onnx.export translates with it",
+}
 
 
 def run(*words: str, cwd: Path, **environment: str) -> str:

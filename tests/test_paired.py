@@ -11,7 +11,6 @@ from scipy import stats
 from imgrec.metrics.paired import (
     FEW_PAIRS,
     combine_errors,
-    holm,
     mcnemar,
     paired_shares,
     student_interval,
@@ -55,23 +54,6 @@ def test_with_few_discordant_pictures_the_test_errs_at_most_as_often_as_it_says(
         p = np.array([mcnemar(total - b, b).p for b in range(total + 1)])
         for level in (0.01, 0.05, 0.2):
             assert weights[p <= level].sum() <= level
-
-
-def test_holm_multiplies_by_what_is_left_and_never_goes_down():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.6, 0.9]) == [1, 1]
-    assert holm([0.2]) == [0.2]
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-def test_holm_rejects_what_the_step_down_procedure_rejects(p_values):
-    adjusted = holm(p_values)
-    rejected, order = set(), np.argsort(p_values, kind="stable")
-    for rank, index in enumerate(order):
-        if p_values[index] * (len(p_values) - rank) > 0.05:
-            break
-        rejected.add(index)
-    assert {index for index, p in enumerate(adjusted) if p <= 0.05} == rejected
 
 
 def test_few_discordant_pictures_have_an_interval_even_where_there_is_none():

@@ -52,6 +52,16 @@ def test_only_our_own_script_is_in_the_page_and_the_policy_names_it(full):
     assert set(re.findall(r"<script[^>]*>", full)) == {"<script>", '<script type="application/json">'}
 
 
+def test_a_rule_that_accepts_every_answer_asks_for_any_confidence(tmp_path):
+    folder = write_folder(tmp_path / "evaluation", make_predictions(), pictures=False)
+    decisions = json.loads(json.dumps(PARTS["decisions.json"]))
+    decisions["reject"][0]["threshold"] = -1.0
+    (folder / "decisions.json").write_text(json.dumps(decisions))
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert re.search(r'data-order="-1.0"><span class="text">any</span>', page)
+    assert "-100.0" not in page
+
+
 def test_nothing_leads_outside(full):
     targets = re.findall(r'(?:src|href)="(.*?)"', full)
     assert targets

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from imgrec import html_page
 from imgrec.audit.explanations import EXPLANATIONS, Explanation
 from imgrec.audit.findings import SEVERITIES, Audit, Case, Section
 from imgrec.audit.shell import shell_line
@@ -73,16 +74,8 @@ class SectionView:
 
 def to_html(audit: Audit, parts: Mapping[str, Samples], *, words: Mapping[str, str]) -> bytes:
     """Return the page. `parts` give the thumbnails; `words` fill the commands of `EXPLANATIONS`."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     thumbnails = Thumbnails(audit.facts, parts)
-    template = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    ).get_template("audit.html")
+    template = html_page.environment(Path(__file__).parent / "templates").get_template("audit.html")
     headline, detail = verdict(audit)
     text = template.render(
         target=printable(audit.target),
@@ -101,7 +94,7 @@ def to_html(audit: Audit, parts: Mapping[str, Samples], *, words: Mapping[str, s
         versions=audit.versions,
         fingerprint=audit.fingerprint,
     )
-    return text.encode("utf-8", "backslashreplace")
+    return html_page.encode(text)
 
 
 def verdict(audit: Audit) -> tuple[str, str]:

@@ -1,6 +1,5 @@
 """What a contest leaves: rivals.json, a table of predictions per rival, and a table for the terminal."""
 
-import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -14,11 +13,11 @@ from rich.text import Text
 from imgrec.baselines.network import NetworkLine
 from imgrec.baselines.rivals import Contest, Rival
 from imgrec.data.workers import num_processors
-from imgrec.durable import write_bytes
 from imgrec.metrics.proportions import wilson
 from imgrec.report.predictions import Predictions, visible
 from imgrec.report.scores import compute_scores
 from imgrec.report.table import write_parquet
+from imgrec.strict_json import write_json
 
 __all__ = ["FORMAT", "RIVALS", "print_contest", "to_json", "write_contest"]
 
@@ -39,12 +38,8 @@ def write_contest(contest: Contest, folder: Path, *, network: NetworkLine | None
     for rival in contest.rivals:
         write_parquet(rival.predictions, folder / rival.name / "predictions.parquet")
     content = to_json(contest, folder=folder, network=network)
-    text = (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode(
-        "utf-8", "backslashreplace"
-    )
-    write_bytes(folder / RIVALS, text)
-    if network is not None:
-        write_bytes(network.folder / RIVALS, text)
+    for place in [folder] if network is None else [folder, network.folder]:
+        write_json(place / RIVALS, content)
     return content
 
 

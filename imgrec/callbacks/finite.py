@@ -1,6 +1,5 @@
 """Stop within a step when the loss or a gradient becomes NaN or infinite, and say which pictures were in the batch."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
-from imgrec.durable import write_text
 from imgrec.errors import NonFiniteError
+from imgrec.strict_json import write_json
 
 
 class StopOnNonFinite(Callback):
@@ -53,7 +52,7 @@ class StopOnNonFinite(Callback):
         }
         path = self.folder / "nonfinite.json"
         if trainer.is_global_zero:
-            write_text(path, json.dumps(facts, indent=1))
+            write_json(path, facts)
         what = "The loss" if not torch.isfinite(torch.tensor(loss)) else "A gradient"
         raise NonFiniteError(
             f"{what} is not finite at step {trainer.global_step} of epoch {trainer.current_epoch} (loss {loss:g}); "

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from imgrec.cli.parser import Parser
 from imgrec.cli.targets import WORDS_HELP, Target, is_word, read_target
 from imgrec.errors import ConfigError, DataError
 from imgrec.progress_line import ProgressLine
@@ -43,11 +44,6 @@ examples:
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message[:1].upper()}{message[1:]}. imgrec audit --help lists what there is.")
-
-
 def main() -> None:
     """Read the command line and audit, or apply a plan. Ends the process with 1 or 130 where that is the outcome."""
     arguments = make_parser().parse_intermixed_args(sys.argv[1:])
@@ -71,12 +67,10 @@ def main() -> None:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return what reads the command line; its errors are ConfigErrors."""
-    parser = _Parser(
+    parser = Parser(
         prog="imgrec audit",
         description="Look for what would spoil a result: broken files, twins, leaks across splits, wrong labels.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("target", nargs="*", metavar="TARGET", help=f"a folder, a table, or {WORDS_HELP}")
     parser.add_argument("--output", metavar="PATH", help="folder of the report (default: audit); with --apply: table")

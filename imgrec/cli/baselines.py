@@ -9,8 +9,9 @@ from contextlib import closing
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
+from imgrec.cli.parser import Parser
 from imgrec.cli.targets import WORDS_HELP, add_columns, open_data, sort_words
 from imgrec.errors import CheckpointError, ConfigError, MissingExtraError, did_you_mean
 from imgrec.progress_line import ProgressLine
@@ -44,11 +45,6 @@ examples:
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message[:1].upper()}{message[1:]}. imgrec baselines --help lists what there is.")
-
-
 def main() -> None:
     """Read the command line, fit the rivals and print their table. Raises: ImgrecError."""
     arguments = make_parser().parse_intermixed_args(sys.argv[1:])
@@ -62,13 +58,11 @@ def main() -> None:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return what reads the command line; its errors are ConfigErrors."""
-    parser = _Parser(
+    parser = Parser(
         prog="imgrec baselines",
         description="Fit classical models to the training pictures that train would use, and score them on the same "
         "test pictures.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("target", nargs="*", metavar="TARGET", help=f"a folder, a table, or {WORDS_HELP}")
     parser.add_argument("--features", metavar="A,B+C", help=f"sets of features (default: {FEATURES})")

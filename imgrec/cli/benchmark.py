@@ -1,15 +1,15 @@
 """`imgrec benchmark`: how fast models answer on this machine, side by side."""
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from imgrec.checks import check_count
+from imgrec.cli.parser import Parser
 from imgrec.errors import BundleError, ConfigError
 from imgrec.progress_line import ProgressLine
 
@@ -27,11 +27,6 @@ examples:
   imgrec benchmark model.onnx best.ckpt
   imgrec benchmark best.ckpt model.onnx small.onnx --compile --output benchmark.json
 """
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message[:1].upper()}{message[1:]}. imgrec benchmark --help lists what there is.")
 
 
 def main() -> None:
@@ -53,20 +48,18 @@ def main() -> None:
         results = measure(contenders, rounds=arguments.rounds, batch_size=arguments.batch, progress=line.update)
     report = _report(results, threads=threads, rounds=arguments.rounds, batch_size=arguments.batch)
     if arguments.output is not None:
-        from imgrec.durable import write_text
+        from imgrec.strict_json import write_json
 
-        write_text(Path(arguments.output), json.dumps(report, indent=1) + "\n")
+        write_json(Path(arguments.output), report)
     sys.stdout.write(_table(report))
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return what reads the command line; its errors are ConfigErrors."""
-    parser = _Parser(
+    parser = Parser(
         prog="imgrec benchmark",
         description="Measure latency and throughput of models on this machine.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("models", nargs="*", metavar="MODEL", help="model.onnx, best.ckpt, model.xml")
     parser.add_argument("--rounds", type=int, default=20, metavar="N", help="turns of each model (20)")

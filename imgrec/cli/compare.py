@@ -3,8 +3,9 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from imgrec.cli.parser import Parser
 from imgrec.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,11 +26,6 @@ examples:
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message[:1].upper()}{message[1:]}. imgrec compare --help lists what there is.")
-
-
 def main() -> None:
     """Read the command line, compare, write the files and print the verdicts."""
     arguments = make_parser().parse_intermixed_args(sys.argv[1:])
@@ -47,12 +43,10 @@ def main() -> None:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return what reads the command line; its errors are ConfigErrors."""
-    parser = _Parser(
+    parser = Parser(
         prog="imgrec compare",
         description="Compare two or more runs on the same pictures: differences with intervals, tests, and a verdict.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("runs", nargs="*", metavar="RUN", help="a run folder, an evaluation, or a table; two or more")
     parser.add_argument("--output", metavar="PATH", default="comparison", help="folder to write (default: comparison)")

@@ -5,9 +5,10 @@ import glob
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from imgrec.checks import check_count
+from imgrec.cli.parser import Parser
 from imgrec.errors import ConfigError, DataError, ImageError, did_you_mean
 from imgrec.progress_line import ProgressLine
 
@@ -30,11 +31,6 @@ examples:
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message[:1].upper()}{message[1:]}. imgrec explain --help lists what there is.")
-
-
 def main() -> None:
     """Read the command line and explain. Ends the process with 1 where a picture could not be read."""
     arguments = make_parser().parse_args(sys.argv[1:])
@@ -46,13 +42,11 @@ def main() -> None:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return what reads the command line; its errors are ConfigErrors."""
-    parser = _Parser(
+    parser = Parser(
         prog="imgrec explain",
         description="Show where on a picture the score of a class comes from, with checks that say what the map is "
         "worth.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint of imgrec, such as best.ckpt")
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help='pictures, folders of them, or "patterns*.jpg"')

@@ -5,9 +5,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from imgrec.checks import check_count, check_number
+from imgrec.cli.parser import Parser
 from imgrec.cli.targets import is_word
 from imgrec.errors import ConfigError, DataError
 from imgrec.progress_line import ProgressLine
@@ -51,20 +52,13 @@ def main() -> None:
         _export(checkpoint, words, arguments, output=output, line=line)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message[:1].upper()}{message[1:]}. imgrec export --help lists what there is.")
-
-
 def make_parser() -> argparse.ArgumentParser:
     """Return what reads the command line; its errors are ConfigErrors."""
-    parser = _Parser(
+    parser = Parser(
         prog="imgrec export",
         description="Write a checkpoint as one file for onnxruntime, once it answers about real pictures as the "
         "checkpoint does.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("target", nargs="*", metavar="CHECKPOINT", help="best.ckpt, and key=value words for its data")
     parser.add_argument(

@@ -6,8 +6,9 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from imgrec.cli.parser import Parser
 from imgrec.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,11 +28,6 @@ examples:
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message[:1].upper()}{message[1:]}. imgrec keys --help lists what there is.")
-
-
 def main() -> None:
     """Read the command line and do what it says. Raises: ImgrecError."""
     arguments = make_parser().parse_args(sys.argv[1:])
@@ -48,14 +44,12 @@ def main() -> None:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return what reads the command line; its errors are ConfigErrors."""
-    parser = _Parser(
+    parser = Parser(
         prog="imgrec keys",
         description="Make, list and revoke the keys of a server; check its audit log.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=Parser)
     add = actions.add_parser("add", help="make a key and show it, this once")
     add.add_argument("--name", required=True, help="who it is for")
     add.add_argument(

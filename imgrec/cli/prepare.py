@@ -4,9 +4,10 @@ import argparse
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from imgrec.checks import check_count, check_number
+from imgrec.cli.parser import Parser
 from imgrec.cli.targets import WORDS_HELP, Target, add_columns, read_target, sort_words
 from imgrec.errors import ConfigError, DataError
 from imgrec.progress_line import ProgressLine
@@ -44,16 +45,11 @@ def main() -> None:
         _write_prepared(target, output, arguments)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message[:1].upper()}{message[1:]}. imgrec prepare --help lists what there is.")
-
-
 def make_parser() -> argparse.ArgumentParser:
     """Return what reads the options."""
-    parser = _Parser(
+    parser = Parser(
         prog="imgrec prepare",
-        description="Decode each picture once, make it smaller, and keep the pixels: python train.py data=prepared "
+        description="Decode each picture once, make it smaller, and keep the pixels: python train.py data=prepared\n"
         "data.root=DIR then reads them without decoding. Or, with --shards, pack the files into tar files.",
     )
     parser.add_argument("target", nargs="*", metavar="TARGET", help=f"a folder, a table, or {WORDS_HELP}")

@@ -3,9 +3,9 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import NoReturn
 
-from imgrec.errors import ConfigError, DataError
+from imgrec.cli.parser import Parser
+from imgrec.errors import DataError
 
 __all__ = ["main", "make_parser"]
 
@@ -19,11 +19,6 @@ examples:
   imgrec report outputs/mine/evaluation --images /mnt/photos
   imgrec report outputs/sweeps/seeds
 """
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message[:1].upper()}{message[1:]}. imgrec report --help lists what there is.")
 
 
 def main() -> None:
@@ -45,12 +40,10 @@ def main() -> None:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return what reads the command line; its errors are ConfigErrors."""
-    parser = _Parser(
+    parser = Parser(
         prog="imgrec report",
         description="Build the page of an evaluation or a sweep again.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("folder", metavar="FOLDER", help="of a run, an evaluation or a sweep")
     parser.add_argument("--images", metavar="ROOT", help="where the pictures are now, to make small copies anew")

@@ -3,9 +3,10 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from imgrec.errors import ConfigError, MissingExtraError
+from imgrec.cli.parser import Parser
+from imgrec.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from imgrec.serve.settings import Settings
@@ -25,11 +26,6 @@ examples:
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message[:1].upper()}{message[1:]}. imgrec serve --help lists what there is.")
-
-
 def main() -> None:
     """Read the command line and serve until told to stop. Raises: ImgrecError."""
     settings = _settings(make_parser().parse_args(sys.argv[1:]))
@@ -42,12 +38,10 @@ def main() -> None:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return what reads the command line; its errors are ConfigErrors."""
-    parser = _Parser(
+    parser = Parser(
         prog="imgrec serve",
         description="Answer images over HTTP with one or several exported models.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument(
         "models", nargs="*", metavar="[NAME=]MODEL", help="files of imgrec export; the first is default"

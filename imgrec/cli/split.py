@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from imgrec.cli.division_report import describe_division, division_warnings
+from imgrec.cli.parser import Parser
 from imgrec.cli.split_groups import TIES, column_of, find_groups
 from imgrec.cli.targets import WORDS_HELP, Target, is_word, read_target
 from imgrec.data.by_time import read_times, split_by_time
@@ -57,10 +58,10 @@ def main() -> None:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the words after `imgrec split`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="imgrec split",
         description="Divide pictures into train, val and test, or into folds, so that nothing leaks between them.",
-        epilog=f"Other sources: {WORDS_HELP}. How the parts are made: docs/splits.md.",
+        epilog=f"Other sources: {WORDS_HELP}.\nHow the parts are made: docs/splits.md.",
     )
     add = parser.add_argument
     add("words", nargs="*", metavar="TARGET", help="folder of class folders, or a table; or data=... key=value words")

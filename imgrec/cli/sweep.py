@@ -18,6 +18,7 @@ from imgrec.cli.fold_scores import summarise
 from imgrec.cli.fold_table import show_summaries, table_name, table_rows
 from imgrec.durable import write_text
 from imgrec.errors import JobError
+from imgrec.strict_json import write_json
 
 __all__ = [
     "TABLE_NAME",
@@ -127,7 +128,7 @@ def _write_page(results: Sequence[JobResult], folder: Path) -> None:
         "varied": _varied(results),
         "jobs": [_as_plain(result, folder) for result in ranked(results)],
     }
-    write_text(folder / JSON_NAME, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    write_json(folder / JSON_NAME, content)
     write_sweep_report(folder)
 
 

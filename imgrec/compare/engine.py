@@ -19,10 +19,10 @@ from imgrec.compare.comparison import Comparison, Difference, Pair, RunScores, s
 from imgrec.compare.flips import find_flips
 from imgrec.compare.runs import Run
 from imgrec.metrics.bootstrap import variance_of
+from imgrec.metrics.multiple import holm
 from imgrec.metrics.paired import (
     FEW_PAIRS,
     combine_errors,
-    holm,
     mcnemar,
     paired_shares,
     student_interval,
@@ -54,7 +54,7 @@ def compare_runs(aligned: Aligned, *, resamples: int = RESAMPLES, seed: int = SE
     engine = _Engine(first, design, resamples=resamples, seed=seed)
     judged = [engine.judge(run) for run in aligned.runs]
     pairs = [engine.pair(judged[i], judged[j]) for i, j in combinations(range(len(judged)), 2)]
-    adjusted = holm([pair.p for pair in pairs])
+    adjusted = holm([pair.p for pair in pairs]).tolist()
     return Comparison(
         runs=[one.scores for one in judged],
         pairs=[replace(pair, p_holm=p) for pair, p in zip(pairs, adjusted, strict=True)],

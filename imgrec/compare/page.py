@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import imgrec
+from imgrec import html_page
 from imgrec.compare.comparison import LOWER_IS_BETTER, Comparison, Difference, Pair, RunScores, score_names
 from imgrec.compare.flips import CHANGES, Flip
 from imgrec.compare.verdict import SHOWN, Verdict, judge, show, show_difference
@@ -67,20 +68,11 @@ class PairView:
 
 def to_html(comparison: Comparison) -> bytes:
     """Return the page."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     # The style sheet is that of the audit: a user meets one look.
     folders = [Path(__file__).parent / "templates", Path(imgrec.__file__).parent / "audit" / "templates"]
-    template = Environment(
-        loader=FileSystemLoader(folders),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template.filters["visible"] = visible
+    template = html_page.environment(*folders, visible=visible).get_template("comparison.html")
     pairs = [_pair(number, pair, comparison) for number, pair in enumerate(comparison.pairs, start=1)]
-    text = template.get_template("comparison.html").render(
+    text = template.render(
         title=", ".join(visible(run.run.name) for run in comparison.runs),
         pairs=pairs,
         num_pairs=len(pairs),
@@ -95,7 +87,7 @@ def to_html(comparison: Comparison) -> bytes:
         notes=[visible(note) for note in comparison.notes],
         version=imgrec.__version__,
     )
-    return text.encode("utf-8", "backslashreplace")
+    return html_page.encode(text)
 
 
 def _run(scores: RunScores, comparison: Comparison) -> dict[str, Any]:

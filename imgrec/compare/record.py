@@ -1,11 +1,8 @@
 """comparison.json: everything a comparison found, as plain data."""
 
-import json
-import math
 from typing import Any
 
-import numpy as np
-
+from imgrec import strict_json
 from imgrec.compare.comparison import Comparison, Difference, Pair, RunScores
 from imgrec.compare.verdict import judge
 from imgrec.metrics.proportions import LEVEL
@@ -35,8 +32,7 @@ def to_json(comparison: Comparison) -> bytes:
         "pairs": [_pair(pair, comparison) for pair in comparison.pairs],
         "notes": comparison.notes,
     }
-    text = json.dumps(_plain(record), ensure_ascii=False, allow_nan=False, indent=1)
-    return (text + "\n").encode("utf-8", "backslashreplace")
+    return strict_json.to_json(record)
 
 
 def _run(scores: RunScores) -> dict[str, Any]:
@@ -87,13 +83,3 @@ def _difference(one: Difference) -> dict[str, Any]:
         "high": one.high,
         "p": one.p,
     }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,14 +1,13 @@
 """Pictures that cannot be used: each left out, counted once, listed with its reason, and bounded in number."""
 
 import hashlib
-import json
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from imgrec.checks import check_number
-from imgrec.durable import write_text
 from imgrec.errors import ConfigError, DataError, ImageError
+from imgrec.strict_json import write_json
 
 __all__ = ["REPORT_NAME", "Quarantine", "check_max_bad"]
 
@@ -76,7 +75,7 @@ class Quarantine:
             for (split, path), error in sorted(self._found.items())
         ]
         report = {"num_files": self.sizes, "max_bad": self.max_bad, "num_left_out": len(entries), "left_out": entries}
-        write_text(self.folder / REPORT_NAME, json.dumps(report, indent=2, ensure_ascii=True) + "\n")
+        write_json(self.folder / REPORT_NAME, report)
 
     def _check(self, split: str) -> None:
         found = [error for (of_split, _), error in self._found.items() if of_split == split]

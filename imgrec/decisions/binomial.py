@@ -1,13 +1,9 @@
-"""Bounds and intervals for a share k of n: exact ones for promises, Wilson's for pictures.
+"""Exact bounds and intervals for a share k of n, by which promises are made; Wilson's are in imgrec.metrics.
 
 SciPy is imported where a bound is computed: a shipped model applies rules that are fitted, and needs none.
 """
 
-import math
-
-__all__ = ["exact_interval", "upper_bound", "wilson_interval"]
-
-_Z_95 = 1.959963984540054  # the 97.5 % quantile of the normal distribution
+__all__ = ["exact_interval", "upper_bound"]
 
 
 def upper_bound(wrong: int, total: int, *, delta: float) -> float:
@@ -26,11 +22,3 @@ def exact_interval(count: int, total: int, *, confidence: float = 0.95) -> tuple
     if not total:
         return 0.0, 1.0
     return 1 - upper_bound(total - count, total, delta=tail), upper_bound(count, total, delta=tail)
-
-
-def wilson_interval(count: int, total: int) -> tuple[float, float]:
-    """Return Wilson's 95 % interval for the share count / total, total above 0 (Wilson 1927)."""
-    share, scale = count / total, _Z_95**2 / total
-    middle = (share + scale / 2) / (1 + scale)
-    half = math.sqrt(scale * share * (1 - share) + scale**2 / 4) / (1 + scale)
-    return max(0.0, middle - half), min(1.0, middle + half)

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.decisions.binomial import wilson_interval
 from imgrec.decisions.probabilities import FloatArray, Task
+from imgrec.metrics.proportions import wilson
 
 __all__ = ["Bin", "bin_equally_filled", "bin_equally_wide", "expected_error", "measure_calibration", "said_and_true"]
 
@@ -71,6 +71,7 @@ def _bins(
     size = len(lower)
     counts = np.bincount(place, minlength=size)
     said, right = np.bincount(place, confidence, minlength=size), np.bincount(place, is_true, minlength=size)
+    limits = wilson(right, counts)
     return [
         Bin(
             float(lower[i]),
@@ -78,7 +79,7 @@ def _bins(
             int(counts[i]),
             float(said[i] / counts[i]),
             float(right[i] / counts[i]),
-            *wilson_interval(int(right[i]), int(counts[i])),
+            *limits[:, i].tolist(),
         )
         for i in np.flatnonzero(counts)
     ]

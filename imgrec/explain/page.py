@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image
 
+from imgrec import html_page
 from imgrec.explain.arrays import UInt8Array
 from imgrec.explain.examine import Examination
 from imgrec.explain.overlay import draw_overlay
@@ -53,27 +54,22 @@ def map_view(examination: Examination, row: Mapping[str, Any]) -> MapView:
 
 def to_html(content: Mapping[str, Any], views: Sequence[MapView], *, checkpoint: str) -> bytes:
     """Return the page. content: that of explain.json; views: in its order."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["visible"] = _visible
-    environment.filters["number"] = lambda value: "-" if value is None else f"{value:.2f}"
+    folder = Path(__file__).parent / "templates"
+    environment = html_page.environment(folder, visible=_visible, number=_number)
     text = environment.get_template("explain.html").render(
         content=content, views=views, checkpoint=checkpoint, methods=METHOD_TITLES, plot=_PLOT
     )
-    return text.encode("utf-8", "backslashreplace")
+    return html_page.encode(text)
 
 
 def _visible(value: str | list[str] | None) -> str:
     if value is None:
         return "not known"
     return visible(", ".join(value) if isinstance(value, list) else value)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _uri(picture: UInt8Array) -> str:

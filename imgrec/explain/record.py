@@ -1,6 +1,5 @@
 """explain.json: every map with its checks, as plain data."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from imgrec.durable import write_bytes
 from imgrec.explain.examine import Examination
 from imgrec.explain.verdict import judge_all
+from imgrec.strict_json import write_json
 
 __all__ = ["FORMAT", "NAME", "Shown", "picture_record", "summary_of", "write_explanations"]
 
@@ -118,8 +117,7 @@ def write_explanations(
         "summaries": {name: summary_of([row for row in pictures if row["method"] == name]) for name in methods},
         "notes": list(notes),
     }
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
-    write_bytes(folder / NAME, text.encode("utf-8", "backslashreplace"))  # a stray surrogate becomes \udcff
+    write_json(folder / NAME, content)
     return content
 
 

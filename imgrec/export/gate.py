@@ -1,6 +1,5 @@
 """The gate between an export and its final name: what both sides said of the same pictures, and whether it may pass."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +8,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from imgrec.bundle import BundleInfo
-from imgrec.durable import write_text
 from imgrec.errors import ParityError
 from imgrec.export.answers import Pictures
 from imgrec.export.layers import Layer
 from imgrec.export.parity import Drop, Parity, compare, measure_drop
+from imgrec.strict_json import write_json
 
 __all__ = ["Gate", "judge", "report_path", "stop_if_failed", "write_report"]
 
@@ -68,7 +67,7 @@ def report_path(path: Path) -> Path:
 
 def write_report(path: Path, report: Mapping[str, Any]) -> None:
     """Write the report of the export `path`. Raises: RunFolderError."""
-    write_text(report_path(path), json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_json(report_path(path), report)
 
 
 def _explain(gate: Gate, layers: Sequence[Layer], path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Tests of two classifiers on the same pictures."""
+"""Tests of two classifiers on the same pictures, and intervals of what they differ by."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,6 @@ __all__ = [
     "FEW_PAIRS",
     "McNemar",
     "combine_errors",
-    "holm",
     "mcnemar",
     "paired_shares",
     "student_interval",
@@ -63,16 +62,6 @@ def paired_shares(a_only: int, b_only: int, total: int, *, level: float = LEVEL)
     share = (b - a) / n
     half = float(ndtri((1 + level) / 2)) * math.sqrt(max((a + b) / n - share**2, 0.0) / n)
     return max(share - half, -1.0), min(share + half, 1.0)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return the p-values made larger so that all tests together err in 5 % at most. Holm 1979 (Scand J Stat 6)."""
-    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
-    adjusted, largest = [0.0] * len(p_values), 0.0
-    for rank, index in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - rank) * p_values[index]))
-        adjusted[index] = largest
-    return adjusted
 
 
 def combine_errors(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """Shares of counted things with their intervals, and what a test finds and misses at a threshold."""
 
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,11 @@ def wilson(hits: Any, totals: Any, *, level: float = LEVEL) -> NDArray[np.float6
     """Return the score interval of hits / totals, float64 (2, ...): low and high. Wilson 1927; Newcombe 1998, method 3.
 
     Not hits / totals plus or minus its standard error: that has no width at 0 and 1 and covers too rarely near them.
-    NaN where the total is 0. `totals` may be an effective number of trials, not whole.
+    NaN where the total is 0. `totals` may be an effective number of trials, not whole. Without SciPy: what ships an
+    exported model uses this too.
     """
-    from scipy.special import ndtri
-
     hits, totals = np.asarray(hits, dtype=np.float64), np.asarray(totals, dtype=np.float64)
-    z = float(ndtri((1 + level) / 2))
+    z = NormalDist().inv_cdf((1 + level) / 2)
     with np.errstate(divide="ignore", invalid="ignore"):
         share = hits / totals
         middle = (share + z * z / (2 * totals)) / (1 + z * z / totals)

@@ -19,8 +19,8 @@ from imgrec.ood.seen import Seen, see
 from imgrec.ood.separation import measure_separation
 from imgrec.report.figures import save_png
 from imgrec.report.predictions import visible
-from imgrec.report.strict_json import write_json
 from imgrec.sources.walk import Walk
+from imgrec.strict_json import write_json
 from imgrec.study import Subject
 
 __all__ = ["ForeignFolder"]

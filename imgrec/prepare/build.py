@@ -8,7 +8,6 @@ import numpy as np
 
 from imgrec import __version__
 from imgrec.data.samples import Samples, Task
-from imgrec.durable import write_text
 from imgrec.errors import DataError, ImageError
 from imgrec.prepare.order import in_order
 from imgrec.prepare.pack import SHARD_BYTES, Packer
@@ -86,7 +85,7 @@ def prepare(
             shards=packer.shards,
             imgrec=__version__,
         )
-        write_text(folder / MANIFEST, manifest.to_json())
+        manifest.write(folder)
     return manifest, list(rows.bad.values())
 
 

@@ -12,7 +12,7 @@ from imgrec.decisions.probabilities import to_probabilities
 from imgrec.report.figures import save_png
 from imgrec.report.predictions import Predictions
 from imgrec.report.reliability import draw_reliability
-from imgrec.report.strict_json import write_json
+from imgrec.strict_json import write_json
 
 __all__ = ["describe", "write_decided"]
 

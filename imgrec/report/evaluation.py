@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from imgrec.report.predictions import Predictions, visible
 from imgrec.report.scores import compute_scores
 from imgrec.report.slices import write_slices
 from imgrec.report.table import write_parquet
+from imgrec.strict_json import plain
 
 __all__ = ["as_cell", "write_evaluation"]
 
@@ -50,7 +50,7 @@ def _draw(predictions: Predictions, scores: Mapping[str, Any], folder: Path) -> 
 
 def _to_json(scores: Mapping[str, Any]) -> bytes:
     """Return the scores as JSON that a person can read too: one line per score, per class, per row of the matrix."""
-    lines = (f"  {json.dumps(name)}: {_to_block(_nan_to_none(value))}" for name, value in scores.items())
+    lines = (f"  {json.dumps(name)}: {_to_block(plain(value))}" for name, value in scores.items())
     text = "{\n" + ",\n".join(lines) + "\n}\n"
     return text.encode("utf-8", "backslashreplace")  # a stray surrogate becomes the \udcff that JSON knows
 
@@ -66,18 +66,10 @@ def _to_block(value: Any) -> str:
     return f"[\n{rows}\n  ]"
 
 
-def _nan_to_none(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _nan_to_none(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_nan_to_none(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
-
-
 def _to_csv(scores: Mapping[str, Any]) -> bytes:
     """Return one line per class, each score with the ends of its interval; an undefined one is an empty cell."""
     pairs = zip(scores["per_class"], scores["intervals"]["per_class"], strict=True)
-    rows = [{**_with_ends(_nan_to_none(row), ends), "class": as_cell(row["class"])} for row, ends in pairs]
+    rows = [{**_with_ends(plain(row), ends), "class": as_cell(row["class"])} for row, ends in pairs]
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()

@@ -17,7 +17,7 @@ from imgrec.metrics.multiple import holm
 from imgrec.report.predictions import Predictions
 from imgrec.report.shares import CONFIDENCE_LEVEL, Difference, Score, Shares, shares_of
 from imgrec.report.slice_rules import Cut, Slice, cut_column, cut_numbers
-from imgrec.report.strict_json import write_json
+from imgrec.strict_json import write_json
 
 __all__ = ["FORMAT", "compute_slices", "write_slices"]
 

@@ -16,10 +16,10 @@ from imgrec.checks import check_count, check_number
 from imgrec.data.dataset import ImageDataset
 from imgrec.errors import ConfigError, ImgrecError
 from imgrec.progress_line import ProgressLine
-from imgrec.report.strict_json import write_json
 from imgrec.robustness.attack import Norm, add_noise, fgsm, gradient, pgd, unit_noise
 from imgrec.robustness.attack_card import Trial, make_attack_card
 from imgrec.robustness.subsample import stratified_sample
+from imgrec.strict_json import write_json
 from imgrec.study import Subject
 
 __all__ = ["Attack"]

@@ -11,10 +11,10 @@ from imgrec.checks import check_count
 from imgrec.corruptions import CORRUPTIONS, SEVERITIES
 from imgrec.corruptions.corrupt import SMALL_PX
 from imgrec.data.dataset import ImageDataset
-from imgrec.report.strict_json import write_json
 from imgrec.robustness.card import against_baseline, make_card, read_baseline
 from imgrec.robustness.cells import ask_about_cells
 from imgrec.robustness.subsample import stratified_sample
+from imgrec.strict_json import write_json
 from imgrec.study import Subject
 
 __all__ = ["Corruptions"]

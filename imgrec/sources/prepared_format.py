@@ -14,6 +14,7 @@ from typing import Any
 
 from imgrec.data.samples import UInt8Array
 from imgrec.errors import DataError
+from imgrec.strict_json import write_json
 
 __all__ = [
     "ALIGNMENT",
@@ -67,9 +68,9 @@ class Manifest:
     shards: list[Shard]
     imgrec: str
 
-    def to_json(self) -> str:
-        """Return the text of `prepared.json`."""
-        return json.dumps({"format": FORMAT, "version": VERSION, **asdict(self)}, indent=2, ensure_ascii=False) + "\n"
+    def write(self, root: Path) -> None:
+        """Write `prepared.json` into `root`. Raises: RunFolderError."""
+        write_json(root / MANIFEST, {"format": FORMAT, "version": VERSION, **asdict(self)})
 
     @classmethod
     def read(cls, root: Path) -> "Manifest":

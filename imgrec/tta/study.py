@@ -15,11 +15,11 @@ from torch import Tensor
 from imgrec.checks import check_number
 from imgrec.decisions.probabilities import to_probabilities
 from imgrec.errors import ConfigError, ImgrecError
-from imgrec.report.paired import paired_difference
+from imgrec.report.gain import measure_gain
 from imgrec.report.predictions import Predictions
 from imgrec.report.shares import CONFIDENCE_LEVEL, shares_of
-from imgrec.report.strict_json import write_json
 from imgrec.report.table import write_parquet
+from imgrec.strict_json import write_json
 from imgrec.study import Subject
 from imgrec.tta.views import View, take_view, views_of
 
@@ -80,7 +80,7 @@ def compare_views(plain: Predictions, averaged: Predictions, *, seed: int) -> di
     """Return both scores, their paired difference and what changed, as plain values."""
     before, after = shares_of(plain), shares_of(averaged)
     scores = {"plain": before.score(), "tta": after.score()}
-    difference = paired_difference(before, after, seed=seed)
+    difference = measure_gain(before, after, seed=seed)
     is_right = [_all_right(one) for one in (plain, averaged)]
     return {
         "score": before.name,

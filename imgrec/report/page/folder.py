@@ -12,6 +12,7 @@ from imgrec.errors import DataError
 from imgrec.report.predictions import Predictions, visible
 from imgrec.report.scores import compute_scores
 from imgrec.report.table import read_parquet
+from imgrec.strict_json import plain
 
 __all__ = ["EvaluationFolder", "Part", "read_folder", "read_json", "read_thumbnails"]
 
@@ -85,7 +86,7 @@ def read_folder(path: Path) -> EvaluationFolder:
     metrics = read_json(path / "metrics.json")
     scores = metrics.data
     if scores is None and predictions is not None:
-        scores = _nan_to_none(compute_scores(predictions))
+        scores = plain(compute_scores(predictions))
     if scores is None or not _is_scores(scores):
         reason = problem or metrics.problem or "metrics.json has another form"
         raise DataError(
@@ -114,14 +115,6 @@ def read_json(path: Path) -> Part:
 def _is_scores(scores: dict[str, Any]) -> bool:
     names = scores.get("class_names")
     return isinstance(names, list) and scores.get("task") in ("single", "multilabel") and bool(scores.get("per_class"))
-
-
-def _nan_to_none(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _nan_to_none(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_nan_to_none(item) for item in value]
-    return None if isinstance(value, float) and value != value else value
 
 
 def read_thumbnails(path: Path) -> dict[str, bytes]:

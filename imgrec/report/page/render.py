@@ -10,9 +10,13 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from imgrec import html_page
 from imgrec.report.page.blocks import Section
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 __all__ = ["embed", "render_page"]
 
@@ -38,7 +42,7 @@ def render_page(template: str, *, title: str, sections: Sequence[Section], **wor
             **words,
         )
     )
-    return str(text).encode("utf-8", "backslashreplace")
+    return html_page.encode(text)
 
 
 def embed(data: Mapping[str, Any] | Sequence[Any]) -> str:
@@ -51,19 +55,10 @@ def embed(data: Mapping[str, Any] | Sequence[Any]) -> str:
 
 
 @cache
-def _environment() -> Any:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+def _environment() -> "Environment":
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["embed"] = lambda data: Markup(embed(data))
-    return environment
+    return html_page.environment(TEMPLATES, embed=lambda data: Markup(embed(data)))
 
 
 @cache

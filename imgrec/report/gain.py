@@ -1,4 +1,9 @@
-"""How two scores of the same pictures differ, with an interval from resampling the pictures, pairs kept."""
+"""What a second look at the same pictures gains, with an interval from resampling the pictures, pairs kept.
+
+For one network that is asked twice, such as with and without averaged views: a difference of two shares, no p-value.
+Whether one run is better than another is judged by imgrec.compare: it draws within classes and whole groups, takes in
+the spread between trainings, tests, and corrects for many pairs.
+"""
 
 from dataclasses import dataclass
 
@@ -7,14 +12,14 @@ from numpy.typing import NDArray
 
 from imgrec.report.shares import CONFIDENCE_LEVEL, Shares
 
-__all__ = ["PairedDifference", "paired_difference"]
+__all__ = ["Gain", "measure_gain"]
 
 NUM_RESAMPLES = 2000
 CHUNK = 2_000_000  # drawn numbers at a time
 
 
 @dataclass(frozen=True)
-class PairedDifference:
+class Gain:
     """What the second score is above the first, with its percentile bootstrap interval."""
 
     difference: float
@@ -24,9 +29,7 @@ class PairedDifference:
     seed: int
 
 
-def paired_difference(
-    first: Shares, second: Shares, *, seed: int, num_resamples: int = NUM_RESAMPLES
-) -> PairedDifference:
+def measure_gain(first: Shares, second: Shares, *, seed: int, num_resamples: int = NUM_RESAMPLES) -> Gain:
     """Compare two scores of the same N pictures.
 
     Each resample draws N pictures with replacement and scores both on them. Efron and Tibshirani 1993, "An introduction
@@ -40,7 +43,7 @@ def paired_difference(
     tail = (1 - CONFIDENCE_LEVEL) / 2
     low, high = np.nanquantile(differences, [tail, 1 - tail])
     whole = _difference(columns.sum(axis=1, keepdims=True))
-    return PairedDifference(float(whole[0]), float(low), float(high), num_resamples, seed)
+    return Gain(float(whole[0]), float(low), float(high), num_resamples, seed)
 
 
 def _resampled_sums(columns: NDArray[np.float64], rng: np.random.Generator, num_resamples: int) -> NDArray[np.float64]:

@@ -1,0 +1,100 @@
+"""The end of a training: the best checkpoint decided, scored, and written of."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Trainer
+from torch import nn
+
+from imgrec import __version__
+from imgrec.callbacks.checkpoints import Checkpoints
+from imgrec.checkpoint import load_checkpoint
+from imgrec.classifier import Classifier
+from imgrec.data.datamodule import ImageDataModule
+from imgrec.deciding import decide, store_decisions, undecided
+from imgrec.decisions import Plan
+from imgrec.inputs import load_exactly
+from imgrec.provenance import Recorder
+from imgrec.report.page.report import write_report
+from imgrec.report.predictions import Predictions
+from imgrec.result import Result, headline, write_result
+from imgrec.resume import Start
+from imgrec.scoring import split_or_val, write_scores
+
+__all__ = ["finish"]
+
+log = logging.getLogger("imgrec")
+
+
+def finish(
+    config: Mapping[str, Any],
+    folder: Path,
+    *,
+    trainer: Any,
+    classifier: Classifier,
+    data: ImageDataModule,
+    plan: Plan | None,
+    start: Start | None,
+    recorder: Recorder,
+) -> Result:
+    """Decide for the best checkpoint, score it on the test split (validation where there is none), write it all.
+
+    config: of the run, resolved. plan: what is to be decided; None = nothing. start: what the run went on from.
+    """
+    checkpoints = next(callback for callback in trainer.callbacks if isinstance(callback, Checkpoints))
+    # A run that goes on from another folder and finds nothing left to train has no best checkpoint of its own.
+    best = start.path if start is not None and not checkpoints.best.exists() else checkpoints.best
+    load_exactly(classifier, load_checkpoint(best)["state_dict"], name=str(best))
+    data.test_split = split_or_val(data, "test")
+    source = {"checkpoint": str(best)}
+    wanted = plan or undecided(data, "Temperature 1 and no rules: none were asked for.")
+    provenance = {**source, "imgrec": __version__}
+    with recorder.phase("predict"):
+        decisions, predictions = decide(wanted, trainer, classifier, data=data, provenance=provenance)
+    if trainer.is_global_zero and best == checkpoints.best:
+        store_decisions(decisions, best)
+    with recorder.phase("evaluation"):
+        metrics = write_scores(predictions, decisions, folder / "evaluation", data=data, trainer=trainer)
+    result = Result(
+        score=checkpoints.best_score,
+        monitor=checkpoints.monitor,
+        mode=checkpoints.mode,
+        epoch=checkpoints.best_epoch,
+        split=data.test_split,
+        metrics=headline(metrics),
+        checkpoint=str(best),
+    )
+    if trainer.is_global_zero:
+        _log(trainer, predictions, config=config, result=result, folder=folder / "evaluation")
+        _embed(trainer, classifier.net, data, predictions)
+        write_result(result, folder)
+        recorder.write(folder / "evaluation", config=config, data=data, network=classifier.net, source=source)
+        log.info("Report: %s", write_report(folder / "evaluation"))
+        log.info("Run folder: %s (best.ckpt, last.ckpt, history.csv, evaluation/)", folder)
+        if trainer.loggers:
+            log.info("Look inside: tensorboard --logdir %s", folder)
+    return result
+
+
+def _log(
+    trainer: Trainer, predictions: Predictions, *, config: Mapping[str, Any], result: Result, folder: Path
+) -> None:
+    from imgrec.report.tensorboard import log_evaluation
+
+    for logger in trainer.loggers:
+        log_evaluation(logger, predictions, config=config, result=result, folder=folder)
+
+
+def _embed(trainer: Trainer, network: nn.Module, data: ImageDataModule, predictions: Predictions) -> None:
+    """Give TensorBoard's projector some of the scored pictures, where TensorBoard is used."""
+    from pytorch_lightning.loggers import TensorBoardLogger
+
+    from imgrec.embedding import write_embedding
+    from imgrec.report.tensorboard import part_of
+
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            tag = f"{part_of(data.test_split)}/features"
+            write_embedding(network, data, predictions, Path(logger.log_dir), tag=tag)

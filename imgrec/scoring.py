@@ -1,0 +1,46 @@
+"""Which split is scored, and what is written of it: the same at the end of a training and by evaluate."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Trainer
+
+from imgrec.checks import check_choice
+from imgrec.data.datamodule import ImageDataModule
+from imgrec.data.samples import SPLITS
+from imgrec.decisions import Decisions
+from imgrec.report.console import print_scores
+from imgrec.report.decided import describe, write_decided
+from imgrec.report.evaluation import write_evaluation
+from imgrec.report.predictions import Predictions
+from imgrec.thumbnails import write_thumbnails
+
+__all__ = ["split_or_val", "write_scores"]
+
+log = logging.getLogger("imgrec")
+
+
+def write_scores(
+    predictions: Predictions, decisions: Decisions, folder: Path, *, data: ImageDataModule, trainer: Trainer
+) -> dict[str, Any]:
+    """Write an evaluation into `folder`, tell of it, and return its metrics; {} in all processes but the first."""
+    if not trainer.is_global_zero:
+        return {}
+    metrics = write_evaluation(predictions, folder)
+    write_thumbnails(predictions, data.split(data.test_split), folder)
+    print_scores(metrics)
+    for line in describe(write_decided(predictions, decisions, folder, split=data.test_split)):
+        log.info(line)
+    log.info("Evaluation: %s (metrics.json, decisions.json, predictions.parquet, pictures and more)", folder)
+    return metrics
+
+
+def split_or_val(data: ImageDataModule, name: str) -> str:
+    """Return the name of the split to score: the one asked for, or validation where the data has no test split."""
+    check_choice("split", name, SPLITS)
+    if name != "test" or data.has_split("test") or not data.has_split("val"):
+        data.split(name)  # raises DataError where there is none
+        return name
+    log.warning("The data has no test split: the scores are on validation, by which the best checkpoint was chosen.")
+    return "val"
