@@ -133,10 +133,6 @@ def _prepare(given: argparse.Namespace) -> "Job":
     from imgrec.prediction.output import Job
     from imgrec.prediction.rows import RowMaker
 
-    if given.output and Path(given.output).suffix.lower() == ".parquet":
-        from imgrec.prediction.parquet_file import require_pyarrow
-
-        require_pyarrow()
     pace = Pace(every=given.every, per_second=given.per_second or 1.0)
     model = open_model(given.words[0])
     inputs = read_inputs(given.words[1:], lists=given.list, path_column=given.path_column, pace=pace)
