@@ -119,7 +119,7 @@ def test_strict_makes_bad_pictures_the_exit_code(place, monkeypatch):
     ("words", "kind", "message"),
     [
         (["m.onnx"], ConfigError, "Which pictures?"),
-        ([], ConfigError, "required: MODEL"),
+        ([], ConfigError, "Which model? imgrec predict MODEL INPUT..."),
         (["n.onnx", "photos"], ConfigError, "No model n.onnx. Did you mean 'm.onnx'?"),
         (["photos", "photos"], ConfigError, "photos is a folder; name the model first"),
         (["photos/a_red.png", "photos"], BundleError, "not an ONNX file"),
@@ -231,44 +231,57 @@ def test_from_a_bundle_nothing_of_the_training_side_is_imported(place):
     assert len(rows("p.csv")) == 4
 
 
-def test_killed_in_the_middle_it_goes_on_and_the_table_is_the_same_byte_for_byte(place, monkeypatch):
+KILLED = """
+import os, signal, sys
+from imgrec.cli import predict
+from imgrec.prediction import partial
+
+class Killed(partial.PartialTable):
+    count = 0
+    def add(self, data, state):
+        super().add(data, state)
+        self.count += 1
+        if self.count == 30:  # the header and 29 batches
+            self._rows.write(data[:7])
+            self._rows.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+partial._EVERY_S = 0
+import imgrec.prediction.output
+imgrec.prediction.output.PartialTable = Killed
+predict.main()
+"""
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_killed_in_the_middle_it_goes_on_and_the_table_is_the_same_byte_for_byte(place, monkeypatch, capsys, kind):
     """What `kill -9` leaves is gone on from: every row once, the finished ones not computed again."""
-    slow = colour_bundle(place / "slow.onnx", work=700)
-    many = place / "many"
-    many.mkdir()
-    random = np.random.default_rng(1)
-    for number in range(400):
-        data = picture(*random.integers(0, 256, 3).tolist(), size=(200, 200))
-        (many / f"{number:04}.png").write_bytes(data if number % 20 else data[:60])
-    words = (slow, many, "--batch", 4, "--threads", 1, "--top-k", 3)
-    process = started(*words, "--output", "p.csv", cwd=place)
-    journal = place / "p.csv.partial.journal"
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not (journal.exists() and len(journal.read_bytes().splitlines()) > 1):
-        time.sleep(0.02)
-    process.kill()
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    assert not (place / "p.csv").exists()
-    done = json.loads(journal.read_bytes().splitlines()[-1])["state"]["pictures"]
-    assert 0 < done < 400
+    model = write_bundle(place)
+    save_noise(place / "many", 200)
+    for number in range(0, 200, 20):
+        (place / "many" / f"{number:03}.png").write_bytes(b"cut")
+    words = [str(word) for word in (model, "many", "--batch", 4, "--threads", 2, "--top-k", 3)]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", KILLED, *words, "--output", f"p.{kind}"]
+    assert subprocess.run(command, cwd=place, env=environment, check=False).returncode == -signal.SIGKILL
+    assert not Path(f"p.{kind}").exists()
+    assert Path(f"p.{kind}.partial").exists()
 
     with pytest.raises(DataError, match="interrupted run with other options"):
-        run(monkeypatch, *words, "--batch", 5, "--output", "p.csv")
-    again = started(*words, "--output", "p.csv", cwd=place)
-    _, said = again.communicate()
-    assert again.returncode == 0, said.decode()
-    assert f"Going on after {done} pictures." in said.decode()
-    assert "400 pictures, " in said.decode()
-    assert "20 not (" in said.decode()
-    assert run(monkeypatch, *words, "--output", "whole.csv") == 0
-    assert Path("p.csv").read_bytes() == Path("whole.csv").read_bytes()
+        run(monkeypatch, *words, "--batch", 5, "--output", f"p.{kind}")
+    assert run(monkeypatch, *words, "--output", f"p.{kind}") == 0
+    said = capsys.readouterr().err
+    assert "Going on after 116 pictures." in said
+    assert "200 pictures, " in said
+    assert ": 190 answered, 10 not (not_an_image 10)." in said
+    assert run(monkeypatch, *words, "--output", f"whole.{kind}") == 0
+    assert Path(f"p.{kind}").read_bytes() == Path(f"whole.{kind}").read_bytes()
     assert not list(place.glob("*.partial*"))
 
 
 def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(place):
     slow = colour_bundle(place / "slow.onnx", work=700)
-    (place / "l.txt").write_text("photos/a_red.png\n" * 3000)
+    (place / "l.txt").write_text("photos/a_red.png\n" * 100_000)
     words = (slow, "--list", "l.txt", "--batch", 4, "--output", "p.parquet")
     process = started(*words, cwd=place)
     partial = place / "p.parquet.partial"
@@ -278,7 +291,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(place):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said.decode()
-    assert "of 3,000 pictures. With --output, the same command goes on." in said.decode()
+    assert "of 100,000 pictures. With --output, the same command goes on." in said.decode()
     assert b"Traceback" not in said
     assert json.loads((place / "p.parquet.partial.journal").read_bytes().splitlines()[-1])["state"]["pictures"] > 0
 

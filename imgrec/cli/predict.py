@@ -66,8 +66,8 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("model", metavar="MODEL", help="model.onnx of imgrec export, or best.ckpt of a run")
-    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="pictures, see below")
+    what = "model.onnx of imgrec export or best.ckpt of a run; then pictures, see below"
+    parser.add_argument("words", nargs="*", metavar="MODEL INPUT", help=what)
     add = parser.add_argument_group("pictures").add_argument
     add("--list", action="append", default=[], metavar="FILE", help=".txt, .csv, .jsonl, .parquet, or - : paths")
     add("--path-column", default="path", metavar="NAME", help="of a list that is a table (default: %(default)s)")
@@ -87,7 +87,9 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _check(given: argparse.Namespace) -> None:
-    if not given.inputs and not given.list:
+    if not given.words:
+        raise ConfigError("Which model? imgrec predict MODEL INPUT...")
+    if not given.words[1:] and not given.list:
         raise ConfigError("Which pictures? imgrec predict MODEL INPUT..., or --list FILE.")
     for name in ("every", "batch", "threads"):
         if getattr(given, name) is not None:
@@ -131,13 +133,9 @@ def _prepare(given: argparse.Namespace) -> "Job":
     from imgrec.prediction.output import Job
     from imgrec.prediction.rows import RowMaker
 
-    if given.output and Path(given.output).suffix.lower() == ".parquet":
-        from imgrec.prediction.parquet_file import require_pyarrow
-
-        require_pyarrow()
     pace = Pace(every=given.every, per_second=given.per_second or 1.0)
-    model = open_model(given.model)
-    inputs = read_inputs(given.inputs, lists=given.list, path_column=given.path_column, pace=pace)
+    model = open_model(given.words[0])
+    inputs = read_inputs(given.words[1:], lists=given.list, path_column=given.path_column, pace=pace)
     maker = RowMaker(model.decisions, top_k=given.top_k, with_logits=given.logits, with_time=inputs.has_time)
     threads = given.threads or len(os.sched_getaffinity(0))
     return Job(inputs, model, maker, threads, given.batch or _batch(inputs.expected, threads))

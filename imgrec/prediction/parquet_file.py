@@ -7,21 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from imgrec.durable import durable_write
-from imgrec.errors import MissingExtraError
 from imgrec.prediction.rows import Column, Row
 from imgrec.report.predictions import visible
 
-__all__ = ["require_pyarrow", "write_parquet"]
+__all__ = ["write_parquet"]
 
 _ROWS_A_GROUP = 20_000
-
-
-def require_pyarrow() -> None:
-    """Raise MissingExtraError where Parquet cannot be written."""
-    try:
-        import pyarrow.parquet  # noqa: F401
-    except ImportError:
-        raise MissingExtraError("pyarrow", "serve") from None
 
 
 def write_parquet(lines: Path, path: Path, *, columns: Sequence[Column], about: Mapping[str, Any]) -> None:
