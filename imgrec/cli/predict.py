@@ -6,9 +6,10 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from imgrec.checks import check_count, check_number
+from imgrec.cli.parser import Parser
 from imgrec.errors import ConfigError, DataError
 from imgrec.progress_line import ProgressLine
 
@@ -38,11 +39,6 @@ examples:
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message[:1].upper()}{message[1:]}. imgrec predict --help lists what there is.")
-
-
 def main() -> None:
     """Read the command line and predict. Raises: ImgrecError; SystemExit 1: bad pictures, and --strict."""
     given = make_parser().parse_intermixed_args(sys.argv[1:])
@@ -59,12 +55,10 @@ def main() -> None:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return what reads the command line; its errors are ConfigErrors."""
-    parser = _Parser(
+    parser = Parser(
         prog="imgrec predict",
         description="Tell what a model says of pictures: a table with a row for each.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     what = "model.onnx of imgrec export or best.ckpt of a run; then pictures, see below"
     parser.add_argument("words", nargs="*", metavar="MODEL INPUT", help=what)
