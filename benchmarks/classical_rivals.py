@@ -5,7 +5,7 @@ Settings are chosen without the test set: those of HOG on validation with 3,000 
 C on validation with 20,000. Then the machine is fitted to the 55,002 pictures that
 experiment=fashion_mnist_small_cnn trains on, and scored on the 10,000 test pictures.
 
-    python benchmarks/classical_rivals.py --data ../shared/data    # results/classical_rivals.json; 5 to 10 minutes
+    python benchmarks/classical_rivals.py --data ../shared/data    # results/classical_rivals.json
     python benchmarks/classical_rivals.py --data ../shared/data --max-train 2000 --output small.json    # half a minute
 """
 
