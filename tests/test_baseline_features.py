@@ -19,7 +19,7 @@ def pictures(count: int = 3, side: int = 20, *, is_gray: bool = False) -> np.nda
 
 def test_hog_of_gray_pictures_is_scikit_image_s():
     images = pictures(is_gray=True)
-    ours = Hog(cells_px=(4,), orientations=9, block=2, is_gray=True)(images)
+    ours = Hog(orientations=9, block=2, is_gray=True)(images)
     theirs = [hog(image[..., 0], 9, (4, 4), (2, 2), "L2-Hys") for image in images]
     assert ours.shape == (3, 4 * 4 * 4 * 9)
     assert np.allclose(ours, theirs, atol=1e-6)
@@ -28,7 +28,7 @@ def test_hog_of_gray_pictures_is_scikit_image_s():
 def test_hog_of_coloured_pictures_takes_the_strongest_channel_as_scikit_image_does():
     images = pictures()
     theirs = [hog(image, 9, (4, 4), (2, 2), "L2-Hys", channel_axis=-1) for image in images]
-    assert np.allclose(Hog(cells_px=(4,))(images), theirs, atol=1e-6)
+    assert np.allclose(Hog()(images), theirs, atol=1e-6)
 
 
 @pytest.mark.parametrize(("side", "cell", "block", "orientations"), [(28, 3, 2, 12), (29, 7, 1, 8), (17, 2, 3, 6)])
@@ -36,7 +36,7 @@ def test_hog_of_coloured_pictures_takes_the_strongest_channel_as_scikit_image_do
 def test_hog_is_scikit_image_s_for_any_settings(side, cell, block, orientations, in_colour):
     images = pictures(2, side, is_gray=not in_colour)
     images[:, :5] //= 64  # few levels: directions at the very edge of a bin, and pixels without any
-    ours = Hog(cells_px=(cell,), block=block, orientations=orientations, is_gray=not in_colour)(images)
+    ours = Hog(cell_px=cell, block=block, orientations=orientations, is_gray=not in_colour)(images)
     theirs = [
         hog(
             image if in_colour else image[..., 0],
@@ -51,10 +51,41 @@ def test_hog_is_scikit_image_s_for_any_settings(side, cell, block, orientations,
     assert np.allclose(ours, theirs, atol=1e-6)
 
 
-def test_hog_at_several_scales_is_each_scale_side_by_side():
-    images = pictures()
-    both = Hog(cells_px=(4, 5))(images)
-    assert np.array_equal(both, np.hstack([Hog(cells_px=(4,))(images), Hog(cells_px=(5,))(images)]))
+def naive(image: np.ndarray, *, cell: int, orientations: int, degrees: int) -> np.ndarray:
+    """Each gradient counts for two directions and four cells, by nearness: Dalal and Triggs 2005, section 6.3."""
+    down, across = np.zeros(image.shape), np.zeros(image.shape)
+    down[1:-1] = image[2:].astype(float) - image[:-2]
+    across[:, 1:-1] = image[:, 2:].astype(float) - image[:, :-2]
+    rows, columns = image.shape[0] // cell, image.shape[1] // cell
+    cells = np.zeros((rows, columns, orientations))
+    for y, x in np.ndindex(*image.shape):
+        angle = np.degrees(np.arctan2(down[y, x], across[y, x])) % degrees
+        for row, column, place in np.ndindex(*cells.shape):
+            turned = abs(angle - (place + 0.5) * degrees / orientations)
+            nearness = [
+                1 - abs(y + 0.5 - (row + 0.5) * cell) / cell,
+                1 - abs(x + 0.5 - (column + 0.5) * cell) / cell,
+                1 - min(turned, degrees - turned) * orientations / degrees,
+            ]
+            cells[row, column, place] += np.hypot(down[y, x], across[y, x]) * np.prod(np.maximum(nearness, 0))
+    return cells
+
+
+@pytest.mark.parametrize(("is_signed", "degrees"), [(False, 180), (True, 360)])
+def test_interpolated_gradients_count_for_the_nearest_directions_and_cells(is_signed, degrees):
+    image = pictures(1, 13, is_gray=True)
+    ours = Hog(3, 6, block=1, is_signed=is_signed, interpolate=True, is_gray=True)(image).reshape(4, 4, 6)
+    cells = naive(image[0, ..., 0], cell=3, orientations=6, degrees=degrees)
+    clipped = np.minimum(cells / np.linalg.norm(cells, axis=2, keepdims=True), 0.2)
+    assert np.allclose(ours, clipped / np.linalg.norm(clipped, axis=2, keepdims=True), atol=1e-6)
+
+
+def test_signed_directions_tell_dark_to_bright_from_bright_to_dark():
+    images = pictures(is_gray=True)
+    unsigned, signed = Hog(is_gray=True), Hog(is_signed=True, orientations=18, is_gray=True)
+    assert np.allclose(unsigned(images), unsigned(255 - images), atol=1e-6)
+    halves = signed(images).reshape(-1, 2, 9)
+    assert np.allclose(halves[:, ::-1], signed(255 - images).reshape(-1, 2, 9), atol=1e-6)
 
 
 def test_hog_with_a_border_is_hog_of_the_padded_picture():
@@ -66,7 +97,7 @@ def test_hog_with_a_border_is_hog_of_the_padded_picture():
 def test_an_upright_edge_is_in_one_direction_of_hog():
     image = np.zeros((1, 8, 8, 3), dtype=np.uint8)
     image[:, :, 4:] = 255  # brightness changes from left to right alone
-    cells = Hog(cells_px=(4,), block=1, is_gray=True)(image).reshape(2, 2, 9)
+    cells = Hog(block=1, is_gray=True)(image).reshape(2, 2, 9)
     assert (cells[..., 1:] == 0).all()
     assert (cells[..., 0] > 0.9).all()
 
@@ -133,14 +164,23 @@ def test_brightness_of_a_gray_picture_is_its_value():
     assert gray(np.array([[[[10, 20, 30]]]], dtype=np.uint8))[0, 0, 0] == pytest.approx(0.299 * 10 + 0.587 * 20 + 3.42)
 
 
-@pytest.mark.parametrize(("side", "cell"), [(8, 2), (28, 3), (48, 4), (112, 8)])
+@pytest.mark.parametrize(("side", "cell"), [(8, 2), (28, 4), (32, 4), (48, 6), (64, 8), (112, 14)])
 def test_cells_grow_with_the_pictures(side, cell):
     chosen = choose_descriptor("hog", height_width=(side, side), is_gray=True)
     assert isinstance(chosen, Hog)
-    assert chosen.cells_px[0] == cell
+    assert chosen.cell_px == cell
     assert f"cells of {cell}" in str(chosen)
     features = chosen(pictures(1, side, is_gray=True))
-    assert features.shape[1] < 9000
+    assert features.shape[1] <= 4096
+
+
+def test_only_small_gray_pictures_get_a_border():
+    borders = {
+        (side, is_gray): choose_descriptor("hog", height_width=(side, side), is_gray=is_gray).pad_px
+        for side in (28, 64)
+        for is_gray in (True, False)
+    }
+    assert borders == {(28, True): 2, (28, False): 0, (64, True): 0, (64, False): 0}
 
 
 @pytest.mark.parametrize("name", ["hog", "lbp"])

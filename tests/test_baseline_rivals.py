@@ -85,9 +85,7 @@ def test_photographs_are_described_after_preprocessing_and_made_smaller():
     samples = pictures(4, 40)
     look = look_at(samples, Preprocess(size=200, mode="squash"))
     assert (look.height_width, look.working_size) == ((200, 200), (100, 100))
-    made = extract(
-        samples, preprocess=Preprocess(size=200, mode="squash"), look=look, descriptors={"hog": Hog(cells_px=(25,))}
-    )
+    made = extract(samples, preprocess=Preprocess(size=200, mode="squash"), look=look, descriptors={"hog": Hog(25)})
     assert made.features["hog"].shape == (4, 3 * 3 * 4 * 9)
 
 
@@ -325,7 +323,7 @@ def test_the_folder_holds_strict_json_and_a_table_for_each_rival(contest, tmp_pa
     svm = next(row for row in content["rivals"] if row["model"] == "linear_svm")
     assert svm["scores"] == "decision_values"
     assert svm["chosen_on"] == "val"
-    assert [entry["settings"]["C"] for entry in svm["tried"]] == [0.1, 0.3, 1, 3]
+    assert [entry["settings"]["C"] for entry in svm["tried"]] == [0.1, 0.3, 1, 3, 10]
 
 
 def test_rivals_json_is_there_only_when_all_is_whole(contest, tmp_path, monkeypatch):

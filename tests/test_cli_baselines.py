@@ -25,6 +25,14 @@ from imgrec.report.table import read_parquet
 QUICK = ("--features", "color", "--models", "knn")
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few trees, and no processes of their own for some tens of pictures (test_baseline_rivals.py has them)."""
+    monkeypatch.setattr("imgrec.baselines.extract._num_workers", lambda _: 0)
+    monkeypatch.setattr("imgrec.baselines.models.TREES", 5)
+    monkeypatch.setattr("imgrec.baselines.models.ITERATIONS", 5)
+
+
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
@@ -47,7 +55,7 @@ def written(folder: Path) -> dict:
 
 @pytest.mark.parametrize(
     "words",
-    [("seed=3",), ("data.fold=1", "data.folds=4"), (r"data.group_pattern='^(\d+)_'",), ("data.test_fraction=0.3",)],
+    [("seed=3", "data.test_fraction=0.3"), ("data.fold=1", "data.folds=4", r"data.group_pattern='^(\d+)_'")],
 )
 def test_the_test_pictures_are_those_that_train_scores(words, photos, tmp_path, monkeypatch):
     named = ["data=folder", f"data.root={photos}", "preprocess=small", *words]

@@ -20,6 +20,7 @@ __all__ = ["ColorHistogram", "Descriptor", "Lbp", "choose_descriptor", "working_
 
 LEVELS = 8  # of red, of green and of blue: 512 colours, few enough that most are met in a picture of some 1,000 pixels
 GRAY_LEVELS = 64
+CELLS = 8  # of HOG on the shorter side
 
 
 class Descriptor(Protocol):
@@ -93,9 +94,9 @@ class ColorHistogram:
 def choose_descriptor(name: str, *, height_width: tuple[int, int], is_gray: bool) -> Descriptor:
     """Return the descriptor `hog`, `lbp` or `color` with settings for pictures of this size.
 
-    HOG takes a fine scale and one about twice as coarse. The fine cell has 3 px up to 32 px, with a black border of 1
-    (chosen on a part of Fashion-MNIST's training set, see docs/decisions.md), 4 px up to 48 px, and above 8 px, as
-    Dalal and Triggs have it.
+    HOG takes 16 directions of 360 degrees, interpolated, and about 8 cells on the shorter side (of 28 and 32 px: 4 px
+    each), whatever the size; small gray pictures, mostly one thing that fills them, get a black border of half a cell.
+    docs/decisions.md says on which pictures that was chosen.
     Raises: DataError: pictures too small for it.
     """
     shorter = min(height_width)
@@ -113,11 +114,9 @@ def choose_descriptor(name: str, *, height_width: tuple[int, int], is_gray: bool
 def _choose_hog(shorter: int, *, is_gray: bool) -> Hog:
     if shorter < 4:
         raise DataError(f"HOG needs pictures of 4 px or more, these have a side of {shorter}. Leave hog out.")
-    if shorter < 16:
-        return Hog(cells_px=(2,), is_gray=is_gray)
-    if shorter <= 32:
-        return Hog(cells_px=(3, 7), pad_px=1, is_gray=is_gray)
-    return Hog(cells_px=(4, 8) if shorter <= 48 else (8, 16), is_gray=is_gray)
+    cell = max(2, round(shorter / CELLS))
+    pad_px = cell // 2 if is_gray and shorter <= 32 else 0
+    return Hog(cell, orientations=16, is_signed=True, interpolate=True, is_gray=is_gray, pad_px=pad_px)
 
 
 def _bytes(pictures: UInt8Array) -> UInt8Array:

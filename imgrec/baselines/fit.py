@@ -15,7 +15,7 @@ from imgrec.baselines.pixels import FloatArray
 
 __all__ = ["Choice", "Fitted", "Labelled", "choose", "class_scores", "fit", "proportional"]
 
-MOST_TUNED = 10_000  # training pictures by which settings are compared: enough to tell factors of three apart
+MOST_TUNED = 20_000  # training pictures by which settings are compared: enough to tell factors of three apart
 FOLDS = 3
 TINY = 1e-6  # in place of a probability of 0, whose logarithm a table cannot hold
 IntArray = NDArray[np.int64]
@@ -57,7 +57,7 @@ class Fitted:
 def choose(family: Family, train: Labelled, *, val: Labelled | None, seed: int) -> Choice:
     """Choose settings by their accuracy on `val`, or else by cross-validation within `train` that keeps groups whole.
 
-    Of more than 10,000 training pictures a part is used, the classes in proportion.
+    Of more than 20,000 training pictures a part is used, the classes in proportion.
     """
     if len(family.candidates) == 1:
         return Choice(family.candidates[0])
