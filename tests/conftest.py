@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,3 +27,20 @@ def shared_data() -> Path:
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep facts about pictures out of the user's own cache."""
     os.environ["IMGREC_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Undo what a command called inside this process sets for the rest of it: threads, and Hydra's configuration."""
+    _undo()
+    yield
+    _undo()
+
+
+def _undo() -> None:
+    if "hydra.core.hydra_config" in sys.modules:
+        sys.modules["hydra.core.hydra_config"].HydraConfig.instance().cfg = None
+    usual = int(os.environ.get("OMP_NUM_THREADS", "0"))
+    torch = sys.modules.get("torch")
+    if usual and torch is not None and hasattr(torch, "set_num_threads") and torch.get_num_threads() != usual:
+        torch.set_num_threads(usual)

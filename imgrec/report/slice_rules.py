@@ -67,7 +67,8 @@ def cut_numbers(column: NDArray[np.float64]) -> Cut:
     if len(values) <= FEW_VALUES:
         slices = [Slice(show_number(value), column == value, float(value), float(value)) for value in values]
         return Cut("number", "by value", [*slices, *unknown], len(values), int(missing.sum()))
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, NUM_PARTS + 1)))
+    # Edges are values that occur: between two of them a part could be empty.
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, NUM_PARTS + 1), method="higher"))
     rule = f"{len(edges) - 1} parts of about equal size"
     return Cut(
         "number", rule, [*_parts(column, edges), *unknown], len(values), int(missing.sum()), edges=edges.tolist()
