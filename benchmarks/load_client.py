@@ -7,7 +7,8 @@ A process of its own, so that it does not take the server's interpreter; its wor
 Prints JSON: for each answer [start, seconds, status, retry-after or null], and what was lost.
 options: rate = requests a second in all (an open loop: a client that is late does not wait for the one before);
     path, headers; form = the name of the field in which each image is sent; live = also ask /health/live ten times a
-    second; models = also note the hashes of models in answers.
+    second (with 0 clients that alone: a busy client measures its own delay too); models = also note the hashes of
+    models in answers.
 """
 
 import asyncio
@@ -84,6 +85,7 @@ class Load:
         work = self._open(end) if "rate" in self.options else self._closed(end)
         watch = asyncio.create_task(self._watch())
         await work
+        await asyncio.sleep(max(0.0, end - time.perf_counter()))
         watch.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watch

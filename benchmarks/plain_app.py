@@ -1,7 +1,9 @@
 """What serving a model with FastAPI looks like in most tutorials: one request, one decode, one run of the network.
 
-Two ways of writing it, both with Pillow and onnxruntime as they come: `/sync`, a plain function, which FastAPI runs in
-threads; and `/async`, where everything is done on the event loop.
+Two ways of writing it, both with Pillow and onnxruntime as they come, one process and all of its options at their
+defaults: `/async`, where everything is done on the event loop (the way of most tutorials), and `/sync`, where decoding
+and network run in threads (the way of those who read on: FastAPI does that for a plain `def`). Nothing is tuned and
+nothing is held back: the same `Preprocess` as imgrec serve, uvicorn's own choice of loop, no log of requests.
 
     python benchmarks/plain_app.py MODEL PORT
 """
@@ -14,6 +16,7 @@ import onnxruntime
 import uvicorn
 from fastapi import FastAPI, Request
 from PIL import Image
+from starlette.concurrency import run_in_threadpool
 
 from imgrec.data.preprocess import Preprocess
 
@@ -29,10 +32,6 @@ def answer(data: bytes) -> dict[str, object]:
     return {"label": int(logits.argmax()), "probabilities": (powers / powers.sum()).tolist()}
 
 
-async def body(request: Request) -> bytes:
-    return await request.body()
-
-
 @app.post("/async")
 async def on_the_loop(request: Request) -> dict[str, object]:
     return answer(await request.body())
@@ -40,8 +39,6 @@ async def on_the_loop(request: Request) -> dict[str, object]:
 
 @app.post("/sync")
 async def in_threads(request: Request) -> dict[str, object]:
-    from starlette.concurrency import run_in_threadpool
-
     return await run_in_threadpool(answer, await request.body())
 
 

@@ -1,9 +1,13 @@
-"""Claim: `imgrec serve` answers 1.5 times as many requests as plain FastAPI, and refuses the rest in time.
+"""Claim: `imgrec serve` answers more requests than plain FastAPI and LitServe do, and refuses the rest in time.
 
 resnet18 at 224 px in float32, real photographs of hymenoptera as JPEG, 64 clients on loopback, 2 processor cores for
 clients and server together. In turns, several rounds: imgrec serve as it comes; the same bundle behind plain FastAPI
 (benchmarks/plain_app.py, in threads and on the event loop: the better one counts); and LitServe with batches of 16,
-for a Python that has it. Holds: throughput 1.5 times plain FastAPI's and at least LitServe's, with a better p95.
+for a Python that has it. Holds: throughput above plain FastAPI's and at least LitServe's, with a better p95.
+
+The target was 1.5 times plain FastAPI, and is reported too. It is out of reach in float32 here: a batch costs nearly as
+much for each picture as single pictures do (benchmarks/batch_gain.py), so that only what is around the network can be
+saved, and the network is most of it.
 
 Then ten times as many requests as it can answer, whether it keeps up or not (F15): what is over is refused with
 Retry-After and nothing else of 5xx, the 99th percentile of what is answered is at most (queue limit + 2) times one
@@ -27,6 +31,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,7 +40,7 @@ from machine import describe
 
 HERE = Path(__file__).resolve().parent
 MAX_BATCH, QUEUE_BATCHES = 16, 4
-LIMITS = {"throughput / plain FastAPI": 1.5, "health_live_s": 0.1}
+PLAIN_TARGET, HEALTH_LIVE_S = 1.5, 0.1
 
 
 def free_port() -> int:
@@ -132,7 +137,11 @@ def overload(arguments: argparse.Namespace, model: Path, folder: Path, *, capaci
         common = {"clients": arguments.clients, "images": str(arguments.images)}
         load(port, seconds=min(3, arguments.seconds), **common)
         before = batches(port)
-        result = load(port, seconds=arguments.seconds, rate=10 * capacity, live=True, **common)
+        with ThreadPoolExecutor(1) as aside:
+            watch = {**common, "clients": 0, "seconds": arguments.seconds, "live": True}
+            watching = aside.submit(load, port, **watch)  # in a process that has nothing else to do
+            result = load(port, seconds=arguments.seconds, rate=10 * capacity, **common)
+            live_s = watching.result()["live_s"]
         after = batches(port)
     batch_s = (after[0] - before[0]) / max(after[1] - before[1], 1)
     found = summary(result, seconds=arguments.seconds)
@@ -145,7 +154,7 @@ def overload(arguments: argparse.Namespace, model: Path, folder: Path, *, capaci
         "p99_limit_s": round((QUEUE_BATCHES + 2) * batch_s, 4),
         "without_retry_after": sum(answer[3] is None for answer in refused),
         "other_5xx": sum(answer[2] >= 500 and answer[2] != 503 for answer in result["answers"]),
-        "health_live_max_s": round(max(result["live_s"]), 4),
+        "health_live_max_s": round(max(live_s), 4),
     }
 
 
@@ -164,8 +173,9 @@ def verdict(rounds: dict[str, list[dict[str, Any]]], excess: dict[str, Any]) -> 
         return round(statistics.median(ours[key] / theirs[key] for ours, theirs in pairs), 3)
 
     plain = [name for name in rounds if name.startswith("plain")]
-    ratios = {"throughput / plain FastAPI": min(ratio(name, "requests_a_second") for name in plain)}
-    holds = {"throughput / plain FastAPI": ratios["throughput / plain FastAPI"] >= LIMITS["throughput / plain FastAPI"]}
+    ratios = {f"throughput / {name}": ratio(name, "requests_a_second") for name in plain}
+    least = min(ratios.values())
+    holds = {"more than plain FastAPI": least > 1, "target of 1.5 times plain FastAPI": least >= PLAIN_TARGET}
     if "LitServe" in rounds:
         ratios |= {
             "throughput / LitServe": ratio("LitServe", "requests_a_second"),
@@ -176,7 +186,7 @@ def verdict(rounds: dict[str, list[dict[str, Any]]], excess: dict[str, Any]) -> 
         "accepted in time": excess["p99_s"] <= excess["p99_limit_s"],
         "refused with Retry-After": excess["without_retry_after"] == 0 and excess["other_5xx"] == 0,
         "nothing lost": excess["lost"] == 0,
-        "live": excess["health_live_max_s"] < LIMITS["health_live_s"],
+        "live": excess["health_live_max_s"] < HEALTH_LIVE_S,
     }
     return {"ratios": ratios, "holds": holds}
 

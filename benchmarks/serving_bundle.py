@@ -1,10 +1,6 @@
 """The bundles that the benchmarks of serving serve: resnet18 from a seed; what it says means nothing.
 
-<<<<<<< HEAD
 python benchmarks/serving_bundle.py FILE [SEED] [SIZE_PX]
-=======
-python benchmarks/serving_bundle.py FILE [SEED]
->>>>>>> main
 """
 
 import sys

@@ -99,20 +99,21 @@ class Bundle:
         return logits
 
 
-def load_bundle(path: str | Path, *, threads: int | None = None) -> Bundle:
+def load_bundle(path: str | Path, *, threads: int | None = None, spins: bool = True) -> Bundle:
     """Read a bundle, check all of it, then hand the very bytes that were checked to onnxruntime.
 
-    threads: that work on one batch; None = one a processor core.
+    threads: that work on one batch; None = one a processor core. spins: whether a thread that waits for another keeps
+        its core busy: a little quicker alone, wasteful where something else, such as decoding, wants that core.
     Raises: BundleError: absent, cut short, changed, of a newer format, or with something inside that imgrec never
     writes. MissingExtraError: onnxruntime is not installed.
     """
-    return bundle_from_bytes(_read(Path(path)), name=str(path), threads=threads)
+    return bundle_from_bytes(_read(Path(path)), name=str(path), threads=threads, spins=spins)
 
 
-def bundle_from_bytes(data: bytes, *, name: str, threads: int | None = None) -> Bundle:
+def bundle_from_bytes(data: bytes, *, name: str, threads: int | None = None, spins: bool = True) -> Bundle:
     """Do as `load_bundle`, from memory; `name` is what messages call it."""
     info, sha256 = read_bundle(data, name=name)
-    session = _open_session(data, name=name, threads=threads)
+    session = _open_session(data, name=name, threads=threads, spins=spins)
     _check_session(session, info, name=name)
     return Bundle(session, info, sha256=sha256)
 
@@ -161,7 +162,7 @@ def _check_kind(data: memoryview) -> None:
         raise BundleError("not an ONNX file")
 
 
-def _open_session(data: bytes, *, name: str, threads: int | None) -> Any:
+def _open_session(data: bytes, *, name: str, threads: int | None, spins: bool) -> Any:
     try:
         import onnxruntime
     except ImportError:
@@ -170,6 +171,7 @@ def _open_session(data: bytes, *, name: str, threads: int | None) -> Any:
     options.log_severity_level = 4
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spins)))
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a dozen kinds of its own

@@ -46,7 +46,8 @@ def load_model(name: str, path: Path, *, threads: int | None, reject: str) -> Se
 
     Raises: BundleError: it cannot be used. ConfigError: it cannot be served, or has no such rule.
     """
-    bundle = load_bundle(path, threads=threads)
+    # Whoever waits leaves the processor to the decoding processes, which want the same ones.
+    bundle = load_bundle(path, threads=threads, spins=False)
     if bundle.info.input != "pixels":
         raise ConfigError(
             f"{path} takes pictures of any size (input {bundle.info.input}), which can fill the memory of a server. "
