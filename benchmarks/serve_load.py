@@ -22,6 +22,7 @@ import json
 import math
 import os
 import re
+import signal
 import socket
 import statistics
 import subprocess
@@ -32,7 +33,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +69,11 @@ def running(command: Sequence[str], *, port: int, path: str) -> Iterator[subproc
         yield process
     finally:
         process.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)
-            process.wait()
+        with suppress(ProcessLookupError):  # LitServe leaves processes behind, which would slow down the next one
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def imgrec_command(model: Path, port: int, folder: Path, *words: str) -> list[str]:
