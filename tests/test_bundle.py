@@ -239,7 +239,7 @@ def test_metadata_of_others_are_refused():
 
 
 @pytest.mark.parametrize("spins", [True, False])
-def test_threads_that_wait_spin_as_told(tmp_path: Path, spins: bool) -> None:
+def test_threads_that_wait_spin_as_told(tmp_path, spins):
     model = load_bundle(write_bundle(tmp_path), threads=2, spins=spins)
 
     options = model._session.get_session_options()
