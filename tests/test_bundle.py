@@ -236,3 +236,11 @@ def test_metadata_of_others_are_refused():
     twice = metadata_entry(DOCUMENT_KEY, info().to_json()) * 2
     with pytest.raises(BundleError, match="twice"):
         bundle_from_bytes(seal(exported.graph_bytes() + twice), name="model.onnx")
+
+
+@pytest.mark.parametrize("spins", [True, False])
+def test_threads_that_wait_spin_as_told(tmp_path, spins):
+    model = load_bundle(write_bundle(tmp_path), threads=2, spins=spins)
+
+    options = model._session.get_session_options()
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == str(int(spins))
