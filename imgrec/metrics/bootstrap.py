@@ -1,6 +1,6 @@
 """95 % intervals from a score and its bootstrap variance, in the form that kept its level in our measurements.
 
-Percentile intervals did not: 87 % for the AUROC of 20 positives, 73 % for an accuracy of 0.993 over 200 rows
+Percentile intervals did not: 86 % for the AUROC of 20 positives, 73 % for an accuracy of 0.993 over 200 rows
 (benchmarks/interval_coverage.py). They cannot reach beyond what was seen, and few rows vary too little. So:
 
 - a score within known ends is treated as a proportion of as many trials as would give its variance, and gets Wilson's
