@@ -1,6 +1,6 @@
 """Claim: 95 % intervals cover the truth in 93 to 97 % of 1,000 simulated test sets: accuracy, macro F1, AUROC.
 
-Held in 45 of 46 cells (94.0 to 96.3 %). The other is the AUROC of ten classes, the rarest with 7 rows: 97.8 %, too wide.
+Held in 45 of 46 cells (94.0 to 96.3 %). The other, AUROC of ten classes, the rarest with 7 rows, has 97.8 %: too wide.
 
 A network is simulated by scores whose distribution is known: normal noise, the true class raised by a signal of its
 own. The truth is the score over a million rows. Test sets of 200 and 1,000 rows are drawn, and each gets
