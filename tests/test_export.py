@@ -118,9 +118,12 @@ def test_a_network_that_mixes_the_pictures_of_a_batch_is_noticed(tmp_path, monke
         return -logits if batch_size == 1 else logits
 
     monkeypatch.setattr(write, "answers_of_bundle", mixed)
+    path = tmp_path / "model.onnx"
     with pytest.raises(ParityError, match="alone than in a batch"):
-        exported(tmp_path / "model.onnx")
-    assert list(tmp_path.iterdir()) == []
+        exported(path)
+    assert list(tmp_path.iterdir()) == [report_path(path)]
+    report = json.loads(report_path(path).read_text())
+    assert (report["passed"], report["parity"]["holds"], report["alone"]["holds"]) == (False, True, False)
 
 
 class Constant(nn.Module):
@@ -172,7 +175,8 @@ def test_logits_of_int8_are_not_rounded_to_256_steps():
     assert maker.op_type == "Gemm"
 
 
-def test_a_drop_above_the_limit_is_refused_with_the_layers_that_moved(tmp_path, monkeypatch):
+@pytest.mark.parametrize("form", ["pixels", "image"])
+def test_a_drop_above_the_limit_is_refused_with_the_layers_that_moved(tmp_path, monkeypatch, form):
     def ruined(whole: Any, calibration: Any) -> Any:
         small = to_int8(whole, calibration)
         change = next(one for one in small.graph.initializer if one.name.endswith("blocks.1.0.weight_quantized"))
@@ -183,7 +187,7 @@ def test_a_drop_above_the_limit_is_refused_with_the_layers_that_moved(tmp_path, 
     monkeypatch.setattr(write, "to_int8", ruined)
     path = tmp_path / "model.onnx"
     with pytest.raises(ParityError, match=r"drops by [\d.]+ points \(.* 95 %\), and --max-drop is 1\. Layers that mov"):
-        exported(path, precision="int8", calibration=calibration())
+        exported(path, precision="int8", input=form, calibration=calibration())
     assert not path.exists()
     layers = json.loads(report_path(path).read_text())["layers"]
     assert len(layers) == 5
