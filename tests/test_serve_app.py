@@ -283,6 +283,18 @@ def test_an_explanation_is_the_prediction_and_a_picture_of_what_the_network_saw(
     assert warmth[:, : SIZE_PX // 2].mean() > 5 * abs(warmth[:, SIZE_PX // 2 + 2 :].mean())
 
 
+def test_what_the_network_cannot_answer_is_not_explained_and_explanations_are_counted_as_images(tmp_path: Path):
+    wild = colour_bundle(tmp_path / "colours.onnx", sharpness=3e37)  # what is not black is infinite
+    with inside(make_settings(tmp_path, models=[("colours", wild)])) as (client, _):
+        refused = client.post("/v1/explain", content=RED, headers=JPEG)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (500, "not_finite")
+        assert client.post("/v1/explain", content=picture(0, 0, 0), headers=JPEG).status_code == 200
+        assert client.post("/v1/explain", content=b"text", headers=JPEG).status_code == 415
+        counted = client.get("/metrics").text
+    for outcome in ("not_finite", "ok", "not_an_image"):
+        assert f'imgrec_images_total{{outcome="{outcome}"}} 1.0' in counted
+
+
 def test_one_explanation_at_a_time(
     client: TestClient, pair: tuple[TestClient, Service], monkeypatch: pytest.MonkeyPatch
 ):
