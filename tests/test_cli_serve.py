@@ -55,6 +55,10 @@ def test_options_become_settings(settings_of):
         (["m.onnx", "--output", "all"], "invalid choice"),
         (["m.onnx", "--max-wait-ms", "nan"], "'nan' is not a number of milliseconds"),
         (["m.onnx", "--max-wait-ms", "-3"], "not a number of milliseconds|expected one argument"),
+        (["m.onnx", "--trusted-proxy", "10.0.0.9"], "add --behind-proxy"),
+        (["m.onnx", "--behind-proxy", "--trusted-proxy", "10.0.0.300"], "'10.0.0.300' does not appear to be"),
+        (["m.onnx", "--behind-proxy", "--trusted-proxy", "10.0.0.9/24"], "has host bits set: give an address such"),
+        (["m.onnx", "--audit-fail-open"], "add --audit-log FILE"),
         (["m.onnx", "--debug-me"], "imgrec serve --help lists what there is"),
     ],
 )

@@ -1,12 +1,13 @@
 """`imgrec serve`: models behind HTTP, with keys and limits."""
 
 import argparse
+import ipaddress
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgrec.cli.parser import Parser
-from imgrec.errors import MissingExtraError
+from imgrec.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
     from imgrec.serve.settings import Settings
@@ -52,7 +53,13 @@ def make_parser() -> argparse.ArgumentParser:
     add("--tls-cert", type=Path, metavar="FILE", help="certificate chain in PEM")
     add("--tls-key", type=Path, metavar="FILE", help="its private key in PEM")
     add("--behind-proxy", action="store_true", help="a proxy in front does TLS and says who the client is")
-    add("--trusted-proxy", action="append", metavar="ADDRESS", help="of that proxy (default: this machine)")
+    add(
+        "--trusted-proxy",
+        action="append",
+        type=_address,
+        metavar="ADDRESS",
+        help="of that proxy, or its network (default: this machine)",
+    )
     add = parser.add_argument_group("who").add_argument
     add("--keys", type=Path, metavar="FILE", help="keys made by imgrec keys (default: those of this user)")
     add("--jwt", type=Path, metavar="FILE", help="JSON that says whose signed tokens are believed")
@@ -114,6 +121,15 @@ class _Count:
         return int(text)
 
 
+def _address(text: str) -> str:
+    """Return an IP address or network as it is, for argparse: one that is mistyped would be nobody's."""
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}: give an address such as 10.0.0.2, or 10.0.0.0/24") from None
+    return text
+
+
 def _milliseconds(text: str) -> float:
     """Return a time up to ten seconds, for argparse."""
     if not text.replace(".", "", 1).isdecimal() or float(text) > 10_000:
@@ -127,6 +143,10 @@ def _settings(given: argparse.Namespace) -> "Settings":
     from imgrec.serve.settings import Settings, read_models
     from imgrec.serve.upload import UploadLimits
 
+    if given.trusted_proxy and not given.behind_proxy:
+        raise ConfigError("--trusted-proxy says which proxy is believed: add --behind-proxy.")
+    if given.audit_fail_open and given.audit_log is None:
+        raise ConfigError("--audit-fail-open is about a record that is kept: add --audit-log FILE.")
     pixels = DecodeLimits.max_pixels if given.max_megapixels == 89 else given.max_megapixels * 1_000_000
     options: dict[str, Any] = {"decode_workers": given.decoders} if given.decoders else {}
     if given.trusted_proxy:

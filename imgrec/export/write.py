@@ -116,9 +116,7 @@ def to_bytes(graph: Any, info: BundleInfo) -> bytes:
     return seal(body + metadata_entry(DOCUMENT_KEY, info.to_json()))
 
 
-def _check_singles(
-    bundle: Bundle, pictures: Pictures, answers: NDArray[np.float32], *, gate: Gate, path: Path
-) -> None:
+def _check_singles(bundle: Bundle, pictures: Pictures, answers: NDArray[np.float32], *, gate: Gate, path: Path) -> None:
     """Check that a picture by itself gets the answer that it has in a batch. Raises: ParityError."""
     few = _first(pictures)
     alone = answers_of_bundle(bundle, few, batch_size=1)
