@@ -62,6 +62,11 @@ class Bundle:
         """What makes probabilities of logits, and an answer of probabilities: `decisions.decide(logits)`."""
         return self.info.decisions
 
+    @property
+    def runs_singly(self) -> bool:
+        """Whether pictures run one after the other, each as large as it is: of input "image"."""
+        return self.info.input == "image"
+
     def prepare(self, picture: "Picture") -> UInt8Array:
         """Return a picture as `run` wants it: uint8 (H, W, 3). Raises: ImageError, DataError."""
         return picture.pixels() if self.info.input == "image" else self.preprocess.from_picture(picture)
