@@ -217,7 +217,9 @@ def test_models_are_measured_side_by_side(run, model, tmp_path):
         ((), "Name what to measure"),
         (("a.txt",), r"none of \.onnx"),
         (("a.onnx", "--rounds", "0"), "--rounds"),
-        (("no.onnx",), "no.onnx"),
+        (("no.onnx",), "no.onnx is not there"),
+        (("no.xml",), "no.xml is not there"),
+        (("no.xml", "--threads", "0"), "--threads=0"),
     ],
 )
 def test_a_wrong_benchmark_is_explained(words, message, tmp_path, monkeypatch):

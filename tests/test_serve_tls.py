@@ -100,7 +100,7 @@ def test_old_versions_of_tls_are_refused(server: Server, folder: Path):
     with pytest.warns(DeprecationWarning, match="TLSv1_1 is deprecated"):
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
     plain = socket.create_connection(("localhost", server.port), timeout=30)
-    with plain, pytest.raises(ssl.SSLError, match="UNEXPECTED_EOF|PROTOCOL_VERSION"):
+    with plain, pytest.raises(ssl.SSLError, match=r"UNEXPECTED_EOF|PROTOCOL_VERSION"):
         context.wrap_socket(plain, server_hostname="localhost")
 
 
