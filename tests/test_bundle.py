@@ -16,6 +16,7 @@ from imgrec.bundle import BundleInfo, bundle_from_bytes, load_bundle
 from imgrec.bundle.document import DOCUMENT_KEY
 from imgrec.bundle.seal import DIGEST_KEY, metadata_entry, seal
 from imgrec.data.picture import DecodedPicture
+from imgrec.data.preprocess import Preprocess
 from imgrec.decisions import Decisions
 from imgrec.errors import BundleError, DataError
 
@@ -223,8 +224,14 @@ def test_a_graph_that_is_not_what_the_description_says_is_refused():
     data = with_document(document(class_names=[*CLASSES, "more"], decisions=more.to_dict()))
     with pytest.raises(BundleError, match="4 classes"):
         bundle_from_bytes(data, name="model.onnx")
-    with pytest.raises(BundleError, match="image, 3 classes"):
+    with pytest.raises(BundleError, match=r"image, \(16, 16\) px, 3 classes"):
         bundle_from_bytes(bundle_bytes(input="image"), name="model.onnx")
+
+
+@pytest.mark.parametrize("height_width", [20, (16, 17), 20_000])
+def test_a_graph_of_another_size_than_its_preprocessing_makes_is_refused(height_width):
+    with pytest.raises(BundleError, match="not what its description says"):
+        bundle(preprocess=Preprocess(size=height_width, mode="squash"))
 
 
 def test_metadata_of_others_are_refused():

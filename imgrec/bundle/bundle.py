@@ -186,11 +186,20 @@ def _open_session(data: bytes, *, name: str, threads: int | None, spins: bool) -
 
 def _check_session(session: Any, info: BundleInfo, *, name: str) -> None:
     """Check that the graph takes and gives what the description says. Raises: BundleError."""
-    inputs = [(one.name, one.type, len(one.shape)) for one in session.get_inputs()]
+    inputs = [(one.name, one.type, one.shape) for one in session.get_inputs()]
     outputs = [(one.name, one.type, one.shape[1:]) for one in session.get_outputs()]
-    rank = 3 if info.input == "image" else 4
-    if inputs != [(INPUT, "tensor(uint8)", rank)] or outputs != [(OUTPUT, "tensor(float)", [len(info.class_names)])]:
+    takes = len(inputs) == 1 and inputs[0][:2] == (INPUT, "tensor(uint8)") and _fits(inputs[0][2], info)
+    if not takes or outputs != [(OUTPUT, "tensor(float)", [len(info.class_names)])]:
         raise BundleError(
             f"{name}: its graph takes {inputs} and gives {outputs}, which is not what its description says "
-            f"({info.input}, {len(info.class_names)} classes). Export it again."
+            f"({info.input}, {info.preprocess.height_width} px, {len(info.class_names)} classes). Export it again."
         )
+
+
+def _fits(shape: Sequence[Any], info: BundleInfo) -> bool:
+    """Whether the shape of a graph's input is that of a picture, or of a batch of them, of the size described."""
+    is_image = info.input == "image"
+    size = None if is_image and info.preprocess.mode != "none" else info.preprocess.height_width
+    height, width = size or (None, None)
+    wanted = [height, width, 3] if is_image else [None, height, width, 3]
+    return len(shape) == len(wanted) and all(size in (None, one) for size, one in zip(wanted, shape, strict=True))
