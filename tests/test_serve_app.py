@@ -108,6 +108,12 @@ def test_less_of_an_answer_can_be_asked_for(client: TestClient):
     assert predict(client, RED, output="topk")["predictions"][0]["classes"] == ["red", "blue", "green"]
 
 
+@pytest.mark.parametrize("path", ["/v1/predict", "/v1/explain"])
+def test_a_kind_of_answer_that_is_none_is_refused_and_not_taken_for_the_most(client: TestClient, path: str):
+    answer = client.post(path, content=RED, headers=JPEG, params={"output": "lable"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_request")
+
+
 def test_many_clients_at_once_get_each_their_own_answer(client: TestClient):
     colours = [np.random.default_rng(number).permutation([250, 120, 10]).tolist() for number in range(60)]
     images = [picture(*colour) for colour in colours]

@@ -47,8 +47,9 @@ def main() -> None:
         contenders = _load(paths, threads=threads, compiled=arguments.compile)
         from imgrec.benchmark.measure import measure
 
-        line.say("Measuring")
-        results = measure(contenders, rounds=arguments.rounds, batch_size=arguments.batch, progress=line.update)
+        results = measure(
+            contenders, rounds=arguments.rounds, batch_size=arguments.batch, progress=line.update, say=line.say
+        )
     report = _report(results, threads=threads, rounds=arguments.rounds, batch_size=arguments.batch)
     if arguments.output is not None:
         from imgrec.strict_json import write_json

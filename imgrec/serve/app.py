@@ -31,7 +31,7 @@ __all__ = ["OPEN_ROUTES", "Guard", "check_guards", "make_app", "make_routes"]
 OPEN_ROUTES = ("/", "/page/{name}", "/health/live", "/health/ready")
 
 ModelName = Annotated[str | None, Query(description="Name of a model; the first one of the key if not given.")]
-OutputKind = Annotated[str | None, Query(description="label, topk, rounded or full; never more than the key allows.")]
+OutputKind = Annotated[Output | None, Query(description="How much is shown; never more than the key allows.")]
 
 
 @dataclass(frozen=True)
