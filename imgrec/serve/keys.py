@@ -218,6 +218,12 @@ def _parse(text: bytes, path: Path) -> list[Key]:
 
 
 def _key(entry: dict[str, Any]) -> Key:
+    """Return one key. Raises: TypeError, KeyError: not as we write it, which would only show at a request."""
+    numbers = [entry[name] for name in ("created", "expires", "revoked", "daily")]
+    are_numbers = all(value is None or type(value) in (int, float) for value in numbers)
+    are_texts = all(isinstance(entry[name], str) for name in ("id", "name", "digest"))
+    if not (are_numbers and are_texts and entry["output"] in (None, *get_args(Output))):
+        raise TypeError
     rate, models = entry["rate"], entry["models"]
     values = {
         **entry,
