@@ -15,7 +15,7 @@ from imgrec.serve.settings import Settings
 @pytest.fixture
 def settings_of(monkeypatch: pytest.MonkeyPatch) -> Any:
     found: list[Settings] = []
-    monkeypatch.setattr(start, "serve", found.append)
+    monkeypatch.setattr(start, "prepare", lambda settings: lambda: found.append(settings))
 
     def run(*words: str) -> Settings:
         monkeypatch.setattr(sys, "argv", ["serve", *words])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgrec.cli.parser import Parser
+from imgrec.collector import resting_collector
 from imgrec.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -29,11 +30,13 @@ examples:
 def main() -> None:
     """Read the command line and serve until told to stop. Raises: ImgrecError."""
     settings = _settings(make_parser().parse_args(sys.argv[1:]))
-    try:
-        from imgrec.serve.start import serve
-    except ImportError as error:
-        raise MissingExtraError(str(error.name), "serve") from error
-    serve(settings)
+    with resting_collector():
+        try:
+            from imgrec.serve.start import prepare
+        except ImportError as error:
+            raise MissingExtraError(str(error.name), "serve") from error
+        run = prepare(settings)
+    run()
 
 
 def make_parser() -> argparse.ArgumentParser:
