@@ -2,18 +2,20 @@
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from imgrec.errors import MissingExtraError
 from imgrec.serve.service import Service
 from imgrec.serve.settings import Settings, check_start
 from imgrec.serve.tls import check_tls
 
-__all__ = ["serve"]
+__all__ = ["prepare"]
 
 
-def serve(settings: Settings) -> None:
-    """Check, load, listen, and serve until told to stop. Raises: ImgrecError."""
+def prepare(settings: Settings) -> Callable[[], None]:
+    """Check and load; return what listens and serves until told to stop. Raises: ImgrecError."""
     service = Service(settings)
     has_credentials = settings.jwt is not None or service.keys.has_valid_key(time.time())
     check_start(settings, has_credentials=has_credentials)
@@ -33,7 +35,7 @@ def serve(settings: Settings) -> None:
     except BaseException:
         service.pool.kill()
         raise
-    run(service)
+    return partial(run, service)
 
 
 def _import_web() -> None:
