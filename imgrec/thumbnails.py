@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from imgrec import arrow
 from imgrec.data.picture import open_picture, picture_from_bytes
 from imgrec.data.samples import Samples, UInt8Array
 from imgrec.durable import durable_write
@@ -77,12 +78,11 @@ def _write(predictions: Predictions, folder: Path, small: Callable[[int], UInt8A
 
 
 def _write_table(names: Sequence[str], contents: Sequence[bytes], path: Path) -> None:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     # As in predictions.parquet: a name that is no Unicode is written out, and matched so.
     shown = [name.encode("utf-8", "backslashreplace").decode() for name in names]
-    table = pa.table({"path": pa.array(shown, pa.string()), "image": pa.array(contents, pa.binary())})
+    table = arrow.table({"path": arrow.texts(shown), "image": arrow.contents(contents)})
     with durable_write(path) as file:
         pq.write_table(table, file, compression="none")
 
