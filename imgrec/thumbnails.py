@@ -8,6 +8,7 @@ import numpy as np
 
 from imgrec import arrow
 from imgrec.data.picture import open_picture, picture_from_bytes
+from imgrec.data.pillow_warnings import no_pillow_warnings
 from imgrec.data.samples import Samples, UInt8Array
 from imgrec.durable import durable_write
 from imgrec.errors import ImageError
@@ -64,15 +65,16 @@ def _write(predictions: Predictions, folder: Path, small: Callable[[int], UInt8A
     names: list[str] = []
     contents: list[bytes] = []
     spent = 0
-    for row in choose_pictures(predictions):
-        image = small(row)
-        if image is None:
-            continue
-        content = _encode(image)
-        if (spent := spent + len(content)) > MAX_BYTES:
-            break
-        names.append(predictions.names[row])
-        contents.append(content)
+    with no_pillow_warnings:  # once for all of them
+        for row in choose_pictures(predictions):
+            image = small(row)
+            if image is None:
+                continue
+            content = _encode(image)
+            if (spent := spent + len(content)) > MAX_BYTES:
+                break
+            names.append(predictions.names[row])
+            contents.append(content)
     _write_table(names, contents, folder / THUMBNAILS_NAME)
     return len(names)
 

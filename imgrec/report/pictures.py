@@ -3,6 +3,7 @@
 `python -m imgrec.report.pictures FOLDER` draws them from the table in FOLDER.
 """
 
+import gc
 import sys
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def draw_pictures(predictions: Predictions, folder: Path) -> None:
 
 def main() -> None:
     """Draw the pictures of the folder that the command line names."""
+    gc.disable()  # what matplotlib makes lives as long as this process, which is a second
     folder = Path(sys.argv[1])
     draw_pictures(read_parquet(folder / "predictions.parquet"), folder)
 
