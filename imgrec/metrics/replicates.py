@@ -83,8 +83,8 @@ class ScoreTable:
     def _summands(self) -> tuple[Any, Any]:
         """What the means sum, sparse (S, N), 0 where it is NaN; and 1 where it is not.
 
-        Sparse for the order of the sums: a product of dense matrices ends otherwise on each processor, and its threads
-        wait for each other for seconds where another process has theirs.
+        Sparse, since the threads of a product of dense matrices wait for each other, for seconds where another
+        process has their processor.
         """
         from scipy.sparse import csr_array
 
