@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from imgrec.metrics.fisher import fisher_exact
 from imgrec.metrics.proportions import wilson
 from imgrec.report.predictions import Predictions
 
@@ -109,14 +110,9 @@ def _ratio_error(part: FloatArray, whole: FloatArray) -> float:
 
 
 def _fisher(one: Score, rest: Score) -> float:
-    from scipy.stats import fisher_exact
-
     assert one.num_right is not None
     assert rest.num_right is not None
-    table = [
-        [side, count - side] for side, count in ((one.num_right, one.num_samples), (rest.num_right, rest.num_samples))
-    ]
-    return float(fisher_exact(table).pvalue)
+    return fisher_exact(one.num_right, one.num_samples, rest.num_right, rest.num_samples)
 
 
 def _two_sided(z: float) -> float:
