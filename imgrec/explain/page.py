@@ -55,7 +55,7 @@ def map_view(examination: Examination, row: Mapping[str, Any]) -> MapView:
 def to_html(content: Mapping[str, Any], views: Sequence[MapView], *, checkpoint: str) -> bytes:
     """Return the page. content: that of explain.json; views: in its order."""
     folder = Path(__file__).parent / "templates"
-    environment = html_page.environment(folder, visible=_visible, number=_number)
+    environment = html_page.environment(folder, visible=_visible, number=_number, percent=_percent)
     text = environment.get_template("explain.html").render(
         content=content, views=views, checkpoint=checkpoint, methods=METHOD_TITLES, plot=_PLOT
     )
@@ -65,11 +65,15 @@ def to_html(content: Mapping[str, Any], views: Sequence[MapView], *, checkpoint:
 def _visible(value: str | list[str] | None) -> str:
     if value is None:
         return "not known"
-    return visible(", ".join(value) if isinstance(value, list) else value)
+    return visible((", ".join(value) or "none") if isinstance(value, list) else value)
 
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}\N{NO-BREAK SPACE}%"
 
 
 def _uri(picture: UInt8Array) -> str:
