@@ -1,6 +1,7 @@
 """`explain=...` of evaluate: which pictures, and what is left behind."""
 
 import json
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,12 +12,12 @@ from command import composed
 from imgrec.config import build
 from imgrec.data.preprocess import Preprocess
 from imgrec.data.samples import Samples
-from imgrec.errors import ConfigError
-from imgrec.explain import ExplainStudy, GradCam
+from imgrec.errors import ConfigError, MissingExtraError
+from imgrec.explain import ExplainStudy, GradCam, IntegratedGradients
 from imgrec.explain.study import _shown, chosen_pictures
 from imgrec.models import make_small_cnn
 from imgrec.report.predictions import Predictions
-from imgrec.study import Subject
+from imgrec.study import Subject, check_studies
 
 
 def predictions(logits: list[list[float]], labels: list, task: str = "single") -> Predictions:
@@ -64,7 +65,9 @@ def test_the_curves_begin_at_the_probability_of_the_evaluation(tmp_path):
         logits = network(torch.from_numpy(pictures.transpose(0, 3, 1, 2).copy())).numpy()
     made = Predictions(["0.png"], np.array([0]), logits, ["a", "<b>"], temperature=0.05)
     samples = Samples(made.names, pictures, made.labels)
-    data = SimpleNamespace(split=lambda name: samples, test_split="test", preprocess=Preprocess(size=16, mode="squash"))
+    data = SimpleNamespace(
+        split={"test": samples}.__getitem__, test_split="test", preprocess=Preprocess(size=16, mode="squash")
+    )
     ExplainStudy(GradCam(), num_random=1)(Subject(network, data, made, tmp_path, torch.device("cpu")))
     (row,) = json.loads((tmp_path / "explain.json").read_text())["pictures"]
     assert row["probability"] == row["confidence"] == round(float(made.probabilities.max()), 4)
@@ -115,3 +118,10 @@ def test_a_preset_builds_the_study_that_it_names(name, tmp_path):
 def test_a_value_that_cannot_be_is_refused_before_anything_runs(options, message):
     with pytest.raises(ConfigError, match=message):
         ExplainStudy(GradCam(), **options)
+
+
+def test_a_missing_extra_is_told_before_the_network_is_asked(monkeypatch):
+    monkeypatch.setitem(sys.modules, "captum.attr", None)
+    check_studies({"explain": ExplainStudy(GradCam())}, data=None)
+    with pytest.raises(MissingExtraError, match="captum"):
+        check_studies({"explain": ExplainStudy(IntegratedGradients())}, data=None)

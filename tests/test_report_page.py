@@ -229,3 +229,24 @@ def test_a_large_table_stays_below_15_mb(tmp_path):
     scores = json.loads(json.dumps(compute_scores(predictions)))
     page = to_html(EvaluationFolder(folder, predictions, "", scores, thumbnails))
     assert len(page) < 15_000_000
+
+
+def test_a_panel_of_several_labels_names_them_and_the_one_that_it_is_for(tmp_path):
+    write_folder(tmp_path, make_predictions(several=True))
+    content = json.loads((tmp_path / "explain.json").read_text())
+    row = {**content["pictures"][0], "label": ["ant", "bee"], "prediction": ["ant", "bee"], "target": "bee"}
+    none = {**row, "prediction": [], "label": ["cat"], "target": "cat"}
+    (tmp_path / "explain.json").write_text(json.dumps({**content, "pictures": [row, none]}))
+    text = write_report(tmp_path).read_text()
+    assert f"{row['verdict']}: ant, bee, shown for bee<" in text
+    assert f"{row['verdict']}: none, is cat, shown for cat<" in text
+    assert "[&#39;ant&#39;" not in text
+
+
+def test_calibration_of_several_labels_is_about_labels(tmp_path):
+    write_folder(tmp_path, make_predictions(several=True))
+    content = json.loads((tmp_path / "calibration.json").read_text())
+    (tmp_path / "calibration.json").write_text(json.dumps({**content, "task": "multilabel"}))
+    text = write_report(tmp_path).read_text()
+    assert "On average a label is given " in text and "of all labels are true" in text
+    assert "right: " not in text[text.index("On average a label") :][:300]

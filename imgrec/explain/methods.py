@@ -16,7 +16,7 @@ from imgrec.explain.layers import FeatureLayer, find_feature_layer, recorded_out
 from imgrec.explain.network import FromLogits, as_predict, device_of, softmax, to_images
 from imgrec.explain.occlusion import occlusion_map
 
-__all__ = ["GradCam", "Heat", "IntegratedGradients", "Method", "Occlusion"]
+__all__ = ["GradCam", "Heat", "IntegratedGradients", "Method", "Occlusion", "captum"]
 
 
 class Heat(NamedTuple):
@@ -122,12 +122,8 @@ class IntegratedGradients:
         from_logits: FromLogits = softmax,
     ) -> Heat:
         """Return the map; see `Method`. Raises: MissingExtraError: captum is not installed."""
-        try:
-            from captum.attr import IntegratedGradients as Captum
-        except ImportError as error:
-            raise MissingExtraError("captum", "explain") from error
         images, bases = (to_images(one[None], device_of(network)) for one in (image, baseline))
-        parts = Captum(network).attribute(
+        parts = captum()(network).attribute(
             images, bases, target=target, n_steps=self.num_steps, internal_batch_size=self.batch_size
         )
         with torch.no_grad():
@@ -136,6 +132,15 @@ class IntegratedGradients:
         residual = abs(total - difference) / abs(difference) if difference else None
         values = parts.sum(dim=1)[0].detach().cpu().numpy().astype(np.float64)
         return Heat(values, {"completeness_residual": residual})
+
+
+def captum() -> Any:
+    """Return captum's integrated gradients. Raises: MissingExtraError: it is not installed."""
+    try:
+        from captum.attr import IntegratedGradients as Captum
+    except ImportError as error:
+        raise MissingExtraError("captum", "explain") from error
+    return Captum
 
 
 @dataclass

@@ -28,7 +28,7 @@ _LONGEST_NAME, _LONGEST_PATH, _LINE = 22, 70, 40
 class Caption:
     """The words of a panel: names as they are, of any content.
 
-    label: "" where the true class is not known. prediction: the class that was said; of several labels those, or "none".
+    label: "" where the true class is not known. prediction: the class that was said; of several labels all, or "none".
     confidence: the probability of the prediction; None where several labels have one each. probability: of the target.
     """
 

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgrec.checks import check_choice, check_count
+from imgrec.data.datamodule import ImageDataModule
 from imgrec.data.dataset import ImageDataset
 from imgrec.decisions.probabilities import to_probabilities
 from imgrec.explain.arrays import UInt8Array
 from imgrec.explain.baseline import BASELINES
 from imgrec.explain.examine import Examiner
-from imgrec.explain.methods import Method
+from imgrec.explain.methods import IntegratedGradients, Method, captum
 from imgrec.explain.panel import caption_of, draw_panel
 from imgrec.explain.record import Shown, picture_record, write_explanations
 from imgrec.report.figures import save_png
@@ -32,8 +33,8 @@ class ExplainStudy:
     """Explains some pictures of an evaluation: writes explain.json and a panel for each into the folder explain/.
 
     method: makes the maps. num_mistakes: the worst mistakes, as the report has them: the surest; num_right: right ones,
-    from the surest to the least sure. Each map is for the predicted class: it asks why the network said so. With several
-    labels per picture it is for the surest label that was said and is wrong; where there is none, the most probable.
+    from the surest to the least sure. Each map is for the predicted class: it asks why the network said so. With
+    several labels per picture it is for the surest label that was said wrongly; where there is none, the most probable.
     baseline, num_random, seed, batch_size: see `Examiner`.
     Raises: ConfigError: a value that cannot be.
     """
@@ -61,6 +62,12 @@ class ExplainStudy:
         self.options: dict[str, Any] = {
             "baseline": baseline, "num_random": num_random, "seed": seed, "batch_size": batch_size,
         }  # fmt: skip
+
+    def check(self, data: ImageDataModule, /) -> None:
+        """Look whether the method has what it needs. Raises: MissingExtraError."""
+        del data
+        if isinstance(self.method, IntegratedGradients):
+            captum()
 
     def __call__(self, subject: Subject, /) -> None:
         """Write maps and checks into the folder of the evaluation. Raises: ImgrecError, as the method does."""
