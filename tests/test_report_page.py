@@ -8,6 +8,7 @@ import pytest
 from report_data import EVIL, EVIL_NAMES, PARTS, make_predictions, write_folder
 
 from imgrec.errors import DataError
+from imgrec.report.page.numbers import percent
 from imgrec.report.page.render import embed
 from imgrec.report.page.report import write_report
 
@@ -250,3 +251,15 @@ def test_calibration_of_several_labels_is_about_labels(tmp_path):
     text = write_report(tmp_path).read_text()
     assert "On average a label is given " in text and "of all labels are true" in text
     assert "right: " not in text[text.index("On average a label") :][:300]
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "shown"),
+    [
+        (1.0, 1, "100.0 %"), (0.9997, 1, "> 99.9 %"), (0.9994, 1, "99.9 %"), (0.99997, 2, "> 99.99 %"),
+        (0.0, 1, "0.0 %"), (0.0004, 1, "< 0.1 %"), (0.0006, 1, "0.1 %"), (0.5, 0, "50 %"), (0.998, 0, "> 99 %"),
+        (None, 1, "undefined"),
+    ],
+)  # fmt: skip
+def test_what_is_not_all_is_not_rounded_to_all(value, digits, shown):
+    assert percent(value, digits=digits).replace("\N{NO-BREAK SPACE}", " ") == shown

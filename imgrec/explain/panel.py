@@ -10,6 +10,7 @@ from imgrec.explain.examine import Examination
 from imgrec.explain.overlay import draw_overlay
 from imgrec.explain.record import Shown
 from imgrec.report.figures import drawable
+from imgrec.report.page.numbers import percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -130,11 +131,11 @@ def _numbers(examination: Examination) -> list[str]:
 def _write_caption(figure: Any, caption: Caption) -> None:
     """Write two lines: what it was said to be, and the file."""
     prediction = f"predicted {drawable(caption.prediction, longest=_LONGEST_NAME)}"
-    prediction += "" if caption.confidence is None else f" ({caption.confidence:.1%})"
+    prediction += "" if caption.confidence is None else f" ({percent(caption.confidence)})"
     truth = f"true {drawable(caption.label, longest=_LONGEST_NAME)}" if caption.label else "true class not known"
     words = [truth, prediction]
     if caption.confidence is None or caption.target != caption.prediction:
-        words.append(f"shown for {drawable(caption.target, longest=_LONGEST_NAME)} ({caption.probability:.1%})")
+        words.append(f"shown for {drawable(caption.target, longest=_LONGEST_NAME)} ({percent(caption.probability)})")
     line = "  \N{MIDDLE DOT}  ".join(words)
     figure.text(0.008, 0.955, line, fontsize=12, fontweight="bold", va="center", parse_math=False)
     path = drawable(caption.path, longest=_LONGEST_PATH)
