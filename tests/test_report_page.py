@@ -263,3 +263,14 @@ def test_calibration_of_several_labels_is_about_labels(tmp_path):
 )  # fmt: skip
 def test_what_is_not_all_is_not_rounded_to_all(value, digits, shown):
     assert percent(value, digits=digits).replace("\N{NO-BREAK SPACE}", " ") == shown
+
+
+@pytest.mark.parametrize(("job", "is_said"), [("train", True), ("evaluate", False)])
+def test_only_the_end_of_a_training_says_what_the_network_was_trained_on(job, is_said, tmp_path):
+    """After evaluate the train split is that of the scored data, which the network may never have seen."""
+    write_folder(tmp_path, make_predictions())
+    content = json.loads((tmp_path / "provenance.json").read_text())
+    (tmp_path / "provenance.json").write_text(json.dumps({**content, "job": job}))
+    assert content["data"]["num_pictures"]["train"]
+    text = write_report(tmp_path).read_text()
+    assert ("Trained on " in text) == is_said == ("made and judged with" in text)

@@ -93,8 +93,9 @@ def _panel(row: dict[str, Any], folder: Path) -> Picture | None:
         return None
     uri = as_uri(_smaller(path.read_bytes()))
     true, prediction = _label(row["label"]), _label(row["prediction"])
+    reason = visible(str(row["reason"]))
     lines = [
-        f"{visible(str(row['reason']))}.",
+        f"{reason[:1].upper()}{reason[1:]}.",
         f"Deletion {score(row['deletion_auc'])} (random {score(row['random_deletion_auc'])}), insertion "
         f"{score(row['insertion_auc'])} (random {score(row['random_insertion_auc'])}).",
         visible(str(row["path"])),
