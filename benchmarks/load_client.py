@@ -31,6 +31,8 @@ class Client:
 
     async def ask(self, request: bytes) -> tuple[int, dict[str, str], bytes]:
         """Return status, headers and body of an answer. Raises: OSError, EOFError: none came."""
+        if self._streams is not None and self._streams[0].at_eof():  # idle for too long: every HTTP client looks first
+            self.close()
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port, limit=1 << 20)
         reader, writer = self._streams

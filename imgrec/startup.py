@@ -6,12 +6,13 @@ function a second name, and matplotlib, to write annotations, whether or not any
 """
 
 import contextlib
-import gc
 import sys
 from collections.abc import Iterator
 from importlib import import_module
 from types import ModuleType, SimpleNamespace
 from typing import Any, ForwardRef
+
+from imgrec.collector import resting_collector
 
 __all__ = ["StandIn", "lean_imports"]
 
@@ -28,16 +29,12 @@ def lean_imports() -> Iterator[None]:
     `scipy.signal.hamming`, torchmetrics' second name for `scipy.signal.windows.hamming`, is not made.
     Where torch has been imported already, the process is somebody else's, and nothing is done.
     """
-    if "torch" in sys.modules or not gc.isenabled():
+    if "torch" in sys.modules:
         yield
         return
-    gc.disable()
-    try:
+    with resting_collector():
         _import_torchmetrics()
         yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def _import_torchmetrics() -> None:

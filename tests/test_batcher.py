@@ -28,13 +28,15 @@ class Network:
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
+        self.in_lane: list[bool] = []
         self.go = threading.Event()
         self.go.set()
         self.poison: set[int] = set()
         self.not_finite: set[int] = set()
 
-    def __call__(self, images: UInt8Array) -> np.ndarray:
+    def __call__(self, images: UInt8Array, *, in_lane: bool) -> np.ndarray:
         self.sizes.append(len(images))
+        self.in_lane.append(in_lane)
         assert self.go.wait(10)
         values = images[:, 0, 0, 0]
         if self.poison & set(values.tolist()):
@@ -55,15 +57,15 @@ async def outcomes(*work: Awaitable[np.ndarray]) -> list[float | str]:
     return [str(one) if isinstance(one, BaseException) else float(one[0]) for one in done]
 
 
-def make(network: Network, executor: Executor, max_batch: int = 32, max_wait_s: float = 0.0) -> Batcher:
-    return Batcher(network, executor=executor, max_batch=max_batch, max_wait_s=max_wait_s)
+def make(network: Network, executor: Executor, max_batch: int = 32, lanes: int = 1) -> Batcher:
+    return Batcher(network, executor=executor, max_batch=max_batch, lanes=lanes)
 
 
 def test_an_idle_network_starts_at_once_with_one_image(executor: Executor):
     network = Network()
 
     async def run() -> None:
-        batcher = make(network, executor, max_wait_s=100.0)
+        batcher = make(network, executor)
         assert (await batcher.submit(image(7)))[0] == 7
 
     asyncio.run(asyncio.wait_for(run(), 10))
@@ -137,26 +139,52 @@ def test_a_client_that_has_gone_takes_nobody_with_it(executor: Executor):
     assert network.sizes == [3, 2]
 
 
-def test_it_waits_a_moment_for_company_only_after_it_had_some(executor: Executor):
+def test_lanes_share_what_waits_and_work_side_by_side():
+    network = Network()
+
+    async def run(executor: Executor) -> None:
+        batcher = make(network, executor, lanes=2)
+        network.go.clear()
+        work = [asyncio.ensure_future(batcher.submit(image(value))) for value in range(7)]
+        await until(lambda: network.sizes == [4, 2])  # half of seven, half of the rest; neither has ended
+        work += [asyncio.ensure_future(batcher.submit(image(value))) for value in range(7, 11)]
+        await until(lambda: batcher.waiting == 5)  # no third lane
+        network.go.set()
+        assert await outcomes(*work) == [float(value) for value in range(11)]
+
+    with ThreadPoolExecutor(2) as executor:
+        asyncio.run(run(executor))
+    assert network.sizes[2] == 3
+
+
+def test_only_an_image_that_is_alone_gets_all_threads_of_the_network():
+    network = Network()
+
+    async def run(executor: Executor) -> None:
+        batcher = make(network, executor, lanes=2)
+        await batcher.submit(image(0))
+        network.go.clear()
+        first = asyncio.ensure_future(batcher.submit(image(1)))
+        await until(lambda: network.sizes == [1, 1])
+        second = asyncio.ensure_future(batcher.submit(image(2)))
+        await until(lambda: network.sizes == [1, 1, 1])
+        network.go.set()
+        await asyncio.gather(first, second)
+
+    with ThreadPoolExecutor(2) as executor:
+        asyncio.run(run(executor))
+    assert network.in_lane == [False, False, True]
+
+
+def test_an_image_that_comes_just_as_a_lane_ends_is_not_forgotten(executor: Executor):
     network = Network()
 
     async def run() -> None:
-        batcher = make(network, executor, max_wait_s=30.0)
-        network.go.clear()
-        work = [asyncio.ensure_future(batcher.submit(image(0)))]
-        await until(lambda: network.sizes == [1])
-        work += [asyncio.ensure_future(batcher.submit(image(1))) for _ in range(3)]
-        await until(lambda: batcher.waiting == 3)
-        network.go.set()
-        await until(lambda: network.sizes == [1, 3])
-        network.go.clear()
-        await asyncio.gather(*work)
-        network.go.set()
-        alone = asyncio.ensure_future(batcher.submit(image(2)))  # the queue had run empty: idle again
-        assert (await alone)[0] == 2
+        batcher = make(network, executor)
+        for value in range(50):  # each is submitted in the very step in which the last one's answer came
+            assert (await batcher.submit(image(value)))[0] == value
 
     asyncio.run(asyncio.wait_for(run(), 10))
-    assert network.sizes == [1, 3, 1]
 
 
 def test_draining_waits_for_all_that_was_taken_on(executor: Executor):
@@ -177,9 +205,7 @@ def test_each_run_is_told(executor: Executor):
     told: list[int] = []
 
     async def run() -> None:
-        batcher = Batcher(
-            Network(), executor=executor, max_batch=4, max_wait_s=0.0, on_batch=lambda n, _: told.append(n)
-        )
+        batcher = Batcher(Network(), executor=executor, max_batch=4, lanes=1, on_batch=lambda n, _: told.append(n))
         await asyncio.gather(*(batcher.submit(image(0)) for _ in range(6)))
 
     asyncio.run(run())

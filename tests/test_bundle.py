@@ -238,6 +238,14 @@ def test_metadata_of_others_are_refused():
         bundle_from_bytes(seal(exported.graph_bytes() + twice), name="model.onnx")
 
 
+def test_a_lane_gives_the_same_logits_on_one_thread(tmp_path):
+    model = load_bundle(write_bundle(tmp_path), threads=2, lanes=True)
+    images = np.random.default_rng(0).integers(0, 256, (3, *model.preprocess.height_width, 3), dtype=np.uint8)
+    np.testing.assert_allclose(model.run(images, in_lane=True), model.run(images), rtol=1e-5, atol=1e-5)
+    assert model._lane.get_session_options().intra_op_num_threads == 1
+    assert model._session.get_session_options().intra_op_num_threads == 2
+
+
 @pytest.mark.parametrize("spins", [True, False])
 def test_threads_that_wait_spin_as_told(tmp_path, spins):
     model = load_bundle(write_bundle(tmp_path), threads=2, spins=spins)

@@ -169,6 +169,10 @@ def test_closing_leaves_no_process_behind():
     pids: list[int] = []
 
     async def work(pool: DecodePool) -> None:
+        assert len(pool.pids) == 1  # the second comes once the first is ready
+        async with asyncio.timeout(10):
+            while len(pool.pids) < 2:
+                await asyncio.sleep(0.001)
         pids.extend(pool.pids)
 
     with_pool(work, workers=2)

@@ -37,8 +37,9 @@ class Bundle:
     Several threads may run it at the same time.
     """
 
-    def __init__(self, session: Any, info: BundleInfo, *, sha256: str) -> None:
+    def __init__(self, session: Any, info: BundleInfo, *, sha256: str, lane: Any = None) -> None:
         self._session = session
+        self._lane = lane or session
         self.info = info
         self.sha256 = sha256
 
@@ -66,10 +67,11 @@ class Bundle:
         """Return a picture as `run` wants it: uint8 (H, W, 3). Raises: ImageError, DataError."""
         return picture.pixels() if self.info.input == "image" else self.preprocess.from_picture(picture)
 
-    def run(self, images: Sequence[UInt8Array] | UInt8Array) -> NDArray[np.float32]:
+    def run(self, images: Sequence[UInt8Array] | UInt8Array, *, in_lane: bool = False) -> NDArray[np.float32]:
         """Return logits float32 (N, C) for N prepared pictures, each uint8 (H, W, 3).
 
         Of input "pixels" all have one size and run as one batch; of input "image" they run one after the other.
+        in_lane: on the calling thread alone, if the bundle was loaded with `lanes`.
         Raises: DataError: another type or shape.
         """
         images = list(images)
@@ -79,43 +81,49 @@ class Bundle:
         if not images:
             return np.empty((0, len(self.class_names)), dtype=np.float32)
         if self.info.input == "image":
-            return np.concatenate([self._run(image) for image in images])
+            return np.concatenate([self._run(image, in_lane) for image in images])
         if len({image.shape for image in images}) > 1:
             raise DataError("The pictures of a batch have several sizes. Bring each to one size with `prepare`.")
-        return self._run(np.stack(images))
+        return self._run(np.stack(images), in_lane)
 
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return probabilities (N, C) of logits (N, C): at the temperature of the decisions."""
         return self.decisions.probabilities(logits)
 
-    def _run(self, pixels: UInt8Array) -> NDArray[np.float32]:
+    def _run(self, pixels: UInt8Array, in_lane: bool) -> NDArray[np.float32]:
         from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
+        session = self._lane if in_lane else self._session
         try:
-            logits: NDArray[np.float32] = self._session.run([OUTPUT], {INPUT: pixels})[0]
+            logits: NDArray[np.float32] = session.run([OUTPUT], {INPUT: pixels})[0]
         except InvalidArgument:
             wanted = self.preprocess.height_width
             raise DataError(f"Pictures of {pixels.shape[-3:-1]} px, but the graph takes {wanted}.") from None
         return logits
 
 
-def load_bundle(path: str | Path, *, threads: int | None = None, spins: bool = True) -> Bundle:
+def load_bundle(path: str | Path, *, threads: int | None = None, spins: bool = True, lanes: bool = False) -> Bundle:
     """Read a bundle, check all of it, then hand the very bytes that were checked to onnxruntime.
 
     threads: that work on one batch; None = one a processor core. spins: whether a thread that waits for another keeps
         its core busy: a little quicker alone, wasteful where something else, such as decoding, wants that core.
+    lanes: whether to hold the network a second time, for `run(..., in_lane=True)`: threads that each run a batch of
+        their own never wait for each other.
     Raises: BundleError: absent, cut short, changed, of a newer format, or with something inside that imgrec never
     writes. MissingExtraError: onnxruntime is not installed.
     """
-    return bundle_from_bytes(_read(Path(path)), name=str(path), threads=threads, spins=spins)
+    return bundle_from_bytes(_read(Path(path)), name=str(path), threads=threads, spins=spins, lanes=lanes)
 
 
-def bundle_from_bytes(data: bytes, *, name: str, threads: int | None = None, spins: bool = True) -> Bundle:
+def bundle_from_bytes(
+    data: bytes, *, name: str, threads: int | None = None, spins: bool = True, lanes: bool = False
+) -> Bundle:
     """Do as `load_bundle`, from memory; `name` is what messages call it."""
     info, sha256 = read_bundle(data, name=name)
     session = _open_session(data, name=name, threads=threads, spins=spins)
     _check_session(session, info, name=name)
-    return Bundle(session, info, sha256=sha256)
+    lane = _open_session(data, name=name, threads=1, spins=False) if lanes else None
+    return Bundle(session, info, sha256=sha256, lane=lane)
 
 
 def read_bundle(data: bytes, *, name: str) -> tuple[BundleInfo, str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgrec.cli.parser import Parser
+from imgrec.collector import resting_collector
 from imgrec.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -29,11 +30,13 @@ examples:
 def main() -> None:
     """Read the command line and serve until told to stop. Raises: ImgrecError."""
     settings = _settings(make_parser().parse_args(sys.argv[1:]))
-    try:
-        from imgrec.serve.start import serve
-    except ImportError as error:
-        raise MissingExtraError(str(error.name), "serve") from error
-    serve(settings)
+    with resting_collector():
+        try:
+            from imgrec.serve.start import prepare
+        except ImportError as error:
+            raise MissingExtraError(str(error.name), "serve") from error
+        run = prepare(settings)
+    run()
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -66,13 +69,12 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add("--reject", default="", metavar="RULE", help="what makes an answer unknown (default: the model's last rule)")
     add = parser.add_argument_group("how much").add_argument
-    add("--max-batch", type=_Count(1, 1024), default=16, metavar="N", help="images run at once (default: %(default)s)")
     add(
-        "--max-wait-ms",
-        type=_milliseconds,
-        default=2.0,
-        metavar="MS",
-        help="wait for company under load (default: %(default)s)",
+        "--max-batch",
+        type=_Count(1, 1024),
+        default=16,
+        metavar="N",
+        help="images run at once by a thread (default: %(default)s)",
     )
     add(
         "--queue",
@@ -98,7 +100,12 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="processes that decode (default: one a processor, at most 4)",
     )
-    add("--threads", type=_Count(1, 1024), metavar="N", help="of the network (default: one a processor)")
+    add(
+        "--threads",
+        type=_Count(1, 1024),
+        metavar="N",
+        help="of networks, each with a batch of its own (default: one a processor)",
+    )
     return parser
 
 
@@ -114,13 +121,6 @@ class _Count:
         return int(text)
 
 
-def _milliseconds(text: str) -> float:
-    """Return a time up to ten seconds, for argparse."""
-    if not text.replace(".", "", 1).isdecimal() or float(text) > 10_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of milliseconds up to 10000")
-    return float(text)
-
-
 def _settings(given: argparse.Namespace) -> "Settings":
     from imgrec.serve.decoder import DecodeLimits
     from imgrec.serve.keys import default_keys_path
@@ -128,9 +128,9 @@ def _settings(given: argparse.Namespace) -> "Settings":
     from imgrec.serve.upload import UploadLimits
 
     pixels = DecodeLimits.max_pixels if given.max_megapixels == 89 else given.max_megapixels * 1_000_000
-    options: dict[str, Any] = {"decode_workers": given.decoders} if given.decoders else {}
-    if given.trusted_proxy:
-        options["trusted_proxies"] = tuple(given.trusted_proxy)
+    proxies = tuple(given.trusted_proxy or ())
+    told = {"decode_workers": given.decoders, "threads": given.threads, "trusted_proxies": proxies}
+    options: dict[str, Any] = {name: value for name, value in told.items() if value}
     return Settings(
         models=read_models(given.models),
         keys=given.keys or default_keys_path(),
@@ -145,9 +145,7 @@ def _settings(given: argparse.Namespace) -> "Settings":
         output=given.output,
         reject=given.reject,
         max_batch=given.max_batch,
-        max_wait_ms=given.max_wait_ms,
         queue_batches=given.queue,
-        threads=given.threads,
         decode=DecodeLimits(given.decode_seconds, given.decode_memory_mb, pixels),
         upload=UploadLimits(given.max_body_mb * 1_000_000, given.max_images),
         **options,

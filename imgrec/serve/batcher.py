@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,12 @@ from imgrec.serve.refusals import Refusal
 
 __all__ = ["Batcher", "Run"]
 
-Run = Callable[[UInt8Array], NDArray[np.floating]]  # images uint8 (N, H, W, 3) -> logits (N, C)
+
+class Run(Protocol):
+    """Images uint8 (N, H, W, 3) to logits (N, C); `in_lane` on the calling thread alone."""
+
+    def __call__(self, images: UInt8Array, /, *, in_lane: bool) -> NDArray[np.floating]:
+        """Run them."""
 
 
 @dataclass(eq=False)
@@ -25,16 +31,16 @@ class _Item:
 
 
 class Batcher:
-    """Runs whatever waits, at most `max_batch` images at once.
+    """Runs whatever waits, in several lanes: each a thread that runs batches of its own, at most `max_batch` images.
 
-    An idle network starts at once with what is there. While it works, images gather, and the next batch takes them all:
-    the busier, the larger. Where the last batch shared its run and the next would be smaller, it waits up to
-    `max_wait_s` for those that the last one's clients are about to send.
+    An idle lane starts at once with its share of what is there. While all work, images gather: the busier, the larger
+    the batches. An image that is there alone gets the network with all of its threads.
 
     A batch that fails is run again image by image, so that only the image at fault fails; a row that is not finite
     fails alone.
 
-    executor: where `run` is called; one thread for all models, so that two never fight for the processors.
+    executor: where `run` is called; with as many threads as there are lanes, shared by all models, so that never more
+        run than there are processors.
     on_batch: told the number of images and the seconds of each run.
     """
 
@@ -43,19 +49,17 @@ class Batcher:
         run: Run,
         *,
         executor: Executor,
+        lanes: int,
         max_batch: int,
-        max_wait_s: float,
         on_batch: Callable[[int, float], None] = lambda _images, _seconds: None,
     ) -> None:
         self._run = run
         self._executor = executor
+        self._lanes = lanes
         self._max_batch = max_batch
-        self._max_wait_s = max_wait_s
         self._on_batch = on_batch
         self._waiting: deque[_Item] = deque()
-        self._arrived = asyncio.Event()
-        self._last_size = 0
-        self._work: asyncio.Task[None] | None = None
+        self._working: set[asyncio.Task[None]] = set()
 
     @property
     def waiting(self) -> int:
@@ -64,40 +68,31 @@ class Batcher:
 
     async def submit(self, image: UInt8Array) -> NDArray[np.floating]:
         """Return the logits (C,) of an image. Raises: Refusal: `not_finite`; `internal`: the network failed on it."""
-        item = _Item(image, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        item = _Item(image, loop.create_future())
         self._waiting.append(item)
-        self._arrived.set()
-        if self._work is None or self._work.done():
-            self._work = asyncio.get_running_loop().create_task(self._empty())
+        if len(self._working) < self._lanes:
+            self._working.add(loop.create_task(self._work()))
         return await item.row
 
     async def drain(self) -> None:
         """Wait until nothing is left."""
-        if self._work is not None:
-            await asyncio.wait([self._work])
+        while self._working:
+            await asyncio.wait(self._working)
 
-    async def _empty(self) -> None:
+    async def _work(self) -> None:
         """Run batches until nothing waits."""
-        self._last_size = 0
-        while self._waiting:
-            await self._gather()
-            items = [self._waiting.popleft() for _ in range(min(self._max_batch, len(self._waiting)))]
-            items = [item for item in items if not item.row.done()]  # a client that has gone
-            if items:
-                await self._answer(items)
-            self._last_size = len(items)
-
-    async def _gather(self) -> None:
-        """Wait a moment for company, if there was some a moment ago."""
-        wanted = min(self._last_size, self._max_batch)
-        deadline = time.monotonic() + self._max_wait_s
-        while len(self._waiting) < wanted and (left := deadline - time.monotonic()) > 0:
-            self._arrived.clear()
-            try:
-                async with asyncio.timeout(left):
-                    await self._arrived.wait()
-            except TimeoutError:
-                return
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            while self._waiting:
+                share = min(self._max_batch, -(-len(self._waiting) // self._lanes))
+                items = [self._waiting.popleft() for _ in range(share)]
+                items = [item for item in items if not item.row.done()]  # a client that has gone
+                if items:
+                    await self._answer(items)
+        finally:  # at once, not when the loop comes to it: the next image must see that this lane is idle
+            self._working.discard(task)
 
     async def _answer(self, items: Sequence[_Item]) -> None:
         try:
@@ -118,8 +113,10 @@ class Batcher:
                 item.row.set_exception(Refusal("not_finite"))
 
     async def _run_together(self, items: Sequence[_Item]) -> NDArray[np.floating]:
+        is_alone = len(items) == 1 and len(self._working) == 1 and not self._waiting
+        images = np.stack([item.image for item in items])
         started = time.monotonic()
         loop = asyncio.get_running_loop()
-        rows = await loop.run_in_executor(self._executor, lambda: self._run(np.stack([item.image for item in items])))
+        rows = await loop.run_in_executor(self._executor, lambda: self._run(images, in_lane=not is_alone))
         self._on_batch(len(items), time.monotonic() - started)
         return rows

@@ -70,7 +70,9 @@ class _Worker:
 
 
 class DecodePool:
-    """A fixed number of processes, started at once by `launch`, each replaced when it is lost.
+    """A fixed number of processes, each replaced when it is lost.
+
+    One is started by `launch`, so that a server is soon ready; the others once it is.
 
     command: what to start instead of `imgrec.serve.decode_worker`, up to the arguments.
     """
@@ -88,20 +90,20 @@ class DecodePool:
         self._command = list(command)
         self._workers: set[_Worker] = set()
         self._idle: asyncio.LifoQueue[_Worker] = asyncio.LifoQueue()
-        self._replacing: set[asyncio.Task[None]] = set()
+        self._adding: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
     def launch(self) -> None:
-        """Start the processes and do not wait for them; needs no event loop."""
-        for _ in range(self._count):
-            self._workers.add(self._start())
+        """Start the first process and do not wait for it; needs no event loop."""
+        self._workers.add(self._start())
 
     async def connect(self) -> None:
-        """Wait until all processes are ready. Raises: ImgrecError: one cannot start."""
-        workers = list(self._workers)
-        await asyncio.gather(*(worker.connect() for worker in workers))
-        for worker in workers:
-            self._idle.put_nowait(worker)
+        """Wait until the first process is ready, then start the others. Raises: ImgrecError: it cannot start."""
+        (worker,) = self._workers
+        await worker.connect()
+        self._idle.put_nowait(worker)
+        for _ in range(self._count - 1):
+            self._add_soon()
 
     async def decode(self, data: bytes, spec: bytes) -> UInt8Array:
         """Return an image as the network sees it: uint8 (height, width, 3). spec: the `Preprocess` as JSON.
@@ -132,9 +134,9 @@ class DecodePool:
     async def close(self) -> None:
         """End all processes."""
         self._is_closed = True
-        for task in list(self._replacing):
+        for task in list(self._adding):
             task.cancel()
-        await asyncio.gather(*self._replacing, return_exceptions=True)
+        await asyncio.gather(*self._adding, return_exceptions=True)
         self.kill()
 
     def kill(self) -> None:
@@ -152,11 +154,14 @@ class DecodePool:
         self._workers.discard(worker)
         worker.kill()
         self.restarts += 1
-        task = asyncio.get_running_loop().create_task(self._replace())
-        self._replacing.add(task)
-        task.add_done_callback(self._replacing.discard)
+        self._add_soon()
 
-    async def _replace(self) -> None:
+    def _add_soon(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._add())
+        self._adding.add(task)
+        task.add_done_callback(self._adding.discard)
+
+    async def _add(self) -> None:
         """Start another process, however long it takes: without one the server would never decode again."""
         delay_s = 0.1
         while not self._is_closed:

@@ -41,13 +41,13 @@ class ServedModel:
         return self.bundle.sha256
 
 
-def load_model(name: str, path: Path, *, threads: int | None, reject: str) -> ServedModel:
+def load_model(name: str, path: Path, *, threads: int, reject: str) -> ServedModel:
     """Read and check a bundle, and run it once. `reject`: as in `Settings`.
 
     Raises: BundleError: it cannot be used. ConfigError: it cannot be served, or has no such rule.
     """
     # Whoever waits leaves the processor to the decoding processes, which want the same ones.
-    bundle = load_bundle(path, threads=threads, spins=False)
+    bundle = load_bundle(path, threads=threads, spins=False, lanes=threads > 1)
     if bundle.info.input != "pixels":
         raise ConfigError(
             f"{path} takes pictures of any size (input {bundle.info.input}), which can fill the memory of a server. "
@@ -84,12 +84,12 @@ class Models:
         models: Sequence[ServedModel],
         *,
         executor: Executor,
+        lanes: int,
         max_batch: int,
-        max_wait_s: float,
         on_batch: Callable[[int, float], None],
     ) -> None:
         self._executor = executor
-        self._max_batch, self._max_wait_s, self._on_batch = max_batch, max_wait_s, on_batch
+        self._lanes, self._max_batch, self._on_batch = lanes, max_batch, on_batch
         self._served: dict[str, tuple[ServedModel, Batcher]] = {}
         self.swap(models)
 
@@ -117,8 +117,8 @@ class Models:
                 Batcher(
                     model.bundle.run,
                     executor=self._executor,
+                    lanes=self._lanes,
                     max_batch=self._max_batch,
-                    max_wait_s=self._max_wait_s,
                     on_batch=self._on_batch,
                 ),
             )

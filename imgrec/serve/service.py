@@ -70,7 +70,7 @@ class Service:
         self._rates = Throttle()
         self._budgets: DailyBudgets | None = None
         self._salt = secrets.token_bytes(32)  # in memory alone: hashes of one run say nothing about another's
-        self._network_thread = ThreadPoolExecutor(1, "network")
+        self._network_threads = ThreadPoolExecutor(settings.threads, "network")
         self._side_thread = ThreadPoolExecutor(1, "side")
         self._models: Models | None = None
         self._reloading = asyncio.Lock()
@@ -95,9 +95,9 @@ class Service:
             self.audit = AuditLog(settings.audit_log)
         self._models = Models(
             self._read_models(),
-            executor=self._network_thread,
+            executor=self._network_threads,
+            lanes=settings.threads,
             max_batch=settings.max_batch,
-            max_wait_s=settings.max_wait_ms / 1000,
             on_batch=self._note_batch,
         )
         self.metrics.watch("waiting_images", "Images that wait for a network.", lambda: self.models.waiting)
@@ -113,7 +113,7 @@ class Service:
         """End what was started. Requests have been answered by now."""
         self.is_ready, self.is_stopping = False, True
         await self.pool.close()
-        self._network_thread.shutdown()
+        self._network_threads.shutdown()
         self._side_thread.shutdown()
         if self.audit is not None:
             self.audit.close()
@@ -210,7 +210,7 @@ class Service:
             image = await self.pool.decode(data, model.spec)
 
             def run(images: UInt8Array) -> NDArray[np.floating]:
-                return self._network_thread.submit(model.bundle.run, images).result()
+                return self._network_threads.submit(model.bundle.run, images).result()
 
             return await self._aside(lambda: make(image, run))
 
@@ -219,4 +219,4 @@ class Service:
 
     def _note_batch(self, images: int, seconds: float) -> None:
         self.metrics.note_batch(images, seconds)
-        self.admission.note_batch(images, seconds)
+        self.admission.note_batch(images, seconds / self.settings.threads)  # as many run side by side

@@ -14,6 +14,10 @@ from imgrec.serve.upload import UploadLimits
 __all__ = ["Settings", "check_start", "is_loopback", "read_models"]
 
 
+def _processors() -> int:
+    return len(os.sched_getaffinity(0))
+
+
 @dataclass(frozen=True)
 class Settings:
     """All of it; one object a server.
@@ -25,8 +29,9 @@ class Settings:
     audit_log: None = none is kept. audit_fail_open: answer also what could not be recorded.
     output: how much of an answer callers see whose key does not say. reject: the rule behind `is_unknown`: a name,
         "" = the last reject rule of each model, "none" = no rule.
-    max_batch: images run at once. max_wait_ms: see `Batcher`. queue_batches: under way or waiting, decoding too.
-    threads: of the network, None = one a processor. drain_delay_s: from "not ready" to closing, for load balancers.
+    max_batch: images run at once by a thread. queue_batches: under way or waiting, decoding too.
+    threads: of networks: under load each is a lane with batches of its own (see `Batcher`).
+    drain_delay_s: from "not ready" to closing, for load balancers.
     """
 
     models: Sequence[tuple[str, Path]]
@@ -43,10 +48,9 @@ class Settings:
     output: Output = "rounded"
     reject: str = ""
     max_batch: int = 16
-    max_wait_ms: float = 2.0
     queue_batches: int = 4
-    threads: int | None = None
-    decode_workers: int = field(default_factory=lambda: max(1, min(4, len(os.sched_getaffinity(0)))))
+    threads: int = field(default_factory=_processors)
+    decode_workers: int = field(default_factory=lambda: min(4, _processors()))
     decode: DecodeLimits = field(default_factory=DecodeLimits)
     upload: UploadLimits = field(default_factory=UploadLimits)
     max_upload_memory: int = 256_000_000

@@ -2,15 +2,17 @@
 
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 
 from imgrec.serve.service import Service
 from imgrec.serve.settings import Settings, check_start
 
-__all__ = ["serve"]
+__all__ = ["prepare"]
 
 
-def serve(settings: Settings) -> None:
-    """Check, load, listen, and serve until told to stop. Raises: ImgrecError."""
+def prepare(settings: Settings) -> Callable[[], None]:
+    """Check and load; return what listens and serves until told to stop. Raises: ImgrecError."""
     service = Service(settings)
     has_credentials = settings.jwt is not None or service.keys.has_valid_key(time.time())
     check_start(settings, has_credentials=has_credentials)
@@ -26,7 +28,7 @@ def serve(settings: Settings) -> None:
         raise
     from imgrec.serve.server import run
 
-    run(service)
+    return partial(run, service)
 
 
 def _import_web() -> None:
