@@ -125,7 +125,10 @@ def robustness_blocks(data: dict[str, Any]) -> list[Block]:
     lead += f"Over all corruptions {percent(drop)} of that is lost. " if drop is not None else ""
     mce = data.get("mce")
     lead += f"Mean corruption error against the given baseline: {percent(mce)}. " if mce is not None else ""
-    lead += "Columns 1 to 5 are severities (Hendrycks and Dietterich 2019), light to strong; the stronger the colour, the more is lost."
+    lead += (
+        "Columns 1 to 5 are severities (Hendrycks and Dietterich 2019), light to strong; the stronger the colour, the "
+        "more is lost."
+    )
     return [Words(lead), Table("Robustness card", [*columns, Column("mean", "heat")], rows), *_notes(data)]
 
 
