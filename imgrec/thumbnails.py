@@ -54,9 +54,10 @@ def _find(name: str, root: Path | None) -> Path | None:
     path = Path(name)
     if root is None:
         return path if path.is_file() else None
-    for start in range(len(path.parts)):
-        below = root.joinpath(*path.parts[start:]) if not Path(*path.parts[start:]).is_absolute() else path
-        if below.is_file():
+    parts = path.relative_to(path.anchor).parts
+    for start in range(len(parts)):
+        below = root.joinpath(*parts[start:])
+        if ".." not in parts[start:] and below.is_file():
             return below
     return None
 

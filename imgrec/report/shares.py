@@ -13,7 +13,7 @@ from imgrec.metrics.fisher import fisher_exact
 from imgrec.metrics.proportions import wilson
 from imgrec.report.predictions import Predictions
 
-__all__ = ["CONFIDENCE_LEVEL", "Difference", "Score", "Shares", "shares", "shares_of"]
+__all__ = ["CONFIDENCE_LEVEL", "Difference", "Score", "Shares", "independence_notes", "shares", "shares_of"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -85,6 +85,13 @@ class Shares:
         error = float(np.hypot(errors[0], errors[1]))
         p_value = _two_sided(difference / error) if error else float(difference == 0)
         return Difference(difference, difference - Z * error, difference + Z * error, p_value)
+
+
+def independence_notes(predictions: Predictions) -> list[str]:
+    """Return what to say of the intervals here where pictures come in groups: they take each picture for itself."""
+    if predictions.groups is None or len(set(predictions.groups)) == len(predictions):
+        return []
+    return ["Intervals and tests take pictures as independent; those of one group are alike, so both are bold."]
 
 
 def shares_of(predictions: Predictions) -> Shares:

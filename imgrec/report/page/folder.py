@@ -67,6 +67,11 @@ class EvaluationFolder:
         return self.part("provenance.json").data or {}
 
     @property
+    def is_of_training(self) -> bool:
+        """Whether this is the end of a training, so that its data is what the network was trained on."""
+        return self.provenance.get("job") == "train"
+
+    @property
     def class_names(self) -> list[str]:
         """The classes, in the order of everything."""
         return [str(name) for name in self.scores["class_names"]]
