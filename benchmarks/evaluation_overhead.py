@@ -1,8 +1,9 @@
 """Claim: evaluate on 10,000 pictures of 32 px spends at most 10 % of its time outside the forward passes and decoding.
 
 `imgrec evaluate` with cifar_resnet 20 on the CIFAR-10 test set, as a user runs it. Counted as overhead: metrics,
-intervals, tables, figures, thumbnails, and the report. Counted as work: the pass over the data, with the start of its
-loader. Left out of both: imports and building the network, which a longer evaluation does once too.
+intervals, tables, figures, thumbnails, and the report, by the clock on the wall. Figures are drawn by a process of
+their own: they count as far as the evaluation waits for it. Counted as work: the pass over the data, with the start of
+its loader. Left out of both: imports before the pass and building the network, which a longer evaluation does once too.
 
 python benchmarks/evaluation_overhead.py DATA    # DATA: the folder with cifar10/ and weights/; 1 minute
 """

@@ -28,7 +28,7 @@ class Edges:
 
     name = "edges"
 
-    def __call__(self, network, image, *, baseline, target) -> Heat:
+    def __call__(self, network, image, *, baseline, target, from_logits) -> Heat:
         grey = image.astype(float).mean(axis=2)
         return Heat(np.abs(np.diff(grey, axis=0, prepend=0)) + np.abs(np.diff(grey, axis=1, prepend=0)), {})
 

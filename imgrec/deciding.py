@@ -17,7 +17,7 @@ from imgrec.errors import CheckpointError, ConfigError, DataError
 from imgrec.predict import predict
 from imgrec.report.predictions import Predictions
 
-__all__ = ["check_plan", "decide", "hold_out", "read_decisions", "store_decisions", "undecided"]
+__all__ = ["check_plan", "decide", "decisions_in", "hold_out", "read_decisions", "store_decisions", "undecided"]
 
 log = logging.getLogger("imgrec")
 
@@ -103,11 +103,15 @@ def store_decisions(decisions: Decisions, path: Path) -> None:
 
 
 def read_decisions(checkpoint: Mapping[str, Any], *, name: str) -> Decisions:
-    """Return the decisions in a loaded checkpoint; where it has none, temperature 1 and a note.
+    """Return the decisions in a loaded checkpoint, as `decisions_in` does. Raises: CheckpointError."""
+    return decisions_in(CheckpointInfo.from_checkpoint(checkpoint, name=name), name=name)
+
+
+def decisions_in(info: CheckpointInfo, *, name: str) -> Decisions:
+    """Return the decisions in the record of a checkpoint; where it has none, temperature 1 and a note.
 
     name: what messages call it. Raises: CheckpointError: they are damaged, or for other classes than the checkpoint.
     """
-    info = CheckpointInfo.from_checkpoint(checkpoint, name=name)
     if KEY not in info.extra:
         note = f"{name} carries no temperature and no decisions: decisions=default fits them on its validation data."
         log.warning(note)

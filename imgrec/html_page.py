@@ -9,13 +9,18 @@ if TYPE_CHECKING:
 
 __all__ = ["encode", "environment"]
 
+_SHARED = Path(__file__).parent / "templates"  # head.html
+
 
 def environment(*folders: Path, **filters: Callable[..., Any]) -> "Environment":
-    """Return what reads the templates in `folders`, the first that has one; filters by the names templates use."""
+    """Return what reads the templates in `folders`, the first that has one, and head.html, which all pages share.
+
+    filters: by the names that templates use.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     found = Environment(
-        loader=FileSystemLoader(folders),
+        loader=FileSystemLoader([*folders, _SHARED]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

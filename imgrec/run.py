@@ -26,7 +26,7 @@ from imgrec.result import Result, of_evaluation, write_result
 from imgrec.resume import Start, announce, find_start, set_aside
 from imgrec.run_folder import claim_run_folder
 from imgrec.scoring import split_or_val, write_scores
-from imgrec.study import STUDIES, Subject, run_studies
+from imgrec.study import STUDIES, Subject, check_studies, run_studies
 
 __all__ = ["evaluate", "train"]
 
@@ -96,6 +96,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         check_network(network, data.preprocess)
         data.test_split = split_or_val(data, str(config.split))
         check_plan(plan, data, training=False)
+        check_studies(studies, data)
         if plan and plan.holdout:
             hold_out(data, fraction=plan.holdout, seed=config.seed)
         provenance = {**source, "imgrec": __version__}

@@ -12,8 +12,10 @@ from imgrec.data.samples import SPLITS
 from imgrec.decisions import Decisions
 from imgrec.report.console import print_scores
 from imgrec.report.decided import describe, write_decided
-from imgrec.report.evaluation import write_evaluation
+from imgrec.report.draw_beside import pictures_beside
+from imgrec.report.evaluation import write_numbers
 from imgrec.report.predictions import Predictions
+from imgrec.report.table import write_parquet
 from imgrec.thumbnails import write_thumbnails
 
 __all__ = ["split_or_val", "write_scores"]
@@ -27,11 +29,13 @@ def write_scores(
     """Write an evaluation into `folder`, tell of it, and return its metrics; {} in all processes but the first."""
     if not trainer.is_global_zero:
         return {}
-    metrics = write_evaluation(predictions, folder)
-    write_thumbnails(predictions, data.split(data.test_split), folder)
-    print_scores(metrics)
-    for line in describe(write_decided(predictions, decisions, folder, split=data.test_split)):
-        log.info(line)
+    write_parquet(predictions, folder / "predictions.parquet")
+    with pictures_beside(predictions, folder):
+        metrics = write_numbers(predictions, folder)
+        write_thumbnails(predictions, data.split(data.test_split), folder)
+        print_scores(metrics)
+        for line in describe(write_decided(predictions, decisions, folder, split=data.test_split)):
+            log.info(line)
     log.info("Evaluation: %s (metrics.json, decisions.json, predictions.parquet, pictures and more)", folder)
     return metrics
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from imgrec.data.datamodule import ImageDataModule
     from imgrec.report.predictions import Predictions
 
-__all__ = ["STUDIES", "Study", "Subject", "run_studies"]
+__all__ = ["STUDIES", "Checked", "Study", "Subject", "check_studies", "run_studies"]
 
 log = logging.getLogger("imgrec")
 
@@ -44,6 +44,22 @@ class Study(Protocol):
     def __call__(self, subject: Subject, /) -> None:
         """Look at `subject`. Raises: ImgrecError: it cannot be studied so."""
         ...
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """A study that knows before the network is asked whether it can be made."""
+
+    def check(self, data: "ImageDataModule", /) -> None:
+        """Look whether it can be made. Raises: ImgrecError: something is missing, or the data is not of its kind."""
+        ...
+
+
+def check_studies(studies: Mapping[str, Study], data: "ImageDataModule") -> None:
+    """Let the studies that can say so say that they cannot be made. Raises: ImgrecError."""
+    for study in studies.values():
+        if isinstance(study, Checked):
+            study.check(data)
 
 
 def run_studies(studies: Mapping[str, Study], subject: Subject) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from imgrec import arrow
 from imgrec.data.picture import open_picture, picture_from_bytes
+from imgrec.data.pillow_warnings import no_pillow_warnings
 from imgrec.data.samples import Samples, UInt8Array
 from imgrec.durable import durable_write
 from imgrec.errors import ImageError
@@ -52,9 +54,10 @@ def _find(name: str, root: Path | None) -> Path | None:
     path = Path(name)
     if root is None:
         return path if path.is_file() else None
-    for start in range(len(path.parts)):
-        below = root.joinpath(*path.parts[start:]) if not Path(*path.parts[start:]).is_absolute() else path
-        if below.is_file():
+    parts = path.relative_to(path.anchor).parts
+    for start in range(len(parts)):
+        below = root.joinpath(*parts[start:])
+        if ".." not in parts[start:] and below.is_file():
             return below
     return None
 
@@ -63,26 +66,26 @@ def _write(predictions: Predictions, folder: Path, small: Callable[[int], UInt8A
     names: list[str] = []
     contents: list[bytes] = []
     spent = 0
-    for row in choose_pictures(predictions):
-        image = small(row)
-        if image is None:
-            continue
-        content = _encode(image)
-        if (spent := spent + len(content)) > MAX_BYTES:
-            break
-        names.append(predictions.names[row])
-        contents.append(content)
+    with no_pillow_warnings:  # once for all of them
+        for row in choose_pictures(predictions):
+            image = small(row)
+            if image is None:
+                continue
+            content = _encode(image)
+            if (spent := spent + len(content)) > MAX_BYTES:
+                break
+            names.append(predictions.names[row])
+            contents.append(content)
     _write_table(names, contents, folder / THUMBNAILS_NAME)
     return len(names)
 
 
 def _write_table(names: Sequence[str], contents: Sequence[bytes], path: Path) -> None:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     # As in predictions.parquet: a name that is no Unicode is written out, and matched so.
     shown = [name.encode("utf-8", "backslashreplace").decode() for name in names]
-    table = pa.table({"path": pa.array(shown, pa.string()), "image": pa.array(contents, pa.binary())})
+    table = arrow.table({"path": arrow.texts(shown), "image": arrow.contents(contents)})
     with durable_write(path) as file:
         pq.write_table(table, file, compression="none")
 

@@ -147,7 +147,8 @@ PARTS: dict[str, dict[str, Any]] = {
         "format": 1, "method": "gradcam", "failed": [], "notes": [],
         "pictures": [{
             "path": f"photos/{EVIL}.png", "png": "explain/0.png", "label": "ant", "prediction": "bee",
-            "verdict": "bad", "reason": "it stays the same when the network is randomised", "deletion_auc": 0.4,
+            "target": "bee", "verdict": "bad", "reason": "it stays the same when the network is randomised",
+            "deletion_auc": 0.4,
             "random_deletion_auc": 0.4, "insertion_auc": None, "random_insertion_auc": 0.5,
         }],
     },

@@ -1,6 +1,7 @@
 """The study of attacks: what it writes, its checks, and what it refuses."""
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,9 @@ from test_predict import asked
 from torch import nn
 
 from imgrec.errors import ConfigError
-from imgrec.robustness import Attack, InTurn
+from imgrec.robustness import Attack, Corruptions, InTurn
 from imgrec.robustness.attack_card import Trial, make_attack_card
-from imgrec.study import Subject
+from imgrec.study import Subject, check_studies
 
 torch.manual_seed(0)
 NET = small_net().eval()
@@ -145,3 +146,13 @@ def test_several_studies_run_in_turn():
     seen = []
     InTurn(lambda subject: seen.append(("first", subject)), lambda subject: seen.append(("second", subject)))(None)
     assert seen == [("first", None), ("second", None)]
+
+
+def test_what_cannot_be_attacked_is_told_before_the_network_is_asked(tmp_path):
+    data = SimpleNamespace(splits=SimpleNamespace(task="multilabel"))
+    study = InTurn(Corruptions(), Attack())
+    with pytest.raises(ConfigError, match="robustness=attack is for one label per picture"):
+        check_studies({"robustness": study}, data)
+    missing = Corruptions(baseline=str(tmp_path / "other.json"))
+    with pytest.raises(ConfigError, match=r"robustness\.baseline=.* cannot be read"):
+        check_studies({"robustness": missing}, data)

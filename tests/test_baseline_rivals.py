@@ -26,6 +26,7 @@ from imgrec.data.samples import Samples
 from imgrec.errors import DataError, ImageError
 from imgrec.models import make_small_cnn
 from imgrec.report.evaluation import write_evaluation
+from imgrec.report.scores import compute_scores
 from imgrec.report.table import read_parquet
 
 KEEP = Preprocess(size=None, mode="none")
@@ -402,3 +403,17 @@ def test_the_report_shows_the_rivals(contest, evaluated, tmp_path):
 def test_control_characters_in_names_are_written_out(contest, evaluated):
     network = replace(read_network(evaluated), name="evil\x1b[31m")
     assert r"evil\x1b[31m" in printed(to_json(contest, folder=Path("out"), network=network), 140)
+
+
+def test_with_groups_the_interval_of_a_rival_is_that_of_an_evaluation(contest):
+    table = contest.rivals[0].predictions
+    grouped = replace(table, groups=[f"g{row % 5}" for row in range(len(table))])
+    wanted = compute_scores(grouped)["intervals"]["accuracy"]
+    assert accuracy_of(grouped)["accuracy_interval"] == wanted
+    assert accuracy_of(table)["accuracy_interval"] != wanted
+    one = accuracy_of(replace(table, groups=["g"] * len(table)))
+    assert one["accuracy_interval"] is None
+    console = Console(file=io.StringIO(), width=200)
+    content = to_json(contest, folder=Path("x"))
+    print_contest({**content, "rivals": [{**content["rivals"][0], **one}]}, console=console)
+    assert " - " in console.file.getvalue()

@@ -11,22 +11,29 @@ from PIL import Image
 
 from imgrec.checkpoint import CheckpointInfo, save_checkpoint
 from imgrec.cli import explain
+from imgrec.data.image import read_image
+from imgrec.deciding import decisions_in
+from imgrec.decisions import Decisions
 from imgrec.errors import CheckpointError, ConfigError, DataError
+from imgrec.inputs import load_classifier
 from imgrec.models import make_small_cnn
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_checkpoint(tmp_path_factory.mktemp("run") / "best.ckpt")
+
+
+def make_checkpoint(path: Path, *, task: str = "single", temperature: float = 1.0) -> Path:
     torch.manual_seed(1)
     network = make_small_cnn(2, channels=[4, 8], hidden=8)
     model = {"_target_": "imgrec.models.make_small_cnn", "num_classes": 2, "channels": [4, 8], "hidden": 8}
     preprocess = {"_target_": "imgrec.data.Preprocess", "size": 16, "mode": "squash"}
     info = CheckpointInfo(
         config={"model": {**model, "weights": "x.pth"}, "preprocess": preprocess},
-        class_names=["ants", "<b>"], task="single", data_fingerprint="0", seed=1, batch_size=1, world_size=1,
-        version="0",
+        class_names=["ants", "<b>"], task=task, data_fingerprint="0", seed=1, batch_size=1, world_size=1, version="0",
+        extra={"decisions": Decisions(task, ("ants", "<b>"), temperature=temperature).to_dict()},
     )  # fmt: skip
-    path = tmp_path_factory.mktemp("run") / "best.ckpt"
     tensors = {f"net.{key}": value for key, value in network.state_dict().items()}
     save_checkpoint({"state_dict": tensors, "imgrec": info.to_record()}, path)
     return path
@@ -78,6 +85,34 @@ def test_all_methods_for_a_class_of_ones_own(checkpoint, photos, monkeypatch):
     assert "<b>" not in Path("maps/explain.html").read_text().replace("<b>Grad", "").replace("<b>Int", "").replace(
         "<b>Occ", ""
     )
+
+
+def test_probabilities_are_those_of_predict_with_the_checkpoint_s_temperature(photos, monkeypatch):
+    path = make_checkpoint(Path("best.ckpt"), temperature=0.01)
+    assert run(monkeypatch, path, photos / "0.png") == 0
+    (row,) = content()["pictures"]
+    loaded = load_classifier(path)
+    image = loaded.preprocess(read_image(photos / "0.png"))
+    logits = loaded.network(torch.from_numpy(image.transpose(2, 0, 1)[None].copy())).detach().numpy()
+    expected = decisions_in(loaded.info, name="best.ckpt").decide(logits).describe(0)
+    assert (row["prediction"], row["confidence"]) == (expected["label"], round(expected["confidence"], 4))
+    assert row["probability"] == row["confidence"]
+    plain = Decisions("single", ("ants", "<b>")).decide(logits).describe(0)
+    assert abs(plain["confidence"] - row["confidence"]) > 0.01  # else this tells nothing
+
+
+def test_with_several_labels_each_that_is_predicted_is_explained(photos, monkeypatch):
+    path = make_checkpoint(Path("best.ckpt"), task="multilabel")
+    assert run(monkeypatch, path, photos / "0.png") == 0
+    rows = content()["pictures"]
+    said = rows[0]["prediction"]
+    assert isinstance(said, list) and all(row["label"] is None for row in rows)
+    assert sorted(row["target"] for row in rows) == sorted(said) if said else len(rows) == 1
+    assert len({row["png"] for row in rows}) == len(rows)
+    assert all(row["probability"] == row["confidence"] for row in rows)
+    assert run(monkeypatch, path, photos / "0.png", "--target", "ants") == 0
+    (row,) = content()["pictures"]
+    assert row["target"] == "ants" and row["prediction"] == said
 
 
 def test_a_limit_spreads_over_the_list_and_is_said(checkpoint, photos, monkeypatch, capsys):

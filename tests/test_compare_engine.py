@@ -1,5 +1,7 @@
 """Differences, their intervals and tests, against formulas and naive loops."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from compared import make_multilabel, make_run, make_table
@@ -190,3 +192,19 @@ def test_scores_of_a_run_of_one_training_have_the_intervals_of_its_evaluation():
     assert run.limits["accuracy"] == tuple(scores["intervals"]["accuracy"])
     assert run.limits["f1.macro"] == tuple(scores["intervals"]["f1"]["macro"])
     assert run.values["accuracy"] == score_single(A.labels, A.probabilities, class_names=A.class_names)["accuracy"]
+
+
+def test_the_interval_of_a_mean_of_trainings_stays_on_the_scale():
+    good = [make_table(60, noise=0.01, seed=seed) for seed in (1, 2)]
+    nearly = [replace(table, logits=_nearly_right(table, wrong)) for table, wrong in zip(good, (0, 2), strict=True)]
+    found = compare_runs(align([make_run("a", *nearly), make_run("b", *good)]), resamples=200)
+    low, high = found.runs[0].limits["accuracy"]
+    assert 0 < low < found.runs[0].values["accuracy"] < high == 1
+    assert found.runs[0].limits["log_loss"][0] >= 0
+
+
+def _nearly_right(table, wrong):
+    logits = np.zeros_like(table.logits)
+    logits[np.arange(len(logits)), table.labels] = 3
+    logits[:wrong] = -logits[:wrong]
+    return logits

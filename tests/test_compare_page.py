@@ -138,3 +138,12 @@ def test_the_json_holds_what_the_page_shows():
         "class", "score", "a", "b", "difference", "low", "high", "p", "gained", "lost",
     }  # fmt: skip
     assert record["interval_method"]["kind"] == "stratified by class"
+
+
+def test_two_runs_with_their_intervals_fit_into_80_columns():
+    runs = [make_run(name, make_table(2000, 10, seed=seed)) for seed, name in enumerate(("published", "changed"))]
+    text = io.StringIO()
+    print_comparison(compare_runs(align(runs), resamples=50), console=Console(file=text, width=80))
+    rows = [line for line in text.getvalue().splitlines() if " to " in line and "minus" not in line][:10]
+    assert len(rows) == 10
+    assert all(row.count(" to ") == 2 and row.rstrip().endswith(")") for row in rows)

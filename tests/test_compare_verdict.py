@@ -71,8 +71,19 @@ def test_with_as_many_pictures_as_were_said_to_be_needed_four_of_five_comparison
 def test_runs_that_are_right_equally_often_need_no_number_of_pictures():
     (verdict,), _ = verdicts(*flip(30, lost=30))
     assert verdict.needed is None
-    assert verdict.text.startswith("A and B are not distinguishable with 1,000 pictures: the difference is +0.0 points")
+    assert verdict.text.startswith("A and B are not distinguishable with 1,000 pictures: the difference is 0.0 points")
     assert "would be needed" not in verdict.text
+
+
+def test_a_narrow_interval_is_told_with_two_decimals_and_nothing_has_no_sign():
+    (verdict,), comparison = verdicts(*flip(51, lost=37, of=10_000))
+    main = comparison.pairs[0].main
+    assert verdict.text.startswith(
+        "A and B are not distinguishable with 10,000 pictures: the difference is +0.14 points of accuracy "
+        f"({100 * main.low:+.2f} to {100 * main.high:+.2f}). "
+    )
+    (verdict,), _ = verdicts(*flip(100, of=10_000))
+    assert verdict.text.startswith("B is better than A by 1.00 point of accuracy (0.8")
 
 
 def test_runs_that_answer_alike_are_said_to():

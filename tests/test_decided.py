@@ -1,4 +1,4 @@
-"""calibration.json, decisions.json and reliability.png of an evaluation."""
+"""calibration.json and decisions.json of an evaluation, and the diagram."""
 
 import json
 from dataclasses import replace
@@ -33,7 +33,6 @@ def test_the_files_hold_what_is_returned(written):
     for name in ("calibration", "decisions"):
         assert json.loads((folder / f"{name}.json").read_text()) == returned[name]
         assert returned[name]["format"] == 1
-    assert (folder / "reliability.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_calibration_is_of_the_network_as_it_is_and_at_its_temperature(written):

@@ -45,22 +45,21 @@ def read_csv(folder):
 def test_all_files_are_written_and_no_other(tmp_path):
     write_evaluation(make_predictions(), tmp_path / "new" / "folder")
     names = sorted(file.name for file in (tmp_path / "new" / "folder").iterdir())
-    assert names == [
-        *(
-            "confusion_matrix.png",
-            "metrics.json",
-            "per_class.csv",
-            "pr_curves.png",
-            "predictions.parquet",
-            "slices.json",
-        ),
-    ]
+    files = ["metrics.json", "per_class.csv", "pr_curves.png", "predictions.parquet", "reliability.png", "slices.json"]
+    assert names == ["confusion_matrix.png", *files]
 
 
 def test_several_labels_have_no_confusion_matrix(tmp_path):
     write_evaluation(make_multilabel(), tmp_path)
     names = sorted(file.name for file in tmp_path.iterdir())
-    assert names == ["metrics.json", "per_class.csv", "pr_curves.png", "predictions.parquet", "slices.json"]
+    assert names == [
+        "metrics.json",
+        "per_class.csv",
+        "pr_curves.png",
+        "predictions.parquet",
+        "reliability.png",
+        "slices.json",
+    ]
 
 
 @pytest.mark.parametrize("make", [make_predictions, make_multilabel])

@@ -27,7 +27,7 @@ class Edges:
 
     name = "edges"
 
-    def __call__(self, network, image, *, baseline, target) -> Heat:
+    def __call__(self, network, image, *, baseline, target, from_logits) -> Heat:
         grey = image.astype(float).mean(axis=2)
         return Heat(np.abs(np.diff(grey, axis=0, prepend=0)) + np.abs(np.diff(grey, axis=1, prepend=0)), {})
 
@@ -35,7 +35,7 @@ class Edges:
 class Empty:
     name = "empty"
 
-    def __call__(self, network, image, *, baseline, target) -> Heat:
+    def __call__(self, network, image, *, baseline, target, from_logits) -> Heat:
         return Heat(np.zeros(image.shape[:2]), {})
 
 
@@ -157,7 +157,7 @@ def test_a_record_is_strict_json_with_nothing_undefined_called_zero(examined, tm
 
 @pytest.mark.parametrize("method", ["occlusion", "empty"])
 def test_a_panel_is_drawn_with_any_name(examined, method):
-    pixels = render(draw_panel(examined[method], Caption(HOSTILE * 9, HOSTILE, "\N{SNOWMAN} 蟻", 0.5, "other")))
+    pixels = render(draw_panel(examined[method], Caption(HOSTILE * 9, HOSTILE, "\N{SNOWMAN} 蟻", 0.5, "other", 0.1)))
     assert pixels.shape[1] > 1400
     assert pixels.std() > 10
 

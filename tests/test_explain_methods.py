@@ -9,6 +9,7 @@ import torch.nn.functional as F  # noqa: N812
 from explained import PATCH, LinearCam, PatchNetwork
 from torch import nn
 
+from imgrec.decisions import Decisions
 from imgrec.errors import ConfigError, MissingExtraError
 from imgrec.explain.baseline import make_baseline
 from imgrec.explain.methods import GradCam, IntegratedGradients, Occlusion
@@ -142,7 +143,19 @@ def test_probabilities_are_softmax_or_with_several_labels_sigmoid():
     network, image = make_small_cnn(3).eval(), picture()
     logits = network(torch.from_numpy(image.transpose(2, 0, 1)[None].copy())).detach().double()
     np.testing.assert_allclose(as_predict(network)(image[None]), logits.softmax(1).numpy(), rtol=1e-9)
-    np.testing.assert_allclose(as_predict(network, multilabel=True)(image[None]), logits.sigmoid().numpy(), rtol=1e-9)
+    several = Decisions("multilabel", ("a", "b", "c"), temperature=2.0)
+    found = as_predict(network, from_logits=several.probabilities)(image[None])
+    np.testing.assert_allclose(found, (logits / 2).sigmoid().numpy(), rtol=1e-9)
+
+
+def test_occlusion_follows_the_probability_that_is_asked_for():
+    torch.manual_seed(4)
+    network, image = make_small_cnn(3).eval(), picture(side=28)
+    black, several = make_baseline(image, "black"), Decisions("multilabel", ("a", "b", "c"), temperature=0.5)
+    heat = Occlusion(window=1)(network, image, baseline=black, target=1, from_logits=several.probabilities)
+    with torch.no_grad():
+        whole, nothing = (2 * network(to_images(np.stack([image, black]), CPU)).double()).sigmoid()[:, 1].tolist()
+    np.testing.assert_allclose(heat.values, whole - nothing, rtol=1e-9)
 
 
 def test_without_captum_the_extra_is_named(monkeypatch):

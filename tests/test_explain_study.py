@@ -1,6 +1,7 @@
 """`explain=...` of evaluate: which pictures, and what is left behind."""
 
 import json
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,12 +12,12 @@ from command import composed
 from imgrec.config import build
 from imgrec.data.preprocess import Preprocess
 from imgrec.data.samples import Samples
-from imgrec.errors import ConfigError
-from imgrec.explain import ExplainStudy, GradCam
-from imgrec.explain.study import chosen_pictures
+from imgrec.errors import ConfigError, MissingExtraError
+from imgrec.explain import ExplainStudy, GradCam, IntegratedGradients
+from imgrec.explain.study import _shown, chosen_pictures
 from imgrec.models import make_small_cnn
 from imgrec.report.predictions import Predictions
-from imgrec.study import Subject
+from imgrec.study import Subject, check_studies
 
 
 def predictions(logits: list[list[float]], labels: list, task: str = "single") -> Predictions:
@@ -42,6 +43,34 @@ def test_where_all_are_right_there_are_no_mistakes_to_show():
 def test_with_several_labels_one_wrong_makes_a_mistake():
     made = predictions([[1, 1], [2, -1], [-3, 1]], [[1, 0], [1, 0], [0, 1]], task="multilabel")
     assert chosen_pictures(made, 8, 0) == [0]
+
+
+def test_with_several_labels_the_worst_mistake_is_that_of_the_report():
+    logits = [[3, 0.1], [-2, 2], [4, -1]]  # a little wrong about one label, much, not at all
+    made = predictions(logits, [[1, 0], [0, 0], [1, 0]], task="multilabel")
+    assert chosen_pictures(made, 8, 1) == [1, 0, 2]
+
+
+def test_with_several_labels_a_mistake_is_explained_for_the_label_that_was_said_wrongly():
+    made = predictions([[3, 1], [3, 1]], [[1, 0], [1, 1]], task="multilabel")
+    assert [_shown(made, place)[0].target for place in (0, 1)] == ["<b>", "a"]
+    assert _shown(made, 0)[0].confidence == pytest.approx(1 / (1 + np.exp(-1)))
+
+
+def test_the_curves_begin_at_the_probability_of_the_evaluation(tmp_path):
+    torch.manual_seed(1)
+    network = make_small_cnn(2).eval()
+    pictures = np.random.default_rng(1).integers(0, 256, (1, 16, 16, 3), dtype=np.uint8)
+    with torch.no_grad():
+        logits = network(torch.from_numpy(pictures.transpose(0, 3, 1, 2).copy())).numpy()
+    made = Predictions(["0.png"], np.array([0]), logits, ["a", "<b>"], temperature=0.05)
+    samples = Samples(made.names, pictures, made.labels)
+    data = SimpleNamespace(
+        split={"test": samples}.__getitem__, test_split="test", preprocess=Preprocess(size=16, mode="squash")
+    )
+    ExplainStudy(GradCam(), num_random=1)(Subject(network, data, made, tmp_path, torch.device("cpu")))
+    (row,) = json.loads((tmp_path / "explain.json").read_text())["pictures"]
+    assert row["probability"] == row["confidence"] == round(float(made.probabilities.max()), 4)
 
 
 @pytest.mark.parametrize("task", ["single", "multilabel"])
@@ -89,3 +118,10 @@ def test_a_preset_builds_the_study_that_it_names(name, tmp_path):
 def test_a_value_that_cannot_be_is_refused_before_anything_runs(options, message):
     with pytest.raises(ConfigError, match=message):
         ExplainStudy(GradCam(), **options)
+
+
+def test_a_missing_extra_is_told_before_the_network_is_asked(monkeypatch):
+    monkeypatch.setitem(sys.modules, "captum.attr", None)
+    check_studies({"explain": ExplainStudy(GradCam())}, data=None)
+    with pytest.raises(MissingExtraError, match="captum"):
+        check_studies({"explain": ExplainStudy(IntegratedGradients())}, data=None)

@@ -102,7 +102,8 @@ def test_a_page_is_made_of_what_a_folder_holds_and_of_nothing_else():
     pages = {module for module in inside("report") if module.startswith("report/page/")}
     ours = {name for module in pages for name in imports(module) if name.startswith("imgrec.")}
     parts = {".".join(name.split(".")[:2]) for name in ours}
-    assert parts == {"imgrec.report", "imgrec.html_page", "imgrec.strict_json", "imgrec.durable", "imgrec.errors"}
+    files = {"imgrec.arrow", "imgrec.durable", "imgrec.strict_json"}
+    assert parts == {"imgrec.report", "imgrec.html_page", "imgrec.errors", *files}
     assert "imgrec.report.figures" not in {name.rpartition(".")[0] for name in ours}
 
 

@@ -20,7 +20,7 @@ from imgrec.ood import ForeignFolder
 from imgrec.ood.scores import Gaussians, Neighbours, energy, max_probability
 from imgrec.ood.separation import measure_separation
 from imgrec.sources.folder import FolderData
-from imgrec.study import Subject
+from imgrec.study import Subject, check_studies
 
 RANDOM = np.random.default_rng(0)
 
@@ -202,3 +202,8 @@ def test_a_folder_that_says_nothing_is_refused(name: str, message: str, pictures
 def test_counts_that_cannot_be_are_refused(words: dict[str, int], key: str) -> None:
     with pytest.raises(ConfigError, match=key):
         ForeignFolder("x", **words)
+
+
+def test_a_folder_that_is_not_there_is_told_before_the_network_is_asked(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"ood\.folder=.*void is no folder"):
+        check_studies({"ood": ForeignFolder(str(tmp_path / "void"))}, data=None)

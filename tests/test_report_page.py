@@ -8,6 +8,7 @@ import pytest
 from report_data import EVIL, EVIL_NAMES, PARTS, make_predictions, write_folder
 
 from imgrec.errors import DataError
+from imgrec.report.page.numbers import percent
 from imgrec.report.page.render import embed
 from imgrec.report.page.report import write_report
 
@@ -229,3 +230,47 @@ def test_a_large_table_stays_below_15_mb(tmp_path):
     scores = json.loads(json.dumps(compute_scores(predictions)))
     page = to_html(EvaluationFolder(folder, predictions, "", scores, thumbnails))
     assert len(page) < 15_000_000
+
+
+def test_a_panel_of_several_labels_names_them_and_the_one_that_it_is_for(tmp_path):
+    write_folder(tmp_path, make_predictions(several=True))
+    content = json.loads((tmp_path / "explain.json").read_text())
+    row = {**content["pictures"][0], "label": ["ant", "bee"], "prediction": ["ant", "bee"], "target": "bee"}
+    none = {**row, "prediction": [], "label": ["cat"], "target": "cat"}
+    (tmp_path / "explain.json").write_text(json.dumps({**content, "pictures": [row, none]}))
+    text = write_report(tmp_path).read_text()
+    assert f"{row['verdict']}: ant, bee, shown for bee<" in text
+    assert f"{row['verdict']}: none, is cat, shown for cat<" in text
+    assert "[&#39;ant&#39;" not in text
+
+
+def test_calibration_of_several_labels_is_about_labels(tmp_path):
+    write_folder(tmp_path, make_predictions(several=True))
+    content = json.loads((tmp_path / "calibration.json").read_text())
+    (tmp_path / "calibration.json").write_text(json.dumps({**content, "task": "multilabel"}))
+    text = write_report(tmp_path).read_text()
+    assert "On average a label is given " in text and "of all labels are true" in text
+    assert "right: " not in text[text.index("On average a label") :][:300]
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "shown"),
+    [
+        (1.0, 1, "100.0 %"), (0.9997, 1, "> 99.9 %"), (0.9994, 1, "99.9 %"), (0.99997, 2, "> 99.99 %"),
+        (0.0, 1, "0.0 %"), (0.0004, 1, "< 0.1 %"), (0.0006, 1, "0.1 %"), (0.5, 0, "50 %"), (0.998, 0, "> 99 %"),
+        (None, 1, "undefined"),
+    ],
+)  # fmt: skip
+def test_what_is_not_all_is_not_rounded_to_all(value, digits, shown):
+    assert percent(value, digits=digits).replace("\N{NO-BREAK SPACE}", " ") == shown
+
+
+@pytest.mark.parametrize(("job", "is_said"), [("train", True), ("evaluate", False)])
+def test_only_the_end_of_a_training_says_what_the_network_was_trained_on(job, is_said, tmp_path):
+    """After evaluate the train split is that of the scored data, which the network may never have seen."""
+    write_folder(tmp_path, make_predictions())
+    content = json.loads((tmp_path / "provenance.json").read_text())
+    (tmp_path / "provenance.json").write_text(json.dumps({**content, "job": job}))
+    assert content["data"]["num_pictures"]["train"]
+    text = write_report(tmp_path).read_text()
+    assert ("Trained on " in text) == is_said == ("made and judged with" in text)

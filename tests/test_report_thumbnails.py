@@ -1,6 +1,7 @@
 """Small copies of pictures beside an evaluation: which, how many, and where they are found later."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -103,3 +104,15 @@ def test_the_kind_of_a_picture_is_in_its_address():
     assert as_uri(b"\x89PNG...").startswith("data:image/png;base64,")
     assert as_uri(b"\xff\xd8\xff").startswith("data:image/jpeg;base64,")
     assert as_uri(b"RIFF....WEBP").startswith("data:image/webp;base64,")
+
+
+def test_below_a_root_no_picture_from_elsewhere_is_taken(tmp_path):
+    """A page without pictures is made with an empty root, though the pictures are still where the table says."""
+    predictions, paths = files(tmp_path / "old", [(9, 9)])
+    root = tmp_path / "deep" / "empty"
+    root.mkdir(parents=True)
+    assert paths[0].is_file()
+    assert write_thumbnails_from(predictions, tmp_path, root=root) == (0, 1)
+    upwards = replace(predictions, names=["../../old/0.png"])
+    assert (root / "../../old/0.png").is_file() == (tmp_path / "old/0.png").is_file()
+    assert write_thumbnails_from(upwards, tmp_path, root=root) == (0, 1)

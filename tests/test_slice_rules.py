@@ -91,3 +91,12 @@ def test_a_column_that_divides_nothing_says_why(column, reason):
 
 def test_a_hostile_value_is_written_out():
     assert "a\\nb" in sizes(cut_column(["a\nb"] * 30 + ["c"] * 30))
+
+
+def test_edges_are_shown_in_as_many_digits_as_tell_them_apart():
+    """A network that is sure of most pictures: three digits would name three slices "1 to 1"."""
+    column = 1 - np.logspace(-7, -0.5, 500)
+    labels = [part.label for part in cut_column(column).slices]
+    assert len(set(labels)) == len(labels) == 5
+    assert all(label.split(" to ")[0] != label.split(" to ")[1] for label in labels)
+    assert cut_column(np.linspace(0.1, 0.9, 50)).slices[0].label == "0.1 to 0.263"

@@ -250,3 +250,23 @@ def test_pyarrow_is_not_imported_until_a_table_is_written():
     heavy = {"pyarrow", "torch", "matplotlib", "sklearn", "pandas"}
     code = f"import sys, imgrec.report.table, imgrec.report.scores; print({heavy} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_pandas_stays_out_of_writing_and_reading(tmp_path):
+    code = """
+import sys
+from pathlib import Path
+import numpy as np
+from imgrec.report.predictions import Predictions
+from imgrec.report.table import read_parquet, write_parquet
+names, classes, logits = ["a", "b"], ["x", "y"], np.eye(2, dtype=np.float32)
+columns = {"meta:a": np.array([1.0, np.nan]), "meta:b": ["", "t"]}
+one = Predictions(names, np.array([0, 1]), logits, classes, groups=["g", "h"], columns=columns)
+many = Predictions(names, np.eye(2, dtype=np.uint8), logits, classes, "multilabel")
+for predictions in (one, many):
+    write_parquet(predictions, Path("p.parquet"))
+    read_parquet(Path("p.parquet"))
+print("pandas" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout == "False\n"

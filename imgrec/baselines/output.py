@@ -14,6 +14,7 @@ from imgrec.baselines.network import NetworkLine
 from imgrec.baselines.rivals import Contest, Rival
 from imgrec.metrics.proportions import wilson
 from imgrec.processors import num_processors
+from imgrec.report.intervals import RESAMPLES
 from imgrec.report.predictions import Predictions, visible
 from imgrec.report.scores import compute_scores
 from imgrec.report.table import write_parquet
@@ -66,13 +67,17 @@ def to_json(contest: Contest, *, folder: Path, network: NetworkLine | None = Non
 
 
 def accuracy_of(predictions: Predictions) -> dict[str, Any]:
-    """Return accuracy, its 95 % interval (Wilson), the number of errors, and macro F1 (None: undefined)."""
-    scores = compute_scores(predictions, resamples=0)
-    interval = wilson(len(predictions) - scores["num_errors"], len(predictions))
-    macro_f1 = scores["f1"]["macro"]
+    """Return accuracy, its 95 % interval, the number of errors, and macro F1 (None: undefined).
+
+    The interval is that of an evaluation: Wilson's, or with groups by resampling these; None where all are of one.
+    """
+    is_grouped = predictions.groups is not None
+    scores = compute_scores(predictions, resamples=RESAMPLES if is_grouped else 0)
+    right, macro_f1 = len(predictions) - scores["num_errors"], scores["f1"]["macro"]
+    interval = scores["intervals"]["accuracy"] if is_grouped else wilson(right, len(predictions)).tolist()
     return {
         "accuracy": scores["accuracy"],
-        "accuracy_interval": interval.tolist(),
+        "accuracy_interval": interval,
         "num_errors": scores["num_errors"],
         "macro_f1": None if math.isnan(macro_f1) else macro_f1,
     }
@@ -158,12 +163,12 @@ def _in_order(content: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], bool]
 
 def _cells(row: Mapping[str, Any]) -> dict[str, str]:
     """Return what a line shows, by the heads in `COLUMNS`."""
-    low, high = row["accuracy_interval"]
+    ends = row["accuracy_interval"]
     num_features = row.get("num_features")
     cells = (
         row["name"],
         f"{row['accuracy']:.4f}",
-        f"{low:.3f}-{high:.3f}",
+        "-" if ends is None else f"{ends[0]:.3f}-{ends[1]:.3f}",
         "undefined" if row["macro_f1"] is None else f"{row['macro_f1']:.4f}",
         f"{num_features:,}" if num_features else "-",
         "-" if row["fit_s"] is None else _seconds(row["fit_s"]),

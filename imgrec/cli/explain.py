@@ -14,6 +14,7 @@ from imgrec.progress_line import ProgressLine
 
 if TYPE_CHECKING:
     from imgrec.explain.methods import Method
+    from imgrec.explain.record import Shown
     from imgrec.inputs import LoadedClassifier
 
 __all__ = ["main", "make_parser"]
@@ -51,7 +52,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint of imgrec, such as best.ckpt")
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help='pictures, folders of them, or "patterns*.jpg"')
     parser.add_argument("--method", choices=(*METHODS, "all"), default="gradcam")
-    parser.add_argument("--target", metavar="CLASS", help="the class to explain (default: the one predicted)")
+    parser.add_argument("--target", metavar="CLASS", help="the class to explain (default: the one predicted; of "
+                        "several labels each that is predicted, or the most probable)")  # fmt: skip
     parser.add_argument("--baseline", choices=("blurred", "mean", "black"), default="blurred", help="what stands for "
                         "nothing")  # fmt: skip
     parser.add_argument("--output", metavar="DIR", default="explanation", help="folder of the result")
@@ -104,6 +106,7 @@ def _explain(paths: Sequence[Path], arguments: argparse.Namespace, *, notes: Seq
 
     with lean_imports():
         from imgrec.inputs import load_classifier
+    from imgrec.deciding import decisions_in
     from imgrec.durable import write_bytes
     from imgrec.explain.examine import Examiner
     from imgrec.explain.page import to_html
@@ -112,12 +115,13 @@ def _explain(paths: Sequence[Path], arguments: argparse.Namespace, *, notes: Seq
     loaded = load_classifier(arguments.checkpoint)
     _check_target(arguments.target, loaded.info.class_names)
     methods = _methods(arguments.method)
+    decisions = decisions_in(loaded.info, name=arguments.checkpoint)
     examiner = Examiner(
         loaded.network,
         methods=methods,
         baseline=arguments.baseline,
         seed=arguments.seed,
-        multilabel=loaded.info.task == "multilabel",
+        from_logits=decisions.probabilities,
     )
     output = Path(arguments.output)
     work = _Work(loaded, examiner, output=output, target=arguments.target)
@@ -177,24 +181,33 @@ class _Work:
         except ImageError as error:
             self.failed.append({"path": str(path), "reason": error.code, "message": str(error)})
             return
-        shown, target = self._said(path, image)
-        for found in self.examiner(image, target=target):
-            png = f"{FOLDER}/{number:04d}-{found.method}.png"
-            save_png(draw_panel(found, caption_of(shown)), self.output / png)
-            self.rows.append(picture_record(found, shown, png=png))
-            self.views.append(map_view(found, self.rows[-1]))
+        names = self.loaded.info.class_names
+        for place, shown in enumerate(self._said(path, image)):
+            for found in self.examiner(image, target=names.index(shown.target)):
+                png = f"{FOLDER}/{number:04d}{f'-{place}' if place else ''}-{found.method}.png"
+                save_png(draw_panel(found, caption_of(shown, found)), self.output / png)
+                self.rows.append(picture_record(found, shown, png=png))
+                self.views.append(map_view(found, self.rows[-1]))
 
-    def _said(self, path: Path, image: Any) -> tuple[Any, int]:
-        """Return what the network says about a picture, and the class to explain."""
+    def _said(self, path: Path, image: Any) -> "list[Shown]":
+        """Return what the network says about a picture, once for each class to explain."""
+        from imgrec.decisions.probabilities import predicted_labels
         from imgrec.explain.record import Shown
 
         names = self.loaded.info.class_names
-        probabilities = self.examiner.predict(image[None])[0]
-        best = int(probabilities.argmax())
-        target = best if self.target is None else names.index(self.target)
+        probabilities = self.examiner.predict(image[None])
+        sure = dict(zip(names, probabilities[0].tolist(), strict=True))
+        best = max(names, key=lambda name: sure[name])
+        if self.loaded.info.task == "multilabel":
+            is_said = predicted_labels(probabilities, task="multilabel")[0]
+            said = [name for name, one in zip(names, is_said, strict=True) if one]
+            # The surest label first; a folder's name cannot say which labels a picture has.
+            targets = sorted(said, key=lambda name: -sure[name]) or [best]
+            targets = targets if self.target is None else [self.target]
+            return [Shown(str(path), None, said, sure[target], target) for target in targets]
         # A picture in a folder that is called as a class is taken to be of that class.
         label = path.parent.name if path.parent.name in names else None
-        return Shown(str(path), label, names[best], float(probabilities[best]), names[target]), target
+        return [Shown(str(path), label, best, sure[best], self.target or best)]
 
 
 def _show(content: dict[str, Any], output: Path) -> None:

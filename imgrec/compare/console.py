@@ -42,7 +42,7 @@ def _run_table(comparison: Comparison, console: Console) -> Table:
             _score(run.values[name], run.limits[name] if len(comparison.runs) <= MOST_INTERVALS else None)
             for run in comparison.runs
         ]
-        table.add_row(SHOWN[name], *cells)
+        table.add_row(_short(name), *cells)
     return table
 
 
@@ -57,10 +57,15 @@ def _pair_table(pair: Pair, console: Console) -> Table:
     table.add_column(names, overflow="fold")
     table.add_column("difference (95 % interval)", justify="right")
     for one in pair.differences:
-        table.add_row(SHOWN[one.score], show_share(one))
+        table.add_row(_short(one.score), show_share(one))
     flips = pair.flips
     table.add_row("pictures", f"{flips.num_gained:,} gained, {flips.num_lost:,} lost, {flips.num_changed:,} other")
     return table
+
+
+def _short(name: str) -> str:
+    """Return what a score is called where room is scarce, as on the console of an evaluation."""
+    return SHOWN[name].replace("average precision", "AP").replace("Matthews correlation", "Matthews")
 
 
 def _plain(text: str, console: Console, *, bold: bool = False) -> Text:

@@ -34,6 +34,7 @@ from imgrec.report.intervals import (
     RESAMPLES,
     SEED,
     draw_replicates,
+    ends_of,
     flatten,
     make_design,
     score_intervals,
@@ -132,7 +133,8 @@ class _Engine:
             return None
         parts = [(variance, self.picture_degrees), (float(values.var(ddof=1)) / len(values), len(values) - 1.0)]
         low, high = student_interval(float(values.mean()), *combine_errors(parts))
-        return low, high
+        least, most = ends_of(name)
+        return max(low, least), min(high, most)
 
     def pair(self, a: _Judged, b: _Judged) -> Pair:
         differences = [self._difference(name, a, b) for name in score_names(self.first)]

@@ -28,6 +28,7 @@ _POINTS = {"accuracy", "top5", "balanced_accuracy", "subset_accuracy"}  # shares
 _CONFIDENT = 1.959964  # normal quantile of a two-sided test at 5 %
 _POWER = 0.841621  # normal quantile of 80 %
 _MOST = 10_000_000
+_NARROW = 0.01  # an interval narrower than a point is told with two decimals of a point
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def _better(main: Difference, names: tuple[str, str]) -> Verdict:
     is_b = (main.value > 0) != (main.score in LOWER_IS_BETTER)
     better, worse = (names[1], names[0]) if is_b else (names[0], names[1])
     ends = sorted((abs(main.low), abs(main.high)))
-    sizes = [_size(main.score, abs(main.value)), *(_size(main.score, end) for end in ends)]
+    sizes = [_told(main, size).removeprefix("+") for size in (abs(main.value), *ends)]
     unit = f" {_points(sizes[0])} of accuracy" if main.score in _POINTS else f" in {SHOWN[main.score]}"
     text = f"{better} is better than {worse} by {sizes[0]}{unit} ({sizes[1]} to {sizes[2]})."
     return Verdict(better, "better", text, None)
@@ -94,9 +95,9 @@ def _unclear(pair: Pair, comparison: Comparison, names: tuple[str, str]) -> Verd
         f"{_pair(names)} are not distinguishable with {comparison.num_units:,} {_plural(unit, comparison.num_units)}"
     )
     if main.low is not None and main.high is not None:
-        ends = [_signed(main.score, end) for end in (main.low, main.high)]
+        value, *ends = (_told(main, number) for number in (main.value, main.low, main.high))
         points = " points of accuracy" if main.score in _POINTS else f" in {SHOWN[main.score]}"
-        found += f": the difference is {_signed(main.score, main.value)}{points} ({ends[0]} to {ends[1]})"
+        found += f": the difference is {value}{points} ({ends[0]} to {ends[1]})"
     if main.low is not None and main.high is not None and main.low * main.high > 0:
         is_crowd = pair.p < 1 - LEVEL <= pair.p_holm
         reason = "once the number of pairs is allowed for" if is_crowd else f"as the test sees it (p = {pair.p:.2f})"
@@ -140,16 +141,18 @@ def _pair(names: tuple[str, str]) -> str:
 
 
 def _points(shown: str) -> str:
-    return "point" if shown == "1.0" else "points"
+    return "point" if float(shown) == 1 else "points"
 
 
 def _plural(unit: str, count: int) -> str:
     return unit if count == 1 else f"{unit}s"
 
 
-def _size(score: str, value: float) -> str:
-    return f"{100 * value:.1f}" if score in _POINTS else f"{value:.4f}"
-
-
-def _signed(score: str, value: float) -> str:
-    return f"{100 * value:+.1f}" if score in _POINTS else f"{value:+.4f}"
+def _told(main: Difference, value: float) -> str:
+    """Return a number of a difference with its sign, in points where it is a share; nothing has no sign."""
+    assert main.low is not None and main.high is not None
+    if main.score not in _POINTS:
+        shown = f"{value:+.4f}"
+    else:
+        shown = f"{100 * value:+.{2 if main.high - main.low < _NARROW else 1}f}"
+    return shown if float(shown) else shown[1:]

@@ -13,7 +13,7 @@ from imgrec.explain.baseline import BASELINES, make_baseline
 from imgrec.explain.cells import make_cells
 from imgrec.explain.faithfulness import Curves, Faithfulness, compare, map_order, measure_orders, random_orders
 from imgrec.explain.methods import Heat, Method
-from imgrec.explain.network import as_predict, device_of, to_images
+from imgrec.explain.network import FromLogits, as_predict, device_of, softmax, to_images
 from imgrec.explain.randomize import STAGES, randomized
 from imgrec.explain.similarity import rank_correlation, structural_similarity
 from imgrec.explain.verdict import CHANGED_BELOW, Verdict, judge
@@ -71,6 +71,7 @@ class Examiner:
     baseline: what stands for nothing, see `make_baseline`; of the maps and of the checks alike.
     num_random: random orders a picture; seed: of these and of the shuffled weights. Every picture is checked by itself:
     what comes out does not depend on the others.
+    from_logits: how logits become probabilities: task and temperature of what is explained.
     Raises: ConfigError: a value that cannot be.
     """
 
@@ -82,7 +83,7 @@ class Examiner:
         baseline: str = "blurred",
         num_random: int = 9,
         seed: int = 1,
-        multilabel: bool = False,
+        from_logits: FromLogits = softmax,
         batch_size: int = 32,
     ) -> None:
         check_choice("explain.baseline", baseline, BASELINES)
@@ -94,12 +95,13 @@ class Examiner:
         self.num_random = num_random
         self.seed = seed
         self.batch_size = batch_size
-        self.predict = as_predict(network, multilabel=multilabel)
+        self.from_logits = from_logits
+        self.predict = as_predict(network, from_logits=from_logits)
 
     def __call__(self, image: UInt8Array, *, target: int) -> list[Examination]:
         """Return a map of the picture (H, W, 3) for class `target` by each method, checked."""
         baseline = make_baseline(image, self.baseline)
-        heats = [method(self.network, image, baseline=baseline, target=target) for method in self.methods]
+        heats = [self._heat(method, self.network, image, baseline=baseline, target=target) for method in self.methods]
         cells = make_cells(*image.shape[:2])
         orders = [map_order(heat.values, cells, seed=self.seed) for heat in heats]
         orders += random_orders(cells, count=self.num_random, seed=self.seed)
@@ -114,6 +116,11 @@ class Examiner:
             for method, heat, one, other in zip(self.methods, heats, curves, others, strict=False)
         ]
 
+    def _heat(
+        self, method: Method, network: nn.Module, image: UInt8Array, *, baseline: UInt8Array, target: int
+    ) -> Heat:
+        return method(network, image, baseline=baseline, target=target, from_logits=self.from_logits)
+
     def _randomized_heats(
         self, image: UInt8Array, *, baseline: UInt8Array, target: int
     ) -> list[list[tuple[str, FloatArray]]]:
@@ -121,7 +128,7 @@ class Examiner:
         heats: list[list[tuple[str, FloatArray]]] = [[] for _ in self.methods]
         for stage, network in self._shuffled(image):
             for method, kept in zip(self.methods, heats, strict=True):
-                kept.append((stage, method(network, image, baseline=baseline, target=target).values))
+                kept.append((stage, self._heat(method, network, image, baseline=baseline, target=target).values))
         return heats
 
     def _shuffled(self, image: UInt8Array) -> Iterator[tuple[str, nn.Module]]:

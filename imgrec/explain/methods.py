@@ -13,10 +13,10 @@ from imgrec.checks import check_count, check_number
 from imgrec.errors import MissingExtraError
 from imgrec.explain.arrays import FloatArray, UInt8Array
 from imgrec.explain.layers import FeatureLayer, find_feature_layer, recorded_output, to_planes
-from imgrec.explain.network import as_predict, device_of, to_images
+from imgrec.explain.network import FromLogits, as_predict, device_of, softmax, to_images
 from imgrec.explain.occlusion import occlusion_map
 
-__all__ = ["GradCam", "Heat", "IntegratedGradients", "Method", "Occlusion"]
+__all__ = ["GradCam", "Heat", "IntegratedGradients", "Method", "Occlusion", "captum"]
 
 
 class Heat(NamedTuple):
@@ -31,11 +31,20 @@ class Method(Protocol):
 
     name: str
 
-    def __call__(self, network: nn.Module, image: UInt8Array, *, baseline: UInt8Array, target: int) -> Heat:
+    def __call__(
+        self,
+        network: nn.Module,
+        image: UInt8Array,
+        *,
+        baseline: UInt8Array,
+        target: int,
+        from_logits: FromLogits = softmax,
+    ) -> Heat:
         """Return where the score of class `target` comes from.
 
         network: in evaluation mode, images (N, 3, H, W) of 0 to 255 to logits; not changed.
         image, baseline: (H, W, 3), the picture as the network sees it, and the same without anything to be seen.
+        from_logits: how its logits become probabilities, for a method that looks at these.
         """
         ...
 
@@ -52,7 +61,15 @@ class GradCam:
     name: str = field(default="gradcam", init=False)
     _layers: dict[tuple[object, ...], FeatureLayer] = field(default_factory=dict, init=False, repr=False)
 
-    def __call__(self, network: nn.Module, image: UInt8Array, *, baseline: UInt8Array, target: int) -> Heat:
+    def __call__(
+        self,
+        network: nn.Module,
+        image: UInt8Array,
+        *,
+        baseline: UInt8Array,
+        target: int,
+        from_logits: FromLogits = softmax,
+    ) -> Heat:
         """Return the map; see `Method`. Raises: ConfigError: no layer keeps a layout."""
         images = to_images(image[None], device_of(network))
         key = (image.shape, *(module for module, _ in network.named_modules()))
@@ -95,14 +112,18 @@ class IntegratedGradients:
         check_count("explain.method.num_steps", self.num_steps, at_least=2)
         check_count("explain.method.batch_size", self.batch_size, at_least=1)
 
-    def __call__(self, network: nn.Module, image: UInt8Array, *, baseline: UInt8Array, target: int) -> Heat:
+    def __call__(
+        self,
+        network: nn.Module,
+        image: UInt8Array,
+        *,
+        baseline: UInt8Array,
+        target: int,
+        from_logits: FromLogits = softmax,
+    ) -> Heat:
         """Return the map; see `Method`. Raises: MissingExtraError: captum is not installed."""
-        try:
-            from captum.attr import IntegratedGradients as Captum
-        except ImportError as error:
-            raise MissingExtraError("captum", "explain") from error
         images, bases = (to_images(one[None], device_of(network)) for one in (image, baseline))
-        parts = Captum(network).attribute(
+        parts = captum()(network).attribute(
             images, bases, target=target, n_steps=self.num_steps, internal_batch_size=self.batch_size
         )
         with torch.no_grad():
@@ -111,6 +132,15 @@ class IntegratedGradients:
         residual = abs(total - difference) / abs(difference) if difference else None
         values = parts.sum(dim=1)[0].detach().cpu().numpy().astype(np.float64)
         return Heat(values, {"completeness_residual": residual})
+
+
+def captum() -> Any:
+    """Return captum's integrated gradients. Raises: MissingExtraError: it is not installed."""
+    try:
+        from captum.attr import IntegratedGradients as Captum
+    except ImportError as error:
+        raise MissingExtraError("captum", "explain") from error
+    return Captum
 
 
 @dataclass
@@ -130,14 +160,22 @@ class Occlusion:
         check_number("explain.method.stride", self.stride, above=0, at_most=1)
         check_count("explain.method.batch_size", self.batch_size, at_least=1)
 
-    def __call__(self, network: nn.Module, image: UInt8Array, *, baseline: UInt8Array, target: int) -> Heat:
+    def __call__(
+        self,
+        network: nn.Module,
+        image: UInt8Array,
+        *,
+        baseline: UInt8Array,
+        target: int,
+        from_logits: FromLogits = softmax,
+    ) -> Heat:
         """Return the map; see `Method`."""
         window_px = max(1, round(min(image.shape[:2]) * self.window))
         stride_px = max(1, round(window_px * self.stride))
         values = occlusion_map(
             image,
             baseline=baseline,
-            predict=as_predict(network),
+            predict=as_predict(network, from_logits=from_logits),
             target=target,
             window_px=window_px,
             stride_px=stride_px,

@@ -14,6 +14,7 @@ from imgrec.explain.arrays import UInt8Array
 from imgrec.explain.examine import Examination
 from imgrec.explain.overlay import draw_overlay
 from imgrec.explain.panel import METHOD_TITLES
+from imgrec.report.page.numbers import percent
 from imgrec.report.predictions import visible
 
 __all__ = ["MapView", "map_view", "to_html"]
@@ -55,7 +56,7 @@ def map_view(examination: Examination, row: Mapping[str, Any]) -> MapView:
 def to_html(content: Mapping[str, Any], views: Sequence[MapView], *, checkpoint: str) -> bytes:
     """Return the page. content: that of explain.json; views: in its order."""
     folder = Path(__file__).parent / "templates"
-    environment = html_page.environment(folder, visible=_visible, number=_number)
+    environment = html_page.environment(folder, visible=_visible, number=_number, percent=percent)
     text = environment.get_template("explain.html").render(
         content=content, views=views, checkpoint=checkpoint, methods=METHOD_TITLES, plot=_PLOT
     )
@@ -65,7 +66,7 @@ def to_html(content: Mapping[str, Any], views: Sequence[MapView], *, checkpoint:
 def _visible(value: str | list[str] | None) -> str:
     if value is None:
         return "not known"
-    return visible(", ".join(value) if isinstance(value, list) else value)
+    return visible((", ".join(value) or "none") if isinstance(value, list) else value)
 
 
 def _number(value: float | None) -> str:

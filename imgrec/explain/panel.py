@@ -10,6 +10,7 @@ from imgrec.explain.examine import Examination
 from imgrec.explain.overlay import draw_overlay
 from imgrec.explain.record import Shown
 from imgrec.report.figures import drawable
+from imgrec.report.page.numbers import percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,24 +27,35 @@ _LONGEST_NAME, _LONGEST_PATH, _LINE = 22, 70, 40
 
 @dataclass(frozen=True)
 class Caption:
-    """The words of a panel: names as they are, of any content. label: "" where the true class is not known."""
+    """The words of a panel: names as they are, of any content.
+
+    label: "" where the true class is not known. prediction: the class that was said; of several labels all, or "none".
+    confidence: the probability of the prediction; None where several labels have one each. probability: of the target.
+    """
 
     path: str
     label: str
     prediction: str
-    confidence: float
+    confidence: float | None
     target: str
+    probability: float
 
 
-def caption_of(shown: Shown) -> Caption:
-    """Return the words of a panel for a picture."""
+def caption_of(shown: Shown, examination: Examination) -> Caption:
+    """Return the words of a panel for a map of a picture."""
+    has_several = isinstance(shown.prediction, list)
     return Caption(
         path=shown.path,
-        label=", ".join(shown.label) if isinstance(shown.label, list) else shown.label or "",
-        prediction=", ".join(shown.prediction) if isinstance(shown.prediction, list) else shown.prediction,
-        confidence=shown.confidence,
+        label=_named(shown.label) if shown.label is not None else "",
+        prediction=_named(shown.prediction),
+        confidence=None if has_several else shown.confidence,
         target=shown.target,
+        probability=examination.probability,
     )
+
+
+def _named(label: str | list[str]) -> str:
+    return (", ".join(label) or "none") if isinstance(label, list) else label
 
 
 def draw_panel(examination: Examination, caption: Caption) -> "Figure":
@@ -118,11 +130,12 @@ def _numbers(examination: Examination) -> list[str]:
 
 def _write_caption(figure: Any, caption: Caption) -> None:
     """Write two lines: what it was said to be, and the file."""
-    prediction = f"predicted {drawable(caption.prediction, longest=_LONGEST_NAME)} ({caption.confidence:.1%})"
+    prediction = f"predicted {drawable(caption.prediction, longest=_LONGEST_NAME)}"
+    prediction += "" if caption.confidence is None else f" ({percent(caption.confidence)})"
     truth = f"true {drawable(caption.label, longest=_LONGEST_NAME)}" if caption.label else "true class not known"
     words = [truth, prediction]
-    if caption.target != caption.prediction:
-        words.append(f"shown for {drawable(caption.target, longest=_LONGEST_NAME)}")
+    if caption.confidence is None or caption.target != caption.prediction:
+        words.append(f"shown for {drawable(caption.target, longest=_LONGEST_NAME)} ({percent(caption.probability)})")
     line = "  \N{MIDDLE DOT}  ".join(words)
     figure.text(0.008, 0.955, line, fontsize=12, fontweight="bold", va="center", parse_math=False)
     path = drawable(caption.path, longest=_LONGEST_PATH)

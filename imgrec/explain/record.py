@@ -20,7 +20,11 @@ _DIGITS = 4  # of probabilities and areas: more is noise
 
 @dataclass(frozen=True)
 class Shown:
-    """Which picture a map is of. label: true class, or classes; None where not known. target: the class of the map."""
+    """Which picture a map is of. label: true class, or classes; None where not known. target: the class of the map.
+
+    prediction: the class, or with several labels those that were said, which may be none. confidence: of the
+    prediction; with several labels of the target.
+    """
 
     path: str
     label: str | list[str] | None

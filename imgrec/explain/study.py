@@ -1,20 +1,24 @@
 """`python evaluate.py explain=gradcam`: maps of the worst mistakes and of some pictures that are right, all checked."""
 
 import logging
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imgrec.checks import check_choice, check_count
+from imgrec.data.datamodule import ImageDataModule
 from imgrec.data.dataset import ImageDataset
+from imgrec.decisions.probabilities import to_probabilities
 from imgrec.explain.arrays import UInt8Array
 from imgrec.explain.baseline import BASELINES
 from imgrec.explain.examine import Examiner
-from imgrec.explain.methods import Method
+from imgrec.explain.methods import IntegratedGradients, Method, captum
 from imgrec.explain.panel import caption_of, draw_panel
 from imgrec.explain.record import Shown, picture_record, write_explanations
 from imgrec.report.figures import save_png
+from imgrec.report.page.choose import worst_mistakes
 from imgrec.report.predictions import Predictions
 from imgrec.study import Subject
 
@@ -28,8 +32,9 @@ FOLDER = "explain"  # of the panels, beside explain.json
 class ExplainStudy:
     """Explains some pictures of an evaluation: writes explain.json and a panel for each into the folder explain/.
 
-    method: makes the maps. num_mistakes: the wrong predictions with the highest confidence; num_right: right ones, from
-    the surest to the least sure. Each map is for the predicted class: it asks why the network said so.
+    method: makes the maps. num_mistakes: the worst mistakes, as the report has them: the surest; num_right: right ones,
+    from the surest to the least sure. Each map is for the predicted class: it asks why the network said so. With
+    several labels per picture it is for the surest label that was said wrongly; where there is none, the most probable.
     baseline, num_random, seed, batch_size: see `Examiner`.
     Raises: ConfigError: a value that cannot be.
     """
@@ -58,12 +63,17 @@ class ExplainStudy:
             "baseline": baseline, "num_random": num_random, "seed": seed, "batch_size": batch_size,
         }  # fmt: skip
 
+    def check(self, data: ImageDataModule, /) -> None:
+        """Look whether the method has what it needs. Raises: MissingExtraError."""
+        del data
+        if isinstance(self.method, IntegratedGradients):
+            captum()
+
     def __call__(self, subject: Subject, /) -> None:
         """Write maps and checks into the folder of the evaluation. Raises: ImgrecError, as the method does."""
         predictions = subject.predictions
-        examiner = Examiner(
-            subject.network, methods=[self.method], multilabel=predictions.task == "multilabel", **self.options
-        )
+        from_logits = partial(to_probabilities, task=predictions.task, temperature=predictions.temperature)
+        examiner = Examiner(subject.network, methods=[self.method], from_logits=from_logits, **self.options)
         data = subject.data
         images = ImageDataset(data.split(data.test_split), preprocess=data.preprocess)
         rows = []
@@ -72,7 +82,7 @@ class ExplainStudy:
             shown, target = _shown(predictions, place)
             (found,) = examiner(image, target=target)
             png = f"{FOLDER}/{number:04d}-{self.method.name}.png"
-            save_png(draw_panel(found, caption_of(shown)), subject.folder / png)
+            save_png(draw_panel(found, caption_of(shown, found)), subject.folder / png)
             rows.append(picture_record(found, shown, png=png))
         settings = {key: self.options[key] for key in ("baseline", "num_random", "seed")}
         content = write_explanations(subject.folder, rows, settings=settings)
@@ -82,17 +92,16 @@ class ExplainStudy:
 
 
 def chosen_pictures(predictions: Predictions, num_mistakes: int, num_right: int) -> list[int]:
-    """Return the places of the surest mistakes, the surest first, then of right ones spread over their confidence."""
-    differs = np.not_equal(predictions.predicted, predictions.labels)
-    is_wrong = np.asarray(differs.reshape(len(predictions), -1).any(axis=1), dtype=np.bool_)
+    """Return the places of the worst mistakes, the worst first, then of right ones spread over their confidence."""
+    wrong = worst_mistakes(predictions)
     order = np.argsort(-predictions.probabilities.max(axis=1), kind="stable")
-    wrong, right = order[is_wrong[order]], order[~is_wrong[order]]
+    right = order[~np.isin(order, wrong)]
     spread = np.unique(np.linspace(0, len(right) - 1, min(num_right, len(right))).round().astype(np.int64))
     return [*wrong[:num_mistakes].tolist(), *right[spread].tolist()]
 
 
 def _shown(predictions: Predictions, place: int) -> tuple[Shown, int]:
-    """Return what is known of a picture, and the class whose map is made: the most probable one."""
+    """Return what is known of a picture, and the class whose map is made."""
     names = predictions.class_names
     probabilities = predictions.probabilities[place]
     target = int(probabilities.argmax())
@@ -100,6 +109,8 @@ def _shown(predictions: Predictions, place: int) -> tuple[Shown, int]:
         label: str | list[str] = names[int(predictions.labels[place])]
         prediction: str | list[str] = names[int(predictions.predicted[place])]
     else:
+        is_alarm = (predictions.predicted[place] == 1) & (predictions.labels[place] == 0)
+        target = int(np.where(is_alarm, probabilities, 0).argmax()) if is_alarm.any() else target
         label, prediction = (_named(row[place], names) for row in (predictions.labels, predictions.predicted))
     return Shown(predictions.names[place], label, prediction, float(probabilities[target]), names[target]), target
 

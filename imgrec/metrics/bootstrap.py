@@ -10,6 +10,7 @@ Percentile intervals did not: 86 % for the AUROC of 20 positives, 73 % for an ac
 - a score that is positive without an upper end (log loss) gets its interval on the scale of logarithms.
 """
 
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -67,9 +68,7 @@ def bounded_interval(
 
 def positive_interval(value: Any, variance: Any, *, stretch: float = 1.0) -> FloatArray:
     """Return the interval (2, ...) of positive scores without an upper end: value times or by a factor."""
-    from scipy.special import ndtri
-
     value = np.asarray(value, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        factor = np.exp(float(ndtri((1 + LEVEL) / 2)) * stretch * np.sqrt(variance) / value)
+        factor = np.exp(NormalDist().inv_cdf((1 + LEVEL) / 2) * stretch * np.sqrt(variance) / value)
     return np.stack([value / factor, value * factor])

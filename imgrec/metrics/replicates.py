@@ -80,10 +80,16 @@ class ScoreTable:
         return hits, predicted, actual
 
     @cached_property
-    def _summands(self) -> tuple[FloatArray, FloatArray]:
-        """What the means sum, (S, N), 0 where it is NaN; and 1 where it is not."""
+    def _summands(self) -> tuple[Any, Any]:
+        """What the means sum, sparse (S, N), 0 where it is NaN; and 1 where it is not.
+
+        Sparse, since the threads of a product of dense matrices wait for each other, for seconds where another
+        process has their processor.
+        """
+        from scipy.sparse import csr_array
+
         stacked = np.array(list(self.means.values()))
-        return np.nan_to_num(stacked), (~np.isnan(stacked)).astype(np.float64)
+        return csr_array(np.nan_to_num(stacked)), csr_array((~np.isnan(stacked)).astype(np.float64))
 
     @cached_property
     def _class_bands(self) -> list[Bands]:

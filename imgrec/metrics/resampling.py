@@ -48,9 +48,11 @@ class Design:
             m = len(members)
             if m < 2:  # nothing to vary: a class with one unit says nothing about how units differ
                 continue
-            drawn = random.integers(0, m, (m - 1, count))
-            cells = (drawn * count + np.arange(count)).ravel()
-            weights[members] = np.bincount(cells, minlength=m * count).reshape(m, count) * (m / (m - 1))
+            cells = random.integers(0, m, (m - 1, count))
+            cells *= count
+            cells += np.arange(count)
+            drawn = np.bincount(cells.ravel(), minlength=m * count).reshape(m, count)
+            weights[members] = drawn * (m / (m - 1))
         return weights
 
 

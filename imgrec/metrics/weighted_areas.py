@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 __all__ = ["Bands", "make_bands"]
 
 FloatArray = NDArray[np.float64]
+TINY = np.finfo(np.float64).tiny
 MAX_CELLS = 20_000_000  # numbers in a temporary array: 160 MB
 
 
@@ -22,8 +23,8 @@ MAX_CELLS = 20_000_000  # numbers in a temporary array: 160 MB
 class Bands:
     """The bands of a ranking with m distinct scores of positives, lowest first.
 
-    all_rows: sparse (2m, N): band 2t holds the rows that score as the t-th, band 2t + 1 those between it and the next.
-    positive_rows: sparse (m, N), the positives of band 2t. Either may name a row more than once.
+    all_rows: sparse (2m, N): band t holds the rows that score as the t-th, band m + t those between it and the next.
+    positive_rows: sparse (m, N), the positives of band t. Either may name a row more than once.
     is_mixed: whether there are both positives and negatives.
     """
 
@@ -49,18 +50,23 @@ class Bands:
         if not self.all_rows.shape[0]:
             return np.full(len(total), np.nan), np.full(len(total), np.nan)
         everyone = self.all_rows @ weights
+        equal, between = np.split(everyone, 2)
         positives = self.positive_rows @ weights
-        from_top = np.cumsum(everyone[::-1], axis=0)[::-1]
-        passed = from_top[::2]  # weight that scores at least as high as each positive's score
+        between += equal
+        passed = np.cumsum(between[::-1], axis=0)[::-1]  # weight that scores at least as high as each positive's score
         found = np.cumsum(positives[::-1], axis=0)[::-1]
-        num_positive = found[0]
+        num_positive = found[0].copy()
+        # Negatives that score higher count whole, equal ones half. In place: most of the time goes to memory.
+        ahead = equal
+        ahead -= positives
+        ahead *= -0.5
+        ahead += passed
+        ahead -= found
+        np.maximum(passed, TINY, out=passed)  # where nothing passed, nothing is found
+        precision = np.divide(found, passed, out=found)
         with np.errstate(divide="ignore", invalid="ignore"):
-            precision = np.divide(found, passed, out=np.zeros_like(found), where=passed > 0)
-            average_precision = (positives * precision).sum(axis=0) / num_positive
-            # Negatives that score higher count whole, equal ones half.
-            higher = passed - everyone[::2] - (found - positives)
-            ahead = higher + 0.5 * (everyone[::2] - positives)
-            auroc = 1 - (positives * ahead).sum(axis=0) / (num_positive * (total - num_positive))
+            average_precision = np.einsum("tb,tb->b", positives, precision) / num_positive
+            auroc = 1 - np.einsum("tb,tb->b", positives, ahead) / (num_positive * (total - num_positive))
         if not self.is_mixed:
             auroc = np.full(len(total), np.nan)
         return np.where(np.isfinite(auroc), auroc, np.nan), np.where(num_positive > 0, average_precision, np.nan)
@@ -79,7 +85,8 @@ def make_bands(scores: FloatArray, is_positive: NDArray[np.bool_], *, rows: NDAr
     levels, level = np.unique(own, return_inverse=True)
     is_reached = scores >= levels[0] if len(levels) else np.zeros(len(scores), dtype=bool)
     reached = scores[is_reached]
-    band = np.searchsorted(levels, reached, "left") + np.searchsorted(levels, reached, "right") - 1
+    place = np.searchsorted(levels, reached, "right") - 1
+    band = np.where(levels[place] == reached, place, place + len(levels))
 
     def gather(places: NDArray[np.int64], entries: NDArray[np.int64], height: int) -> Any:
         order = np.argsort(places, kind="stable")

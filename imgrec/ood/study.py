@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgrec.checks import check_count
+from imgrec.data.datamodule import ImageDataModule
 from imgrec.data.dataset import ImageDataset
 from imgrec.data.image import FileImages
 from imgrec.data.samples import Samples
@@ -47,6 +48,11 @@ class ForeignFolder:
         self.limit = limit
         self.neighbours = neighbours
         self.seed = seed
+
+    def check(self, data: ImageDataModule, /) -> None:
+        """Look whether there are foreign pictures. Raises: DataError: no such folder, or none in it."""
+        del data
+        _list_pictures(self.folder, [])
 
     def __call__(self, subject: Subject) -> None:
         """Write ood.json and ood/histograms.png.

@@ -1,17 +1,14 @@
-"""Calibration and decisions of an evaluation: calibration.json, reliability.png and decisions.json."""
+"""Calibration and decisions of an evaluation: calibration.json and decisions.json."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from imgrec.decisions.calibration import measure_calibration
 from imgrec.decisions.decisions import Decisions
 from imgrec.decisions.outcome import measure_outcome
-from imgrec.decisions.probabilities import to_probabilities
-from imgrec.report.figures import save_png
+from imgrec.report.calibrated import measure_both
 from imgrec.report.predictions import Predictions
-from imgrec.report.reliability import draw_reliability
 from imgrec.strict_json import write_json
 
 __all__ = ["describe", "write_decided"]
@@ -24,7 +21,7 @@ OPTIMISTIC = (
 
 
 def write_decided(predictions: Predictions, decisions: Decisions, folder: Path, *, split: str) -> dict[str, Any]:
-    """Write the three files into `folder`; return the contents of both JSON files by their names without ending.
+    """Write both files into `folder`; return their contents by their names without ending.
 
     split: the name of the split that `predictions` are of. Raises: RunFolderError: a file cannot be written.
     """
@@ -32,7 +29,6 @@ def write_decided(predictions: Predictions, decisions: Decisions, folder: Path, 
     outcome = _outcome(predictions, decisions, split=split)
     write_json(folder / "calibration.json", calibration)
     write_json(folder / "decisions.json", outcome)
-    save_png(draw_reliability(calibration), folder / "reliability.png")
     return {"calibration": calibration, "decisions": outcome}
 
 
@@ -75,17 +71,10 @@ def _head(decisions: Decisions, *, num_samples: int, split: str) -> dict[str, An
 
 
 def _calibration(predictions: Predictions, decisions: Decisions, *, split: str) -> dict[str, Any]:
-    before, after = (
-        measure_calibration(
-            to_probabilities(predictions.logits, task=predictions.task, temperature=temperature),
-            predictions.labels,
-            task=predictions.task,
-        )
-        for temperature in (1.0, decisions.temperature)
-    )
+    measured = measure_both(replace(predictions, temperature=decisions.temperature))
     head = _head(decisions, num_samples=len(predictions), split=split)
     notes = [*decisions.notes, *([OPTIMISTIC] if head["is_optimistic"] else [])]
-    return {**head, "temperature": decisions.temperature, "before": before, "after": after, "notes": notes}
+    return {**head, **measured, "notes": notes}
 
 
 def _outcome(predictions: Predictions, decisions: Decisions, *, split: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The files that an evaluation leaves: predictions.parquet, metrics.json, per_class.csv, slices.json, two pictures."""
+"""The files that an evaluation leaves: predictions.parquet, metrics.json, per_class.csv, slices.json, and pictures."""
 
 import csv
 import io
@@ -7,17 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from imgrec.durable import write_bytes
-from imgrec.report.figures import draw_confusion_matrix, draw_pr_curves, save_png
+from imgrec.report.pictures import draw_pictures
 from imgrec.report.predictions import Predictions, visible
 from imgrec.report.scores import compute_scores
 from imgrec.report.slices import write_slices
 from imgrec.report.table import write_parquet
 from imgrec.strict_json import plain
 
-__all__ = ["as_cell", "write_evaluation"]
+__all__ = ["as_cell", "write_evaluation", "write_numbers"]
 
 FORMULA_STARTS = ("=", "+", "-", "@")
 
@@ -29,23 +27,18 @@ def write_evaluation(predictions: Predictions, folder: Path) -> dict[str, Any]:
     Multi-label predictions have no confusion_matrix.png. Raises: RunFolderError: a file cannot be written.
     """
     write_parquet(predictions, folder / "predictions.parquet")
+    scores = write_numbers(predictions, folder)
+    draw_pictures(predictions, folder)
+    return scores
+
+
+def write_numbers(predictions: Predictions, folder: Path) -> dict[str, Any]:
+    """Write metrics.json, per_class.csv and slices.json, and return the scores. Raises: RunFolderError."""
     scores = compute_scores(predictions)
     write_bytes(folder / "metrics.json", _to_json(scores))
     write_bytes(folder / "per_class.csv", _to_csv(scores))
     write_slices(predictions, folder / "slices.json")
-    _draw(predictions, scores, folder)
     return scores
-
-
-def _draw(predictions: Predictions, scores: Mapping[str, Any], folder: Path) -> None:
-    names, labels = predictions.class_names, predictions.labels
-    is_positive = labels == 1
-    if predictions.task == "single":
-        is_positive = labels[:, None] == np.arange(len(names))
-        matrix = np.array(scores["confusion_matrix"])
-        save_png(draw_confusion_matrix(matrix, class_names=names), folder / "confusion_matrix.png")
-    curves = draw_pr_curves(predictions.probabilities, is_positive, class_names=names)
-    save_png(curves, folder / "pr_curves.png")
 
 
 def _to_json(scores: Mapping[str, Any]) -> bytes:

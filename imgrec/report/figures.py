@@ -30,6 +30,8 @@ MOST_CURVES = 10  # classes up to which each has a curve of its own in the legen
 WORST_CURVES = 5
 SMALLEST_LETTER_PT = 6.0
 UNKNOWN_LETTER = "\N{WHITE SQUARE}"
+CURVES_INCHES = (8.0, 5.0)
+LEGEND_PT, LEGEND_TITLE_PT = 8.0, 10.0
 CELL_INCHES = 1.5
 TITLE_SHARE = 0.14  # height of a title, where the width of a picture is 1
 
@@ -134,8 +136,8 @@ def draw_pr_curves(
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8.0, 5.0), dpi=DPI, layout="constrained")
-    axes = figure.subplots()
+    figure = Figure(figsize=CURVES_INCHES, dpi=DPI)
+    axes = figure.add_axes((0, 0, 1, 1))
     rankings = rank_classes(probabilities, is_positive)
     areas = np.array([ranking.average_precision for ranking in rankings])
     chosen = np.arange(len(areas))
@@ -150,7 +152,22 @@ def draw_pr_curves(
         _draw_steps(axes, rankings[index], color=COLOURS[place % len(COLOURS)], linestyle=style, label=label)
     is_partial = len(chosen) < len(areas)
     _finish_curves(axes, title="average precision" + f"\n(mean and {WORST_CURVES} worst)" * is_partial)
+    _place_curves(axes)
     return figure
+
+
+def _place_curves(axes: Any) -> None:
+    """Give the axes the width that the legend leaves. By hand: a layout engine draws everything twice to know it."""
+    width, height = CURVES_INCHES
+    legend = axes.get_legend()
+    texts = [text.get_text() for text in legend.get_texts()]
+    titles = legend.get_title().get_text().split("\n")
+    beside = max(
+        _longest_inches(texts or [""], size_pt=LEGEND_PT) + 3 * LEGEND_PT / 72,  # the line and a gap: 2.8 letters
+        _longest_inches(titles, size_pt=LEGEND_TITLE_PT),
+    )
+    left, bottom, right = 0.62, 0.55, width - beside - 0.25
+    axes.set_position((left / width, bottom / height, (right - left) / width, (height - bottom - 0.06) / height))
 
 
 def _draw_steps(axes: Any, ranking: Ranking, **style: Any) -> None:
@@ -178,7 +195,7 @@ def _finish_curves(axes: Any, *, title: str) -> None:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     place = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "alignment": "left"}
-    legend = axes.legend(title=title, frameon=False, fontsize=8, **place)
+    legend = axes.legend(title=title, frameon=False, fontsize=LEGEND_PT, title_fontsize=LEGEND_TITLE_PT, **place)
     for text in legend.get_texts():
         text.set_parse_math(False)
 

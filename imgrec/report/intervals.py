@@ -24,6 +24,7 @@ __all__ = [
     "SEED",
     "Found",
     "draw_replicates",
+    "ends_of",
     "flatten",
     "make_design",
     "make_table",
@@ -174,6 +175,11 @@ class _Maker:
         from scipy.special import ndtri, stdtrit
 
         return float(stdtrit(self.design.num_units - 1, (1 + LEVEL) / 2) / ndtri((1 + LEVEL) / 2))
+
+
+def ends_of(name: str) -> tuple[float, float]:
+    """Return the least and the most that a score can be, by its flat name."""
+    return _ENDS.get(name.split(".")[0], (0.0, 1.0)) or (0.0, np.inf)
 
 
 def flatten(scores: Mapping[str, Any]) -> dict[str, Any]:

@@ -93,6 +93,8 @@ class Predictions:
 
 def visible(text: str) -> str:
     r"""Return `text` with what cannot be printed written out: a line break as \n, a file name's byte FF as \xff."""
+    if text.isprintable():
+        return text
     return "".join(letter if letter.isprintable() else _write_out(letter) for letter in text)
 
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_reliability"]
 
+WIDTH, HEIGHT = 4.4, 5.5  # of a diagram with its strip, inches
+SIDE = 3.6  # of the square
 _BLUE, _RED = COLOURS[0], COLOURS[1]
 
 
@@ -26,17 +28,26 @@ def draw_reliability(calibration: Mapping[str, Any]) -> "Figure":
     parts = [("temperature 1", calibration["before"])]
     if calibration["temperature"] != 1:
         parts.append((f"temperature {calibration['temperature']:.3g}", calibration["after"]))
-    figure = Figure(figsize=(4.4 * len(parts), 5.4), dpi=DPI, layout="constrained")
-    axes = figure.subplots(2, len(parts), squeeze=False, sharex=True, height_ratios=[4, 1])
-    for column, (title, measured) in enumerate(parts):
-        _draw_bins(axes[0, column], measured["bins_mass"], title=title, measured=measured)
-        _draw_counts(axes[1, column], measured["bins_width"])
+    figure = Figure(figsize=(WIDTH * len(parts), HEIGHT), dpi=DPI)
     kind = "label" if calibration["task"] == "multilabel" else "answer"
-    axes[0, 0].set_ylabel(f"share of {kind}s that came true")
-    axes[1, 0].set_ylabel("share")
-    for below in axes[1]:
-        below.set_xlabel("what the network said")
+    squares = [_place(figure, column, bottom=HEIGHT - SIDE - 0.3, height=SIDE) for column in range(len(parts))]
+    strips = [_place(figure, column, bottom=0.55, height=0.22 * SIDE) for column in range(len(parts))]
+    for square, strip, (title, measured) in zip(squares, strips, parts, strict=True):
+        strip.sharex(square)
+        _draw_bins(square, measured["bins_mass"], title=title, measured=measured)
+        _draw_counts(strip, measured["bins_width"])
+        square.tick_params(labelbottom=False)
+        strip.set_xlabel("what the network said")
+    squares[0].set_ylabel(f"share of {kind}s that came true")
+    strips[0].set_ylabel("share")
     return figure
+
+
+def _place(figure: "Figure", column: int, *, bottom: float, height: float) -> Any:
+    """Return axes of that height (inches), below and above each other. By hand: a layout engine draws all twice."""
+    width = figure.get_figwidth()
+    left = WIDTH * column + WIDTH - SIDE - 0.1
+    return figure.add_axes((left / width, bottom / HEIGHT, SIDE / width, height / HEIGHT))
 
 
 def _draw_bins(axes: Any, bins: Sequence[Mapping[str, Any]], *, title: str, measured: Mapping[str, Any]) -> None:
@@ -49,7 +60,6 @@ def _draw_bins(axes: Any, bins: Sequence[Mapping[str, Any]], *, title: str, meas
     axes.vlines(said, true, said, color=_RED, linewidth=2.5, alpha=0.35, zorder=2)
     axes.errorbar(said, true, yerr=bars, fmt="o", markersize=4, color=_BLUE, capsize=2, linewidth=1, zorder=3)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    axes.set_box_aspect(1)
     axes.set_title(title, fontsize=11)
     shown = {"ECE": "ece_width", "  by chance": "ece_by_chance", "log loss": "log_loss"}
     lines = [f"{name} {measured[key]:.4f}" for name, key in shown.items()]
@@ -63,5 +73,4 @@ def _draw_counts(axes: Any, bins: Sequence[Mapping[str, Any]]) -> None:
     width = [one["upper"] - one["lower"] for one in bins]
     axes.bar(left, [one["count"] / total for one in bins], width=width, align="edge", color=_BLUE, alpha=0.6)
     axes.set(ylim=(0, 1), yticks=[0, 0.5, 1])
-    axes.set_box_aspect(0.22)
     axes.grid(alpha=0.25)

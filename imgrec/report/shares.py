@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from imgrec.metrics.fisher import fisher_exact
 from imgrec.metrics.proportions import wilson
 from imgrec.report.predictions import Predictions
 
-__all__ = ["CONFIDENCE_LEVEL", "Difference", "Score", "Shares", "shares", "shares_of"]
+__all__ = ["CONFIDENCE_LEVEL", "Difference", "Score", "Shares", "independence_notes", "shares", "shares_of"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -86,6 +87,13 @@ class Shares:
         return Difference(difference, difference - Z * error, difference + Z * error, p_value)
 
 
+def independence_notes(predictions: Predictions) -> list[str]:
+    """Return what to say of the intervals here where pictures come in groups: they take each picture for itself."""
+    if predictions.groups is None or len(set(predictions.groups)) == len(predictions):
+        return []
+    return ["Intervals and tests take pictures as independent; those of one group are alike, so both are bold."]
+
+
 def shares_of(predictions: Predictions) -> Shares:
     """Return what each picture of a table adds to its score."""
     return shares(predictions.labels, predictions.predicted)
@@ -109,14 +117,9 @@ def _ratio_error(part: FloatArray, whole: FloatArray) -> float:
 
 
 def _fisher(one: Score, rest: Score) -> float:
-    from scipy.stats import fisher_exact
-
     assert one.num_right is not None
     assert rest.num_right is not None
-    table = [
-        [side, count - side] for side, count in ((one.num_right, one.num_samples), (rest.num_right, rest.num_samples))
-    ]
-    return float(fisher_exact(table).pvalue)
+    return fisher_exact(one.num_right, one.num_samples, rest.num_right, rest.num_samples)
 
 
 def _two_sided(z: float) -> float:

@@ -18,6 +18,7 @@ FEW_VALUES = 8  # numbers with no more than these are cut by value
 MOST_SLICES = 20  # of texts; the rarer ones are pooled
 RARE = 20  # pictures; values with fewer are pooled: nothing can be said of each
 MISSING = "no value"
+MOST_DIGITS = 12  # of an edge that is shown
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,20 @@ def cut_numbers(column: NDArray[np.float64]) -> Cut:
 
 
 def _parts(column: NDArray[np.float64], edges: NDArray[np.float64]) -> Iterator[Slice]:
+    shown = _show_edges(edges.tolist())
     for place, (low, high) in enumerate(pairwise(edges.tolist())):
         is_last = place == len(edges) - 2
         chosen = (column >= low) & ((column <= high) if is_last else (column < high))
-        yield Slice(f"{show_number(low)} to {show_number(high)}", chosen, low, high)
+        yield Slice(f"{shown[place]} to {shown[place + 1]}", chosen, low, high)
+
+
+def _show_edges(edges: Sequence[float]) -> list[str]:
+    """Return the edges in as few digits as tell them apart: most confidences of a sure network begin with 0.999."""
+    for digits in range(3, MOST_DIGITS):
+        shown = [show_number(edge, digits=digits) for edge in edges]
+        if len(set(shown)) == len(shown):
+            return shown
+    return [repr(edge) for edge in edges]
 
 
 def _cut_texts(column: Sequence[str]) -> Cut:
@@ -104,8 +115,8 @@ def _cut_texts(column: Sequence[str]) -> Cut:
     return Cut("text", "by value", slices, len(counts), num_missing, num_pooled)
 
 
-def show_number(value: float) -> str:
+def show_number(value: float, *, digits: int = 3) -> str:
     """Return a number as a person would write it: no more than three digits where there are more than whole ones."""
     if float(value).is_integer() and abs(value) < 1e9:
         return f"{value:.0f}"
-    return f"{value:.0f}" if 100 <= abs(value) < 1e9 else f"{value:.3g}"
+    return f"{value:.0f}" if 10 ** (digits - 1) <= abs(value) < 1e9 else f"{value:.{digits}g}"

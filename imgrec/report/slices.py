@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from imgrec.decisions.probabilities import answer_confidence
 from imgrec.metrics.multiple import holm
 from imgrec.report.predictions import Predictions
-from imgrec.report.shares import CONFIDENCE_LEVEL, Difference, Score, Shares, shares_of
+from imgrec.report.shares import CONFIDENCE_LEVEL, Difference, Score, Shares, independence_notes, shares_of
 from imgrec.report.slice_rules import Cut, Slice, cut_column, cut_numbers
 from imgrec.strict_json import write_json
 
@@ -192,8 +192,4 @@ def _notes(predictions: Predictions, cuts: Mapping[str, Cut]) -> list[str]:
             notes.append(f"{cut.num_missing} pictures have no value of {name}: they are a slice of their own.")
         if cut.slices and cut.num_pooled:
             notes.append(f"{name}: {cut.num_pooled} of {cut.num_values} values are rare and pooled into one slice.")
-    if predictions.groups is not None and len(set(predictions.groups)) < len(predictions):
-        notes.append(
-            "Intervals and tests take pictures as independent; those of one group are alike, so both are bold."
-        )
-    return notes
+    return [*notes, *independence_notes(predictions)]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imgrec import arrow
 from imgrec.durable import durable_write
 from imgrec.errors import DataError, did_you_mean
 from imgrec.report.predictions import Predictions, visible
@@ -71,28 +72,28 @@ def _to_table(predictions: Predictions) -> Any:
     names, num_classes = predictions.names, len(predictions.class_names)
     groups = [None] * len(names) if predictions.groups is None else [_as_utf8(group) for group in predictions.groups]
     columns = {
-        "path": pa.array([_as_utf8(name) for name in names], pa.string()),
+        "path": arrow.texts([_as_utf8(name) for name in names]),
         "label": _name_labels(predictions.labels, predictions.class_names),
         "prediction": _name_labels(predictions.predicted, predictions.class_names),
         "confidence": _confidence(predictions),
-        "logits": pa.FixedSizeListArray.from_arrays(predictions.logits.ravel(), num_classes),
-        "probabilities": pa.FixedSizeListArray.from_arrays(predictions.probabilities.ravel(), num_classes),
-        "group": pa.array(groups, pa.string()),
+        "logits": pa.FixedSizeListArray.from_arrays(arrow.numbers(predictions.logits.ravel()), num_classes),
+        "probabilities": pa.FixedSizeListArray.from_arrays(
+            arrow.numbers(predictions.probabilities.ravel()), num_classes
+        ),
+        "group": arrow.texts(groups),
         **{_as_utf8(name): _to_column(column) for name, column in predictions.columns.items()},
     }
     if not all(map(_is_utf8, names)):
         exact = [None if _is_utf8(name) else name.encode("utf-8", "surrogatepass") for name in names]
-        columns["path_exact"] = pa.array(exact, pa.binary())
-    return pa.table(columns).replace_schema_metadata({"imgrec": json.dumps(_describe(predictions))})
+        columns["path_exact"] = arrow.contents(exact)
+    return arrow.table(columns).replace_schema_metadata({"imgrec": json.dumps(_describe(predictions))})
 
 
 def _to_column(column: NDArray[np.float64] | Sequence[str]) -> Any:
     """Return numbers or texts as a column, with null for what is unknown."""
-    import pyarrow as pa
-
     if isinstance(column, np.ndarray):
-        return pa.array(column, pa.float64(), from_pandas=True)
-    return pa.array([_as_utf8(text) or None for text in column], pa.string())
+        return arrow.numbers(column.astype(np.float64), nan_is_null=True)
+    return arrow.texts([_as_utf8(text) or None for text in column])
 
 
 def _describe(predictions: Predictions) -> dict[str, Any]:
@@ -107,32 +108,30 @@ def _describe(predictions: Predictions) -> dict[str, Any]:
 
 def _name_labels(labels: NDArray[np.int64] | NDArray[np.uint8], class_names: Sequence[str]) -> Any:
     """Return the labels as names: strings, or lists of strings for labels (N, C)."""
-    import pyarrow as pa
-
     shown = [_as_utf8(name) for name in class_names]
     if labels.ndim == 1:
-        return pa.array([shown[label] for label in labels], pa.string())
-    return pa.array([[shown[i] for i in np.flatnonzero(row)] for row in labels], pa.list_(pa.string()))
+        return arrow.texts([shown[label] for label in labels.tolist()])
+    rows, chosen = np.nonzero(labels)
+    return arrow.lists(
+        np.bincount(rows, minlength=len(labels)), arrow.texts([shown[index] for index in chosen.tolist()])
+    )
 
 
 def _confidence(predictions: Predictions) -> Any:
     """Return the probability of each predicted class: one per picture, or a list that goes with `prediction`."""
-    import pyarrow as pa
-
     if predictions.task == "single":
-        return pa.array(predictions.probabilities.max(axis=1))
-    rows = zip(predictions.probabilities, predictions.predicted, strict=True)
-    return pa.array([row[chosen == 1] for row, chosen in rows], pa.list_(pa.float64()))
+        return arrow.numbers(predictions.probabilities.max(axis=1))
+    is_chosen = predictions.predicted == 1
+    return arrow.lists(is_chosen.sum(axis=1), arrow.numbers(predictions.probabilities[is_chosen]))
 
 
 def _open_table(path: Path) -> Any:
     """Return the pyarrow table of our own columns and format version. Raises: DataError."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
         with path.open("rb") as file:
-            return pq.read_table(file)
+            return arrow.read_parquet(file)
     except (OSError, pa.ArrowException) as error:
         reason = visible(str(error).splitlines()[0])
         raise DataError(f"{visible(str(path))} cannot be read as a Parquet file: {reason}") from error
@@ -201,7 +200,7 @@ def _read_columns(table: Any) -> dict[str, NDArray[np.float64] | list[str]]:
             continue
         column = table[name]
         if column.type == pa.float64():
-            columns[name] = column.to_numpy()  # null becomes NaN
+            columns[name] = arrow.to_numpy(column.combine_chunks())  # null becomes NaN
         elif column.type == pa.string():
             columns[name] = [text or "" for text in column.to_pylist()]
         else:
@@ -225,24 +224,26 @@ def _read_names(table: Any) -> list[str]:
 def _read_labels(table: Any, class_names: Sequence[str], *, task: str) -> NDArray[np.int64] | NDArray[np.uint8]:
     """Return labels as indices int64 (N,), several per picture as uint8 (N, C). Raises: DataError: no such class."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    column = table["label"].combine_chunks()
+    column = table["label"]
     expected = pa.string() if task == "single" else pa.list_(pa.string())
     if column.type != expected or column.null_count:
         raise DataError(f"column label holds {column.type} with {column.null_count} nulls, not {expected}. {REMEDY}")
-    named = column if task == "single" else column.flatten()
+    rows = column.to_pylist()
     shown = [_as_utf8(name) for name in class_names]
-    indices = pc.index_in(named, value_set=pa.array(shown, pa.string()))
-    if indices.null_count:
-        stranger = named.filter(indices.is_null())[0].as_py()
-        near = did_you_mean(str(stranger), shown)
-        raise DataError(f"label {visible(str(stranger))!r} is not one of the table's {len(shown)} classes.{near}")
-    if task == "single":
-        return np.asarray(indices.to_numpy(), dtype=np.int64)
-    labels = np.zeros((len(table), len(shown)), dtype=np.uint8)
-    labels[pc.list_parent_indices(column).to_numpy(), indices.to_numpy()] = 1
-    return labels
+    places = {name: index for index, name in enumerate(shown)}
+    try:
+        if task == "single":
+            return np.array([places[name] for name in rows], dtype=np.int64)
+        labels = np.zeros((len(rows), len(shown)), dtype=np.uint8)
+        for row, names in zip(labels, rows, strict=True):
+            row[[places[name] for name in names]] = 1
+        return labels
+    except KeyError as error:
+        stranger = str(error.args[0])
+        near = did_you_mean(stranger, shown)
+        message = f"label {visible(stranger)!r} is not one of the table's {len(shown)} classes.{near}"
+        raise DataError(message) from None
 
 
 def _read_matrix(table: Any, name: str, *, dtype: str, width: int) -> NDArray[Any]:
@@ -253,10 +254,10 @@ def _read_matrix(table: Any, name: str, *, dtype: str, width: int) -> NDArray[An
     is_lists = pa.types.is_fixed_size_list(column.type)
     if not is_lists or column.type.list_size != width or str(column.type.value_type) != dtype:
         raise DataError(f"column {name} holds {column.type}, not {width} numbers ({dtype}) a row. {REMEDY}")
-    numbers = column.flatten()
-    if len(numbers) != len(table) * width or numbers.null_count:
+    numbers = column.values.slice(column.offset * width, len(column) * width)
+    if column.null_count or numbers.null_count:
         raise DataError(f"column {name} has nulls. {REMEDY}")
-    return np.asarray(numbers.to_numpy()).reshape(-1, width)
+    return arrow.to_numpy(numbers).reshape(-1, width)
 
 
 def _check_probabilities(predictions: Predictions, stored: NDArray[np.float64]) -> None:

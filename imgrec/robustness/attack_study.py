@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from imgrec.checks import check_count, check_number
+from imgrec.data.datamodule import ImageDataModule
 from imgrec.data.dataset import ImageDataset
 from imgrec.errors import ConfigError, ImgrecError
 from imgrec.progress_line import ProgressLine
+from imgrec.report.shares import independence_notes
 from imgrec.robustness.attack import Norm, add_noise, fgsm, gradient, pgd, unit_noise
 from imgrec.robustness.attack_card import Trial, make_attack_card
 from imgrec.robustness.subsample import stratified_sample
@@ -69,30 +72,32 @@ class Attack:
         self.rounded = rounded
         self.seed = seed
 
+    def check(self, data: ImageDataModule, /) -> None:
+        """Look at the task. Raises: ConfigError: the pictures have several labels each."""
+        _check_task(data.splits.task)
+
     def __call__(self, subject: Subject, /) -> None:
         """Write attack.json. Raises: ConfigError: the pictures have several labels each."""
         predictions, data = subject.predictions, subject.data
-        if predictions.task != "single":
-            raise ConfigError("robustness=attack is for one label per picture; these have several. Leave it out.")
+        _check_task(predictions.task)
         chosen = stratified_sample(predictions.labels, self.num_images, seed=self.seed)
         dataset = ImageDataset(data.split(data.test_split).subset(chosen), preprocess=data.preprocess)
         start = time.perf_counter()
         places = [(norm, eps) for norm in NORMS for eps in self.eps[norm]]
         is_right = {(norm, name, eps): np.zeros(len(chosen), dtype=bool) for norm, eps in places for name in NAMES}
         without_slope, boundless = 0, [np.zeros(0, dtype=bool)]
-        progress = ProgressLine(sys.stderr)
-        for victims in _batches(dataset, subject, chosen, batch_size=data.eval_batch_size):
-            rows = np.searchsorted(chosen, victims.keys)
-            slope = gradient(subject.network, victims.images, victims.labels)
-            without_slope += int((slope.flatten(1).abs().amax(dim=1) == 0).sum())
-            if rows[0] < BOUNDLESS:
-                some = victims.take(torch.arange(min(len(rows), BOUNDLESS - int(rows[0]))))
-                starts = self._noise("linf", some, range(self.restarts))
-                boundless.append(~self._broken("pgd", subject, some, norm="linf", eps=1.0, noise=starts))
-            for place, found in self._attacked(subject, victims):
-                is_right[place][rows] = found
-            progress.update(int(rows[-1]) + 1, len(chosen))
-        progress.close()
+        with closing(ProgressLine(sys.stderr)) as progress:
+            for victims in _batches(dataset, subject, chosen, batch_size=data.eval_batch_size):
+                rows = np.searchsorted(chosen, victims.keys)
+                slope = gradient(subject.network, victims.images, victims.labels)
+                without_slope += int((slope.flatten(1).abs().amax(dim=1) == 0).sum())
+                if rows[0] < BOUNDLESS:
+                    some = victims.take(torch.arange(min(len(rows), BOUNDLESS - int(rows[0]))))
+                    starts = self._noise("linf", some, range(self.restarts))
+                    boundless.append(~self._broken("pgd", subject, some, norm="linf", eps=1.0, noise=starts))
+                for place, found in self._attacked(subject, victims):
+                    is_right[place][rows] = found
+                progress.update(int(rows[-1]) + 1, len(chosen))
         trials = [self._trial(norm, name, eps, is_right[norm, name, eps]) for norm, eps in places for name in NAMES]
         clean_right = np.asarray(predictions.predicted == predictions.labels)[chosen]
         card = make_attack_card(
@@ -108,6 +113,7 @@ class Attack:
             "seed": self.seed,
             "num_available": len(predictions),
             "is_rounded": self.rounded,
+            "notes": independence_notes(predictions),
             "seconds": time.perf_counter() - start,
         }
         write_json(subject.folder / "attack.json", {**card, **about})
@@ -182,6 +188,11 @@ def _batches(
             raise batch
         images = batch["images"].to(subject.device).float() / 255
         yield _Victims(chosen[batch["indices"].numpy()], images, batch["labels"].to(subject.device))
+
+
+def _check_task(task: str) -> None:
+    if task != "single":
+        raise ConfigError("robustness=attack is for one label per picture; these have several. Leave it out.")
 
 
 def _tell(card: dict[str, Any]) -> None:

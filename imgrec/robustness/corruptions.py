@@ -10,7 +10,9 @@ import numpy as np
 from imgrec.checks import check_count
 from imgrec.corruptions import CORRUPTIONS, SEVERITIES
 from imgrec.corruptions.corrupt import SMALL_PX
+from imgrec.data.datamodule import ImageDataModule
 from imgrec.data.dataset import ImageDataset
+from imgrec.report.shares import independence_notes
 from imgrec.robustness.card import against_baseline, make_card, read_baseline
 from imgrec.robustness.cells import ask_about_cells
 from imgrec.robustness.subsample import stratified_sample
@@ -20,6 +22,8 @@ from imgrec.study import Subject
 __all__ = ["Corruptions"]
 
 log = logging.getLogger("imgrec")
+
+_SCORES = {"single": "accuracy", "multilabel": "micro_f1"}
 
 
 class Corruptions:
@@ -37,11 +41,17 @@ class Corruptions:
         self.seed = seed
         self.baseline = None if baseline is None else Path(baseline)
 
+    def check(self, data: ImageDataModule, /) -> None:
+        """Read the baseline. Raises: ConfigError: it does not fit."""
+        self._read_baseline(data.splits.task)
+
+    def _read_baseline(self, task: str) -> dict[str, Any] | None:
+        return None if self.baseline is None else read_baseline(self.baseline, score=_SCORES[task])
+
     def __call__(self, subject: Subject, /) -> None:
         """Write robustness.json. Raises: ConfigError: the baseline does not fit. ImageError: an unreadable picture."""
         predictions, data = subject.predictions, subject.data
-        score = "accuracy" if predictions.task == "single" else "micro_f1"
-        baseline = None if self.baseline is None else read_baseline(self.baseline, score=score)
+        score, baseline = _SCORES[predictions.task], self._read_baseline(predictions.task)
         chosen = stratified_sample(predictions.labels, self.num_images, seed=self.seed)
         dataset = ImageDataset(data.split(data.test_split).subset(chosen), preprocess=data.preprocess)
         height, width = dataset.image(0, 0).shape[:2]
@@ -70,6 +80,7 @@ class Corruptions:
             "width_px": width,
             "parameters": "CIFAR-10-C" if min(height, width) < SMALL_PX else "ImageNet-C",
             "baseline": None if self.baseline is None else str(self.baseline),
+            "notes": independence_notes(predictions),
             "seconds": seconds,
         }
         write_json(subject.folder / "robustness.json", {**card, **about})

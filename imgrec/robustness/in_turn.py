@@ -1,6 +1,11 @@
 """Several studies of one group, as `robustness=full` has them."""
 
-from imgrec.study import Study, Subject
+from typing import TYPE_CHECKING
+
+from imgrec.study import Study, Subject, check_studies
+
+if TYPE_CHECKING:
+    from imgrec.data.datamodule import ImageDataModule
 
 __all__ = ["InTurn"]
 
@@ -10,6 +15,10 @@ class InTurn:
 
     def __init__(self, corruptions: Study, attack: Study) -> None:
         self.studies = (corruptions, attack)
+
+    def check(self, data: "ImageDataModule", /) -> None:
+        """Let both look whether they can be made. Raises: as they do."""
+        check_studies({"corruptions": self.studies[0], "attack": self.studies[1]}, data)
 
     def __call__(self, subject: Subject, /) -> None:
         """Let both write their files. Raises: as they do."""

@@ -17,7 +17,7 @@ from imgrec.decisions.probabilities import to_probabilities
 from imgrec.errors import ConfigError, ImgrecError
 from imgrec.report.gain import measure_gain
 from imgrec.report.predictions import Predictions
-from imgrec.report.shares import CONFIDENCE_LEVEL, shares_of
+from imgrec.report.shares import CONFIDENCE_LEVEL, independence_notes, shares_of
 from imgrec.report.table import write_parquet
 from imgrec.strict_json import write_json
 from imgrec.study import Subject
@@ -91,6 +91,7 @@ def compare_views(plain: Predictions, averaged: Predictions, *, seed: int) -> di
         "num_mended": int((~is_right[0] & is_right[1]).sum()),
         "num_spoiled": int((is_right[0] & ~is_right[1]).sum()),
         "verdict": _verdict(difference.low, difference.high),
+        "notes": independence_notes(plain),
     }
 
 

@@ -57,7 +57,8 @@ def _data(folder: EvaluationFolder) -> str:
     about = folder.provenance.get("data") or {}
     totals = about.get("num_pictures") or {}
     scored = f"Scored on {count(int(folder.scores['num_samples']), 'picture')}"
-    if totals.get("train"):
+    # After evaluate the data may be another than that of the training, or the weights a stranger's.
+    if folder.is_of_training and totals.get("train"):
         scored = f"Trained on {count(int(totals['train']), 'picture')}. {scored}"
     split = folder.provenance.get("split")
     caution = {

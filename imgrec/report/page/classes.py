@@ -25,7 +25,7 @@ def confusion_section(folder: EvaluationFolder) -> Section:
         lead = "Of each label: found, missed, and named where it is not."
         return Section("confusion", title, lead, [_label_counts(folder)])
     lead = (
-        "Rows are the true class, columns the answer. A dark cell off the diagonal is a frequent mistake. "
+        "Rows are the true class, columns the answer. A strong colour off the diagonal is a frequent mistake. "
         "Choose a cell to see its pictures."
     )
     data = confusion_data(folder.predictions, folder.thumbnails, short=folder.short)

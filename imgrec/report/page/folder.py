@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from imgrec import arrow
 from imgrec.errors import DataError
 from imgrec.report.predictions import Predictions, visible
 from imgrec.report.scores import compute_scores
@@ -64,6 +65,11 @@ class EvaluationFolder:
     def provenance(self) -> dict[str, Any]:
         """What `provenance.json` holds; empty where it cannot be read."""
         return self.part("provenance.json").data or {}
+
+    @property
+    def is_of_training(self) -> bool:
+        """Whether this is the end of a training, so that its data is what the network was trained on."""
+        return self.provenance.get("job") == "train"
 
     @property
     def class_names(self) -> list[str]:
@@ -123,14 +129,13 @@ def read_thumbnails(path: Path) -> dict[str, bytes]:
     None where `thumbnails.parquet` is missing or damaged: a page lives without.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
         with (path / "thumbnails.parquet").open("rb") as file:
-            table = pq.read_table(file, columns=["path", "image"])
-    except (OSError, ValueError, pa.ArrowException):
+            table = arrow.read_parquet(file, columns=["path", "image"])
+        rows = zip(table["path"].to_pylist(), table["image"].to_pylist(), strict=True)
+    except (OSError, ValueError, KeyError, pa.ArrowException):
         return {}
-    rows = zip(table["path"].to_pylist(), table["image"].to_pylist(), strict=True)
     return {str(name): bytes(content) for name, content in rows if content}
 
 

@@ -20,8 +20,13 @@ def as_number(value: Any) -> float | None:
 
 
 def percent(value: float | None, *, digits: int = 1) -> str:
-    """Return a share of 1 in percent: 98.9 %."""
-    return UNDEFINED if value is None or math.isnan(value) else f"{100 * value:.{digits}f}{SPACE}%"
+    """Return a share of 1 in percent: 98.9 %. What is not all is never rounded to it: > 99.9 %, nor to nothing."""
+    if value is None or math.isnan(value):
+        return UNDEFINED
+    least = 10.0**-digits  # that can be told from nothing, in percent
+    if 0 < value < 1 and not least / 2 <= 100 * value < 100 - least / 2:
+        return f">{SPACE}{100 - least:.{digits}f}{SPACE}%" if value > 0.5 else f"<{SPACE}{least:.{digits}f}{SPACE}%"
+    return f"{100 * value:.{digits}f}{SPACE}%"
 
 
 def score(value: float | None, *, digits: int = 3) -> str:

@@ -152,5 +152,5 @@ def _cell_pictures(predictions: Predictions, code: NDArray[np.int64]) -> dict[in
     for row in order[:MOST_NAMED].tolist():
         entries = found.setdefault(int(code[row]), [])
         if len(entries) < CELL_PICTURES:
-            entries.append((predictions.names[row], round(float(confidence[row]), 4)))
+            entries.append((predictions.names[row], round(float(confidence[row]), 6)))
     return found

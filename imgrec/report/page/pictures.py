@@ -92,18 +92,25 @@ def _panel(row: dict[str, Any], folder: Path) -> Picture | None:
     if folder.resolve() not in path.parents or not path.is_file():
         return None
     uri = as_uri(_smaller(path.read_bytes()))
-    label = row["label"]
-    true = ", ".join(map(str, label)) if isinstance(label, list) else label
+    true, prediction = _label(row["label"]), _label(row["prediction"])
+    reason = visible(str(row["reason"]))
     lines = [
-        f"{visible(str(row['reason']))}.",
+        f"{reason[:1].upper()}{reason[1:]}.",
         f"Deletion {score(row['deletion_auc'])} (random {score(row['random_deletion_auc'])}), insertion "
         f"{score(row['insertion_auc'])} (random {score(row['random_insertion_auc'])}).",
         visible(str(row["path"])),
     ]
-    is_wrong = true is not None and str(true) != str(row["prediction"])
-    said = f"{row['prediction']}" + (f", is {true}" if is_wrong else "")
+    said = f"{prediction}, is {true}" if true not in (None, prediction) else f"{prediction}"
+    said += f", shown for {row['target']}" if row["target"] != row["prediction"] else ""
     return Picture([(uri, f"Map of {visible(str(row['path']))}")], f"{row['verdict']}: {visible(said)}", lines,
                    tone={"trustworthy": "good", "bad": "bad"}.get(row["verdict"], "warning"))  # fmt: skip
+
+
+def _label(value: Any) -> str | None:
+    """Return a class, or several labels, as one text; None where it is not known."""
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return None if value is None else str(value)
 
 
 def _smaller(png: bytes) -> bytes:

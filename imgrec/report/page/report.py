@@ -25,6 +25,10 @@ __all__ = ["REPORT_NAME", "write_report"]
 
 REPORT_NAME = "report.html"
 EVALUATE = "python evaluate.py checkpoint=best.ckpt"
+DATA_LEADS = {
+    True: "What the network was made and judged with.",
+    False: "What the network was judged with, and the other splits of that data.",
+}
 
 Make = Callable[[dict[str, Any]], list[Block]]
 
@@ -94,7 +98,7 @@ def _sections(folder: EvaluationFolder) -> list[Section]:
                   "What other methods reach on the same split.", "imgrec baselines data=folder data.root=photos"),
         from_file("tta.json", tta_blocks, "tta", "Test-time augmentation",
                   "Asking the network several times about changed copies of each picture.", f"{EVALUATE} tta=flip"),
-        Section("data", "Data", "What the network was made and judged with.", data_blocks(folder)),
+        Section("data", "Data", DATA_LEADS[folder.is_of_training], data_blocks(folder)),
         from_file("provenance.json", provenance_blocks, "provenance", "Provenance",
                   "Enough to make these numbers again.", EVALUATE),
         card_section(folder),

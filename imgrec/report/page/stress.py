@@ -27,15 +27,32 @@ def slices_blocks(data: dict[str, Any]) -> list[Block]:
     blocks: list[Block] = [
         Words(f"{verdict} Over all, {_name(data)} is {_with_interval(overall)}."),
         _slice_table("Slices", data["slices"], titles, score=_name(data)),
+        *_meanings(titles),
     ]
     if data["by_confidence"]:
         text = "By the network's own confidence, where low confidence is worse by nature:"
         rows = _slice_table("By confidence", data["by_confidence"], titles, score=_name(data), has_verdict=False)
         blocks += [Words(text), rows]
-    left = [f"{visible(str(row['column']))}: {visible(str(row['reason']))}" for row in data["left_out"]]
+    left = [
+        f"{visible(str(row['column']).removeprefix('image:').removeprefix('meta:'))} ({visible(str(row['reason']))})"
+        for row in data["left_out"]
+    ]
     notes = [visible(str(note)) for note in data["notes"]]
     blocks += [Words(f"Not sliced: {'; '.join(left)}.", "note")] if left else []
     return [*blocks, *(Words(note, "note") for note in notes)]
+
+
+def _meanings(titles: Mapping[str, str]) -> list[Block]:
+    """Return what the measures are, which the table names by their first word alone."""
+    pairs = [_parted(title) for title in titles.values()]
+    told = "; ".join(f"{name}: {visible(meaning)}" for name, meaning in pairs if meaning)
+    return [Words(f"{told[:1].upper()}{told[1:]}.", "note")] if told else []
+
+
+def _parted(title: str) -> tuple[str, str]:
+    """Return "brightness (mean gray value)" as name and meaning."""
+    name, _, meaning = str(title).partition(" (")
+    return visible(name), meaning.removesuffix(")")
 
 
 def _slice_table(
@@ -46,8 +63,8 @@ def _slice_table(
     cells = []
     for row in rows:
         line = [
-            Cell(visible(str(titles.get(row["column"], row["column"])))),
-            Cell(visible(str(row["label"])), row["low"] if row["low"] is not None else None),
+            Cell(_parted(titles.get(row["column"], row["column"]))[0]),
+            Cell(_label(row), row["low"] if row["low"] is not None else None),
             Cell(count(row["num_samples"]), row["num_samples"]),
             Cell(percent(row["score"]), row["score"], share=row["score"], low=row["score_low"], high=row["score_high"]),
         ]
@@ -57,6 +74,11 @@ def _slice_table(
             line.append(Cell(verdict, tone=TONES.get(verdict, "soft")))
         cells.append(line)
     return Table(name, columns, cells, search="slice" if len(cells) > 12 else "", num_shown=NUM_SLICES)
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    shown = visible(str(row["label"]))
+    return shown if row["low"] is None else shown.replace(" ", "\N{NO-BREAK SPACE}")  # a range stays on its line
 
 
 def _points(row: Mapping[str, Any]) -> str:
@@ -104,7 +126,8 @@ def robustness_blocks(data: dict[str, Any]) -> list[Block]:
     mce = data.get("mce")
     lead += f"Mean corruption error against the given baseline: {percent(mce)}. " if mce is not None else ""
     lead += (
-        "Columns 1 to 5 are severities (Hendrycks and Dietterich 2019), light to strong; the darker, the more is lost."
+        "Columns 1 to 5 are severities (Hendrycks and Dietterich 2019), light to strong; the stronger the colour, the "
+        "more is lost."
     )
     return [Words(lead), Table("Robustness card", [*columns, Column("mean", "heat")], rows), *_notes(data)]
 

@@ -23,15 +23,23 @@ def calibration_blocks(data: dict[str, Any]) -> list[Block]:
     before, after, temperature = data["before"], data["after"], float(data["temperature"])
     is_fitted = temperature != 1.0
     gap = before["mean_confidence"] - before["accuracy"]
-    direction = "more sure than right" if gap > 0 else "less sure than right"
-    said = (
-        f"On average it is {percent(before['mean_confidence'])} sure and {percent(before['accuracy'])} right: "
-        f"{abs(100 * gap):.1f} points {direction}. "
-    )
+    if data["task"] == "multilabel":
+        said = (
+            f"On average a label is given {percent(before['mean_confidence'])}, and "
+            f"{percent(before['accuracy'])} of all labels are true: {abs(100 * gap):.1f} points too "
+            f"{'much' if gap > 0 else 'little'}. "
+        )
+        now = "then a label is given {}"
+    else:
+        said = (
+            f"On average it is {percent(before['mean_confidence'])} sure and {percent(before['accuracy'])} right: "
+            f"{abs(100 * gap):.1f} points {'more' if gap > 0 else 'less'} sure than right. "
+        )
+        now = "then it is {} sure"
     if is_fitted:
         where = SPLITS.get(str((data["fitted_on"] or {}).get("split")), "other data")
         said += f"Dividing the logits by a temperature of {temperature:.3g}, fitted on {where}, changes no answer, "
-        said += f"only how sure it is: then it is {percent(after['mean_confidence'])} sure."
+        said += f"only how sure it is: {now.format(percent(after['mean_confidence']))}."
     else:
         said += "No temperature was fitted, so the probabilities are used as they are."
     blocks: list[Block] = [Words(said)]

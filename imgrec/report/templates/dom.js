@@ -28,7 +28,11 @@ function themeColour(name) {
 }
 
 function asPercent(value, digits = 1) {
-  return value === null || Number.isNaN(value) ? "undefined" : `${(100 * value).toFixed(digits)}\u00a0%`;
+  if (value === null || Number.isNaN(value)) return "undefined";
+  const least = 10 ** -digits; // that can be told from nothing; what is not all is never rounded to it
+  if (value > 0 && 100 * value < least / 2) return `<\u00a0${least.toFixed(digits)}\u00a0%`;
+  if (value < 1 && 100 * value >= 100 - least / 2) return `>\u00a0${(100 - least).toFixed(digits)}\u00a0%`;
+  return `${(100 * value).toFixed(digits)}\u00a0%`;
 }
 
 function asCount(value) {

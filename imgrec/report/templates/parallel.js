@@ -20,8 +20,8 @@ drawers.parallel = (holder, data) => {
         onpointerenter: () => choose(index), onclick: () => choose(index) });
       return { line, wide, isChosen };
     });
-    axes.forEach((one, place) => drawAxis(picture, one, left + place * gap, { top, bottom, isLast: place === axes.length - 1 }));
     rows.sort((a, b) => a.isChosen - b.isChosen).forEach(({ line, wide }) => picture.append(line, wide));
+    axes.forEach((one, place) => drawAxis(picture, one, left + place * gap, { top, bottom, isLast: place === axes.length - 1 }));
     drawing.replaceChildren(picture);
     const job = data.jobs[chosen];
     readout.textContent = job ? `job ${job.number}: ${data.axes.map((about, place) => `${about.name} ${text(job.values[place])}`).join(", ")}` : "";

@@ -1,0 +1,74 @@
+"""Pictures drawn by a process of their own while this one goes on.
+
+Importing matplotlib and drawing take as long as all numbers of an evaluation, and Python's threads would take turns.
+Nothing depends on that process: where it does not come to its end, this one draws.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from imgrec.report.pictures import draw_pictures
+from imgrec.report.predictions import Predictions
+
+__all__ = ["pictures_beside"]
+
+FEWEST_ROWS = 2_000  # below, the process would start for longer than it saves
+MOST_NUMBERS = 5_000_000  # logits of a table that may be in memory twice: with its probabilities 120 MB
+PATIENCE_S = 300.0
+
+
+@contextmanager
+def pictures_beside(predictions: Predictions, folder: Path) -> Iterator[None]:
+    """Draw the pictures of predictions.parquet in `folder` while the block runs; they are there when it has ended.
+
+    predictions: the same table. Raises: RunFolderError: they cannot be written.
+    """
+    process = _start(folder) if _is_worth_it(predictions) else None
+    try:
+        yield
+    except BaseException:
+        if process is not None:
+            _end(process)
+        raise
+    if process is None or not _is_done(process):
+        draw_pictures(predictions, folder)
+
+
+def _is_worth_it(predictions: Predictions) -> bool:
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return processors > 1 and len(predictions) >= FEWEST_ROWS and predictions.logits.size <= MOST_NUMBERS
+
+
+def _start(folder: Path) -> "subprocess.Popen[bytes] | None":
+    """Return the process; None where this system starts none."""
+    path = os.pathsep.join(place or os.getcwd() for place in sys.path)  # noqa: PTH109
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "imgrec.report.pictures", str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,  # what goes wrong there goes wrong here again, and is said
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": path},
+            start_new_session=True,  # Ctrl-C is for this process, which ends that one
+        )
+    except OSError:
+        return None
+
+
+def _is_done(process: "subprocess.Popen[bytes]") -> bool:
+    try:
+        return process.wait(PATIENCE_S) == 0
+    except BaseException as error:
+        _end(process)
+        if isinstance(error, subprocess.TimeoutExpired):
+            return False
+        raise
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.kill()
+    process.wait()

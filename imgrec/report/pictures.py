@@ -1,0 +1,43 @@
+"""The pictures of an evaluation, from its table alone: confusion_matrix.png, pr_curves.png, reliability.png.
+
+`python -m imgrec.report.pictures FOLDER` draws them from the table in FOLDER.
+"""
+
+import gc
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from imgrec.report.calibrated import measure_both
+from imgrec.report.figures import draw_confusion_matrix, draw_pr_curves, save_png
+from imgrec.report.predictions import Predictions
+from imgrec.report.reliability import draw_reliability
+from imgrec.report.table import read_parquet
+
+__all__ = ["draw_pictures"]
+
+
+def draw_pictures(predictions: Predictions, folder: Path) -> None:
+    """Draw them into `folder`; several labels per picture have no confusion matrix. Raises: RunFolderError."""
+    names, labels = predictions.class_names, predictions.labels
+    is_positive = labels == 1
+    if predictions.task == "single":
+        is_positive = labels[:, None] == np.arange(len(names))
+        cells = labels.astype(np.int64) * len(names) + predictions.predicted
+        matrix = np.bincount(cells, minlength=len(names) ** 2).reshape(len(names), -1)
+        save_png(draw_confusion_matrix(matrix, class_names=names), folder / "confusion_matrix.png")
+    curves = draw_pr_curves(predictions.probabilities, is_positive, class_names=names)
+    save_png(curves, folder / "pr_curves.png")
+    save_png(draw_reliability(measure_both(predictions)), folder / "reliability.png")
+
+
+def main() -> None:
+    """Draw the pictures of the folder that the command line names."""
+    gc.disable()  # what matplotlib makes lives as long as this process, which is a second
+    folder = Path(sys.argv[1])
+    draw_pictures(read_parquet(folder / "predictions.parquet"), folder)
+
+
+if __name__ == "__main__":
+    main()
