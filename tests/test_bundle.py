@@ -245,6 +245,28 @@ def test_metadata_of_others_are_refused():
         bundle_from_bytes(seal(exported.graph_bytes() + twice), name="model.onnx")
 
 
+def test_a_batch_that_memory_cannot_hold_is_a_memory_error(tmp_path):
+    code = """
+import resource, sys
+import numpy as np
+from imgrec.bundle import load_bundle
+model = load_bundle(sys.argv[1], threads=1)
+images = np.zeros((64, *model.preprocess.height_width, 3), dtype=np.uint8)
+model.run(images[:1])
+images = np.concatenate([images] * 200)
+with open("/proc/self/statm") as file:
+    limit = int(file.read().split()[0]) * resource.getpagesize() + 2 * images.nbytes + 1_000_000
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+try:
+    model.run(images)
+except MemoryError as error:
+    print("said", error)
+"""
+    command = [sys.executable, "-c", code, str(write_bundle(tmp_path))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.stdout.startswith("said"), done.stderr
+
+
 def test_a_lane_gives_the_same_logits_on_one_thread(tmp_path):
     model = load_bundle(write_bundle(tmp_path), threads=2, lanes=True)
     images = np.random.default_rng(0).integers(0, 256, (3, *model.preprocess.height_width, 3), dtype=np.uint8)

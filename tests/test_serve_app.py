@@ -315,7 +315,9 @@ def test_one_explanation_at_a_time(
 
         return await real(wait)
 
+    charged: list[int] = []
     monkeypatch.setattr(pair[1], "_aside", held)
+    monkeypatch.setattr(pair[1], "charge", lambda _caller, images: charged.append(images))
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(client.post, "/v1/explain", content=RED, headers=JPEG)
         assert under_way.wait(20)
@@ -324,6 +326,7 @@ def test_one_explanation_at_a_time(
         go.set()
         assert first.result().status_code == 200
     assert (second.status_code, second.json()["error"]["code"]) == (503, "busy")
+    assert charged == [1, 1], "what is refused costs nothing"
 
 
 # Facts

@@ -77,7 +77,7 @@ class Bundle:
 
         Of input "pixels" all have one size and run as one batch; of input "image" they run one after the other.
         in_lane: on the calling thread alone, if the bundle was loaded with `lanes`.
-        Raises: DataError: another type or shape.
+        Raises: DataError: another type or shape. MemoryError: they are too many at once.
         """
         images = list(images)
         for image in images:
@@ -96,7 +96,7 @@ class Bundle:
         return self.decisions.probabilities(logits)
 
     def _run(self, pixels: UInt8Array, in_lane: bool) -> NDArray[np.float32]:
-        from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
+        from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument
 
         session = self._lane if in_lane else self._session
         try:
@@ -104,6 +104,10 @@ class Bundle:
         except InvalidArgument:
             wanted = self.preprocess.height_width
             raise DataError(f"Pictures of {pixels.shape[-3:-1]} px, but the graph takes {wanted}.") from None
+        except Fail as error:
+            if "allocate memory" in str(error):
+                raise MemoryError(f"No memory to run the network on {pixels.shape} at once.") from None
+            raise
         return logits
 
 

@@ -160,7 +160,6 @@ def _add_answer(
         served, batcher = service.model_for(caller, model)
         images = await _read(request, service, limits=limits, model_sha256=served.sha256)
         with service.admission.enter(len(images)):
-            service.charge(caller, len(images))
             asked = Asked(request, caller, served, batcher, narrower(caller.output or service.settings.output, output))
             content = await work(service, asked, images)
         named = {"model": {"name": served.name, "sha256": served.sha256}}
@@ -180,7 +179,7 @@ async def _predictions(service: Service, asked: Asked, images: Sequence[bytes]) 
 async def _explanation(service: Service, asked: Asked, images: Sequence[bytes]) -> dict[str, Any]:
     """Return the prediction for the one image, and where it comes from."""
     try:
-        content = await explain_image(service, asked.model, images[0], output=asked.output)
+        content = await explain_image(service, asked.model, images[0], caller=asked.caller, output=asked.output)
     except Refusal as refusal:
         if refusal.code in IMAGE_CODES:
             service.metrics.note_image(refusal.code)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from imgrec.data.samples import UInt8Array
 from imgrec.serve.answers import describe
+from imgrec.serve.gate import Caller
 from imgrec.serve.keys import Output
 from imgrec.serve.models import ServedModel
 from imgrec.serve.refusals import Refusal
@@ -27,12 +28,14 @@ _CHUNK = 8  # images run at once, so that predictions get their turn between
 Run = Callable[[UInt8Array], NDArray[np.floating]]
 
 
-async def explain_image(service: Service, model: ServedModel, data: bytes, *, output: Output) -> dict[str, Any]:
+async def explain_image(
+    service: Service, model: ServedModel, data: bytes, *, caller: Caller, output: Output
+) -> dict[str, Any]:
     """Return the prediction for an image file, its label, and a PNG in base64 of what the network saw, with heat on it.
 
     Raises: Refusal: what is wrong with the image, `not_finite`, or `busy`.
     """
-    return await service.explain(model, data, lambda image, run: _explained(image, run, model, output))
+    return await service.explain(model, data, lambda image, run: _explained(image, run, model, output), caller=caller)
 
 
 def _explained(image: UInt8Array, run: Run, model: ServedModel, output: Output) -> dict[str, Any]:
