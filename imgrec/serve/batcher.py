@@ -70,7 +70,10 @@ class Batcher:
         return len(self._waiting)
 
     async def submit(self, image: UInt8Array) -> NDArray[np.floating]:
-        """Return the logits (C,) of an image. Raises: Refusal: `not_finite`; `busy`: there is no memory for it; `internal`."""
+        """Return the logits (C,) of an image.
+
+        Raises: Refusal: `not_finite`; `busy`: there is no memory for it; `internal`: the network failed on it.
+        """
         loop = asyncio.get_running_loop()
         item = _Item(image, loop.create_future())
         self._waiting.append(item)
