@@ -12,8 +12,9 @@ PY      := $(VENV)/bin/python
 READY   := $(VENV)/.ready
 IS_GOOD := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
-# One thread in each test process: more of them would wait for each other.
-TESTS   := OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
+# One thread in each test process: more of them would wait for each other. Compiled modules are kept, also where the
+# environment says not to: tests start some forty processes that read them.
+TESTS   := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help train evaluate test test-quick check format wheel clean
@@ -36,7 +37,7 @@ test-quick: $(READY)  ## run the tests that take no longer than a few seconds ea
 check: $(READY)  ## formatting, lint and types
 	@$(PY) -m ruff format --check .
 	@$(PY) -m ruff check .
-	@$(PY) -m mypy
+	@$(PY) -m mypy --num-workers 2
 
 format: $(READY)  ## put all files into the project's format
 	@$(PY) -m ruff format .
