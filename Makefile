@@ -37,7 +37,7 @@ test-quick: $(READY)  ## run the tests that take no longer than a few seconds ea
 check: $(READY)  ## formatting, lint and types
 	@$(PY) -m ruff format --check .
 	@$(PY) -m ruff check .
-	@$(PY) -m mypy --num-workers 2
+	@$(PY) -m mypy
 
 format: $(READY)  ## put all files into the project's format
 	@$(PY) -m ruff format .
