@@ -301,18 +301,25 @@ def test_no_network_is_needed(tmp_path, monkeypatch):
     load_bundle(tmp_path / "model.onnx")
 
 
+# Imports and trains once; each line it reads starts a process that does nothing but export, until it is killed.
 KILLED = """
-import sys
+import os, sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 from exported import graph, info, network, pictures
 from imgrec.export import write
 write.make_graph = lambda *arguments, **options: graph()
-print("ready", flush=True)
-while True:
-    write.export_bundle(network(), info(), Path({path!r}), pictures=pictures(), settings=write.Settings(),
-                        say=lambda text: None)
-    print("done", flush=True)
+graph()
+for _ in sys.stdin:
+    if child := os.fork():
+        os.waitpid(child, 0)
+        print("ended", flush=True)
+        continue
+    print(os.getpid(), flush=True)
+    while True:
+        write.export_bundle(network(), info(), Path({path!r}), pictures=pictures(), settings=write.Settings(),
+                            say=lambda text: None)
+        print("done", flush=True)
 """
 
 
@@ -322,15 +329,19 @@ def test_a_kill_at_any_moment_leaves_a_whole_file_or_none(tmp_path):
     program = textwrap.dedent(KILLED.format(tests=str(PROJECT / "tests"), path=str(path)))
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     random = np.random.default_rng(0)
-    for _ in range(5):
-        process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment)
-        assert process.stdout is not None
-        process.stdout.readline()
-        if path.exists():
-            process.stdout.readline()
-        time.sleep(float(random.uniform(0, 0.5)))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-        if path.exists():
-            load_bundle(path)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", program], env=environment, **pipes) as starter:
+        assert starter.stdin is not None and starter.stdout is not None
+        for attempt in range(6):
+            print("go", file=starter.stdin, flush=True)
+            child = int(starter.stdout.readline())
+            if attempt == 1:  # from here on there is a file to lose
+                assert starter.stdout.readline() == "done\n"
+            time.sleep(float(random.uniform(0, 0.5)))
+            os.kill(child, signal.SIGKILL)
+            while starter.stdout.readline() != "ended\n":
+                pass
+            assert path.exists() or attempt == 0
+            if path.exists():
+                load_bundle(path)
+        starter.stdin.close()
