@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from imgrec.processors import num_processors
 from imgrec.report.pictures import draw_pictures
 from imgrec.report.predictions import Predictions
 
@@ -39,8 +40,7 @@ def pictures_beside(predictions: Predictions, folder: Path) -> Iterator[None]:
 
 
 def _is_worth_it(predictions: Predictions) -> bool:
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return processors > 1 and len(predictions) >= FEWEST_ROWS and predictions.logits.size <= MOST_NUMBERS
+    return num_processors() > 1 and len(predictions) >= FEWEST_ROWS and predictions.logits.size <= MOST_NUMBERS
 
 
 def _start(folder: Path) -> "subprocess.Popen[bytes] | None":
