@@ -12,8 +12,9 @@ PY      := $(VENV)/bin/python
 READY   := $(VENV)/.ready
 IS_GOOD := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
-# One thread in each test process: more of them would wait for each other.
-TESTS   := OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
+# One thread in each test process: more of them would wait for each other. Compiled modules are kept, also where the
+# environment says not to: tests start many processes, and each would compile them anew.
+TESTS   := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help train evaluate test test-quick check format wheel clean

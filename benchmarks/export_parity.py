@@ -35,7 +35,7 @@ def check(name: str) -> dict[str, Any]:
     refuse_untrained(reference, task="single")
     rows = []
     for form, batch_sizes in BATCH_SIZES.items():
-        _, graph = make_bundle(network, info(), Settings(input=form), say=print)
+        graph = make_bundle(network, info(), Settings(input=form), say=print).shipped
         described = info(input=form)
         data = to_bytes(graph, described)
         bundle = bundle_from_bytes(data, name=f"{name}.onnx")

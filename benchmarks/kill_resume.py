@@ -157,11 +157,13 @@ def killed_run(folder: Path, *, workers: int, chance: random.Random, most_kills:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="for train.py, on top of the settings here")
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 2])
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "kill_resume.json")
     arguments = parser.parse_args()
+    OVERRIDES.extend(arguments.overrides)
     chance = random.Random(arguments.seed)
     folder = Path(tempfile.mkdtemp())
     if attempt(folder / "unbroken", workers=0, bomb=None):
@@ -179,7 +181,8 @@ def main() -> None:
         shutil.rmtree(run)
         runs += 1
     result = {
-        "machine": describe(), "seed": arguments.seed, "kills": total.total(), "kills_by_place": dict(total),
+        "machine": describe(), "settings": OVERRIDES, "seed": arguments.seed,
+        "kills": total.total(), "kills_by_place": dict(total),
         "runs": runs, "runs_with_differences": len({failure.split(":")[0] for failure in failures}),
         "differences": failures,
     }  # fmt: skip

@@ -248,7 +248,7 @@ def _is_about(path: Path, named: object) -> bool:
 
 def _explain(number: int, *, path: Path, needed: int) -> str:
     if number in _CLOSED:
-        advice = "Check the path and its rights, or give another folder: run_dir=PATH."
+        advice = "Check the path and its rights, or give another (of a run: run_dir=PATH)."
         return f"Cannot write {path}: {os.strerror(number)}. {advice}"
     free = _free_bytes(path.parent)
     room = [f"{_megabytes(needed)} needed"] if needed else []
@@ -256,7 +256,7 @@ def _explain(number: int, *, path: Path, needed: int) -> str:
     numbers = f" ({', '.join(room)})" if room else ""
     return (
         f"Cannot write {path}: {FULL[number]}{numbers}. "
-        "What was there before is untouched. Free some space, or give a folder on another disk: run_dir=PATH."
+        "What was there before is untouched. Free some space, or give a place on another disk (of a run: run_dir=PATH)."
     )
 
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,11 +48,13 @@ def inside(settings: Settings) -> Iterator[tuple[TestClient, Service]]:
 
 
 class Server:
-    """A server as its user starts it: `imgrec serve ...` on a free port."""
+    """A server as its user starts it: `imgrec serve ...` on a free port. variables: of its environment."""
 
-    def __init__(self, folder: Path, words: Sequence[str], *, tag: str = "server") -> None:
+    def __init__(
+        self, folder: Path, words: Sequence[str], *, tag: str = "server", variables: Mapping[str, str] | None = None
+    ) -> None:
         self.log = folder / f"{tag}.log"
-        environment = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1", **(variables or {})}
         command = [sys.executable, "-c", "from imgrec.cli import main; main()", "serve", *words, "--port", "0"]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(

@@ -33,11 +33,14 @@ class Network:
         self.go.set()
         self.poison: set[int] = set()
         self.not_finite: set[int] = set()
+        self.most: int | None = None  # more at once than there is memory for
 
     def __call__(self, images: UInt8Array, *, in_lane: bool) -> np.ndarray:
         self.sizes.append(len(images))
         self.in_lane.append(in_lane)
         assert self.go.wait(10)
+        if self.most is not None and len(images) > self.most:
+            raise MemoryError
         values = images[:, 0, 0, 0]
         if self.poison & set(values.tolist()):
             raise RuntimeError("a kernel failed")
@@ -105,6 +108,18 @@ def test_one_poisoned_image_of_32_fails_alone(executor: Executor):
 
     asyncio.run(run())
     assert network.sizes[:2] == [1, 32]
+
+
+@pytest.mark.parametrize(("most", "expected"), [(1, [0.0, 1.0, 2.0]), (0, ["busy"] * 3)])
+def test_without_memory_for_a_batch_images_run_alone_and_without_any_they_may_come_again(executor, most, expected):
+    network = Network()
+    network.most = most
+
+    async def run() -> None:
+        batcher = make(network, executor)
+        assert await outcomes(*(batcher.submit(image(value)) for value in range(3))) == expected
+
+    asyncio.run(run())
 
 
 def test_one_answer_that_is_not_finite_fails_alone(executor: Executor):

@@ -49,6 +49,19 @@ def test_two_servers_share_one_budget(tmp_path: Path):
     assert second.used("key:a") == 9
 
 
+def test_a_clock_that_is_set_back_gives_nothing_back(tmp_path: Path):
+    now = [11.0 * DAY]
+    budgets = DailyBudgets(tmp_path / "budgets", now=lambda: now[0])
+    assert budgets.take("key:a", 5, daily=5) == 0.0
+    now[0] -= 3600
+    assert budgets.used("key:a") == 5
+    assert budgets.take("key:a", 1, daily=5) == DAY + 3600, "seconds to the end of the day that was begun"
+    now[0] = 11.5 * DAY
+    assert budgets.take("key:a", 1, daily=5) == DAY / 2
+    now[0] = 12.0 * DAY
+    assert budgets.take("key:a", 5, daily=5) == 0.0
+
+
 def test_a_day_ends_at_midnight_utc(tmp_path: Path):
     now = [10.5 * DAY]
     budgets = DailyBudgets(tmp_path / "budgets", now=lambda: now[0])

@@ -16,6 +16,7 @@ from imgrec.bundle import BundleInfo, bundle_from_bytes, load_bundle
 from imgrec.bundle.document import DOCUMENT_KEY
 from imgrec.bundle.seal import DIGEST_KEY, metadata_entry, seal
 from imgrec.data.picture import DecodedPicture
+from imgrec.data.preprocess import Preprocess
 from imgrec.decisions import Decisions
 from imgrec.errors import BundleError, DataError
 
@@ -223,8 +224,14 @@ def test_a_graph_that_is_not_what_the_description_says_is_refused():
     data = with_document(document(class_names=[*CLASSES, "more"], decisions=more.to_dict()))
     with pytest.raises(BundleError, match="4 classes"):
         bundle_from_bytes(data, name="model.onnx")
-    with pytest.raises(BundleError, match="image, 3 classes"):
+    with pytest.raises(BundleError, match=r"image, \(16, 16\) px, 3 classes"):
         bundle_from_bytes(bundle_bytes(input="image"), name="model.onnx")
+
+
+@pytest.mark.parametrize("height_width", [20, (16, 17), 20_000])
+def test_a_graph_of_another_size_than_its_preprocessing_makes_is_refused(height_width):
+    with pytest.raises(BundleError, match="not what its description says"):
+        bundle(preprocess=Preprocess(size=height_width, mode="squash"))
 
 
 def test_metadata_of_others_are_refused():
@@ -236,6 +243,28 @@ def test_metadata_of_others_are_refused():
     twice = metadata_entry(DOCUMENT_KEY, info().to_json()) * 2
     with pytest.raises(BundleError, match="twice"):
         bundle_from_bytes(seal(exported.graph_bytes() + twice), name="model.onnx")
+
+
+def test_a_batch_that_memory_cannot_hold_is_a_memory_error(tmp_path):
+    code = """
+import resource, sys
+import numpy as np
+from imgrec.bundle import load_bundle
+model = load_bundle(sys.argv[1], threads=1)
+images = np.zeros((64, *model.preprocess.height_width, 3), dtype=np.uint8)
+model.run(images[:1])
+images = np.concatenate([images] * 200)
+with open("/proc/self/statm") as file:
+    limit = int(file.read().split()[0]) * resource.getpagesize() + 2 * images.nbytes + 1_000_000
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+try:
+    model.run(images)
+except MemoryError as error:
+    print("said", error)
+"""
+    command = [sys.executable, "-c", code, str(write_bundle(tmp_path))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.stdout.startswith("said"), done.stderr
 
 
 def test_a_lane_gives_the_same_logits_on_one_thread(tmp_path):

@@ -44,9 +44,6 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return everything(*fit(tmp_path_factory.mktemp("unbroken"), callbacks=averaging()))
 
 
-# On an Intel Xeon with AMX the mean training loss of an interrupted epoch differs in its last bit (1.1405216 against
-# 1.1405218); on an AMD EPYC it does not. The cause is not found yet.
-@pytest.mark.xfail(strict=False, reason="the last bit of train/loss depends on the processor; cause not found")
 @pytest.mark.parametrize(
     ("number", "where", "saved_at"),
     [

@@ -127,6 +127,7 @@ def test_strict_makes_bad_pictures_the_exit_code(place, monkeypatch):
         (["m.onnx", "photo"], DataError, "Did you mean 'photos'?"),
         (["m.onnx", "photos", "--output", "p.xlsx"], ConfigError, "end its name in .csv, .jsonl, .parquet"),
         (["m.onnx", "photos", "--output", "m.csv"], DataError, "m.csv exists. Give another name (--output FILE), or"),
+        (["m.onnx", "photos", "--output", "d.csv", "--overwrite"], DataError, "d.csv is there and is not a file"),
         (["m.onnx", "photos", "--logits"], ConfigError, "--output FILE.parquet or FILE.jsonl"),
         (["m.onnx", "photos", "--logits", "--output", "p.csv"], ConfigError, "FILE.jsonl"),
         (["m.onnx", "photos", "--restart"], ConfigError, "add --output FILE"),
@@ -141,6 +142,7 @@ def test_strict_makes_bad_pictures_the_exit_code(place, monkeypatch):
 def test_a_command_that_cannot_be_is_refused_before_anything_is_written(place, monkeypatch, words, kind, message):
     Path("m.csv").write_text("mine")
     Path("bad.ckpt").write_text("none")
+    Path("d.csv").mkdir()
     before = sorted(place.rglob("*"))
     with pytest.raises(kind) as error:
         run(monkeypatch, *words)

@@ -53,6 +53,10 @@ def test_options_become_settings(settings_of):
         (["m.onnx", "--port", "65536"], "'65536' is not a whole number of 0 to 65535"),
         (["m.onnx", "--max-images", "-1"], "expected one argument|not a whole number"),
         (["m.onnx", "--output", "all"], "invalid choice"),
+        (["m.onnx", "--trusted-proxy", "10.0.0.9"], "add --behind-proxy"),
+        (["m.onnx", "--behind-proxy", "--trusted-proxy", "10.0.0.300"], "'10.0.0.300' does not appear to be"),
+        (["m.onnx", "--behind-proxy", "--trusted-proxy", "10.0.0.9/24"], "has host bits set: give an address such"),
+        (["m.onnx", "--audit-fail-open"], "add --audit-log FILE"),
         (["m.onnx", "--debug-me"], "imgrec serve --help lists what there is"),
     ],
 )

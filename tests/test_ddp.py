@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command import command
 from conftest import PROJECT
+
+from imgrec.cli.command_line import quote
 
 pytestmark = pytest.mark.slow
 TWO = ("trainer=ddp", "trainer.gpus=0", "trainer.devices=2", "trainer.precision=32-true")
@@ -27,6 +30,13 @@ def start(script: str, folder: Path, *words: str) -> str:
     return done.stdout + done.stderr
 
 
+def evaluated_alone(folder: Path, name: str, *words: str) -> None:
+    """Evaluate the best checkpoint in this process, into the folder `name`."""
+    words = (f"checkpoint={quote(folder / 'run' / 'best.ckpt')}", "trainer.gpus=0", *words)
+    done = command("evaluate", f"run_dir={quote(folder / name)}", *words)
+    assert done.code == 0, done.err
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An epoch by two processes in `run`, and its best checkpoint evaluated by one and by two."""
@@ -34,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ("trainer.max_epochs=1", "+trainer.limit_train_batches=4", "data.batch_size=32", "run_dir=run")
     said = start("train.py", folder, *words, *TWO)
     (folder / "said").write_text(said)
-    start("evaluate.py", folder, "checkpoint=run/best.ckpt", "run_dir=one", "trainer.gpus=0")
+    evaluated_alone(folder, "one")
     start("evaluate.py", folder, "checkpoint=run/best.ckpt", "run_dir=two", *TWO)
     return folder
 
@@ -70,7 +80,7 @@ def test_validation_by_two_processes_counts_each_picture_once(folder):
     """The accuracy in the history is that of all pictures: a whole number of them, and what one process finds."""
     with (folder / "run" / "history.csv").open() as file:
         (row,) = csv.DictReader(file)
-    start("evaluate.py", folder, "checkpoint=run/best.ckpt", "run_dir=val", "split=val", "trainer.gpus=0")
+    evaluated_alone(folder, "val", "split=val")
     alone = metrics(folder / "val")
     assert alone["num_samples"] == NUM_VAL
     assert float(row["val/accuracy"]) * NUM_VAL == pytest.approx(NUM_VAL - alone["num_errors"], abs=1e-3)

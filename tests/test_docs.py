@@ -4,8 +4,6 @@ import functools
 import json
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from importlib import import_module
 from itertools import product
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command import command
 from conftest import PROJECT
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -236,10 +235,8 @@ def matches(name: str, patterns: list[str]) -> bool:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     short = ("trainer.gpus=0", "trainer.max_epochs=2", "+trainer.limit_train_batches=2", f"run_dir={quote(folder)}")
-    done = subprocess.run(
-        [sys.executable, PROJECT / "train.py", *short], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    done = command("train", "hydra.job.name=train", *short)  # a script's name, which is pytest's here
+    assert done.code == 0, done.err
     return folder
 
 

@@ -118,9 +118,12 @@ def test_a_network_that_mixes_the_pictures_of_a_batch_is_noticed(tmp_path, monke
         return -logits if batch_size == 1 else logits
 
     monkeypatch.setattr(write, "answers_of_bundle", mixed)
+    path = tmp_path / "model.onnx"
     with pytest.raises(ParityError, match="alone than in a batch"):
-        exported(tmp_path / "model.onnx")
-    assert list(tmp_path.iterdir()) == []
+        exported(path)
+    assert list(tmp_path.iterdir()) == [report_path(path)]
+    report = json.loads(report_path(path).read_text())
+    assert (report["passed"], report["parity"]["holds"], report["alone"]["holds"]) == (False, True, False)
 
 
 class Constant(nn.Module):
@@ -172,7 +175,8 @@ def test_logits_of_int8_are_not_rounded_to_256_steps():
     assert maker.op_type == "Gemm"
 
 
-def test_a_drop_above_the_limit_is_refused_with_the_layers_that_moved(tmp_path, monkeypatch):
+@pytest.mark.parametrize("form", ["pixels", "image"])
+def test_a_drop_above_the_limit_is_refused_with_the_layers_that_moved(tmp_path, monkeypatch, form):
     def ruined(whole: Any, calibration: Any) -> Any:
         small = to_int8(whole, calibration)
         change = next(one for one in small.graph.initializer if one.name.endswith("blocks.1.0.weight_quantized"))
@@ -183,7 +187,7 @@ def test_a_drop_above_the_limit_is_refused_with_the_layers_that_moved(tmp_path, 
     monkeypatch.setattr(write, "to_int8", ruined)
     path = tmp_path / "model.onnx"
     with pytest.raises(ParityError, match=r"drops by [\d.]+ points \(.* 95 %\), and --max-drop is 1\. Layers that mov"):
-        exported(path, precision="int8", calibration=calibration())
+        exported(path, precision="int8", input=form, calibration=calibration())
     assert not path.exists()
     layers = json.loads(report_path(path).read_text())["layers"]
     assert len(layers) == 5
@@ -297,18 +301,25 @@ def test_no_network_is_needed(tmp_path, monkeypatch):
     load_bundle(tmp_path / "model.onnx")
 
 
+# Imports and trains once; each line it reads starts a process that does nothing but export, until it is killed.
 KILLED = """
-import sys
+import os, sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 from exported import graph, info, network, pictures
 from imgrec.export import write
 write.make_graph = lambda *arguments, **options: graph()
-print("ready", flush=True)
-while True:
-    write.export_bundle(network(), info(), Path({path!r}), pictures=pictures(), settings=write.Settings(),
-                        say=lambda text: None)
-    print("done", flush=True)
+graph()
+for _ in sys.stdin:
+    if child := os.fork():
+        os.waitpid(child, 0)
+        print("ended", flush=True)
+        continue
+    print(os.getpid(), flush=True)
+    while True:
+        write.export_bundle(network(), info(), Path({path!r}), pictures=pictures(), settings=write.Settings(),
+                            say=lambda text: None)
+        print("done", flush=True)
 """
 
 
@@ -318,15 +329,19 @@ def test_a_kill_at_any_moment_leaves_a_whole_file_or_none(tmp_path):
     program = textwrap.dedent(KILLED.format(tests=str(PROJECT / "tests"), path=str(path)))
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     random = np.random.default_rng(0)
-    for _ in range(5):
-        process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment)
-        assert process.stdout is not None
-        process.stdout.readline()
-        if path.exists():
-            process.stdout.readline()
-        time.sleep(float(random.uniform(0, 0.5)))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-        if path.exists():
-            load_bundle(path)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", program], env=environment, **pipes) as starter:
+        assert starter.stdin is not None and starter.stdout is not None
+        for attempt in range(6):
+            print("go", file=starter.stdin, flush=True)
+            child = int(starter.stdout.readline())
+            if attempt == 1:  # from here on there is a file to lose
+                assert starter.stdout.readline() == "done\n"
+            time.sleep(float(random.uniform(0, 0.5)))
+            os.kill(child, signal.SIGKILL)
+            while starter.stdout.readline() != "ended\n":
+                pass
+            assert path.exists() or attempt == 0
+            if path.exists():
+                load_bundle(path)
+        starter.stdin.close()

@@ -211,13 +211,25 @@ def test_models_are_measured_side_by_side(run, model, tmp_path):
     assert all(name in done.out for name in names)
 
 
+@pytest.mark.slow  # the compiler takes its time
+def test_a_checkpoint_is_measured_compiled_too(run, tmp_path):
+    words = ("--compile", "--rounds", "1", "--batch", "2", "--threads", "1", "--output", tmp_path / "b.json")
+    done = typed("benchmark", run / "best.ckpt", *words)
+    names = [row["name"] for row in json.loads((tmp_path / "b.json").read_text())["models"]]
+    kinds = ("float32", "bfloat16", "compiled float32", "compiled bfloat16")
+    assert names == [f"best.ckpt: PyTorch {kind}" for kind in kinds]
+    assert "Warming up best.ckpt: PyTorch compiled bfloat16" in done.err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         ((), "Name what to measure"),
         (("a.txt",), r"none of \.onnx"),
         (("a.onnx", "--rounds", "0"), "--rounds"),
-        (("no.onnx",), "no.onnx"),
+        (("no.onnx",), "no.onnx is not there"),
+        (("no.xml",), "no.xml is not there"),
+        (("no.xml", "--threads", "0"), "--threads=0"),
     ],
 )
 def test_a_wrong_benchmark_is_explained(words, message, tmp_path, monkeypatch):

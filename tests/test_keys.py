@@ -134,6 +134,18 @@ def test_a_damaged_file_is_refused(path: Path, content: str):
         read_keys(path)
 
 
+@pytest.mark.parametrize(
+    "change", [{"expires": "2027-01-01"}, {"daily": "5"}, {"revoked": False}, {"output": "all"}, {"digest": None}]
+)
+def test_a_value_that_was_written_by_hand_and_does_not_fit_is_found_when_the_file_is_read(path: Path, change: dict):
+    add_key(path, name="clinic", scopes=["predict"])
+    content = json.loads(path.read_text())
+    content["keys"][0] |= change
+    path.write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match="is not a list of keys"):
+        read_keys(path)
+
+
 def test_a_newer_format_is_refused_by_its_number(path: Path):
     path.write_text(json.dumps({"format": 2, "keys": []}))
     path.chmod(0o600)

@@ -16,7 +16,8 @@ from imgrec.prediction.pipeline import Answer, answer_all
 class Means:
     """Logits: the mean of each channel. Refuses what a test asks for."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, runs_singly: bool = False) -> None:
+        self.runs_singly = runs_singly
         self.batches: list[int] = []
         self.lock = threading.Lock()
 
@@ -48,6 +49,20 @@ def item(number: int, *, value: int | None = None, size: int = 8, slow_s: float 
 def answered(items: list[Item], *, batch_size: int = 4, threads: int = 3, model: Means | None = None) -> list[Answer]:
     batches = answer_all(iter(items), model or Means(), batch_size=batch_size, threads=threads)
     return [answer for batch in batches for answer in batch]
+
+
+def test_pictures_that_run_whole_are_never_held_as_a_batch():
+    model = Means(runs_singly=True)
+    opened: list[int] = []
+    items = [item(number) for number in range(20)]
+    watched = [
+        Item(one.name, lambda one=one, place=place: opened.append(place) or one.open())
+        for place, one in enumerate(items)
+    ]
+    first = next(answer_all(iter(watched), model, batch_size=100, threads=1))
+    assert len(first) == 1
+    assert len(opened) <= 1 + 2 + 1
+    assert set(model.batches) == {1}
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 100])

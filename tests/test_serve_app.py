@@ -108,6 +108,12 @@ def test_less_of_an_answer_can_be_asked_for(client: TestClient):
     assert predict(client, RED, output="topk")["predictions"][0]["classes"] == ["red", "blue", "green"]
 
 
+@pytest.mark.parametrize("path", ["/v1/predict", "/v1/explain"])
+def test_a_kind_of_answer_that_is_none_is_refused_and_not_taken_for_the_most(client: TestClient, path: str):
+    answer = client.post(path, content=RED, headers=JPEG, params={"output": "lable"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_request")
+
+
 def test_many_clients_at_once_get_each_their_own_answer(client: TestClient):
     colours = [np.random.default_rng(number).permutation([250, 120, 10]).tolist() for number in range(60)]
     images = [picture(*colour) for colour in colours]
@@ -283,6 +289,18 @@ def test_an_explanation_is_the_prediction_and_a_picture_of_what_the_network_saw(
     assert warmth[:, : SIZE_PX // 2].mean() > 5 * abs(warmth[:, SIZE_PX // 2 + 2 :].mean())
 
 
+def test_what_the_network_cannot_answer_is_not_explained_and_explanations_are_counted_as_images(tmp_path: Path):
+    wild = colour_bundle(tmp_path / "colours.onnx", sharpness=3e37)  # what is not black is infinite
+    with inside(make_settings(tmp_path, models=[("colours", wild)])) as (client, _):
+        refused = client.post("/v1/explain", content=RED, headers=JPEG)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (500, "not_finite")
+        assert client.post("/v1/explain", content=picture(0, 0, 0), headers=JPEG).status_code == 200
+        assert client.post("/v1/explain", content=b"text", headers=JPEG).status_code == 415
+        counted = client.get("/metrics").text
+    for outcome in ("not_finite", "ok", "not_an_image"):
+        assert f'imgrec_images_total{{outcome="{outcome}"}} 1.0' in counted
+
+
 def test_one_explanation_at_a_time(
     client: TestClient, pair: tuple[TestClient, Service], monkeypatch: pytest.MonkeyPatch
 ):
@@ -297,7 +315,9 @@ def test_one_explanation_at_a_time(
 
         return await real(wait)
 
+    charged: list[int] = []
     monkeypatch.setattr(pair[1], "_aside", held)
+    monkeypatch.setattr(pair[1], "charge", lambda _caller, images: charged.append(images))
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(client.post, "/v1/explain", content=RED, headers=JPEG)
         assert under_way.wait(20)
@@ -306,6 +326,7 @@ def test_one_explanation_at_a_time(
         go.set()
         assert first.result().status_code == 200
     assert (second.status_code, second.json()["error"]["code"]) == (503, "busy")
+    assert charged == [1, 1], "what is refused costs nothing"
 
 
 # Facts

@@ -305,6 +305,16 @@ def test_what_keeps_it_from_starting_is_said(folder: Path, server: Server):
     assert "is not a whole number of 1 to 1024" in refused(str(path), "--max-batch", "0")
 
 
+def test_a_missing_package_is_named_with_its_extra_and_nothing_stays_behind(folder: Path):
+    path = colour_bundle(folder / "colours.onnx")
+    words = ["imgrec", "serve", str(path), "--port", "0", "--keys", str(folder / "none.json")]
+    program = f"import sys; sys.modules['fastapi'] = None; sys.argv = {words!r}\nfrom imgrec.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=PROJECT, timeout=60)
+    assert done.returncode == 2
+    assert "fastapi" in done.stderr and 'pip install "imgrec[serve]"' in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def wait_for_text(server: Server, text: str) -> None:
     deadline = time.monotonic() + 30
     while text not in server.text():

@@ -115,6 +115,14 @@ def test_headers_of_a_part_without_end_are_refused():
     assert refused(pieces, FORM) == "bad_request"
 
 
+def test_parts_without_number_are_refused_long_before_the_end():
+    field = part(b"", headers=b"a: b")
+    assert read(field * 32 + part(b"one") + b"--edge--\r\n", FORM) == [b"one"]
+    pieces = [field] * 45
+    assert refused([*pieces, b"--edge--\r\n"], FORM) == "bad_request"
+    assert read.taken <= 37 * len(field)  # type: ignore[attr-defined]
+
+
 def test_bytes_of_all_requests_together_are_limited_and_given_back():
     admission = Admission(max_images=9, max_bytes=500)
     assert refused([b"x" * 300] * 2, "image/png", admission=admission) == "busy"

@@ -8,7 +8,8 @@ from small_run import Noise, noise
 
 from imgrec.data import workers
 from imgrec.data.dataset import ImageDataset
-from imgrec.data.workers import Choice, fastest_workers, num_processors, usual_workers
+from imgrec.data.workers import Choice, fastest_workers, usual_workers
+from imgrec.processors import num_processors
 
 
 def dataset() -> ImageDataset:

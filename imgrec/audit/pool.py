@@ -14,6 +14,7 @@ from typing import Any
 
 from imgrec.audit.worker import READY
 from imgrec.errors import ImgrecError
+from imgrec.processors import num_processors
 
 __all__ = ["Lost", "default_workers", "run_in_workers"]
 
@@ -31,7 +32,7 @@ class Lost:
 
 def default_workers() -> int:
     """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0))
+    return num_processors()
 
 
 def run_in_workers(

@@ -16,8 +16,8 @@ from imgrec.data.dataset import ImageDataset
 from imgrec.data.loader import make_loader
 from imgrec.data.sampler import EvalBatchSampler, SampleKey
 from imgrec.data.samples import Samples, UInt8Array
-from imgrec.data.workers import num_processors
 from imgrec.errors import DataError, ImgrecError
+from imgrec.processors import num_processors
 
 __all__ = ["Extracted", "Look", "Progress", "extract", "look_at", "shrink"]
 

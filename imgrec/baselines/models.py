@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
-from imgrec.data.workers import num_processors
+from imgrec.processors import num_processors
 
 __all__ = ["FLOORS", "MODELS", "Case", "Family", "Scores"]
 

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from imgrec.baselines.network import NetworkLine
 from imgrec.baselines.rivals import Contest, Rival
-from imgrec.data.workers import num_processors
 from imgrec.metrics.proportions import wilson
+from imgrec.processors import num_processors
 from imgrec.report.intervals import RESAMPLES
 from imgrec.report.predictions import Predictions, visible
 from imgrec.report.scores import compute_scores

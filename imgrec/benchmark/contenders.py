@@ -30,8 +30,8 @@ def of_network(network: "nn.Module", preprocess: Preprocess, path: Path, *, comp
     half = copy.deepcopy(network).to(memory_format=torch.channels_last)
     ways: list[tuple[str, Callable[[Any], Any]]] = [("PyTorch float32", network), ("PyTorch bfloat16", _in_bf16(half))]
     if compiled:
-        fast = torch.compile(network, dynamic=False)
-        ways += [("PyTorch compiled float32", fast), ("PyTorch compiled bfloat16", _in_bf16(torch.compile(half)))]
+        fast, fast_half = (torch.compile(module, dynamic=False) for module in (network, half))
+        ways += [("PyTorch compiled float32", fast), ("PyTorch compiled bfloat16", _in_bf16(fast_half))]
     return [Contender(f"{path.name}: {name}", _from_pixels(run), size, path.stat().st_size) for name, run in ways]
 
 

@@ -67,16 +67,26 @@ class Measured:
 
 
 def measure(
-    contenders: Sequence[Contender], *, rounds: int, batch_size: int, progress: Callable[[int, int], None]
+    contenders: Sequence[Contender],
+    *,
+    rounds: int,
+    batch_size: int,
+    progress: Callable[[int, int], None],
+    say: Callable[[str], None] = lambda _step: None,
 ) -> list[Measured]:
-    """Run all contenders in turn, `rounds` times, on noise: what a picture shows does not change the time."""
+    """Run all contenders in turn, `rounds` times, on noise: what a picture shows does not change the time.
+
+    say: told of each contender that is run for the first time, which takes minutes where it is compiled then.
+    """
     random = np.random.default_rng(1)
     results = [Measured(contender, batch_size) for contender in contenders]
     pixels = [random.integers(0, 256, (batch_size, *c.height_width, 3), dtype=np.uint8) for c in contenders]
     for result, images in zip(results, pixels, strict=True):
+        say(f"Warming up {result.contender.name}")
         for _ in range(_WARM_UP):
             result.contender.run(images[:1])
         result.contender.run(images)
+    say("Measuring")
     for done in range(rounds):
         for result, images in zip(results, pixels, strict=True):
             result.singles += [_seconds(result.contender, images[:1]) for _ in range(_CALLS)]

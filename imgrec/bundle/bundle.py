@@ -63,6 +63,11 @@ class Bundle:
         """What makes probabilities of logits, and an answer of probabilities: `decisions.decide(logits)`."""
         return self.info.decisions
 
+    @property
+    def runs_singly(self) -> bool:
+        """Whether pictures run one after the other, each as large as it is: of input "image"."""
+        return self.info.input == "image"
+
     def prepare(self, picture: "Picture") -> UInt8Array:
         """Return a picture as `run` wants it: uint8 (H, W, 3). Raises: ImageError, DataError."""
         return picture.pixels() if self.info.input == "image" else self.preprocess.from_picture(picture)
@@ -72,7 +77,7 @@ class Bundle:
 
         Of input "pixels" all have one size and run as one batch; of input "image" they run one after the other.
         in_lane: on the calling thread alone, if the bundle was loaded with `lanes`.
-        Raises: DataError: another type or shape.
+        Raises: DataError: another type or shape. MemoryError: they are too many at once.
         """
         images = list(images)
         for image in images:
@@ -91,7 +96,7 @@ class Bundle:
         return self.decisions.probabilities(logits)
 
     def _run(self, pixels: UInt8Array, in_lane: bool) -> NDArray[np.float32]:
-        from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
+        from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument
 
         session = self._lane if in_lane else self._session
         try:
@@ -99,6 +104,10 @@ class Bundle:
         except InvalidArgument:
             wanted = self.preprocess.height_width
             raise DataError(f"Pictures of {pixels.shape[-3:-1]} px, but the graph takes {wanted}.") from None
+        except Fail as error:
+            if "allocate memory" in str(error):
+                raise MemoryError(f"No memory to run the network on {pixels.shape} at once.") from None
+            raise
         return logits
 
 
@@ -189,11 +198,20 @@ def _open_session(data: bytes, *, name: str, threads: int | None, spins: bool) -
 
 def _check_session(session: Any, info: BundleInfo, *, name: str) -> None:
     """Check that the graph takes and gives what the description says. Raises: BundleError."""
-    inputs = [(one.name, one.type, len(one.shape)) for one in session.get_inputs()]
+    inputs = [(one.name, one.type, one.shape) for one in session.get_inputs()]
     outputs = [(one.name, one.type, one.shape[1:]) for one in session.get_outputs()]
-    rank = 3 if info.input == "image" else 4
-    if inputs != [(INPUT, "tensor(uint8)", rank)] or outputs != [(OUTPUT, "tensor(float)", [len(info.class_names)])]:
+    takes = len(inputs) == 1 and inputs[0][:2] == (INPUT, "tensor(uint8)") and _fits(inputs[0][2], info)
+    if not takes or outputs != [(OUTPUT, "tensor(float)", [len(info.class_names)])]:
         raise BundleError(
             f"{name}: its graph takes {inputs} and gives {outputs}, which is not what its description says "
-            f"({info.input}, {len(info.class_names)} classes). Export it again."
+            f"({info.input}, {info.preprocess.height_width} px, {len(info.class_names)} classes). Export it again."
         )
+
+
+def _fits(shape: Sequence[Any], info: BundleInfo) -> bool:
+    """Whether the shape of a graph's input is that of a picture, or of a batch of them, of the size described."""
+    is_image = info.input == "image"
+    size = None if is_image and info.preprocess.mode != "none" else info.preprocess.height_width
+    height, width = size or (None, None)
+    wanted = [height, width, 3] if is_image else [None, height, width, 3]
+    return len(shape) == len(wanted) and all(size in (None, one) for size, one in zip(wanted, shape, strict=True))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from imgrec.checks import check_count
 from imgrec.cli.parser import Parser
 from imgrec.errors import BundleError, ConfigError
+from imgrec.processors import num_processors
 from imgrec.progress_line import ProgressLine
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["main", "make_parser"]
 
 FORMAT = 1
+_SUFFIXES = (".onnx", ".ckpt", ".xml")
 _EPILOG = """\
 A model is a bundle (.onnx), a checkpoint (.ckpt: PyTorch in float32 and bfloat16), or a file of OpenVINO (.xml).
 Latency is of one picture, throughput of batches; models take turns. Ratios are to the first row, above 1 is better.
@@ -36,16 +38,18 @@ def main() -> None:
         raise ConfigError("Name what to measure: imgrec benchmark model.onnx best.ckpt")
     check_count("--rounds", arguments.rounds, at_least=1)
     check_count("--batch", arguments.batch, at_least=1)
-    threads = arguments.threads or _cores()
+    threads = num_processors() if arguments.threads is None else arguments.threads
     check_count("--threads", threads, at_least=1)
     paths = [Path(word) for word in arguments.models]
+    _check_files(paths)
     with closing(ProgressLine(sys.stderr, unit="rounds")) as line:
         line.say("Loading")
         contenders = _load(paths, threads=threads, compiled=arguments.compile)
         from imgrec.benchmark.measure import measure
 
-        line.say("Measuring")
-        results = measure(contenders, rounds=arguments.rounds, batch_size=arguments.batch, progress=line.update)
+        results = measure(
+            contenders, rounds=arguments.rounds, batch_size=arguments.batch, progress=line.update, say=line.say
+        )
     report = _report(results, threads=threads, rounds=arguments.rounds, batch_size=arguments.batch)
     if arguments.output is not None:
         from imgrec.strict_json import write_json
@@ -72,8 +76,12 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _check_files(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if path.suffix not in _SUFFIXES:
+            raise ConfigError(f"{path} is none of {', '.join(_SUFFIXES)}.")
+        if not path.is_file():
+            raise ConfigError(f"{path} is not there, or is no file. Name model.onnx, best.ckpt or model.xml.")
 
 
 def _load(paths: Sequence[Path], *, threads: int, compiled: bool) -> "list[Contender]":
@@ -85,10 +93,8 @@ def _load(paths: Sequence[Path], *, threads: int, compiled: bool) -> "list[Conte
             contenders += _of_checkpoint(path, threads=threads, compiled=compiled)
         elif path.suffix == ".xml":
             contenders += _of_xml(path, threads=threads)
-        elif path.suffix == ".onnx":
-            contenders += of_bundle(path, threads=threads)
         else:
-            raise ConfigError(f"{path} is none of .onnx, .ckpt and .xml.")
+            contenders += of_bundle(path, threads=threads)
     return sorted(contenders, key=lambda contender: "PyTorch float32" not in contender.name)
 
 

@@ -158,8 +158,6 @@ def _pictures(
         pictures = some_of(split_to_test(data), arguments.limit)
     if not arguments.int8:
         return pictures, None
-    if (arguments.int8 or arguments.float16 or arguments.input == "image") and Path(arguments.output).suffix in _TORCH:
-        raise ConfigError("Files for PyTorch are float32 and take pixels: leave out --int8, --float16, --input image.")
     if arguments.calibration is not None:
         return pictures, pictures_of_folder(Path(arguments.calibration), limit=arguments.calibration_images)
     assert data is not None

@@ -1,7 +1,6 @@
 """`imgrec predict`: what a model says of pictures from anywhere, as a table."""
 
 import argparse
-import os
 import sys
 import time
 from contextlib import closing
@@ -100,8 +99,11 @@ def _check(given: argparse.Namespace) -> None:
         raise ConfigError(f"--output {given.output}: end its name in {', '.join(_SUFFIXES)}.")
     if given.logits and (given.output is None or Path(given.output).suffix.lower() == ".csv"):
         raise ConfigError("--logits are lists of numbers: give --output FILE.parquet or FILE.jsonl.")
-    if given.output and Path(given.output).exists() and not given.overwrite:
-        raise DataError(f"{given.output} exists. Give another name (--output FILE), or --overwrite.")
+    if given.output and (path := Path(given.output)).exists():
+        if not path.is_file():
+            raise DataError(f"{path} is there and is not a file. Give another name: --output FILE.")
+        if not given.overwrite:
+            raise DataError(f"{path} exists. Give another name (--output FILE), or --overwrite.")
 
 
 def _predict(given: argparse.Namespace) -> "Counts":
@@ -126,12 +128,13 @@ def _prepare(given: argparse.Namespace) -> "Job":
     from imgrec.prediction.inputs import read_inputs
     from imgrec.prediction.output import Job
     from imgrec.prediction.rows import RowMaker
+    from imgrec.processors import num_processors
 
     pace = Pace(every=given.every, per_second=given.per_second or 1.0)
     model = open_model(given.words[0])
     inputs = read_inputs(given.words[1:], lists=given.list, path_column=given.path_column, pace=pace)
     maker = RowMaker(model.decisions, top_k=given.top_k, with_logits=given.logits, with_time=inputs.has_time)
-    threads = given.threads or len(os.sched_getaffinity(0))
+    threads = given.threads or num_processors()
     return Job(inputs, model, maker, threads, given.batch or _batch(inputs.expected, threads))
 
 

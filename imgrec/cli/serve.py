@@ -1,13 +1,14 @@
 """`imgrec serve`: models behind HTTP, with keys and limits."""
 
 import argparse
+import ipaddress
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgrec.cli.parser import Parser
 from imgrec.collector import resting_collector
-from imgrec.errors import MissingExtraError
+from imgrec.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
     from imgrec.serve.settings import Settings
@@ -55,7 +56,13 @@ def make_parser() -> argparse.ArgumentParser:
     add("--tls-cert", type=Path, metavar="FILE", help="certificate chain in PEM")
     add("--tls-key", type=Path, metavar="FILE", help="its private key in PEM")
     add("--behind-proxy", action="store_true", help="a proxy in front does TLS and says who the client is")
-    add("--trusted-proxy", action="append", metavar="ADDRESS", help="of that proxy (default: this machine)")
+    add(
+        "--trusted-proxy",
+        action="append",
+        type=_address,
+        metavar="ADDRESS",
+        help="of that proxy, or its network (default: this machine)",
+    )
     add = parser.add_argument_group("who").add_argument
     add("--keys", type=Path, metavar="FILE", help="keys made by imgrec keys (default: those of this user)")
     add("--jwt", type=Path, metavar="FILE", help="JSON that says whose signed tokens are believed")
@@ -121,12 +128,25 @@ class _Count:
         return int(text)
 
 
+def _address(text: str) -> str:
+    """Return an IP address or network as it is, for argparse: one that is mistyped would be nobody's."""
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}: give an address such as 10.0.0.2, or 10.0.0.0/24") from None
+    return text
+
+
 def _settings(given: argparse.Namespace) -> "Settings":
     from imgrec.serve.decoder import DecodeLimits
     from imgrec.serve.keys import default_keys_path
     from imgrec.serve.settings import Settings, read_models
     from imgrec.serve.upload import UploadLimits
 
+    if given.trusted_proxy and not given.behind_proxy:
+        raise ConfigError("--trusted-proxy says which proxy is believed: add --behind-proxy.")
+    if given.audit_fail_open and given.audit_log is None:
+        raise ConfigError("--audit-fail-open is about a record that is kept: add --audit-log FILE.")
     pixels = DecodeLimits.max_pixels if given.max_megapixels == 89 else given.max_megapixels * 1_000_000
     proxies = tuple(given.trusted_proxy or ())
     told = {"decode_workers": given.decoders, "threads": given.threads, "trusted_proxies": proxies}

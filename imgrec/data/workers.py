@@ -1,7 +1,6 @@
 """Who reads the pictures, and how many of them: by a rule, or by a short measurement."""
 
 import logging
-import os
 import time
 from dataclasses import dataclass
 from typing import Literal
@@ -9,6 +8,7 @@ from typing import Literal
 from imgrec.data.dataset import ImageDataset
 from imgrec.data.loader import make_loader
 from imgrec.data.sampler import KeyedBatchSampler
+from imgrec.processors import num_processors
 
 __all__ = ["Choice", "fastest_workers", "usual_workers"]
 
@@ -17,11 +17,6 @@ log = logging.getLogger("imgrec")
 MAX_WORKERS = 8
 MEASURED_S = 1.5  # of each choice, after its first batch
 GAIN = 1.05  # another process must pay for its memory
-
-
-def num_processors() -> int:
-    """Return the processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def usual_workers(dataset: ImageDataset) -> int:

@@ -1,9 +1,10 @@
 """From a network to a bundle that answers as the network does, or to nothing at all."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from imgrec.bundle.seal import metadata_entry, seal
 from imgrec.durable import durable_write
 from imgrec.errors import ParityError
 from imgrec.export.answers import Pictures, Progress, answers_of_bundle, answers_of_network, prepared
-from imgrec.export.gate import judge, stop_if_failed, write_report
+from imgrec.export.gate import Gate, judge, report_path, stop_if_failed, write_report
 from imgrec.export.graph import make_graph
 from imgrec.export.half import to_float16
 from imgrec.export.image_stage import add_image_stage
@@ -23,7 +24,7 @@ from imgrec.export.layers import moved_layers
 from imgrec.export.parity import compare, refuse_untrained
 from imgrec.export.quantize import to_int8
 
-__all__ = ["Settings", "export_bundle", "make_bundle", "to_bytes"]
+__all__ = ["Graphs", "Settings", "export_bundle", "make_bundle", "to_bytes"]
 
 _SINGLES = 8  # pictures that are also asked about one by one
 
@@ -42,6 +43,14 @@ class Settings:
     precision: Precision = "float32"
     max_drop: float = 1.0
     calibration: Pictures | None = None
+
+
+class Graphs(NamedTuple):
+    """An onnx.ModelProto each. whole: of pixels, float32. small: of pixels, in the precision asked for. shipped: it."""
+
+    whole: Any
+    small: Any
+    shipped: Any
 
 
 def export_bundle(
@@ -65,17 +74,17 @@ def export_bundle(
     reference = answers_of_network(network, info.preprocess, pictures, progress=progress)
     refuse_untrained(reference, task=info.task)
     say("Making the graph")
-    whole, graph = make_bundle(network, info, settings, say=say)
-    bundle = bundle_from_bytes(to_bytes(graph, info), name=str(path))
+    graphs = make_bundle(network, info, settings, say=say)
+    bundle = bundle_from_bytes(to_bytes(graphs.shipped, info), name=str(path))
     say("Asking the export about the same pictures")
     answers = answers_of_bundle(bundle, pictures, progress=progress)
     gate = judge(pictures, reference, answers, info=info, max_drop=settings.max_drop)
-    is_suspect = not gate.passed and not gate.is_exact and settings.input == "pixels"
+    is_suspect = not gate.passed and not gate.is_exact
     few = prepared(info.preprocess, _first(pictures)) if is_suspect else []
-    stop_if_failed(gate, path, layers=moved_layers(whole, graph, few) if few else ())
+    stop_if_failed(gate, path, layers=moved_layers(graphs.whole, graphs.small, few) if few else ())
     if gate.is_exact:
-        _check_singles(bundle, pictures, answers)
-    data = to_bytes(graph, replace(info, parity=gate.to_dict(names=False)))
+        _check_singles(bundle, pictures, answers, gate=gate, path=path)
+    data = to_bytes(graphs.shipped, replace(info, parity=gate.to_dict(names=False)))
     sha256 = bundle_from_bytes(data, name=str(path)).sha256
     with durable_write(path, size=len(data)) as file:
         file.write(data)
@@ -84,19 +93,21 @@ def export_bundle(
     return report
 
 
-def make_bundle(network: nn.Module, info: BundleInfo, settings: Settings, *, say: Say) -> tuple[Any, Any]:
-    """Return the graph of pixels in float32, and the graph to be shipped: two onnx.ModelProto, or one twice."""
+def make_bundle(network: nn.Module, info: BundleInfo, settings: Settings, *, say: Say) -> Graphs:
+    """Return the graph to be shipped, and what it is made of; those that are equal are one object."""
     height, width = info.preprocess.height_width or (None, None)
-    whole = graph = make_graph(network, height=height, width=width)
+    whole = small = make_graph(network, height=height, width=width)
     if settings.precision == "float16":
-        graph = to_float16(whole)
+        small = to_float16(whole)
     elif settings.precision == "int8":
         assert settings.calibration is not None
         say(f"Calibrating with {len(settings.calibration):,} pictures")
-        graph = to_int8(whole, prepared(info.preprocess, settings.calibration))
+        small = to_int8(whole, prepared(info.preprocess, settings.calibration))
+    shipped = small
     if settings.input == "image":
-        add_image_stage(graph, info.preprocess)
-    return whole, graph
+        shipped = copy.deepcopy(small)
+        add_image_stage(shipped, info.preprocess)
+    return Graphs(whole, small, shipped)
 
 
 def to_bytes(graph: Any, info: BundleInfo) -> bytes:
@@ -105,15 +116,17 @@ def to_bytes(graph: Any, info: BundleInfo) -> bytes:
     return seal(body + metadata_entry(DOCUMENT_KEY, info.to_json()))
 
 
-def _check_singles(bundle: Bundle, pictures: Pictures, answers: NDArray[np.float32]) -> None:
+def _check_singles(bundle: Bundle, pictures: Pictures, answers: NDArray[np.float32], *, gate: Gate, path: Path) -> None:
     """Check that a picture by itself gets the answer that it has in a batch. Raises: ParityError."""
     few = _first(pictures)
     alone = answers_of_bundle(bundle, few, batch_size=1)
     parity = compare(few.names, answers[: len(alone)], alone, task=bundle.task)
     if not parity.holds:
+        write_report(path, {**gate.to_dict(), "passed": False, "alone": parity.to_dict()})
         raise ParityError(
             f"The export answers otherwise about a picture alone than in a batch (probabilities differ by up to "
-            f"{parity.max_probability_difference:.2g}). Nothing was written. The network mixes the pictures of a batch."
+            f"{parity.max_probability_difference:.2g}): the network mixes the pictures of a batch. Nothing was written "
+            f"as {path.name}; {report_path(path)} has the figures."
         )
 
 

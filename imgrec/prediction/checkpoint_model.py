@@ -41,6 +41,11 @@ class CheckpointModel:
         """Those of the checkpoint; without any, temperature 1 and no rules."""
         return self._info.decisions
 
+    @property
+    def runs_singly(self) -> bool:
+        """No: a network runs batches of prepared pictures."""
+        return False
+
     def prepare(self, picture: Picture, /) -> UInt8Array:
         """Return a picture as the network sees it: uint8 (H, W, 3)."""
         return self._info.preprocess.from_picture(picture)

@@ -35,6 +35,11 @@ class Model(Protocol):
         """What makes an answer of logits."""
         ...
 
+    @property
+    def runs_singly(self) -> bool:
+        """Whether pictures run one after the other, whole: a batch would gain nothing and hold all of them."""
+        ...
+
     def prepare(self, picture: "Picture", /) -> UInt8Array:
         """Return a picture as `run` wants it: uint8 (H, W, 3). Raises: ImageError, DataError."""
         ...

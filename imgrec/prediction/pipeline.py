@@ -39,8 +39,10 @@ def answer_all(items: Iterator[Item], model: Model, *, batch_size: int, threads:
     """Yield the answers of each `batch_size` items, in order; the last batch may have fewer.
 
     Which pictures run together depends on their places alone, not on speed: the same call gives the same numbers.
-    At most `threads + 2` batches are under way, so memory does not grow with the number of items.
+    At most `threads + 2` batches are under way, so memory does not grow with the number of items. Where the model runs
+    pictures singly, a batch is one: each is as large as it was taken.
     """
+    batch_size = 1 if model.runs_singly else batch_size
     pool = ThreadPoolExecutor(threads, thread_name_prefix="predict")
     waiting: deque[Future[list[Answer]]] = deque()
     try:

@@ -13,8 +13,9 @@ from torch.utils.data import Dataset
 from imgrec.corruptions import Corruption, corrupt
 from imgrec.data.dataset import ImageDataset
 from imgrec.data.loader import make_loader
-from imgrec.data.workers import MAX_WORKERS, num_processors
+from imgrec.data.workers import MAX_WORKERS
 from imgrec.errors import ImgrecError
+from imgrec.processors import num_processors
 from imgrec.progress_line import ProgressLine
 
 __all__ = ["Cell", "ask_about_cells"]

@@ -1,7 +1,8 @@
 """The routes, and who may use which."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request
@@ -12,10 +13,14 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from imgrec.serve import openapi
+from imgrec.serve.answers import narrower
+from imgrec.serve.batcher import Batcher
 from imgrec.serve.gate import Caller
 from imgrec.serve.heat_map import explain_image
+from imgrec.serve.keys import Output
+from imgrec.serve.models import ServedModel
 from imgrec.serve.page_files import page_file
-from imgrec.serve.refusals import Refusal
+from imgrec.serve.refusals import IMAGE_CODES, Refusal
 from imgrec.serve.service import Answer, Service
 from imgrec.serve.shell import Shell, error_body, error_headers
 from imgrec.serve.upload import UploadLimits, read_images
@@ -26,7 +31,21 @@ __all__ = ["OPEN_ROUTES", "Guard", "check_guards", "make_app", "make_routes"]
 OPEN_ROUTES = ("/", "/page/{name}", "/health/live", "/health/ready")
 
 ModelName = Annotated[str | None, Query(description="Name of a model; the first one of the key if not given.")]
-OutputKind = Annotated[str | None, Query(description="label, topk, rounded or full; never more than the key allows.")]
+OutputKind = Annotated[Output | None, Query(description="How much is shown; never more than the key allows.")]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request whose caller is known. batcher: of the model. output: how much of an answer is shown."""
+
+    request: Request
+    caller: Caller
+    model: ServedModel
+    batcher: Batcher
+    output: Output
+
+
+Work = Callable[[Service, Asked, Sequence[bytes]], Awaitable[dict[str, Any]]]  # images -> what is said of them
 
 
 class Guard:
@@ -97,51 +116,76 @@ def _add_open_routes(app: FastAPI, service: Service) -> None:
 
 
 def _add_answers(app: FastAPI, service: Service) -> None:
-    predict_guard, explain_guard = Guard(service, "predict"), Guard(service, "explain")
-
-    @app.post(
-        "/v1/predict",
+    upload = service.settings.upload
+    _add_answer(
+        app,
+        service,
+        "predict",
         summary="Classify one image or several",
         responses=openapi.PREDICT,
-        openapi_extra=openapi.IMAGES,
+        limits=upload,
+        work=_predictions,
     )
-    async def predict(
+    _add_answer(
+        app,
+        service,
+        "explain",
+        summary="Where in an image the answer comes from",
+        responses=openapi.EXPLAIN,
+        limits=UploadLimits(upload.max_bytes, max_images=1),
+        work=_explanation,
+    )
+
+
+def _add_answer(
+    app: FastAPI,
+    service: Service,
+    name: str,
+    *,
+    summary: str,
+    responses: openapi.Responses,
+    limits: UploadLimits,
+    work: Work,
+) -> None:
+    """Add `POST /v1/NAME`, for callers with the scope NAME: images in, what `work` says of them out."""
+    guard = Guard(service, name)
+
+    @app.post(f"/v1/{name}", name=name, summary=summary, responses=responses, openapi_extra=openapi.IMAGES)
+    async def answer(
         request: Request,
-        caller: Annotated[Caller, Depends(predict_guard)],
+        caller: Annotated[Caller, Depends(guard)],
         model: ModelName = None,
         output: OutputKind = None,
     ) -> Response:
         served, batcher = service.model_for(caller, model)
-        images = await _read(request, service, limits=service.settings.upload, model_sha256=served.sha256)
+        images = await _read(request, service, limits=limits, model_sha256=served.sha256)
         with service.admission.enter(len(images)):
-            service.charge(caller, len(images))
-            answers = await service.predict(served, batcher, images, caller=caller, output=output)
-        _tell_audit(request, answers)
-        if len(answers) == 1 and answers[0].refusal is not None:
-            raise answers[0].refusal
-        content = {"model": {"name": served.name, "sha256": served.sha256}, "predictions": _contents(answers)}
-        return JSONResponse({**content, "id": request.state.id})
+            asked = Asked(request, caller, served, batcher, narrower(caller.output or service.settings.output, output))
+            content = await work(service, asked, images)
+        named = {"model": {"name": served.name, "sha256": served.sha256}}
+        return JSONResponse({**named, **content, "id": request.state.id})
 
-    @app.post(
-        "/v1/explain",
-        summary="Where in an image the answer comes from",
-        responses=openapi.EXPLAIN,
-        openapi_extra=openapi.IMAGES,
-    )
-    async def explain(
-        request: Request,
-        caller: Annotated[Caller, Depends(explain_guard)],
-        model: ModelName = None,
-        output: OutputKind = None,
-    ) -> Response:
-        served, _ = service.model_for(caller, model)
-        limits = UploadLimits(service.settings.upload.max_bytes, max_images=1)
-        (image,) = await _read(request, service, limits=limits, model_sha256=served.sha256)
-        with service.admission.enter(1):
-            service.charge(caller, 1)
-            content = await explain_image(service, served, image, caller=caller, output=output)
-        content["model"] = {"name": served.name, "sha256": served.sha256}
-        return JSONResponse({**content, "id": request.state.id})
+
+async def _predictions(service: Service, asked: Asked, images: Sequence[bytes]) -> dict[str, Any]:
+    """Return an answer or an error for each image; of a single image the error is that of the request."""
+    answers = await service.predict(asked.model, asked.batcher, images, caller=asked.caller, output=asked.output)
+    outcomes = [answer.outcome for answer in answers]
+    asked.request.state.audit["outcome"] = outcomes[0] if len(set(outcomes)) == 1 else outcomes
+    if len(answers) == 1 and answers[0].refusal is not None:
+        raise answers[0].refusal
+    return {"predictions": _contents(answers)}
+
+
+async def _explanation(service: Service, asked: Asked, images: Sequence[bytes]) -> dict[str, Any]:
+    """Return the prediction for the one image, and where it comes from."""
+    try:
+        content = await explain_image(service, asked.model, images[0], caller=asked.caller, output=asked.output)
+    except Refusal as refusal:
+        if refusal.code in IMAGE_CODES:
+            service.metrics.note_image(refusal.code)
+        raise
+    service.metrics.note_image("ok")
+    return content
 
 
 def _add_facts(app: FastAPI, service: Service) -> None:
@@ -198,11 +242,6 @@ async def _read(request: Request, service: Service, *, limits: UploadLimits, mod
     if service.audit is not None:
         request.state.audit["inputs"] = [service.input_hash(image) for image in images]
     return images
-
-
-def _tell_audit(request: Request, answers: Sequence[Answer]) -> None:
-    outcomes = [answer.outcome for answer in answers]
-    request.state.audit["outcome"] = outcomes[0] if len(set(outcomes)) == 1 else outcomes
 
 
 def _contents(answers: Sequence[Answer]) -> list[dict[str, Any]]:

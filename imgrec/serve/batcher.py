@@ -17,6 +17,9 @@ from imgrec.serve.refusals import Refusal
 __all__ = ["Batcher", "Run"]
 
 
+_FULL_S = 2.0  # after which there may be memory again
+
+
 class Run(Protocol):
     """Images uint8 (N, H, W, 3) to logits (N, C); `in_lane` on the calling thread alone."""
 
@@ -67,7 +70,10 @@ class Batcher:
         return len(self._waiting)
 
     async def submit(self, image: UInt8Array) -> NDArray[np.floating]:
-        """Return the logits (C,) of an image. Raises: Refusal: `not_finite`; `internal`: the network failed on it."""
+        """Return the logits (C,) of an image.
+
+        Raises: Refusal: `not_finite`; `busy`: there is no memory for it; `internal`: the network failed on it.
+        """
         loop = asyncio.get_running_loop()
         item = _Item(image, loop.create_future())
         self._waiting.append(item)
@@ -97,12 +103,13 @@ class Batcher:
     async def _answer(self, items: Sequence[_Item]) -> None:
         try:
             rows = await self._run_together(items)
-        except Exception:  # whatever the runtime raises
+        except Exception as error:  # whatever the runtime raises
             if len(items) > 1:
                 for item in items:
                     await self._answer([item])
             elif not items[0].row.done():
-                items[0].row.set_exception(Refusal("internal"))
+                is_full = isinstance(error, MemoryError)
+                items[0].row.set_exception(Refusal("busy", retry_after_s=_FULL_S) if is_full else Refusal("internal"))
             return
         for item, row in zip(items, rows, strict=True):
             if item.row.done():

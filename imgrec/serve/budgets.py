@@ -42,11 +42,11 @@ class DailyBudgets:
         Raises: OSError: the count cannot be written.
         """
         now = self._now()
-        today = int(now // _DAY_S)
         lock(self._file)
         try:
             place = self._place(name)
             day, count = self._read(place)
+            today = max(day, int(now // _DAY_S))  # a clock that was set back gives no second day
             used = count if day == today else 0
             if used + images > daily:
                 return (today + 1) * _DAY_S - now
@@ -58,7 +58,7 @@ class DailyBudgets:
     def used(self, name: str) -> int:
         """Return today's count of a name."""
         day, count = self._read(self._places[name]) if name in self._places else (0, 0)
-        return count if day == int(self._now() // _DAY_S) else 0
+        return count if day >= int(self._now() // _DAY_S) else 0
 
     def close(self) -> None:
         """Close the file."""

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imgrec.data.samples import UInt8Array
-from imgrec.serve.answers import describe, narrower
+from imgrec.serve.answers import describe
 from imgrec.serve.gate import Caller
 from imgrec.serve.keys import Output
 from imgrec.serve.models import ServedModel
+from imgrec.serve.refusals import Refusal
 from imgrec.serve.service import Service
 
 __all__ = ["explain_image"]
@@ -28,14 +29,13 @@ Run = Callable[[UInt8Array], NDArray[np.floating]]
 
 
 async def explain_image(
-    service: Service, model: ServedModel, data: bytes, *, caller: Caller, output: str | None
+    service: Service, model: ServedModel, data: bytes, *, caller: Caller, output: Output
 ) -> dict[str, Any]:
     """Return the prediction for an image file, its label, and a PNG in base64 of what the network saw, with heat on it.
 
-    Raises: Refusal.
+    Raises: Refusal: what is wrong with the image, `not_finite`, or `busy`.
     """
-    kind = narrower(caller.output or service.settings.output, output)
-    return await service.explain(model, data, lambda image, run: _explained(image, run, model, kind))
+    return await service.explain(model, data, lambda image, run: _explained(image, run, model, output), caller=caller)
 
 
 def _explained(image: UInt8Array, run: Run, model: ServedModel, output: Output) -> dict[str, Any]:
@@ -45,6 +45,8 @@ def _explained(image: UInt8Array, run: Run, model: ServedModel, output: Output) 
     from imgrec.explain.overlay import draw_overlay
 
     logits = run(image[None])
+    if not np.isfinite(logits).all():
+        raise Refusal("not_finite")
     (prediction,) = describe(logits, model.decisions, output=output, reject=model.reject)
     index = int(np.argmax(logits[0]))
     window_px = max(2, min(image.shape[:2]) // _WINDOW)

@@ -25,7 +25,7 @@ REFUSALS = {
     "too_many_images": (413, "More images than one request may hold."),
     "body_too_large": (413, "The request is larger than allowed."),
     "slow_body": (408, "The request came in too slowly."),
-    "unsupported_media": (415, "Send an image as the body, or images as multipart/form-data."),
+    "unsupported_media": (415, "Send an image as the body, with its Content-Type, or images as multipart/form-data."),
     "internal": (500, "Something went wrong. Report the id."),
     "not_finite": (500, "The model gave no finite answer for this image."),
     # What is wrong with an image: the codes of ImageError, and what a decoding process may end with.

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from imgrec.data.samples import UInt8Array
 from imgrec.errors import ImgrecError
 from imgrec.serve.admission import Admission
-from imgrec.serve.answers import describe, narrower
+from imgrec.serve.answers import describe
 from imgrec.serve.audit_log import AuditLog
 from imgrec.serve.batcher import Batcher
 from imgrec.serve.budgets import DailyBudgets
 from imgrec.serve.decoder import DecodePool
 from imgrec.serve.gate import Caller, Gate
 from imgrec.serve.key_ring import KeyRing
+from imgrec.serve.keys import Output
 from imgrec.serve.metrics import Metrics
 from imgrec.serve.models import Models, ServedModel, load_model
 from imgrec.serve.refusals import Refusal
@@ -176,17 +177,20 @@ class Service:
         return hmac.new(self._salt, data, sha256).hexdigest()
 
     async def predict(
-        self, model: ServedModel, batcher: Batcher, images: Sequence[bytes], *, caller: Caller, output: str | None
+        self, model: ServedModel, batcher: Batcher, images: Sequence[bytes], *, caller: Caller, output: Output
     ) -> list[Answer]:
-        """Return one answer for each image file; what is wrong with one says nothing about the others."""
-        kind = narrower(caller.output or self.settings.output, output)
+        """Return one answer for each image file; what is wrong with one says nothing about the others.
+
+        Raises: Refusal `budget_used_up`.
+        """
+        self.charge(caller, len(images))
 
         async def one(data: bytes) -> Answer:
             try:
                 logits = await batcher.submit(await self.pool.decode(data, model.spec))
             except Refusal as refusal:
                 return Answer(None, refusal)
-            (content,) = describe(logits[None], model.decisions, output=kind, reject=model.reject)
+            (content,) = describe(logits[None], model.decisions, output=output, reject=model.reject)
             return Answer(content)
 
         answers = await asyncio.gather(*map(one, images)) if len(images) > 1 else [await one(images[0])]
@@ -199,6 +203,8 @@ class Service:
         model: ServedModel,
         data: bytes,
         make: Callable[[UInt8Array, Callable[[UInt8Array], NDArray[np.floating]]], dict[str, Any]],
+        *,
+        caller: Caller,
     ) -> dict[str, Any]:
         """Return `make(image, run)` for an image file; one at a time, beside the predictions.
 
@@ -206,6 +212,7 @@ class Service:
         """
         if self._explaining.locked():
             raise Refusal("busy", retry_after_s=2)
+        self.charge(caller, 1)
         async with self._explaining:
             image = await self.pool.decode(data, model.spec)
 

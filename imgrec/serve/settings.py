@@ -1,21 +1,17 @@
 """What a server is told at its start, and which combinations it refuses to start with."""
 
 import ipaddress
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from imgrec.errors import ConfigError
+from imgrec.processors import num_processors
 from imgrec.serve.decoder import DecodeLimits
 from imgrec.serve.keys import Output
 from imgrec.serve.upload import UploadLimits
 
 __all__ = ["Settings", "check_start", "is_loopback", "read_models"]
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 @dataclass(frozen=True)
@@ -49,8 +45,8 @@ class Settings:
     reject: str = ""
     max_batch: int = 16
     queue_batches: int = 4
-    threads: int = field(default_factory=_processors)
-    decode_workers: int = field(default_factory=lambda: min(4, _processors()))
+    threads: int = field(default_factory=num_processors)
+    decode_workers: int = field(default_factory=lambda: min(4, num_processors()))
     decode: DecodeLimits = field(default_factory=DecodeLimits)
     upload: UploadLimits = field(default_factory=UploadLimits)
     max_upload_memory: int = 256_000_000

@@ -3,10 +3,13 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
+from imgrec.errors import MissingExtraError
 from imgrec.serve.service import Service
 from imgrec.serve.settings import Settings, check_start
+from imgrec.serve.tls import check_tls
 
 __all__ = ["prepare"]
 
@@ -16,6 +19,8 @@ def prepare(settings: Settings) -> Callable[[], None]:
     service = Service(settings)
     has_credentials = settings.jwt is not None or service.keys.has_valid_key(time.time())
     check_start(settings, has_credentials=has_credentials)
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        check_tls(settings.tls_cert, settings.tls_key)
     service.launch()
     try:
         # onnxruntime reads a model without holding the interpreter; the web libraries are imported meanwhile.
@@ -23,13 +28,16 @@ def prepare(settings: Settings) -> Callable[[], None]:
         importing.start()
         service.load()
         importing.join()
+        try:
+            from imgrec.serve.server import run
+        except ImportError as error:
+            raise MissingExtraError(str(error.name), "serve") from error
     except BaseException:
         service.pool.kill()
         raise
-    from imgrec.serve.server import run
-
     return partial(run, service)
 
 
 def _import_web() -> None:
-    import imgrec.serve.server  # noqa: F401
+    with suppress(ImportError):  # the import that follows says it
+        import imgrec.serve.server  # noqa: F401

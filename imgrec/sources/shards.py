@@ -16,8 +16,9 @@ from imgrec.data.samples import Samples, Splits
 from imgrec.data.shard_cache import Prefetcher, ShardCache, default_cache_dir
 from imgrec.data.shard_images import ShardImages, StringColumn, base_images, shards_of
 from imgrec.data.shard_order import ShardBatchSampler
-from imgrec.data.workers import MAX_WORKERS, num_processors
+from imgrec.data.workers import MAX_WORKERS
 from imgrec.errors import DataError
+from imgrec.processors import num_processors
 from imgrec.sources.assemble import Found, assemble, listed, sort_names
 from imgrec.sources.shard_list import list_shards
 from imgrec.sources.shard_tables import Part, ShardTables

@@ -3,7 +3,7 @@
 from typing import Any
 
 from imgrec.report.page.blocks import Block, Cell, Column, Table, Words
-from imgrec.report.page.numbers import count, duration, interval_of, percent, score
+from imgrec.report.page.numbers import SPACE, count, duration, interval, interval_of, percent, score
 from imgrec.report.predictions import visible
 
 __all__ = ["rivals_blocks"]
@@ -14,8 +14,9 @@ def rivals_blocks(data: dict[str, Any]) -> list[Block]:
     rows = [*data["rivals"], *([{**data["network"], "is_network": True}] if data["network"] else [])]
     rows.sort(key=lambda row: -row["accuracy"])
     columns = [
-        Column("method"), Column("accuracy", "bar"), Column("errors", "number"), Column("macro F1", "number"),
-        Column("time to fit", "number"), Column("per picture", "number", "to predict, features included"),
+        Column("method"), Column("accuracy", "bar"), Column(f"95{SPACE}% interval", "number"),
+        Column("errors", "number"), Column("macro F1", "number"), Column("time to fit", "number"),
+        Column("per picture", "number", "to predict, features included"),
         Column("size", "number"),
     ]  # fmt: skip
     lead = (
@@ -34,10 +35,11 @@ def _row(row: dict[str, Any]) -> list[Cell]:
     return [
         Cell(name, name.lower(), tone="best" if is_network else "soft" if row.get("is_floor") else ""),
         Cell(percent(row["accuracy"]), row["accuracy"], share=row["accuracy"], low=low, high=high),
+        Cell(interval(low, high), low),
         Cell(count(row["num_errors"]), row["num_errors"]),
         Cell(score(row["macro_f1"]), row["macro_f1"]),
         Cell(duration(row["fit_s"]) if row.get("fit_s") is not None else "", row.get("fit_s")),
-        Cell(f"{time:.2g}\N{NO-BREAK SPACE}ms" if time is not None else "", time),
+        Cell(f"{time:.2g}{SPACE}ms" if time is not None else "", time),
         Cell(_bytes(size) if size is not None else "", size),
     ]
 
@@ -45,9 +47,9 @@ def _row(row: dict[str, Any]) -> list[Cell]:
 def _bytes(size: float) -> str:
     for unit in ("B", "KB", "MB"):
         if size < 1000:
-            return f"{size:.3g}\N{NO-BREAK SPACE}{unit}"
+            return f"{size:.3g}{SPACE}{unit}"
         size /= 1000
-    return f"{size:.3g}\N{NO-BREAK SPACE}GB"
+    return f"{size:.3g}{SPACE}GB"
 
 
 def _notes(data: dict[str, Any]) -> list[Block]:
