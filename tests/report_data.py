@@ -140,7 +140,9 @@ PARTS: dict[str, dict[str, Any]] = {
     "attack.json": {
         **_HEAD, "chance": 0.33, "clean": _score(0.8), "notes": [],
         "norms": [{"norm": "linf", "title": "every pixel by at most eps", "cells": [
-            {"attack": "pgd", "eps": 4 / 255, "eps_255": 4.0, **_score(0.1)}]}],
+            {"attack": "pgd", "eps": 4 / 255, "eps_255": 4.0, **_score(0.1)},
+            {"attack": "rays", "eps": 2 / 255, "eps_255": 2.0, **_score(0.3)},
+            {"attack": "rays", "eps": 4 / 255, "eps_255": 4.0, **_score(0.2)}]}],
         "checks": [{"name": "gradients are stronger than noise", "passed": False, "detail": "0.9 against 0.1"}],
     },
     "explain.json": {

@@ -26,6 +26,7 @@ from imgrec.data.samples import Samples
 from imgrec.errors import DataError, ImageError
 from imgrec.models import make_small_cnn
 from imgrec.report.evaluation import write_evaluation
+from imgrec.report.predictions import Predictions
 from imgrec.report.scores import compute_scores
 from imgrec.report.table import read_parquet
 
@@ -365,11 +366,27 @@ def test_a_network_of_other_pictures_is_refused_and_told_apart(contest):
     predictions = contest.rivals[0].predictions
     labels = [contest.class_names[label] for label in predictions.labels]
     moved = [f"/elsewhere/{name}" for name in predictions.names]
-    check_same_pictures(predictions, moved[::-1], labels[::-1])  # the folder and the order may differ
+    # The folder and the order may differ.
+    assert check_same_pictures(predictions, moved[::-1], labels[::-1]) == list(range(len(moved)))
     with pytest.raises(DataError, match="other pictures: 21 there, 20 here; only there: 20; only here: none"):
         check_same_pictures(predictions, moved[:-1], labels[:-1])
     with pytest.raises(DataError, match="1 pictures have another label"):
         check_same_pictures(predictions, moved, ["b", *labels[1:]])
+
+
+def test_a_network_of_which_a_part_was_held_out_is_put_beside_rivals_of_the_other(contest):
+    predictions = contest.rivals[0].predictions
+    labels = [contest.class_names[label] for label in predictions.labels]
+    names = [f"/elsewhere/{name}" for name in predictions.names]
+    odd = slice(1, None, 2)
+    part = Predictions(predictions.names[odd], predictions.labels[odd], predictions.logits[odd], contest.class_names)
+    assert check_same_pictures(part, names, labels, num_held_out=11) == list(range(1, 21, 2))
+    other = next(name for name in contest.class_names if name != labels[1])
+    for num_held_out in (0, 10):  # a part for another reason is no part
+        with pytest.raises(DataError, match="other pictures: 10 there, 21 here"):
+            check_same_pictures(part, names, labels, num_held_out=num_held_out)
+    with pytest.raises(DataError, match="1 pictures have another label"):
+        check_same_pictures(part, names, [labels[0], other, *labels[2:]], num_held_out=11)
 
 
 def printed(content, width: int) -> str:

@@ -103,6 +103,25 @@ def test_a_trained_network_is_put_beside_its_rivals(photos, tmp_path, monkeypatc
         run(monkeypatch, *words, "seed=9", *QUICK, *output)
 
 
+def test_beside_a_network_whose_decisions_hold_pictures_out_rivals_are_scored_on_the_others(
+    photos, tmp_path, monkeypatch, capsys
+):
+    words = ("data=folder", f"data.root={photos}", "preprocess=small", "data.test_fraction=0.4")
+    quiet = ("trainer.gpus=0", "data.num_workers=0")
+    trained = command("train", *words, *SHORT, f"run_dir={tmp_path / 'run'}", *quiet)
+    assert trained.code == 0, trained.err
+    again = (f"checkpoint={tmp_path / 'run' / 'best.ckpt'}", f"run_dir={tmp_path / 'held'}", "decisions=holdout")
+    done = command("evaluate", *words, *quiet, *again)
+    assert done.code == 0, done.err
+    run(monkeypatch, *words, *QUICK, "--output", tmp_path / "out", "--beside", tmp_path / "held")
+    content = written(tmp_path / "out")
+    network = read_parquet(tmp_path / "held" / "predictions.parquet")
+    assert content["num_test"] == len(network) == 8
+    assert read_parquet(tmp_path / "out" / "color-knn" / "predictions.parquet").names == network.names
+    assert "its decisions were fitted on the others" in " ".join(content["notes"])
+    assert "its decisions were fitted on the others" in capsys.readouterr().out
+
+
 def test_frozen_features_alone_come_from_a_backbone_with_its_weights(photos, tmp_path, monkeypatch):
     network = make_backbone("squeezenet1_1", num_classes=1000)
     torch.save({key.removeprefix("backbone."): v for key, v in network.state_dict().items() if "backbone" in key},

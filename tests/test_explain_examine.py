@@ -162,6 +162,19 @@ def test_a_panel_is_drawn_with_any_name(examined, method):
     assert pixels.std() > 10
 
 
+@pytest.mark.parametrize("method", ["occlusion", "edges"])
+def test_no_legend_of_a_panel_covers_a_curve_or_a_label_of_its_axes(examined, method):
+    figure = draw_panel(examined[method], Caption("a.png", "a", "b", 0.5, "b", 0.5))
+    render(figure)  # places everything
+    curves = [axes for axes in figure.axes if axes.get_legend() is not None]
+    assert len(curves) == 2
+    for axes in curves:
+        legend = axes.get_legend().get_window_extent()
+        labels = [label.get_window_extent() for label in axes.get_xticklabels()]
+        assert not legend.count_overlaps([axes.get_window_extent(), *labels])
+        assert legend.y0 >= 0
+
+
 def test_the_page_runs_nothing_and_asks_for_nothing(examined):
     shown = Shown(f"{HOSTILE}.jpg", HOSTILE, HOSTILE, 0.9, HOSTILE)
     rows = [picture_record(one, shown, png="x.png") for one in examined.values()]

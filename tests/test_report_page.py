@@ -193,6 +193,11 @@ def test_a_failed_check_of_an_attack_is_an_alarm(full):
     assert re.search(r'class="words warning".*?Alarm, a check of the attack failed: gradients are stronger', full)
 
 
+def test_what_is_left_is_said_of_the_attack_that_needs_least(full):
+    assert "RayS, labels only" in full
+    assert "Changes of 2 of 255 grey values" in full
+
+
 def test_a_promise_that_was_broken_is_called_broken(full):
     assert re.search(r'class="text bad"><span class="text">broken', full)
 

@@ -21,6 +21,7 @@ class NetworkLine:
     """A network as its evaluation has it; what its checkpoint adds, where that is still there, or None.
 
     source: the checkpoint or the file of weights that was evaluated, as written there.
+    num_held_out: pictures of the scored split that were not scored, as its decisions were fitted on them.
     fit_s: of training, as its run says. size_bytes: of the weights. predict_ms_per_image: of the network alone, with
     pictures that are ready.
     """
@@ -29,6 +30,7 @@ class NetworkLine:
     folder: Path
     predictions: Predictions
     source: str
+    num_held_out: int = 0
     fit_s: float | None = None
     size_bytes: int | None = None
     predict_ms_per_image: float | None = None
@@ -51,28 +53,39 @@ def read_network(folder: Path) -> NetworkLine:
     predictions = read_parquet(place / PREDICTIONS)
     source = predictions.provenance.get("checkpoint") or predictions.provenance.get("weights") or str(folder)
     return NetworkLine(
-        name=Path(source).name, folder=place, predictions=predictions, source=source, fit_s=_training_seconds(place)
+        name=Path(source).name,
+        folder=place,
+        predictions=predictions,
+        source=source,
+        num_held_out=_num_held_out(place),
+        fit_s=_training_seconds(place),
     )
 
 
-def check_same_pictures(network: Predictions, names: Sequence[str], labels: Sequence[str]) -> None:
-    """Check that a network was scored on the same pictures, with the same classes. Raises: DataError: which differ.
+def check_same_pictures(
+    network: Predictions, names: Sequence[str], labels: Sequence[str], *, num_held_out: int = 0
+) -> list[int]:
+    """Return the places in `names` of the pictures that a network was scored on, with the same labels, in order.
 
-    Names are compared from the folder down that they share, so that a data set may have moved; the order may differ.
+    All of them, or all but `num_held_out`. Raises: DataError: which differ. Names are compared from the folder down
+    that they share, so that a data set may have moved; the order may differ.
     """
-    theirs = dict(zip(relative_names(list(network.names)), _texts(network), strict=True))
-    ours = dict(zip(relative_names(list(names)), labels, strict=True))
-    if theirs.keys() != ours.keys():
+    known = relative_names(list(names))
+    ours = dict(zip(known, labels, strict=True))
+    theirs = dict(zip(relative_names(list(network.names), known), _texts(network), strict=True))
+    is_part = theirs.keys() < ours.keys() and len(ours) - len(theirs) == num_held_out
+    if theirs.keys() != ours.keys() and not is_part:
         missing, more = sorted(theirs.keys() - ours.keys()), sorted(ours.keys() - theirs.keys())
         raise DataError(
             f"The network was scored on other pictures: {len(theirs)} there, {len(ours)} here; only there: "
             f"{_some(missing)}; only here: {_some(more)}. Give the words, the seed and the split file of its training."
         )
-    changed = sorted(name for name, label in ours.items() if theirs[name] != label)
+    changed = sorted(name for name, label in theirs.items() if ours[name] != label)
     if changed:
         raise DataError(
             f"{len(changed)} pictures have another label than when the network was scored: {_some(changed)}."
         )
+    return [place for place, name in enumerate(known) if name in theirs]
 
 
 def _texts(predictions: Predictions) -> list[str]:
@@ -82,6 +95,15 @@ def _texts(predictions: Predictions) -> list[str]:
 def _some(names: Sequence[str]) -> str:
     shown = ", ".join(visible(name) for name in names[:MOST_NAMED])
     return (shown + (", ..." if len(names) > MOST_NAMED else "")) or "none"
+
+
+def _num_held_out(folder: Path) -> int:
+    """Return how many pictures decisions.json says were kept from being scored; 0 where it says nothing."""
+    try:
+        fitted_on = json.loads((folder / "decisions.json").read_bytes())["fitted_on"]
+        return int(fitted_on["num_samples"]) if fitted_on["split"] == "holdout" else 0
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
 
 
 def _training_seconds(folder: Path) -> float | None:

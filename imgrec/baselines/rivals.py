@@ -34,6 +34,7 @@ class Plan:
     features: sets of features, each one or more of hog, lbp, color joined; ("frozen",) = those of `network`.
     models: keys of `MODELS`, for features made by hand; frozen ones go with logistic regression.
     scored: the split that rivals are scored on; settings are chosen on "val", unless that is it.
+    only: places in the scored split, those that a network beside was scored on; None = all are scored.
     max_train: training pictures at most, the classes in proportion; None = all.
     network, network_name: what frozen features come from.
     """
@@ -41,6 +42,7 @@ class Plan:
     features: Sequence[tuple[str, ...]]
     models: Sequence[str]
     scored: str = "test"
+    only: Sequence[int] | None = None
     seed: int = 1
     max_train: int | None = None
     network: ImageNetwork | None = None
@@ -132,7 +134,8 @@ def _parts(data: ImageDataModule, plan: Plan) -> dict[str, Samples]:
         raise DataError(f"The training split has {len(found)} class{only}: there is nothing to tell apart.")
     if plan.max_train is not None:
         train = train.subset(proportional(train.labels.astype(np.int64), plan.max_train, seed=plan.seed))
-    parts = {"train": train, plan.scored: data.split(plan.scored)}
+    scored = data.split(plan.scored)
+    parts = {"train": train, plan.scored: scored if plan.only is None else scored.subset(plan.only)}
     if plan.scored != "val" and data.has_split("val") and len(data.split("val")):
         parts["val"] = data.split("val")
     if not len(parts[plan.scored]):
@@ -262,6 +265,9 @@ def _notes(parts: Mapping[str, Samples], plan: Plan, look: Look, class_names: Se
         notes.append(f"Features made by hand are of pictures made smaller, {sizes[0]} to {sizes[1]} px.")
     if plan.scored == "val":
         notes.append("The data has no test split: rivals are scored on validation, and chosen within train.")
+    if plan.only is not None:
+        num = f"{len(plan.only)} pictures of the {plan.scored} split"
+        notes.append(f"Scored on the {num} that the network was scored on: its decisions were fitted on the others.")
     missing = sorted(set(range(len(class_names))) - set(parts["train"].labels.tolist()))
     if missing:
         listed = ", ".join(class_names[place] for place in missing[:5]) + (", ..." if len(missing) > 5 else "")

@@ -91,13 +91,12 @@ def _run(target: str | None, words: Sequence[str], arguments: argparse.Namespace
         features=features,
         models=models,
         scored=scored,
+        only=None if beside is None else _check_beside(beside, data, scored),
         seed=data.seed,
         max_train=arguments.max_train,
         network=network,
         network_name=name,
     )
-    if beside is not None:
-        _check_beside(beside, data, scored)
     contest = _contest(data, plan)
     if beside is not None:
         beside = _completed(beside, data, scored)
@@ -229,12 +228,16 @@ def _read_beside(folder: str | None) -> "NetworkLine | None":
     return read_network(Path(folder))
 
 
-def _check_beside(beside: "NetworkLine", data: "ImageDataModule", scored: str) -> None:
+def _check_beside(beside: "NetworkLine", data: "ImageDataModule", scored: str) -> list[int] | None:
+    """Return the places of the pictures that the network was scored on; None: all of them. Raises: DataError."""
     from imgrec.baselines.network import check_same_pictures
 
     samples, class_names = data.split(scored), data.splits.class_names
-    if samples.labels.ndim == 1:  # several labels per picture are refused when rivals are made
-        check_same_pictures(beside.predictions, samples.names, [class_names[label] for label in samples.labels])
+    if samples.labels.ndim != 1:  # several labels per picture are refused when rivals are made
+        return None
+    labels = [class_names[label] for label in samples.labels]
+    places = check_same_pictures(beside.predictions, samples.names, labels, num_held_out=beside.num_held_out)
+    return places if len(places) < len(samples) else None
 
 
 def _completed(beside: "NetworkLine", data: "ImageDataModule", scored: str) -> "NetworkLine":

@@ -101,7 +101,8 @@ def _draw_curves(axes: Any, examination: Examination, kind: str) -> None:
     axes.tick_params(labelsize=8, length=2)
     axes.set_box_aspect(1)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=7.5, frameon=False, loc="lower left" if kind == "deletion" else "lower right")
+    # Below the axis: there is no corner that curves do not go through.
+    axes.legend(fontsize=7.5, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.1), borderaxespad=0)
 
 
 def _write_verdict(axes: Any, examination: Examination) -> None:

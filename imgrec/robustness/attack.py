@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Attacked", "Norm", "add_noise", "fgsm", "gradient", "pgd", "round_to_8_bit", "unit_noise"]
+__all__ = ["Attacked", "Norm", "add_noise", "fgsm", "gradient", "is_wrong", "pgd", "round_to_8_bit", "unit_noise"]
 
 Norm = Literal["linf", "l2"]
 Network = Callable[[Tensor], Tensor]
@@ -54,7 +54,7 @@ def pgd(
     A picture about which the network is wrong from the start is returned as it is. More steps of the same size, and
     more starts, break whatever fewer do: every picture on the way counts, not only the last.
     """
-    found, is_broken = images.clone(), _is_wrong(network, images, labels)
+    found, is_broken = images.clone(), is_wrong(network, images, labels)
     for start in starts:
         at = images.clone() if start is None else into_ball(images + eps * start, images, norm=norm, eps=eps)
         if start is not None:
@@ -73,7 +73,7 @@ def add_noise(
     network: Network, images: Tensor, labels: Tensor, *, norm: Norm, eps: float, draws: Sequence[Tensor], rounded: bool
 ) -> Attacked:
     """Add noise that knows nothing of the network: every value by eps up or down, or in a random direction by eps."""
-    found, is_broken = images.clone(), _is_wrong(network, images, labels)
+    found, is_broken = images.clone(), is_wrong(network, images, labels)
     for draw in draws:
         at = into_ball(images + eps * _unit(draw, norm), images, norm=norm, eps=eps)
         _keep(network, at, images, labels, found=found, is_broken=is_broken, eps=eps, norm=norm, rounded=rounded)
@@ -153,10 +153,11 @@ def _keep(
     if len(left):
         tried = round_to_8_bit(at[left], images[left], norm=norm, eps=eps) if rounded else at[left]
         found[left] = tried
-        is_broken[left] = _is_wrong(network, tried, labels[left])
+        is_broken[left] = is_wrong(network, tried, labels[left])
 
 
-def _is_wrong(network: Network, images: Tensor, labels: Tensor) -> Tensor:
+def is_wrong(network: Network, images: Tensor, labels: Tensor) -> Tensor:
+    """Return whether the network names another class than the label, bool (N,)."""
     with torch.no_grad():
         predicted: Tensor = network(images * 255).argmax(dim=1)
     return predicted.ne(labels)

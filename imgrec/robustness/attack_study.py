@@ -1,4 +1,4 @@
-"""The study `robustness=attack`: FGSM and PGD at several sizes of change, with noise beside them, as attack.json."""
+"""The study `robustness=attack`: noise, FGSM, PGD and RayS at several sizes of change, as attack.json."""
 
 import logging
 import sys
@@ -21,6 +21,7 @@ from imgrec.progress_line import ProgressLine
 from imgrec.report.shares import independence_notes
 from imgrec.robustness.attack import Norm, add_noise, fgsm, gradient, pgd, unit_noise
 from imgrec.robustness.attack_card import Trial, make_attack_card
+from imgrec.robustness.rays import rays
 from imgrec.robustness.subsample import stratified_sample
 from imgrec.strict_json import write_json
 from imgrec.study import Subject
@@ -32,8 +33,10 @@ log = logging.getLogger("imgrec")
 NOISE_DRAWS = 5
 BOUNDLESS = 100  # pictures for the check with eps = 1
 STEP_SHARE = 2.5  # of eps that all steps together can go; Madry et al. 2018 reach the border of the ball with it
+SAME = 1e-4  # gray values: what floating point makes of the same size of change
 NORMS: tuple[Norm, ...] = ("linf", "l2")
 NAMES = ("noise", "fgsm", "pgd")
+TOLD = {"pgd": "PGD", "rays": "RayS"}
 
 
 class Attack:
@@ -42,6 +45,7 @@ class Attack:
     linf_255: the largest change of any value, in gray values of 255, of each trial. l2: the Euclidean distances, of
     pictures whose values are 0 to 1. Either may be empty. steps, restarts: of PGD. num_images: a stratified sample;
     None = all. rounded: whether only pictures that an 8-bit file can hold count. seed: of the sample and the starts.
+    queries: of RayS, about each picture at most; 0 = leave RayS out. It is for `linf_255` alone.
     Raises: ConfigError: a value that does not fit; when called: several labels per picture.
     """
 
@@ -54,8 +58,10 @@ class Attack:
         num_images: int | None = 500,
         rounded: bool = False,
         seed: int = 1,
+        queries: int = 300,
     ) -> None:
         check_count("robustness.steps", steps, at_least=1)
+        check_count("robustness.queries", queries, at_least=0)
         check_count("robustness.restarts", restarts, at_least=1)
         if num_images is not None:
             check_count("robustness.num_images", num_images, at_least=2)
@@ -71,6 +77,7 @@ class Attack:
         self.num_images = num_images
         self.rounded = rounded
         self.seed = seed
+        self.queries = queries if linf_255 else 0
 
     def check(self, data: ImageDataModule, /) -> None:
         """Look at the task. Raises: ConfigError: the pictures have several labels each."""
@@ -86,6 +93,7 @@ class Attack:
         places = [(norm, eps) for norm in NORMS for eps in self.eps[norm]]
         is_right = {(norm, name, eps): np.zeros(len(chosen), dtype=bool) for norm, eps in places for name in NAMES}
         without_slope, boundless = 0, [np.zeros(0, dtype=bool)]
+        radius_255, num_queries = np.zeros(len(chosen)), np.zeros(len(chosen), dtype=np.int64)
         with closing(ProgressLine(sys.stderr)) as progress:
             for victims in _batches(dataset, subject, chosen, batch_size=data.eval_batch_size):
                 rows = np.searchsorted(chosen, victims.keys)
@@ -97,8 +105,12 @@ class Attack:
                     boundless.append(~self._broken("pgd", subject, some, norm="linf", eps=1.0, noise=starts))
                 for place, found in self._attacked(subject, victims):
                     is_right[place][rows] = found
+                if self.queries:
+                    radius_255[rows], num_queries[rows] = self._shot(subject, victims)
                 progress.update(int(rows[-1]) + 1, len(chosen))
         trials = [self._trial(norm, name, eps, is_right[norm, name, eps]) for norm, eps in places for name in NAMES]
+        if self.queries:
+            trials += [self._trial("linf", "rays", eps, radius_255 > eps * 255 + SAME) for eps in self.eps["linf"]]
         clean_right = np.asarray(predictions.predicted == predictions.labels)[chosen]
         card = make_attack_card(
             trials,
@@ -113,6 +125,8 @@ class Attack:
             "seed": self.seed,
             "num_available": len(predictions),
             "is_rounded": self.rounded,
+            "max_queries": self.queries,
+            "mean_queries": float(num_queries.mean()),
             "notes": independence_notes(predictions),
             "seconds": time.perf_counter() - start,
         }
@@ -152,6 +166,15 @@ class Attack:
             )  # fmt: skip
         return np.asarray(found.is_broken.cpu().numpy())
 
+    def _shot(self, subject: Subject, victims: "_Victims") -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return what RayS found: the largest change of each picture in gray values, and what it asked."""
+        least = self.eps["linf"][0] * 255
+        found = rays(
+            subject.network, victims.images, victims.labels,
+            queries=self.queries, enough_255=least, rounded=self.rounded,
+        )  # fmt: skip
+        return found.radius_255.cpu().numpy(), found.num_queries.cpu().numpy()
+
     def _noise(self, norm: Norm, victims: "_Victims", draws: Sequence[int]) -> list[Tensor]:
         shape = (victims.images.shape[1], victims.images.shape[2], victims.images.shape[3])
         keys = [
@@ -160,8 +183,8 @@ class Attack:
         return [unit_noise(own, shape, norm=norm).to(victims.images.device) for own in keys]
 
     def _trial(self, norm: str, name: str, eps: float, is_right: NDArray[np.bool_]) -> Trial:
-        steps = {"noise": 0, "fgsm": 1, "pgd": self.steps}[name]
-        restarts = {"noise": NOISE_DRAWS, "fgsm": 1, "pgd": self.restarts}[name]
+        steps = {"noise": 0, "fgsm": 1, "pgd": self.steps, "rays": self.queries}[name]
+        restarts = {"noise": NOISE_DRAWS, "fgsm": 1, "pgd": self.restarts, "rays": 1}[name]
         return Trial(norm, name, eps, steps, restarts, is_right)
 
 
@@ -196,11 +219,13 @@ def _check_task(task: str) -> None:
 
 
 def _tell(card: dict[str, Any]) -> None:
-    for norm in card["norms"]:
-        cells = [cell for cell in norm["cells"] if cell["attack"] == "pgd"]
+    clean = card["clean"]["score"]
+    for norm, attack in [(norm, attack) for norm in card["norms"] for attack in TOLD]:
+        cells = [cell for cell in norm["cells"] if cell["attack"] == attack]
         size = [f"{cell['eps_255']:g}/255" if norm["norm"] == "linf" else f"{cell['eps']:g}" for cell in cells]
-        scores = [f"{cell['score']:.3f} at {eps}" for cell, eps in zip(cells, size, strict=True)]
-        log.info("PGD %s: accuracy %.3f clean, %s", norm["norm"], card["clean"]["score"], ", ".join(scores))
+        scores = ", ".join(f"{cell['score']:.3f} at {eps}" for cell, eps in zip(cells, size, strict=True))
+        if scores:
+            log.info("%s %s: accuracy %.3f clean, %s", TOLD[attack], norm["norm"], clean, scores)
     for check in card["checks"]:
         if not check["passed"]:
             log.warning("Attack: the check failed that %s (%s). Do not trust it.", check["name"], check["detail"])

@@ -9,7 +9,7 @@ from imgrec.report.predictions import visible
 
 __all__ = ["attack_blocks", "robustness_blocks", "slices_blocks", "tta_blocks"]
 
-ATTACKS = {"noise": "random noise", "fgsm": "FGSM, one step", "pgd": "PGD, many steps"}
+ATTACKS = {"noise": "random noise", "fgsm": "FGSM, one step", "pgd": "PGD, many steps", "rays": "RayS, labels only"}
 TONES = {"worse": "bad", "better": "good", "too small": "soft"}
 NUM_SLICES = 20
 
