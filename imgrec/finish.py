@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,12 @@ def finish(
     plan: Plan | None,
     start: Start | None,
     recorder: Recorder,
+    last: ExitStack,
 ) -> Result:
     """Decide for the best checkpoint, score it on the test split (validation where there is none), write it all.
 
     config: of the run, resolved. plan: what is to be decided; None = nothing. start: what the run went on from.
+    last: as of `write_scores`.
     """
     checkpoints = next(callback for callback in trainer.callbacks if isinstance(callback, Checkpoints))
     # A run that goes on from another folder and finds nothing left to train has no best checkpoint of its own.
@@ -56,7 +59,7 @@ def finish(
     if trainer.is_global_zero and best == checkpoints.best:
         store_decisions(decisions, best)
     with recorder.phase("evaluation"):
-        metrics = write_scores(predictions, decisions, folder / "evaluation", data=data, trainer=trainer)
+        metrics = write_scores(predictions, decisions, folder / "evaluation", data=data, trainer=trainer, last=last)
     result = Result(
         score=checkpoints.best_score,
         monitor=checkpoints.monitor,

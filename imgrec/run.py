@@ -2,7 +2,7 @@
 
 import logging
 import os
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ def train(config: DictConfig) -> Result:
     Everything lands in `config.run_dir`: checkpoints, history, TensorBoard files, and the folder `evaluation`.
     """
     folder = Path(config.run_dir)
-    with _claim(folder):
+    with _claim(folder), ExitStack() as last:
         recorder = Recorder("train")
         preflight.check_keys(config)
         seed_everything(config.seed, verbose=False)
@@ -71,13 +71,14 @@ def train(config: DictConfig) -> Result:
                 plan=plan,
                 start=start,
                 recorder=recorder,
+                last=last,
             )
 
 
 def evaluate(config: DictConfig) -> dict[str, Any]:
     """Score a checkpoint, or a model with a weights file, on a split of a data set; return the metrics."""
     folder = Path(config.run_dir)
-    with _claim(folder):
+    with _claim(folder), ExitStack() as last:
         recorder = Recorder("evaluate")
         preflight.check_keys(config)
         studies = {name: build(config[name]) for name in STUDIES if config.get(name)}
@@ -103,7 +104,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         with explained(config, folder), recorder.phase("predict"):
             decisions, predictions = decide(stored or plan, trainer, Scorer(network), data=data, provenance=provenance)
         with recorder.phase("evaluation"):
-            metrics = write_scores(predictions, decisions, folder, data=data, trainer=trainer)
+            metrics = write_scores(predictions, decisions, folder, data=data, trainer=trainer, last=last)
         if trainer.is_global_zero:
             device = trainer.strategy.root_device
             with recorder.phase("studies"):

@@ -1,6 +1,7 @@
 """Which split is scored, and what is written of it: the same at the end of a training and by evaluate."""
 
 import logging
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,9 @@ from imgrec.data.samples import SPLITS
 from imgrec.decisions import Decisions
 from imgrec.report.console import print_scores
 from imgrec.report.decided import describe, write_decided
-from imgrec.report.draw_beside import pictures_beside
+from imgrec.report.draw_beside import table_and_pictures
 from imgrec.report.evaluation import write_numbers
 from imgrec.report.predictions import Predictions
-from imgrec.report.table import write_parquet
 from imgrec.thumbnails import write_thumbnails
 
 __all__ = ["split_or_val", "write_scores"]
@@ -24,18 +24,26 @@ log = logging.getLogger("imgrec")
 
 
 def write_scores(
-    predictions: Predictions, decisions: Decisions, folder: Path, *, data: ImageDataModule, trainer: Trainer
+    predictions: Predictions,
+    decisions: Decisions,
+    folder: Path,
+    *,
+    data: ImageDataModule,
+    trainer: Trainer,
+    last: ExitStack,
 ) -> dict[str, Any]:
-    """Write an evaluation into `folder`, tell of it, and return its metrics; {} in all processes but the first."""
+    """Write an evaluation into `folder`, tell of it, and return its metrics; {} in all processes but the first.
+
+    last: what ends when the caller has nothing else to do; the pictures are there then.
+    """
     if not trainer.is_global_zero:
         return {}
-    write_parquet(predictions, folder / "predictions.parquet")
-    with pictures_beside(predictions, folder):
-        metrics = write_numbers(predictions, folder)
-        write_thumbnails(predictions, data.split(data.test_split), folder)
-        print_scores(metrics)
-        for line in describe(write_decided(predictions, decisions, folder, split=data.test_split)):
-            log.info(line)
+    last.enter_context(table_and_pictures(predictions, folder))
+    metrics = write_numbers(predictions, folder)
+    write_thumbnails(predictions, data.split(data.test_split), folder)
+    print_scores(metrics)
+    for line in describe(write_decided(predictions, decisions, folder, split=data.test_split)):
+        log.info(line)
     log.info("Evaluation: %s (metrics.json, decisions.json, predictions.parquet, pictures and more)", folder)
     return metrics
 

@@ -10,10 +10,10 @@ import pytest
 
 from imgrec.errors import RunFolderError
 from imgrec.report import draw_beside
-from imgrec.report.draw_beside import FEWEST_ROWS, MOST_NUMBERS, pictures_beside
+from imgrec.report.draw_beside import FEWEST_ROWS, MOST_NUMBERS, table_and_pictures
 from imgrec.report.pictures import draw_pictures
 from imgrec.report.predictions import Predictions
-from imgrec.report.table import write_parquet
+from imgrec.report.table import read_parquet
 
 NAMES = ["confusion_matrix.png", "pr_curves.png", "reliability.png"]
 
@@ -57,9 +57,8 @@ def start_python(monkeypatch, code):
 
 def test_the_other_process_draws_the_very_same_pictures(two_processors, drawn_here, tmp_path):
     predictions = make_predictions()
-    write_parquet(predictions, tmp_path / "predictions.parquet")
-    with pictures_beside(predictions, tmp_path):
-        pass
+    with table_and_pictures(predictions, tmp_path):
+        assert read_parquet(tmp_path / "predictions.parquet").names == predictions.names
     assert not drawn_here
     (tmp_path / "here").mkdir()
     draw_pictures(predictions, tmp_path / "here")
@@ -75,7 +74,7 @@ def test_several_labels_per_picture_have_no_confusion_matrix(tmp_path):
 
 def test_where_the_other_process_fails_this_one_draws(two_processors, drawn_here, monkeypatch, tmp_path):
     started = start_python(monkeypatch, "raise SystemExit(1)")
-    with pictures_beside(make_predictions(), tmp_path):
+    with table_and_pictures(make_predictions(), tmp_path):
         pass
     assert len(started) == len(drawn_here) == 1
 
@@ -83,29 +82,44 @@ def test_where_the_other_process_fails_this_one_draws(two_processors, drawn_here
 def test_where_the_other_process_hangs_this_one_draws(two_processors, drawn_here, monkeypatch, tmp_path):
     monkeypatch.setattr(draw_beside, "PATIENCE_S", 0.01)
     started = start_python(monkeypatch, "import time; time.sleep(600)")
-    with pictures_beside(make_predictions(), tmp_path):
+    with table_and_pictures(make_predictions(), tmp_path):
         pass
     assert len(drawn_here) == 1 and started[0].poll() is not None
 
 
 def test_where_no_process_can_be_started_this_one_draws(two_processors, drawn_here, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    with pictures_beside(make_predictions(), tmp_path):
+    with table_and_pictures(make_predictions(), tmp_path):
         pass
     assert len(drawn_here) == 1
 
 
 def test_a_folder_that_takes_no_pictures_is_said(two_processors, tmp_path):
-    write_parquet(make_predictions(), tmp_path / "predictions.parquet")
     (tmp_path / NAMES[1]).mkdir()
     said = pytest.raises(RunFolderError, match=r"pr_curves\.png exists and is not a regular file")
-    with said, pictures_beside(make_predictions(), tmp_path):
+    with said, table_and_pictures(make_predictions(), tmp_path):
         pass
 
 
-def test_an_error_meanwhile_ends_the_other_process(two_processors, drawn_here, monkeypatch, tmp_path):
+def test_an_error_meanwhile_leaves_the_pictures_that_it_has_nothing_to_do_with(two_processors, drawn_here, tmp_path):
+    with pytest.raises(ValueError, match="a study"), table_and_pictures(make_predictions(), tmp_path):
+        raise ValueError("a study")
+    assert all((tmp_path / name).is_file() for name in NAMES)
+    assert not drawn_here
+
+
+def test_a_table_that_cannot_be_written_leaves_no_process_waiting(two_processors, drawn_here, monkeypatch, tmp_path):
+    started = start_python(monkeypatch, "import sys; sys.stdin.read(); raise SystemExit(1)")
+    (tmp_path / "predictions.parquet").mkdir()
+    with pytest.raises(RunFolderError, match=r"predictions\.parquet"), table_and_pictures(make_predictions(), tmp_path):
+        raise AssertionError("never")
+    assert started[0].poll() == 1
+    assert not drawn_here
+
+
+def test_whoever_ends_the_run_meanwhile_ends_the_other_process_too(two_processors, drawn_here, monkeypatch, tmp_path):
     started = start_python(monkeypatch, "import time; time.sleep(600)")
-    with pytest.raises(KeyboardInterrupt), pictures_beside(make_predictions(), tmp_path):
+    with pytest.raises(KeyboardInterrupt), table_and_pictures(make_predictions(), tmp_path):
         raise KeyboardInterrupt
     assert started[0].poll() is not None
     assert not drawn_here
@@ -124,13 +138,13 @@ def test_an_error_meanwhile_ends_the_other_process(two_processors, drawn_here, m
     ids=["few rows", "many numbers"],
 )
 def test_small_tables_and_those_that_fill_memory_are_drawn_here(predictions, two_processors, drawn_here, tmp_path):
-    with pictures_beside(predictions, tmp_path):
+    with table_and_pictures(predictions, tmp_path):
         pass
     assert len(drawn_here) == 1
 
 
 def test_one_processor_draws_by_itself(drawn_here, monkeypatch, tmp_path):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)
-    with pictures_beside(make_predictions(), tmp_path):
+    with table_and_pictures(make_predictions(), tmp_path):
         pass
     assert len(drawn_here) == 1

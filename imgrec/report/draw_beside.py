@@ -1,4 +1,4 @@
-"""Pictures drawn by a process of their own while this one goes on.
+"""A table of predictions, and its pictures drawn by a process of their own while this one goes on.
 
 Importing matplotlib and drawing take as long as all numbers of an evaluation, and Python's threads would take turns.
 Nothing depends on that process: where it does not come to its end, this one draws.
@@ -8,14 +8,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from imgrec.processors import num_processors
 from imgrec.report.pictures import draw_pictures
 from imgrec.report.predictions import Predictions
+from imgrec.report.table import write_parquet
 
-__all__ = ["pictures_beside"]
+__all__ = ["table_and_pictures"]
 
 FEWEST_ROWS = 2_000  # below, the process would start for longer than it saves
 MOST_NUMBERS = 5_000_000  # logits of a table that may be in memory twice: with its probabilities 120 MB
@@ -23,19 +24,29 @@ PATIENCE_S = 300.0
 
 
 @contextmanager
-def pictures_beside(predictions: Predictions, folder: Path) -> Iterator[None]:
-    """Draw the pictures of predictions.parquet in `folder` while the block runs; they are there when it has ended.
+def table_and_pictures(predictions: Predictions, folder: Path) -> Iterator[None]:
+    """Write predictions.parquet into `folder`, and draw its pictures while the block runs.
 
-    predictions: the same table. Raises: RunFolderError: they cannot be written.
+    They are there when it has ended; after an error inside, too, which says nothing about them. Ctrl-C and other ends
+    do not wait for them. Raises: RunFolderError: something cannot be written.
     """
     process = _start(folder) if _is_worth_it(predictions) else None
     try:
+        write_parquet(predictions, folder / "predictions.parquet")
+        if process is None:
+            draw_pictures(predictions, folder)
+        else:
+            _go(process)
         yield
+    except Exception:
+        if process is not None:
+            _is_done(process)
+        raise
     except BaseException:
         if process is not None:
             _end(process)
         raise
-    if process is None or not _is_done(process):
+    if process is not None and not _is_done(process):
         draw_pictures(predictions, folder)
 
 
@@ -44,12 +55,12 @@ def _is_worth_it(predictions: Predictions) -> bool:
 
 
 def _start(folder: Path) -> "subprocess.Popen[bytes] | None":
-    """Return the process; None where this system starts none."""
+    """Return the process, which makes itself ready and waits for `_go`; None where this system starts none."""
     path = os.pathsep.join(place or os.getcwd() for place in sys.path)  # noqa: PTH109
     try:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "imgrec.report.pictures", str(folder)],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,  # what goes wrong there goes wrong here again, and is said
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": path},
@@ -59,7 +70,16 @@ def _start(folder: Path) -> "subprocess.Popen[bytes] | None":
         return None
 
 
+def _go(process: "subprocess.Popen[bytes]") -> None:
+    """Tell the process that the table is there, or will not be."""
+    assert process.stdin is not None
+    with suppress(BrokenPipeError):  # it has failed, as will be seen
+        process.stdin.close()
+
+
 def _is_done(process: "subprocess.Popen[bytes]") -> bool:
+    """Wait for the process; whether it has drawn."""
+    _go(process)
     try:
         return process.wait(PATIENCE_S) == 0
     except BaseException as error:
@@ -71,4 +91,5 @@ def _is_done(process: "subprocess.Popen[bytes]") -> bool:
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
     process.kill()
+    _go(process)
     process.wait()

@@ -1,6 +1,6 @@
 """The pictures of an evaluation, from its table alone: confusion_matrix.png, pr_curves.png, reliability.png.
 
-`python -m imgrec.report.pictures FOLDER` draws them from the table in FOLDER.
+`python -m imgrec.report.pictures FOLDER` draws them from the table in FOLDER, once its standard input has ended.
 """
 
 import gc
@@ -35,7 +35,11 @@ def draw_pictures(predictions: Predictions, folder: Path) -> None:
 def main() -> None:
     """Draw the pictures of the folder that the command line names."""
     gc.disable()  # what matplotlib makes lives as long as this process, which is a second
+    import matplotlib.backends.backend_agg
+    import matplotlib.figure  # noqa: F401 - what takes longest, before the table is there
+
     folder = Path(sys.argv[1])
+    sys.stdin.read()
     draw_pictures(read_parquet(folder / "predictions.parquet"), folder)
 
 
