@@ -14,6 +14,7 @@ __all__ = ["Contender", "Measured", "measure"]
 
 _CALLS = 10  # of one picture, a round
 _WARM_UP = 3
+_SETTLE_S = 0.1  # until the threads of the one before have stopped spinning
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ def measure(
     say("Measuring")
     for done in range(rounds):
         for result, images in zip(results, pixels, strict=True):
+            time.sleep(_SETTLE_S)
+            result.contender.run(images[:1])  # the caches hold another one's weights
             result.singles += [_seconds(result.contender, images[:1]) for _ in range(_CALLS)]
             result.batches.append(_seconds(result.contender, images))
         progress(done + 1, rounds)

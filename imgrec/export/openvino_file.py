@@ -100,7 +100,7 @@ def _to_int8(model: Any, calibration: Sequence[UInt8Array]) -> Any:
     nncf.set_log_level(logging.ERROR)
     batches = nncf.Dataset([picture[None] for picture in calibration])
     with redirect_stdout(io.StringIO()):  # its own progress bars
-        return nncf.quantize(model, batches, subset_size=len(calibration))
+        return nncf.quantize(model, batches, subset_size=len(calibration), preset=nncf.QuantizationPreset.MIXED)
 
 
 def _runner(model: Any) -> Callable[[list[UInt8Array]], NDArray[np.float32]]:

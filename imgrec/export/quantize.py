@@ -54,6 +54,7 @@ def to_int8(graph: Any, calibration: Sequence[UInt8Array]) -> Any:
         )
         graph = onnx.load(path)
     _keep_logits_whole(graph)
+    _spread_channel_constants(graph)
     strip(graph)
     return graph
 
@@ -79,6 +80,32 @@ def _keep_logits_whole(graph: Any) -> None:
     layer.output[:] = [OUTPUT if name == quantize.input[0] else name for name in layer.output]
     graph.graph.node.remove(quantize)
     graph.graph.node.remove(dequantize)
+
+
+def _spread_channel_constants(graph: Any) -> None:
+    """Repeat the constants of the normalisation for each pixel, when the graph is loaded.
+
+    onnxruntime runs 8-bit graphs with the channels last, where three constants a pixel are taken one by one: a sixth of
+    the time of resnet18. Only where the graph says the size of its pictures.
+    """
+    from onnx import helper, numpy_helper
+
+    dims = graph.graph.input[0].type.tensor_type.shape.dim
+    height, width = dims[-3].dim_value, dims[-2].dim_value
+    if not (height and width):
+        return
+    plane = numpy_helper.from_array(np.array([3, height, width], dtype=np.int64), "plane")
+    spread = {one.name: f"{one.name}_plane" for one in graph.graph.initializer if list(one.dims) == [3, 1, 1]}
+    normalising = set(_before_the_first_layer(graph))
+    used = set()
+    for node in graph.graph.node:
+        if node.name in normalising:
+            used |= spread.keys() & set(node.input)
+            node.input[:] = [spread.get(name, name) for name in node.input]
+    if used:
+        graph.graph.initializer.append(plane)
+    for name in sorted(used):
+        graph.graph.node.insert(0, helper.make_node("Expand", [name, "plane"], [spread[name]]))
 
 
 class _Pictures:
