@@ -15,6 +15,7 @@ from unittest import mock
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from conftest import PROJECT
@@ -167,6 +168,23 @@ def test_int8_weights_are_a_quarter():
     weights = [one for one in small.graph.initializer if one.name.endswith("weight_quantized")]
     assert {one.data_type for one in weights} == {onnx.TensorProto.INT8}
     assert len(weights) == 6  # every convolution and every dense layer
+
+
+def test_constants_of_the_normalisation_are_spread_over_the_pixels_and_change_no_answer():
+    small = to_int8(graph(), [PREPROCESS(image) for image in pictures(20, seed=5).images])
+    spread = {node.output[0]: node.input[0] for node in small.graph.node if node.op_type == "Expand"}
+    assert len(spread) == 2  # the scale and the shift of the channels
+    plain = onnx.ModelProto.FromString(small.SerializeToString())
+    for node in plain.graph.node:
+        node.input[:] = [spread.get(name, name) for name in node.input]
+    images = np.stack([PREPROCESS(image) for image in pictures(6, seed=6).images])
+    logits = [
+        onnxruntime.InferenceSession(one.SerializeToString(), providers=["CPUExecutionProvider"]).run(
+            None, {"images": images}
+        )[0]
+        for one in (small, plain)
+    ]
+    np.testing.assert_array_equal(*logits)
 
 
 def test_logits_of_int8_are_not_rounded_to_256_steps():
