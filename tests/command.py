@@ -53,6 +53,9 @@ def composed(verb: str, folder: Path, *words: str) -> DictConfig:
 @contextlib.contextmanager
 def _logging_as_before() -> Iterator[None]:
     """Undo what Hydra does to the root logger, and close its file."""
+    if "absl.logging" in sys.modules:
+        # Hydra closes all handlers, and absl's closes a stream that is not sys.stderr at that time: that of pytest.
+        sys.modules["absl.logging"].get_absl_handler().python_handler.stream = sys.__stderr__
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:
