@@ -13,25 +13,21 @@ writes benchmarks/results/compare_perturbed.json. The data and the weights are t
 
 import argparse
 import json
-import os
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from cifar10 import WEIGHTS, test_pictures
 from machine import describe
 
 from imgrec.compare.align import align
 from imgrec.compare.engine import compare_runs
 from imgrec.compare.runs import Run
 from imgrec.compare.verdict import judge
-from imgrec.data.preprocess import Preprocess
 from imgrec.models import make_cifar_resnet
 from imgrec.report.predictions import Predictions
-from imgrec.robustness.subsample import stratified_sample
 from imgrec.sources import FolderData
 
-DATA = Path(os.environ.get("IMGREC_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 STRENGTHS = (0.0, 0.2, 0.6, 1.0, 1.5)
 LAYER = 10  # of the 19 convolutions
 
@@ -41,11 +37,7 @@ def main() -> None:
     parser.add_argument("--num-images", type=int, default=10_000)
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("results") / "compare_perturbed.json")
     options = parser.parse_args()
-    data = FolderData(
-        test=str(DATA / "cifar10" / "test"), preprocess=Preprocess(size=32, mode="none"), eval_batch_size=250
-    )
-    chosen = stratified_sample(data.split("test").labels, options.num_images, seed=1)
-    data._splits = replace(data.splits, test=data.split("test").subset(chosen))
+    data = test_pictures(options.num_images)
     published = Run("published", [answers(0.0, data)], [Path("published")])
     rows = []
     for strength in STRENGTHS:
@@ -55,7 +47,7 @@ def main() -> None:
         verdict = judge(pair, comparison)
         rows.append({
             "strength": strength,
-            "errors": round((1 - pair.main.b) * len(chosen)),
+            "errors": round((1 - pair.main.b) * options.num_images),
             "gained": pair.flips.num_gained,
             "lost": pair.flips.num_lost,
             "p": pair.p,
@@ -66,14 +58,14 @@ def main() -> None:
         print(strength, verdict.text, flush=True)
     found = [row["better"] for row in rows]
     holds = rows[0]["kind"] == "same" and "changed" not in found and found[-1] == "published"
-    result = {"machine": describe(), "num_images": len(chosen), "holds": holds, "pairs": rows}
+    result = {"machine": describe(), "num_images": options.num_images, "holds": holds, "pairs": rows}
     options.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 @torch.inference_mode()
 def answers(strength: float, data: FolderData) -> Predictions:
     """Return what the network says about the pictures with noise of that strength in one layer."""
-    weights = str(DATA / "weights" / "akamaster_resnet20-12fca82f.th")
+    weights = str(WEIGHTS)
     network = make_cifar_resnet(depth=20, weights=weights, num_classes=10).eval()
     weight = [layer for layer in network.modules() if isinstance(layer, torch.nn.Conv2d)][LAYER].weight
     noise = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))

@@ -12,27 +12,23 @@ writes benchmarks/results/robustness_card.json. The data and the weights are tho
 
 import argparse
 import json
-import os
 import time
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
+from cifar10 import WEIGHTS, test_pictures
 from machine import describe
 
 from imgrec.corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from imgrec.data.preprocess import Preprocess
 from imgrec.models import make_cifar_resnet
 from imgrec.report.predictions import Predictions
 from imgrec.robustness import Corruptions
-from imgrec.robustness.subsample import stratified_sample
 from imgrec.sources import FolderData
 from imgrec.study import Subject
 
-DATA = Path(os.environ.get("IMGREC_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 NUM_TIMED = 200
 
 
@@ -41,14 +37,8 @@ def main() -> None:
     parser.add_argument("--num-images", type=int, default=1000)
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("results") / "robustness_card.json")
     options = parser.parse_args()
-    network = make_cifar_resnet(
-        depth=20, weights=str(DATA / "weights" / "akamaster_resnet20-12fca82f.th"), num_classes=10
-    ).eval()
-    data = FolderData(
-        test=str(DATA / "cifar10" / "test"), preprocess=Preprocess(size=32, mode="none"), eval_batch_size=250
-    )
-    chosen = stratified_sample(data.split("test").labels, options.num_images, seed=1)
-    data._splits = replace(data.splits, test=data.split("test").subset(chosen))
+    network = make_cifar_resnet(depth=20, weights=str(WEIGHTS), num_classes=10).eval()
+    data = test_pictures(options.num_images)
     with TemporaryDirectory() as folder:
         Corruptions(num_images=None)(Subject(network, data, answers(network, data), Path(folder), torch.device("cpu")))
         card = json.loads((Path(folder) / "robustness.json").read_text())

@@ -1,0 +1,22 @@
+"""The test set of CIFAR-10 for benchmarks; the data and the weights are those of tests (IMGREC_DATA)."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from imgrec.data.preprocess import Preprocess
+from imgrec.robustness.subsample import stratified_sample
+from imgrec.sources import FolderData
+
+DATA = Path(os.environ.get("IMGREC_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+WEIGHTS = DATA / "weights" / "akamaster_resnet20-12fca82f.th"
+
+
+def test_pictures(count: int) -> FolderData:
+    """Return `count` pictures of the test set, each class its share."""
+    data = FolderData(
+        test=str(DATA / "cifar10" / "test"), preprocess=Preprocess(size=32, mode="none"), eval_batch_size=250
+    )
+    split = data.split("test")
+    data._splits = replace(data.splits, test=split.subset(stratified_sample(split.labels, count, seed=1)))
+    return data
