@@ -19,13 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
-from imgrec.audit.candidates import find_candidates
-from imgrec.audit.facts import NUM_HASHES, FactsTable, PictureFacts, facts_table
-from imgrec.audit.hashes import perceptual_hashes
-from imgrec.audit.measure import pixel_hash
-from imgrec.audit.near import near_pairs, twin_groups
-from imgrec.audit.scan import scan
-from imgrec.data.image import ArrayImages, FileImages
+from imgrec.auditing.duplicates.candidates import find_candidates
+from imgrec.auditing.duplicates.near import near_pairs, twin_groups
+from imgrec.auditing.scan.facts import NUM_HASHES, FactsTable, PictureFacts, facts_table
+from imgrec.auditing.scan.hashes import perceptual_hashes
+from imgrec.auditing.scan.measure import pixel_hash
+from imgrec.auditing.scan.scan import scan
+from imgrec.data.images.image import ArrayImages, FileImages
 from imgrec.data.samples import Samples
 
 SIDE_PX = 64

@@ -19,9 +19,9 @@ import numpy as np
 from fuzzed_files import files
 from machine import describe
 
-from imgrec.audit.facts import FactsTable
-from imgrec.audit.scan import scan
-from imgrec.data.image import FileImages
+from imgrec.auditing.scan.facts import FactsTable
+from imgrec.auditing.scan.scan import scan
+from imgrec.data.images.image import FileImages
 from imgrec.data.samples import Samples
 
 NUM_CLEAN, NUM_FUZZED = 3000, 2000

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from machine import describe
 
-from imgrec.bundle import Bundle, load_bundle
+from imgrec.deploy.bundle import Bundle, load_bundle
 
 HERE = Path(__file__).resolve().parent
 SIZES = (1, 4, 16, 32)

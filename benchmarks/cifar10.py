@@ -4,9 +4,9 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from imgrec.data.preprocess import Preprocess
-from imgrec.robustness.subsample import stratified_sample
-from imgrec.sources import FolderData
+from imgrec.data.images.preprocess import Preprocess
+from imgrec.data.sources import FolderData
+from imgrec.studies.robustness.subsample import stratified_sample
 
 DATA = Path(os.environ.get("IMGREC_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 WEIGHTS = DATA / "weights" / "akamaster_resnet20-12fca82f.th"

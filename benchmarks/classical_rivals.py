@@ -20,16 +20,16 @@ from typing import Any
 import numpy as np
 from machine import describe
 
-from imgrec.baselines.extract import extract, look_at
-from imgrec.baselines.features import choose_descriptor
-from imgrec.baselines.fit import Labelled, choose, proportional
-from imgrec.baselines.hog import Hog
-from imgrec.baselines.models import MODELS
-from imgrec.baselines.output import to_json
-from imgrec.baselines.rivals import Plan, run_rivals
-from imgrec.data.preprocess import Preprocess
+from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.samples import Samples
-from imgrec.sources.torchvision_sets import TorchvisionData
+from imgrec.data.sources.torchvision_sets import TorchvisionData
+from imgrec.studies.baselines.extract import extract, look_at
+from imgrec.studies.baselines.features import choose_descriptor
+from imgrec.studies.baselines.fit import Labelled, choose, proportional
+from imgrec.studies.baselines.hog import Hog
+from imgrec.studies.baselines.models import MODELS
+from imgrec.studies.baselines.output import to_json
+from imgrec.studies.baselines.run import Plan, run_rivals
 
 WANTED = 0.916
 PUBLISHED = 0.926

@@ -20,13 +20,13 @@ import torch
 from cifar10 import WEIGHTS, test_pictures
 from machine import describe
 
-from imgrec.compare.align import align
-from imgrec.compare.engine import compare_runs
-from imgrec.compare.runs import Run
-from imgrec.compare.verdict import judge
+from imgrec.data.sources import FolderData
+from imgrec.evaluation.compare.align import align
+from imgrec.evaluation.compare.engine import compare_runs
+from imgrec.evaluation.compare.runs import Run
+from imgrec.evaluation.compare.verdict import judge
+from imgrec.evaluation.predictions.predictions import Predictions
 from imgrec.models import make_cifar_resnet
-from imgrec.report.predictions import Predictions
-from imgrec.sources import FolderData
 
 STRENGTHS = (0.0, 0.2, 0.6, 1.0, 1.5)
 LAYER = 10  # of the 19 convolutions

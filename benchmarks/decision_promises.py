@@ -26,11 +26,11 @@ import numpy as np
 from machine import describe
 from scipy.stats import betabinom
 
-from imgrec.decisions import Plan, to_probabilities
-from imgrec.decisions.calibration import measure_calibration
-from imgrec.decisions.conformal import needed
-from imgrec.decisions.outcome import measure_outcome
-from imgrec.report import Predictions, read_parquet
+from imgrec.evaluation import Predictions, read_parquet
+from imgrec.evaluation.decisions import Plan, to_probabilities
+from imgrec.evaluation.decisions.calibration import measure_calibration
+from imgrec.evaluation.decisions.conformal import needed
+from imgrec.evaluation.decisions.outcome import measure_outcome
 
 PROJECT = Path(__file__).parents[1]
 WEIGHTS = "weights/akamaster_resnet20-12fca82f.th"

@@ -40,9 +40,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from imgrec.data import Augment, Preprocess
-from imgrec.data.image import decode_image
-from imgrec.data.jpeg import decodes_as_pillow
-from imgrec.data.picture import DecodedPicture, JpegPicture, Picture, picture_from_bytes
+from imgrec.data.images.image import decode_image
+from imgrec.data.images.jpeg import decodes_as_pillow
+from imgrec.data.images.lazy_image import DecodedPicture, JpegPicture, Picture, picture_from_bytes
 from imgrec.data.samples import UInt8Array
 from imgrec.models import make_backbone
 

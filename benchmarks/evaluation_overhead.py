@@ -22,8 +22,8 @@ RESULT = Path(__file__).parent / "results" / "evaluation_overhead.json"
 # The command itself, which tells when the pass began and ended, and when all was done.
 CHILD = """
 import json, sys, time
-import imgrec.run as run
-from imgrec.cli import evaluate
+import imgrec.train_job as run
+from imgrec.cli.verbs import evaluate
 place, real = sys.argv.pop(1), run.decide
 marks = []
 def decide(*args, **options):

@@ -18,10 +18,10 @@ import numpy as np
 from hymenoptera import DATA, PREPROCESS, SEED, info, pictures, trained
 from machine import describe
 
-from imgrec.bundle import bundle_from_bytes
-from imgrec.export.answers import answers_of_bundle, answers_of_network
-from imgrec.export.parity import TOLERANCE, compare, refuse_untrained
-from imgrec.export.write import Settings, make_bundle, to_bytes
+from imgrec.deploy.bundle import bundle_from_bytes
+from imgrec.deploy.export.outputs import answers_of_bundle, answers_of_network
+from imgrec.deploy.export.parity import TOLERANCE, compare, refuse_untrained
+from imgrec.deploy.export.write import Settings, make_bundle, to_bytes
 
 MODELS = ("resnet18", "mobilenet_v2", "efficientnet_b0", "convnext_tiny", "vit_b_16", "swin_t")
 WEIGHTS = {"mobilenet_v2": DATA / "weights" / "mobilenet_v2_imagenet_fp16.pth"}

@@ -21,10 +21,10 @@ import torch
 from hymenoptera import DATA, PREPROCESS, SEED, info, pictures, trained
 from machine import describe
 
-from imgrec.benchmark.contenders import of_bundle, of_network, of_openvino
-from imgrec.benchmark.measure import measure
-from imgrec.export.openvino_file import export_openvino
-from imgrec.export.write import Settings, export_bundle
+from imgrec.deploy.benchmark.contenders import of_bundle, of_network, of_openvino
+from imgrec.deploy.benchmark.measure import measure
+from imgrec.deploy.export.openvino_file import export_openvino
+from imgrec.deploy.export.write import Settings, export_bundle
 
 WEIGHTS = {"mobilenet_v2": DATA / "weights" / "mobilenet_v2_imagenet_fp16.pth"}
 LIMITS = {"mobilenet_v2 int8 size": 0.3, "mobilenet_v2 int8 drop": 1.0, "resnet18 int8 latency ratio": 4.5}

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from imgrec.bundle import BundleInfo
-from imgrec.data.image import FileImages
-from imgrec.data.preprocess import Preprocess
-from imgrec.decisions import Decisions
-from imgrec.export.answers import Pictures, prepared
+from imgrec.data.images.image import FileImages
+from imgrec.data.images.preprocess import Preprocess
+from imgrec.deploy.bundle import BundleInfo
+from imgrec.deploy.export.outputs import Pictures, prepared
+from imgrec.evaluation.decisions import Decisions
 from imgrec.models import make_backbone
 
 DATA = Path(os.environ.get("IMGREC_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))

@@ -20,8 +20,8 @@ import onnxruntime
 from machine import describe
 from onnx import TensorProto, helper
 
-from imgrec.data.preprocess import Preprocess
-from imgrec.export.image_stage import add_image_stage
+from imgrec.data.images.preprocess import Preprocess
+from imgrec.deploy.export.image_stage import add_image_stage
 
 MODES = ("crop", "squash", "letterbox")
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")

@@ -60,7 +60,7 @@ def _options(case: Case, *, workers: str = "threads", **preprocess: Any) -> dict
 
 def imgrec_files(case: Case, **preprocess: Any) -> Pass:
     """From files."""
-    from imgrec.sources import FolderData
+    from imgrec.data.sources import FolderData
 
     return _from(FolderData(train=str(case.pictures), val_fraction=0, **_options(case, **preprocess)), case)
 
@@ -82,10 +82,10 @@ def imgrec_reduced(case: Case) -> Pass:
 
 
 def imgrec_prepared(case: Case, *, workers: str = "threads") -> Pass:
-    from imgrec.prepare.build import Source, prepare
-    from imgrec.prepare.shrink import Shrink
-    from imgrec.sources.folder import read_folder
-    from imgrec.sources.prepared import PreparedData
+    from imgrec.data.prepared.build import Source, prepare
+    from imgrec.data.prepared.shrink import Shrink
+    from imgrec.data.sources.folder import read_folder
+    from imgrec.data.sources.prepared import PreparedData
 
     folder = case.work / "prepared"
     if not folder.exists():

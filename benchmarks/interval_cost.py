@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from machine import describe
 
-from imgrec.report.predictions import Predictions
-from imgrec.report.scores import compute_scores
+from imgrec.evaluation.metrics.compute import compute_scores
+from imgrec.evaluation.predictions.predictions import Predictions
 
 ROWS, CLASSES, RESAMPLES, TRIES = 10_000, 100, 1000, 3
 SIGNALS = {"often right": 4.0, "guessing": 0.0}

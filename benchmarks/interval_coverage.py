@@ -28,9 +28,9 @@ from pathlib import Path
 
 import numpy as np
 
-from imgrec.report.intervals import RESAMPLES, draw_replicates, score_intervals
-from imgrec.report.predictions import Predictions
-from imgrec.report.scores import compute_scores
+from imgrec.evaluation.metrics.compute import compute_scores
+from imgrec.evaluation.metrics.intervals import RESAMPLES, draw_replicates, score_intervals
+from imgrec.evaluation.predictions.predictions import Predictions
 
 CLAIMED = ("accuracy", "f1.macro", "auroc.macro")
 ALSO = ("average_precision.macro", "cohen_kappa", "matthews", "log_loss", "brier")

@@ -25,7 +25,7 @@ import numpy as np
 from machine import describe
 from scipy import stats
 
-from imgrec.serve.keys import Key, digest, find_key, key_id
+from imgrec.serve.access.keys import Key, digest, find_key, key_id
 
 LIMIT = 4.5
 KEYS = 100

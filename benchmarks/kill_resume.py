@@ -29,9 +29,9 @@ from hydra import compose, initialize_config_dir
 from machine import describe
 from pytorch_lightning import Callback
 
-import imgrec.run
-from imgrec.checkpoint import load_checkpoint
-from imgrec.config import config_dir
+import imgrec.train_job
+from imgrec.core.checkpoint.checkpoint import load_checkpoint
+from imgrec.core.config.build import config_dir
 
 OVERRIDES = [
     "data=digits",
@@ -90,9 +90,9 @@ def train(folder: Path, *, workers: int, bomb: Bomb | None) -> None:
         config = compose("train", [*OVERRIDES, f"data.num_workers={workers}", f"run_dir={folder}"])
     if bomb is not None:
         bomb.watch_saves()
-        built = imgrec.run.build_all
-        imgrec.run.build_all = lambda node: [*built(node), bomb]
-    imgrec.run.train(config)
+        built = imgrec.train_job.build_all
+        imgrec.train_job.build_all = lambda node: [*built(node), bomb]
+    imgrec.train_job.train(config)
 
 
 def attempt(folder: Path, *, workers: int, bomb: Bomb | None) -> int:

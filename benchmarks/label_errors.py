@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 from machine import describe
 
-from imgrec.audit.labels import LabelRanking, suspected_labels
-from imgrec.audit.scan import scan
+from imgrec.auditing.labels.labels import LabelRanking, suspected_labels
+from imgrec.auditing.scan.scan import scan
 from imgrec.data.samples import Samples
-from imgrec.sources.digits import read_digits
-from imgrec.sources.folder import read_folder
-from imgrec.sources.torchvision_sets import read_torchvision
+from imgrec.data.sources.digits import read_digits
+from imgrec.data.sources.folder import read_folder
+from imgrec.data.sources.torchvision_sets import read_torchvision
 
 SHARE = 0.05
 WANTED = 0.8

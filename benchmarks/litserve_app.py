@@ -12,7 +12,7 @@ import onnxruntime
 from fastapi import UploadFile
 from PIL import Image
 
-from imgrec.data.preprocess import Preprocess
+from imgrec.data.images.preprocess import Preprocess
 
 
 class Classify(litserve.LitAPI):

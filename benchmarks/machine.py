@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from imgrec.machine import VERSIONS, hardware, versions
+from imgrec.core.system.hardware import VERSIONS, hardware, versions
 
 
 def describe() -> dict[str, object]:

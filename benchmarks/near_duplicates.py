@@ -19,10 +19,10 @@ import numpy as np
 from machine import describe
 from PIL import Image, ImageEnhance
 
-from imgrec.audit.check import check_pixels
-from imgrec.audit.facts import FactsTable, PictureFacts, facts_table
-from imgrec.audit.near import near_pairs
-from imgrec.data.image import ArrayImages, read_image
+from imgrec.auditing.duplicates.near import near_pairs
+from imgrec.auditing.scan.check import check_pixels
+from imgrec.auditing.scan.facts import FactsTable, PictureFacts, facts_table
+from imgrec.data.images.image import ArrayImages, read_image
 from imgrec.data.samples import Samples
 
 NUM_CLEAN, NUM_PLANTED = 300, 30

@@ -18,7 +18,7 @@ from fastapi import FastAPI, Request
 from PIL import Image
 from starlette.concurrency import run_in_threadpool
 
-from imgrec.data.preprocess import Preprocess
+from imgrec.data.images.preprocess import Preprocess
 
 session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
 preprocess = Preprocess(size=224)

@@ -23,20 +23,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from imgrec.bundle import Bundle, load_bundle
-from imgrec.durable import write_text
-from imgrec.prediction.frames import Pace
-from imgrec.prediction.inputs import Inputs, read_inputs
-from imgrec.prediction.output import Job, write_file
-from imgrec.prediction.rows import RowMaker
-from imgrec.progress_line import ProgressLine
+from imgrec.core.files.atomic_write import write_text
+from imgrec.core.system.progress_line import ProgressLine
+from imgrec.deploy.bundle import Bundle, load_bundle
+from imgrec.deploy.predict.frames import Pace
+from imgrec.deploy.predict.inputs import Inputs, read_inputs
+from imgrec.deploy.predict.output import Job, write_file
+from imgrec.deploy.predict.rows import RowMaker
 
 RESULT = Path(__file__).parent / "results" / "predict_throughput.json"
 BATCH = 16
 # The child is the command itself; VmHWM is its own largest memory, not that of the process it was started from.
 CHILD = """
 import re, sys
-from imgrec.cli import predict
+from imgrec.cli.verbs import predict
 place = sys.argv.pop()
 predict.main()
 print(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1], file=open(place, "w"))
@@ -77,11 +77,11 @@ def make(network: str, path: Path) -> None:
     """Write a bundle of a network from a fixed seed; what it says means nothing."""
     import torch
 
-    from imgrec.bundle import BundleInfo
-    from imgrec.data.preprocess import Preprocess
-    from imgrec.decisions import Decisions
-    from imgrec.export.graph import make_graph
-    from imgrec.export.write import to_bytes
+    from imgrec.data.images.preprocess import Preprocess
+    from imgrec.deploy.bundle import BundleInfo
+    from imgrec.deploy.export.graph import make_graph
+    from imgrec.deploy.export.write import to_bytes
+    from imgrec.evaluation.decisions import Decisions
     from imgrec.models import make_backbone
 
     torch.manual_seed(1)

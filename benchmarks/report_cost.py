@@ -20,12 +20,12 @@ import cv2
 import numpy as np
 from machine import describe
 
-from imgrec.data.image import ArrayImages
+from imgrec.data.images.image import ArrayImages
 from imgrec.data.samples import Samples
-from imgrec.report.evaluation import write_evaluation
-from imgrec.report.page.report import write_report
-from imgrec.report.predictions import Predictions
-from imgrec.thumbnails import write_thumbnails
+from imgrec.evaluation.figures.thumbnails import write_thumbnails
+from imgrec.evaluation.metrics.metric_files import write_evaluation
+from imgrec.evaluation.predictions.predictions import Predictions
+from imgrec.evaluation.report.report import write_report
 
 REPEATS = 3
 SIDE_PX = 128

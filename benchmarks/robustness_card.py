@@ -22,12 +22,12 @@ import torch
 from cifar10 import WEIGHTS, test_pictures
 from machine import describe
 
-from imgrec.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from imgrec.data.sources import FolderData
+from imgrec.evaluation.predictions.predictions import Predictions
 from imgrec.models import make_cifar_resnet
-from imgrec.report.predictions import Predictions
-from imgrec.robustness import Corruptions
-from imgrec.sources import FolderData
-from imgrec.study import Subject
+from imgrec.studies.robustness import Corruptions
+from imgrec.studies.robustness.corruption import CORRUPTIONS, SEVERITIES, corrupt
+from imgrec.studies.study import Subject
 
 NUM_TIMED = 200
 

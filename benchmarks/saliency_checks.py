@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 from machine import describe
 
-from imgrec.data.image import read_image
-from imgrec.explain import Examiner, GradCam, IntegratedGradients, Occlusion
-from imgrec.explain.methods import Heat
-from imgrec.explain.record import Shown, picture_record, summary_of
-from imgrec.inputs import load_classifier
+from imgrec.data.images.image import read_image
+from imgrec.studies.explain import Examiner, GradCam, IntegratedGradients, Occlusion
+from imgrec.studies.explain.methods import Heat
+from imgrec.studies.explain.record import Shown, picture_record, summary_of
+from imgrec.training.setup import load_classifier
 
 
 class Edges:

@@ -31,8 +31,8 @@ from load_client import Client, post
 from machine import describe
 from serve_load import free_port, imgrec_command, running
 
-from imgrec.bundle import load_bundle
-from imgrec.data.picture import picture_from_bytes
+from imgrec.data.images.lazy_image import picture_from_bytes
+from imgrec.deploy.bundle import load_bundle
 
 HERE = Path(__file__).resolve().parent
 SIZE_PX = 64

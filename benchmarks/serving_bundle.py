@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
-from imgrec.bundle import BundleInfo
-from imgrec.data.preprocess import Preprocess
-from imgrec.decisions import Decisions
-from imgrec.export.graph import make_graph
-from imgrec.export.write import to_bytes
+from imgrec.data.images.preprocess import Preprocess
+from imgrec.deploy.bundle import BundleInfo
+from imgrec.deploy.export.graph import make_graph
+from imgrec.deploy.export.write import to_bytes
+from imgrec.evaluation.decisions import Decisions
 from imgrec.models import make_backbone
 
 CLASSES = tuple(f"class {number}" for number in range(10))

@@ -37,8 +37,8 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from imgrec.data import ArrayImages, Augment, BatchAugment, Preprocess, Samples
-from imgrec.data.batch_augment import gather
-from imgrec.data.dataset import ImageDataset
+from imgrec.data.augment.batch import gather
+from imgrec.data.loading.dataset import ImageDataset
 
 SIZE, NUM_PICTURES, LIMIT = 32, 10_000, 8.0
 SHIFT = [A.Affine(translate_px=(-4, 4), interpolation=cv2.INTER_NEAREST, border_mode=cv2.BORDER_REFLECT_101, p=1.0)]

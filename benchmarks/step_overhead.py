@@ -26,11 +26,11 @@ from torch.utils.data import DataLoader
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score, MulticlassPrecision, MulticlassRecall
 
-from imgrec.callbacks import Checkpoints, ProgressLine, ResumeState, RunLog, StopOnNonFinite
-from imgrec.classifier import Classifier
 from imgrec.models import make_backbone
-from imgrec.optim import make_optimizer
-from imgrec.trainer import make_trainer
+from imgrec.training.callbacks import Checkpoints, ProgressLine, ResumeState, RunLog, StopOnNonFinite
+from imgrec.training.classifier import Classifier
+from imgrec.training.optim import make_optimizer
+from imgrec.training.trainer import make_trainer
 
 NUM_CLASSES = 10
 

@@ -10,19 +10,19 @@ from pytorch_lightning import Trainer
 from torch import nn
 
 from imgrec import __version__
-from imgrec.callbacks.checkpoints import Checkpoints
-from imgrec.checkpoint import load_checkpoint
-from imgrec.classifier import Classifier
-from imgrec.data.datamodule import ImageDataModule
-from imgrec.deciding import decide, store_decisions, undecided
-from imgrec.decisions import Plan
-from imgrec.inputs import load_exactly
-from imgrec.provenance import Recorder
-from imgrec.report.page.report import write_report
-from imgrec.report.predictions import Predictions
-from imgrec.result import Result, headline, write_result
-from imgrec.resume import Start
-from imgrec.scoring import split_or_val, write_scores
+from imgrec.core.checkpoint.checkpoint import load_checkpoint
+from imgrec.data.loading.datamodule import ImageDataModule
+from imgrec.evaluation.decisions import Plan
+from imgrec.evaluation.decisions.fit_on_split import decide, store_decisions, undecided
+from imgrec.evaluation.evaluate_split import split_or_val, write_scores
+from imgrec.evaluation.predictions.predictions import Predictions
+from imgrec.evaluation.provenance import Recorder
+from imgrec.evaluation.report.report import write_report
+from imgrec.evaluation.result import Result, headline, write_result
+from imgrec.training.callbacks.checkpoints import Checkpoints
+from imgrec.training.classifier import Classifier
+from imgrec.training.resume import Start
+from imgrec.training.setup import load_exactly
 
 __all__ = ["finish"]
 
@@ -84,7 +84,7 @@ def finish(
 def _log(
     trainer: Trainer, predictions: Predictions, *, config: Mapping[str, Any], result: Result, folder: Path
 ) -> None:
-    from imgrec.report.tensorboard import log_evaluation
+    from imgrec.evaluation.report.tensorboard.tensorboard import log_evaluation
 
     for logger in trainer.loggers:
         log_evaluation(logger, predictions, config=config, result=result, folder=folder)
@@ -94,8 +94,8 @@ def _embed(trainer: Trainer, network: nn.Module, data: ImageDataModule, predicti
     """Give TensorBoard's projector some of the scored pictures, where TensorBoard is used."""
     from pytorch_lightning.loggers import TensorBoardLogger
 
-    from imgrec.embedding import write_embedding
-    from imgrec.report.tensorboard import part_of
+    from imgrec.evaluation.report.tensorboard.embedding import write_embedding
+    from imgrec.evaluation.report.tensorboard.tensorboard import part_of
 
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):

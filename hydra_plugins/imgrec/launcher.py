@@ -18,8 +18,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 if TYPE_CHECKING:
-    from imgrec.cli.jobs import Ended, Job
-    from imgrec.cli.sweep import JobResult
+    from imgrec.training.sweep.jobs import Ended, Job
+    from imgrec.training.sweep.sweep_table import JobResult
 
 
 @dataclass
@@ -68,8 +68,8 @@ class ProcessLauncher(Launcher):
         self.results: list[JobResult] = []
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take what Hydra gives; `imgrec.cli.entry.Task` gets the results for its table."""
-        from imgrec.checks import check_number
+        """Take what Hydra gives; `imgrec.cli.hydra.entry.Task` gets the results for its table."""
+        from imgrec.core.config.checks import check_number
 
         check_number("hydra.launcher.jobs", self.jobs, at_least=1)
         self.loader = hydra_context.config_loader
@@ -80,7 +80,7 @@ class ProcessLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run one job for each list of overrides, and return its score or its failure."""
-        from imgrec.cli.jobs import run_jobs
+        from imgrec.training.sweep.jobs import run_jobs
 
         known = _jobs_in(self.sweep_folder)
         plans = [
@@ -127,8 +127,8 @@ class ProcessLauncher(Launcher):
         """Return the command of a job: this script, with the job's overrides, in the job's folder."""
         import sys
 
-        from imgrec.cli.command_line import quote, read_command_line
-        from imgrec.cli.jobs import Job
+        from imgrec.cli.hydra.command_line import quote, read_command_line
+        from imgrec.training.sweep.jobs import Job
 
         line = read_command_line(sys.argv[1:])
         ours = [f"hydra.run.dir={quote(plan.folder)}", f"hydra.job.num={plan.number}", "hydra.mode=RUN"]
@@ -137,7 +137,7 @@ class ProcessLauncher(Launcher):
         return Job(plan.number, tuple(command), plan.folder)
 
     def _keep_earlier_result(self, plan: _Plan, *, known: dict[Path, list[str]]) -> bool:
-        from imgrec.cli.sweep import JobResult, read_result
+        from imgrec.training.sweep.sweep_table import JobResult, read_result
 
         score = read_result(plan.folder) if plan.folder in known else None
         if score is None:
@@ -147,7 +147,7 @@ class ProcessLauncher(Launcher):
         return True
 
     def _add(self, result: "JobResult") -> None:
-        from imgrec.cli.sweep import TABLE_NAME, write_table
+        from imgrec.training.sweep.sweep_table import TABLE_NAME, write_table
 
         self.results.append(result)
         write_table(self.results, self.sweep_folder / TABLE_NAME)
@@ -169,7 +169,7 @@ def _jobs_in(sweep_folder: Path) -> dict[Path, list[str]]:
 
 
 def _result(ended: "Ended", plan: _Plan) -> "JobResult":
-    from imgrec.cli.sweep import JobResult, Score, read_result
+    from imgrec.training.sweep.sweep_table import JobResult, Score, read_result
 
     status = "ok" if ended.exit_code == 0 else "stopped" if ended.was_stopped else "failed"
     score = read_result(plan.folder) if status == "ok" else None

@@ -12,20 +12,23 @@ __all__ = ["VERBS", "main"]
 
 # verb -> (module with `main`, what it does)
 VERBS = {
-    "train": ("imgrec.cli.train", "train a classifier, and test it"),
-    "evaluate": ("imgrec.cli.evaluate", "score a checkpoint, or a model with weights, on any data"),
-    "compare": ("imgrec.cli.compare", "tell whether one run is better than another on the same pictures"),
-    "report": ("imgrec.cli.report", "build the page of an evaluation or a sweep again"),
-    "audit": ("imgrec.cli.audit", "look for broken files, twins, leaks and wrong labels before training"),
-    "split": ("imgrec.cli.split", "divide data into train, val and test, or folds, without leaks"),
-    "baselines": ("imgrec.cli.baselines", "what classical machine learning reaches on the same pictures"),
-    "explain": ("imgrec.cli.explain", "show where a network looked, and whether that can be trusted"),
-    "prepare": ("imgrec.cli.prepare", "decode pictures once, to train many times faster"),
-    "export": ("imgrec.cli.export", "a checkpoint as one ONNX file, checked against the checkpoint on real pictures"),
-    "predict": ("imgrec.cli.predict", "what a model says of pictures, videos, archives or a camera, as a table"),
-    "benchmark": ("imgrec.cli.benchmark", "latency and throughput of models on this machine, side by side"),
-    "serve": ("imgrec.cli.serve", "answer images over HTTP with exported models"),
-    "keys": ("imgrec.cli.keys", "make, list and revoke the keys of a server; check its audit log"),
+    "train": ("imgrec.cli.verbs.train", "train a classifier, and test it"),
+    "evaluate": ("imgrec.cli.verbs.evaluate", "score a checkpoint, or a model with weights, on any data"),
+    "compare": ("imgrec.cli.verbs.compare", "tell whether one run is better than another on the same pictures"),
+    "report": ("imgrec.cli.verbs.report", "build the page of an evaluation or a sweep again"),
+    "audit": ("imgrec.cli.verbs.audit", "look for broken files, twins, leaks and wrong labels before training"),
+    "split": ("imgrec.cli.verbs.split", "divide data into train, val and test, or folds, without leaks"),
+    "baselines": ("imgrec.cli.verbs.baselines", "what classical machine learning reaches on the same pictures"),
+    "explain": ("imgrec.cli.verbs.explain", "show where a network looked, and whether that can be trusted"),
+    "prepare": ("imgrec.cli.verbs.prepare", "decode pictures once, to train many times faster"),
+    "export": (
+        "imgrec.cli.verbs.export",
+        "a checkpoint as one ONNX file, checked against the checkpoint on real pictures",
+    ),
+    "predict": ("imgrec.cli.verbs.predict", "what a model says of pictures, videos, archives or a camera, as a table"),
+    "benchmark": ("imgrec.cli.verbs.benchmark", "latency and throughput of models on this machine, side by side"),
+    "serve": ("imgrec.cli.verbs.serve", "answer images over HTTP with exported models"),
+    "keys": ("imgrec.cli.verbs.keys", "make, list and revoke the keys of a server; check its audit log"),
 }
 
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from imgrec.core.system.hardware import num_processors
 from imgrec.errors import ConfigError
-from imgrec.processors import num_processors
-from imgrec.serve.decoder import DecodeLimits
-from imgrec.serve.keys import Output
-from imgrec.serve.upload import UploadLimits
+from imgrec.serve.access.keys import Output
+from imgrec.serve.engine.decoder import DecodeLimits
+from imgrec.serve.http.upload import UploadLimits
 
 __all__ = ["Settings", "check_start", "is_loopback", "read_models"]
 

@@ -7,9 +7,9 @@ from contextlib import suppress
 from functools import partial
 
 from imgrec.errors import MissingExtraError
-from imgrec.serve.service import Service
+from imgrec.serve.engine.service import Service
+from imgrec.serve.http.tls import check_tls
 from imgrec.serve.settings import Settings, check_start
-from imgrec.serve.tls import check_tls
 
 __all__ = ["prepare"]
 
@@ -29,7 +29,7 @@ def prepare(settings: Settings) -> Callable[[], None]:
         service.load()
         importing.join()
         try:
-            from imgrec.serve.server import run
+            from imgrec.serve.http.server import run
         except ImportError as error:
             raise MissingExtraError(str(error.name), "serve") from error
     except BaseException:
@@ -40,4 +40,4 @@ def prepare(settings: Settings) -> Callable[[], None]:
 
 def _import_web() -> None:
     with suppress(ImportError):  # the import that follows says it
-        import imgrec.serve.server  # noqa: F401
+        import imgrec.serve.http.server  # noqa: F401

@@ -1,0 +1,202 @@
+"""The audit: every part in order, each where it can run, and the reason where it cannot."""
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from imgrec.auditing.dataset_checks.groups import crossing_groups, torn_groups
+from imgrec.auditing.dataset_checks.shortcuts import shortcuts
+from imgrec.auditing.duplicates.near import exact_groups, near_pairs, twin_groups
+from imgrec.auditing.findings import Audit, Section
+from imgrec.auditing.output.fact_sections import (
+    class_section,
+    format_section,
+    group_section,
+    label_section,
+    outlier_section,
+    shortcut_section,
+    torn_section,
+)
+from imgrec.auditing.output.sections import broken_section, conflict_section, leak_sections, twin_sections
+from imgrec.auditing.scan.facts import FactsTable
+from imgrec.auditing.scan.scan import scan
+from imgrec.data.samples import Samples
+from imgrec.data.sources.assemble import storable
+from imgrec.errors import MissingExtraError
+
+__all__ = ["AuditSettings", "relative_paths", "run_audit"]
+
+_PACKAGES = ("imgrec", "numpy", "pillow", "scikit-learn", "cleanlab")
+
+
+@dataclass(frozen=True)
+class AuditSettings:
+    """What to look for. Nothing in here changes where or how fast; that is given to `run_audit`.
+
+    labels: look for wrong labels. quick: broken files, exact twins and statistics alone.
+    features, weights: a network of torchvision that describes the pictures, and its weights; None: described by hand.
+    """
+
+    labels: bool = True
+    quick: bool = False
+    features: str | None = None
+    weights: str | None = None
+    seed: int = 1
+
+
+@dataclass
+class _Run:
+    """What is known so far."""
+
+    parts: Mapping[str, Samples]
+    facts: FactsTable
+    paths: Sequence[str]
+    settings: AuditSettings
+    say: Callable[[str], None]
+    twins: Sequence[str] = ()
+    not_run: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    summaries: dict[str, Any] = field(default_factory=dict)
+
+
+def run_audit(
+    parts: Mapping[str, Samples],
+    *,
+    class_names: Sequence[str],
+    target: str,
+    base: Path | None,
+    settings: AuditSettings,
+    notes: Sequence[str] = (),
+    workers: int | None = None,
+    store: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Audit:
+    """Look at every picture of `parts`, and return what was found.
+
+    target: what the report calls the data. base: the folder that paths in the report count from; None: as they are.
+    notes: what is known already, for the report. workers, store, progress: as `scan` has them, they change no result.
+    say: is told what comes next.
+    Raises: ConfigError, WeightsError: `settings.features` or its weights cannot be had.
+    """
+    scan_notes: list[str] = []
+    facts = scan(parts, class_names=class_names, workers=workers, store=store, progress=progress, notes=scan_notes)
+    run = _Run(parts, facts, relative_paths(facts.name, base), settings, say, notes=[*notes, *scan_notes])
+    sections = _sections(run)
+    return Audit(
+        target=target,
+        facts=facts,
+        paths=run.paths,
+        sections=sections,
+        twins=run.twins,
+        not_run=run.not_run,
+        settings=asdict(settings),
+        versions=_versions(),
+        notes=run.notes,
+        summaries=run.summaries,
+        fingerprint=fingerprint(facts, run.paths),
+    )
+
+
+def relative_paths(names: Sequence[str], base: Path | None) -> list[str]:
+    """Return the names as seen from the folder `base`, with "/"; names that are not below it stay as they are."""
+    start = "" if base is None else storable(os.path.join(base, ""))  # noqa: PTH118  # ends in a separator
+    if start in ("", "./"):
+        return [name.removeprefix("./").replace(os.sep, "/") for name in names]
+    return [name.removeprefix(start).replace(os.sep, "/") for name in names]
+
+
+def fingerprint(facts: FactsTable, paths: Sequence[str]) -> str:
+    """Return a SHA-256 over what the data is: paths, splits, labels and pixels, wherever the folder lies."""
+    digest = hashlib.sha256("\0".join(facts.class_names).encode("utf-8", "surrogatepass"))
+    for row, path in enumerate(paths):
+        line = f"\n{facts.split[row]}\0{path}\0{int(facts.label[row])}\0{facts.code[row]}\0"
+        digest.update(line.encode("utf-8", "surrogatepass") + bytes(facts.pixel_hash[row]))
+    return digest.hexdigest()
+
+
+def _sections(run: _Run) -> list[Section]:
+    """Return all sections in the order of the page."""
+    facts, paths = run.facts, run.paths
+    run.say("Comparing pictures")
+    groups = exact_groups(facts)
+    pairs = [] if run.settings.quick else near_pairs(facts)
+    run.twins = twin_groups(facts, pairs)
+    exact, near = twin_sections(paths, groups=groups, pairs=pairs)
+    run.summaries["near_evidence"] = [
+        {"paths": [paths[pair.first], paths[pair.second]]}
+        | {"kind": pair.kind, "distance": pair.distance, "similarity": pair.similarity}
+        for pair in pairs
+    ]
+    exact_leaks, near_leaks = leak_sections(facts, paths, groups=groups, pairs=pairs)
+    _say_what_was_not_run(run)
+    labels = _labels(run)
+    run.say("Looking for groups, shortcuts and outliers")
+    return [
+        broken_section(facts, paths),
+        exact_leaks,
+        conflict_section(facts, paths, groups=groups, pairs=pairs),
+        group_section(paths, crossing_groups(facts)),
+        near_leaks,
+        labels,
+        torn_section(paths, torn_groups(facts, pairs, seed=run.settings.seed)),
+        shortcut_section(facts, paths, shortcuts(facts, seed=run.settings.seed)),
+        exact,
+        near,
+        class_section(facts, paths, summaries=run.summaries),
+        outlier_section(facts, paths),
+        format_section(facts, paths, summaries=run.summaries),
+    ]
+
+
+def _say_what_was_not_run(run: _Run) -> None:
+    if len(run.parts) < 2:
+        run.not_run["leaks"] = "the data names no splits; exact and near duplicates are what a random one would tear"
+    if run.facts.group is None:
+        run.not_run["groups"] = "the data names none; data.group_pattern or data.group_column would"
+    else:
+        run.not_run["torn_groups"] = "the data names its groups"
+    if run.settings.quick:
+        run.not_run |= {"near_duplicates": "--quick", "leaks.near": "--quick"}
+
+
+def _labels(run: _Run) -> Section:
+    """Return the labels that look wrong; where that cannot be told, none, and the reason in `run.not_run`."""
+    from imgrec.auditing.labels.labels import suspected_labels
+
+    settings = run.settings
+    empty = Section("suspected_labels", [])
+    if not settings.labels or settings.quick:
+        run.not_run["suspected_labels"] = "--quick" if settings.quick else "--no-labels"
+        return empty
+    run.say("Judging labels")
+    try:
+        ranking = suspected_labels(
+            run.facts,
+            run.parts,
+            features=settings.features,
+            weights=settings.weights,
+            twins=run.twins,
+            seed=settings.seed,
+        )
+    except MissingExtraError as error:
+        run.not_run["suspected_labels"] = str(error)
+        return empty
+    run.notes += ranking.notes
+    if len(ranking.rows) == 0:
+        run.not_run["suspected_labels"] = " ".join(ranking.notes) or "no picture has a label"
+    return label_section(run.facts, run.paths, ranking=ranking, summaries=run.summaries)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,168 @@
+"""A look at all pictures before training: what cannot be read is left out, and twins across splits are said."""
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imgrec.data.images.image import FileImages
+from imgrec.data.loading.datamodule import ImageDataModule
+from imgrec.data.samples import SPLITS, Images, ImagesView, Samples
+from imgrec.errors import DataError, ImageError
+
+__all__ = ["MAX_CHECKED", "check_data", "facts_store"]
+
+log = logging.getLogger("imgrec")
+
+MAX_CHECKED = 10_000  # files that data.check=auto looks at: half a minute the first time, nothing the next
+MAX_SAID = 3  # pairs that a message names
+
+Place = tuple[str, int]  # split, and place in it
+
+
+def facts_store() -> Path:
+    """Return the file in which facts about pictures are kept: in $IMGREC_CACHE, or the user's folder for caches."""
+    cache = os.environ.get("IMGREC_CACHE")
+    if cache:
+        return Path(cache) / "facts.sqlite"
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
+    return Path(home) / "imgrec" / "facts.sqlite"
+
+
+def check_data(data: ImageDataModule) -> None:
+    """Leave out what cannot be read, and look for the same picture in two splits.
+
+    `data.check`: true, false, or auto: up to `MAX_CHECKED` files, and any number of pictures that are in memory or
+    prepared, which are only compared. `data.leaks`: error, warn or ignore.
+    Raises: DataError: more pictures to leave out than `data.max_bad`, or, with leaks=error, one picture in two splits.
+    """
+    if data.check is False:
+        return
+    parts = {name: data.split(name) for name in SPLITS if data.has_split(name)}
+    if all(_in_memory(samples.images) for samples in parts.values()):
+        _judge_leaks(data, _twins_in_memory(parts))
+    elif all(hasattr(_base(samples.images), "digests") for samples in parts.values()):
+        _check_prepared(data, parts)
+    elif all(_are_files(samples.images) for samples in parts.values()):
+        num_files = sum(len(samples) for samples in parts.values())
+        if data.check is True or num_files <= MAX_CHECKED:
+            _check_files(data, parts)
+        else:
+            log.info("%d files: not looked at before training (imgrec audit does; or data.check=true).", num_files)
+
+
+def _check_files(data: ImageDataModule, parts: Mapping[str, Samples]) -> None:
+    from imgrec.auditing.duplicates.near import near_pairs
+    from imgrec.auditing.scan.scan import scan
+
+    facts = scan(parts, class_names=data.splits.class_names, workers=None, store=facts_store())
+    places = [(name, place) for name, samples in parts.items() for place in range(len(samples))]
+    bad: dict[str, dict[int, ImageError]] = {}
+    for row in np.flatnonzero(~facts.is_usable):
+        name, place = places[row]
+        bad.setdefault(name, {})[place] = ImageError(facts.name[row], facts.code[row], facts.detail[row])
+    _judge_leaks(data, _twins((place, facts.pixel_hash[row]) for row, place in _usable(places, facts.is_usable)))
+    near = [(places[pair.first], places[pair.second]) for pair in near_pairs(facts) if pair.kind != "exact"]
+    _warn_of_near(data, [pair for pair in near if pair[0][0] != pair[1][0]])
+    data.leave_out(bad)
+
+
+def _check_prepared(data: ImageDataModule, parts: Mapping[str, Samples]) -> None:
+    """Check pictures that were looked at when they were prepared: their digests and faults are known."""
+    bad: dict[str, dict[int, ImageError]] = {}
+    contents: list[tuple[Place, object]] = []
+    for name, samples in parts.items():
+        base: Any = _base(samples.images)
+        for place, index in enumerate(_base_indices(samples.images)):
+            if index in base.bad:
+                bad.setdefault(name, {})[place] = ImageError(*base.bad[index])
+            else:
+                contents.append(((name, place), base.digests[index]))
+    _judge_leaks(data, _twins(contents))
+    data.leave_out(bad)
+
+
+def _usable(
+    places: list[Place], is_usable: "np.ndarray[tuple[int], np.dtype[np.bool_]]"
+) -> Iterator[tuple[int, Place]]:
+    return ((row, place) for row, place in enumerate(places) if is_usable[row])
+
+
+def _twins_in_memory(parts: Mapping[str, Samples]) -> list[tuple[Place, Place]]:
+    keys = ((name, place) for name, samples in parts.items() for place in range(len(samples)))
+    return _twins((key, _content(parts[key[0]].images[key[1]])) for key in keys)
+
+
+def _content(image: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> tuple[tuple[int, ...], bytes]:
+    import hashlib
+
+    return image.shape, hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+
+
+def _twins(contents: Iterable[tuple[Place, object]]) -> list[tuple[Place, Place]]:
+    """Return the pairs of places in different splits that hold the same picture, each picture with the first one."""
+    first: dict[tuple[object, str], Place] = {}
+    twins = []
+    for place, content in contents:
+        first.setdefault((content, place[0]), place)
+        twins += [
+            (other, place)
+            for split in SPLITS
+            if split != place[0] and (other := first.get((content, split))) is not None
+        ]
+    return twins
+
+
+def _judge_leaks(data: ImageDataModule, twins: list[tuple[Place, Place]]) -> None:
+    if not twins or data.leaks == "ignore":
+        return
+    message = f"{_count(twins)} the same in two splits, so that scores are too good: {_listed(data, twins)}."
+    if data.leaks == "error":
+        raise DataError(
+            f"{message} `imgrec split` divides without tearing twins apart (then data.splits=FILE), `imgrec audit` "
+            "shows them and proposes what to remove. data.leaks=warn goes on."
+        )
+    log.warning(message)
+
+
+def _warn_of_near(data: ImageDataModule, pairs: list[tuple[Place, Place]]) -> None:
+    if pairs and data.leaks != "ignore":
+        log.warning(
+            "%s nearly the same in two splits: %s. `imgrec audit` shows them; data.leaks=ignore is silent.",
+            _count(pairs),
+            _listed(data, pairs),
+        )
+
+
+def _count(pairs: list[tuple[Place, Place]]) -> str:
+    return "1 pair of pictures is" if len(pairs) == 1 else f"{len(pairs)} pairs of pictures are"
+
+
+def _listed(data: ImageDataModule, pairs: list[tuple[Place, Place]]) -> str:
+    texts = [" = ".join(f"{data.split(name).names[place]} ({name})" for name, place in pair) for pair in pairs]
+    return "; ".join(texts[:MAX_SAID]) + (f"; and {len(texts) - MAX_SAID} more" if len(texts) > MAX_SAID else "")
+
+
+def _base(images: Images) -> Images:
+    while isinstance(images, ImagesView):
+        images = images.images
+    return images
+
+
+def _base_indices(images: Images) -> list[int]:
+    """Return where each picture of a view stands in what it is a view of."""
+    if not isinstance(images, ImagesView):
+        return list(range(len(images)))
+    below = _base_indices(images.images)
+    return [below[int(index)] for index in images.indices]
+
+
+def _in_memory(images: Images) -> bool:
+    return bool(getattr(_base(images), "in_memory", False))
+
+
+def _are_files(images: Images) -> bool:
+    return isinstance(_base(images), FileImages)

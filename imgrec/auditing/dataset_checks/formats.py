@@ -1,0 +1,106 @@
+"""Which formats, modes and oddities the files of a data set have, and which of them are strays among the rest."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from imgrec.auditing.dataset_checks.statistics import Fact, Severity
+from imgrec.auditing.scan.facts import FactsTable
+
+__all__ = ["FormatFacts", "format_facts"]
+
+RARE_SHARE = 0.02  # a kind of file up to this share is a stray
+FEW_STRAYS = 10  # and at most this number
+
+
+@dataclass(frozen=True)
+class FormatFacts:
+    """How many usable pictures have a format, a mode (as Pillow names it) or a flag (see `FactsTable.flags`).
+
+    per_class: class -> the same counts for its pictures, as "format JPEG", "mode L", "flag gray". findings: strays,
+    that is kinds of files which are rare in this data set, and files whose name does not say what they are.
+    """
+
+    formats: Mapping[str, int]
+    modes: Mapping[str, int]
+    flags: Mapping[str, int]
+    per_class: Mapping[str, Mapping[str, int]]
+    findings: list[Fact]
+
+
+# Flags that a stray may have; the others are no oddity in a few pictures of a photo collection (a gray photograph, an
+# embedded profile), or are said elsewhere.
+_STRAY_FLAGS = ("animated", "palette", "cmyk", "alpha", "sixteen_bit", "extreme_aspect")
+
+
+def format_facts(facts: FactsTable) -> FormatFacts:
+    """Count formats, modes and flags.
+
+    Findings: warning: formats of at most 2 % and at most 10 pictures beside another format, and animated ones (the
+    first frame is taken). info: modes and flags as rare as that; names with a wrong extension; a JPEG without its end.
+    """
+    rows = np.flatnonzero(facts.is_usable).tolist()
+    kinds: dict[str, dict[int, tuple[str, ...]]] = {
+        "format": {row: (facts.format[row],) for row in rows if facts.format[row]},
+        "flag": {row: facts.flags[row] for row in rows},
+        "mode": {row: (facts.mode[row],) for row in rows if facts.mode[row]},
+    }
+    per_class: dict[str, Counter[str]] = {name: Counter() for name in facts.class_names}
+    for kind, of_rows in kinds.items():
+        for row, values in of_rows.items():
+            if facts.label[row] >= 0:
+                per_class[facts.class_names[facts.label[row]]].update(f"{kind} {value}" for value in values)
+    counts = {
+        kind: Counter(value for values in of_rows.values() for value in values) for kind, of_rows in kinds.items()
+    }
+    return FormatFacts(
+        formats=_sorted(counts["format"]),
+        modes=_sorted(counts["mode"]),
+        flags=_sorted(counts["flag"]),
+        per_class={name: _sorted(counter) for name, counter in per_class.items()},
+        findings=_strays(kinds, len(rows)) + _faulty_names(kinds["flag"]),
+    )
+
+
+def _sorted(counter: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counter.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _strays(kinds: Mapping[str, Mapping[int, Sequence[str]]], count: int) -> list[Fact]:
+    """Return the rare formats, then rare modes and flags of pictures that have not been named for their format."""
+    found: list[Fact] = []
+    named: set[int] = set()
+    for kind, of_rows in kinds.items():
+        rows_of: dict[str, list[int]] = {}
+        for row, values in of_rows.items():
+            for value in values:
+                if kind != "flag" or value in _STRAY_FLAGS:
+                    rows_of.setdefault(value, []).append(row)
+        for value, rows in sorted(rows_of.items(), key=lambda item: (len(item[1]), item[0])):
+            is_rare = len(rows) <= min(FEW_STRAYS, RARE_SHARE * count)
+            if not (is_rare or value == "animated") or set(rows) <= named:
+                continue
+            named.update(rows)
+            severity: Severity = "warning" if kind == "format" or value == "animated" else "info"
+            found.append(Fact(severity, _stray_text(kind, value, len(rows), count), tuple(rows)))
+    return found
+
+
+def _stray_text(kind: str, value: str, number: int, count: int) -> str:
+    what = {"format": f"{value} file", "mode": f"picture of mode {value}", "flag": f"{value} picture"}[kind]
+    first = " The first frame is taken." if value == "animated" else ""
+    return f"{number} {what}{'s' if number != 1 else ''} among {count}: a stray?{first}"
+
+
+def _faulty_names(flags: Mapping[int, Sequence[str]]) -> list[Fact]:
+    said = {
+        "wrong_extension": "named for another format than they are in; tools that go by the name refuse them.",
+        "no_eoi": "JPEGs that lack their end mark; every pixel is there.",
+    }
+    found = []
+    for flag, words in said.items():
+        if rows := tuple(row for row, values in flags.items() if flag in values):
+            found.append(Fact("info", f"{len(rows)} files are {words}", rows))
+    return found

@@ -1,0 +1,129 @@
+"""How many pictures each class has, in each split, and whether that is enough and alike."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgrec.auditing.scan.facts import FactsTable
+from imgrec.core.config.checks import listed
+
+__all__ = ["Fact", "Imbalance", "Severity", "imbalance"]
+
+Severity = Literal["error", "warning", "info"]
+
+# Beyond a ratio of 3, accuracy starts to hide the small class; at 10, most losses neglect it without weights.
+NOTED_RATIO = 3.0
+WARNED_RATIO = 10.0
+FEW_PICTURES = 10  # of a class in training: fewer teach little and measure nothing
+SHIFT_SIZE = 0.1  # Cramer's V of class against split: a small effect by Cohen 1988, section 7.2
+SHIFT_P = 0.001
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something about the data set that deserves a look.
+
+    rows: of the facts, where it is about single pictures.
+    """
+
+    severity: Severity
+    text: str
+    rows: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Imbalance:
+    """How many usable pictures each class has.
+
+    counts: split -> pictures per class, in the order of `class_names`. ratio: of the largest class to the smallest over
+    all splits; infinite if one has none. effective_classes: exp of the entropy of the shares: C for C equal classes,
+    near 1 if one holds nearly all. unlabelled: usable pictures without one label. findings: the worst first.
+    """
+
+    class_names: Sequence[str]
+    counts: Mapping[str, list[int]]
+    ratio: float
+    effective_classes: float
+    unlabelled: int
+    findings: list[Fact]
+
+
+def imbalance(facts: FactsTable) -> Imbalance:
+    """Count the usable pictures per class and split.
+
+    Findings: error: a class without a picture in training, or with 1. warning: ratio of 10 or more; fewer than 10 in
+    training; splits whose class shares differ (chi-square p below 0.001 and Cramer's V of 0.1 or more). info: ratio of
+    3 or more; a class without a picture in another split.
+    """
+    usable = facts.is_usable & (facts.label >= 0)
+    splits = list(dict.fromkeys(facts.split))
+    split = np.array(facts.split)
+    num_classes = len(facts.class_names)
+    counts = {name: np.bincount(facts.label[usable & (split == name)], minlength=num_classes) for name in splits}
+    total = np.sum(list(counts.values()), axis=0) if counts else np.zeros(num_classes, dtype=np.int64)
+    shares = total[total > 0] / max(total.sum(), 1)
+    ratio = 1.0 if not total.any() else float(total.max() / total.min()) if total.min() > 0 else np.inf
+    findings = [] if not total.any() else _imbalance_findings(facts.class_names, counts, total, ratio)
+    return Imbalance(
+        class_names=facts.class_names,
+        counts={name: [int(number) for number in of_split] for name, of_split in counts.items()},
+        ratio=ratio,
+        effective_classes=float(np.exp(-(shares * np.log(shares)).sum())),
+        unlabelled=int((facts.is_usable & (facts.label < 0)).sum()),
+        findings=sorted(findings, key=lambda fact: ("error", "warning", "info").index(fact.severity)),
+    )
+
+
+def _imbalance_findings(
+    names: Sequence[str], counts: Mapping[str, NDArray[np.int64]], total: NDArray[np.int64], ratio: float
+) -> list[Fact]:
+    found = []
+    if np.isfinite(ratio) and ratio >= NOTED_RATIO:
+        text = (
+            f"{names[int(total.argmax())]} has {total.max()} pictures, {names[int(total.argmin())]} {total.min()}: "
+            f"{ratio:.3g} times as many. Accuracy alone would hide the smaller class."
+        )
+        found.append(Fact("warning" if ratio >= WARNED_RATIO else "info", text))
+    for split, of_split in counts.items():
+        found += _few(names, of_split, split)
+    shift = _shift(names, counts)
+    return found + ([shift] if shift else [])
+
+
+def _few(names: Sequence[str], counts: NDArray[np.int64], split: str) -> list[Fact]:
+    """Return what is to be said about classes with too few pictures in one split, or in the undivided heap."""
+    is_training = split in ("train", "all")
+    where = "" if split == "all" else f" in {split}"
+    none = [name for name, number in zip(names, counts, strict=True) if number == 0]
+    few = [f"{name} ({n})" for name, n in zip(names, counts, strict=True) if 0 < n < FEW_PICTURES]
+    one = [name for name, number in zip(names, counts, strict=True) if number == 1]
+    found = []
+    if none:
+        found.append(Fact("error" if is_training else "info", f"No picture{where} of {listed(none)}."))
+    if is_training and one:
+        found.append(Fact("error", f"One picture only{where} of {listed(one)}: it cannot be divided."))
+    if is_training and few:
+        found.append(Fact("warning", f"Fewer than {FEW_PICTURES} pictures{where} of {listed(few)}."))
+    return found
+
+
+def _shift(names: Sequence[str], counts: Mapping[str, NDArray[np.int64]]) -> Fact | None:
+    """Compare the class shares of the splits: chi-square, and Cramer's V for how much they differ (0 to 1)."""
+    table = np.array([of_split for of_split in counts.values() if of_split.any()])
+    table = table[:, table.sum(axis=0) > 0] if len(table) else table
+    if min(table.shape) < 2:
+        return None
+    from scipy.stats import chi2_contingency
+
+    statistic, p_value, _, _ = chi2_contingency(table)
+    size = float(np.sqrt(statistic / (table.sum() * (min(table.shape) - 1))))
+    if p_value >= SHIFT_P or size < SHIFT_SIZE:
+        return None
+    shares = {split: of_split / of_split.sum() for split, of_split in counts.items() if of_split.any()}
+    spread = np.ptp(list(shares.values()), axis=0)
+    label = int(spread.argmax())
+    said = ", ".join(f"{share[label]:.1%} of {split}" for split, share in shares.items())
+    return Fact("warning", f"The splits differ in their classes, most in {names[label]}: {said}.")

@@ -1,0 +1,151 @@
+"""What an audit found, in one shape for the page, the plan, the exit code and audit.json."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from imgrec.auditing.scan.facts import FactsTable
+
+__all__ = ["SEVERITIES", "Audit", "Case", "Section", "Severity", "to_json"]
+
+Severity = Literal["error", "warning", "info"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")  # the worst first
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing found.
+
+    rows: the pictures it is about, as rows of the facts; shown side by side. None where it is about a class.
+    text: what was seen, in a few words; file and class names in it are as the user wrote them, not escaped.
+    entry: what audit.json says of it.
+    confidence: how sure it is that something is wrong, 0 to 1.
+    suggestion: the label (index of a class) that the picture should have; -1: none is known.
+    """
+
+    rows: tuple[int, ...]
+    severity: Severity
+    text: str
+    entry: Any
+    confidence: float = 1.0
+    suggestion: int = -1
+
+
+@dataclass(frozen=True)
+class Section:
+    """All cases of one kind, the worst first.
+
+    key: a key of audit.json, or "leaks.exact" for one inside another. note: how far these cases can be trusted.
+    command: what to run, where it is another one than `EXPLANATIONS` has.
+    """
+
+    key: str
+    cases: Sequence[Case]
+    note: str = ""
+    command: str = ""
+
+    @property
+    def severity(self) -> Severity | None:
+        """That of its worst case, None where there is none."""
+        return min((case.severity for case in self.cases), key=SEVERITIES.index, default=None)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The result of an audit.
+
+    target: the words the user named the data by.
+    paths: what this report calls each row of `facts`: relative to the target, with "/".
+    sections: in the order of the page, those without cases too.
+    twins: one name per row, the same for exact and near twins.
+    not_run: what was not looked for -> why.
+    summaries: further keys of audit.json: tables of numbers that are no cases.
+    """
+
+    target: str
+    facts: FactsTable
+    paths: Sequence[str]
+    sections: Sequence[Section]
+    twins: Sequence[str]
+    not_run: Mapping[str, str]
+    settings: Mapping[str, Any]
+    versions: Mapping[str, str]
+    notes: Sequence[str] = ()
+    summaries: Mapping[str, Any] = field(default_factory=dict)
+    fingerprint: str = ""
+
+    @property
+    def worst_first(self) -> list[Section]:
+        """The sections with cases, those with the worst ones first."""
+        return [section for severity in SEVERITIES for section in self.sections if section.severity == severity]
+
+    def was_run(self, section: Section) -> bool:
+        """Whether the cases of a section were looked for at all."""
+        return not {section.key, section.key.partition(".")[0]} & set(self.not_run)
+
+    def count(self, severity: Severity) -> int:
+        """Return the number of cases of a severity."""
+        return sum(case.severity == severity for section in self.sections for case in section.cases)
+
+    def fails(self, fail_on: str) -> bool:
+        """Whether there is a case as bad as `fail_on` ("error", "warning", "info") or worse; "never": no."""
+        if fail_on == "never":
+            return False
+        worst = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
+        return any(self.count(severity) for severity in worst)
+
+
+def to_json(audit: Audit) -> bytes:
+    """Return audit.json: a line per case, the same bytes for the same data, whenever and by however many processes."""
+    content: dict[str, Any] = {
+        "target": audit.target,
+        "num_files": len(audit.facts),
+        "num_errors": audit.count("error"),
+        "num_warnings": audit.count("warning"),
+        "num_infos": audit.count("info"),
+        "fingerprint": audit.fingerprint,
+    }
+    for section in audit.sections:
+        outer, _, inner = section.key.partition(".")
+        entries = [case.entry for case in section.cases]
+        if inner:
+            content.setdefault(outer, {})[inner] = entries
+        else:
+            content[outer] = entries
+    content |= audit.summaries
+    content |= {"not_run": dict(audit.not_run), "notes": list(audit.notes)}
+    content |= {"settings": dict(audit.settings), "versions": dict(audit.versions)}
+    lines = (f"  {_dump(name)}: {_block(plain(value), '  ')}" for name, value in content.items())
+    # A name that is not Unicode has lone surrogates in it, which JSON knows by their escapes.
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode("utf-8", "backslashreplace")
+
+
+def plain(value: Any) -> Any:
+    """Return `value` made of what JSON has: NumPy's numbers as Python's, float rounded to 6 digits, NaN as null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [plain(item) for item in value]
+    if isinstance(value, (np.integer, np.bool_)):
+        return value.item()
+    if isinstance(value, (float, np.floating)):
+        return round(float(value), 6) if np.isfinite(value) else None
+    return value
+
+
+def _block(value: Any, indent: str) -> str:
+    """Return JSON with one line per item of a list, and of a table in a table."""
+    if isinstance(value, list) and value and isinstance(value[0], (list, dict)):
+        rows = ",\n".join(f"{indent}  {_dump(item)}" for item in value)
+        return f"[\n{rows}\n{indent}]"
+    if isinstance(value, dict) and any(isinstance(item, (list, dict)) for item in value.values()):
+        rows = ",\n".join(f"{indent}  {_dump(key)}: {_block(item, indent + '  ')}" for key, item in value.items())
+        return f"{{\n{rows}\n{indent}}}"
+    return _dump(value)
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

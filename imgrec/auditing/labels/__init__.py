@@ -1,0 +1,1 @@
+"""Suspected label errors, from out-of-fold probabilities."""

@@ -1,0 +1,66 @@
+"""Features of a pretrained torchvision network: what its last layer sees, for pictures that were never trained on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from imgrec.auditing.labels.features import FloatArray, IntArray, read_small, reduce_features
+from imgrec.data.samples import Images, UInt8Array
+from imgrec.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from imgrec.models import ImageNetwork
+
+__all__ = ["backbone_features", "weights_at_hand"]
+
+SIDE_PX = 224
+BATCH_SIZE = 32
+
+
+def weights_at_hand(name: str) -> bool:
+    """Tell whether torchvision's default weights of a network are in the cache already, so that nothing is fetched.
+
+    Raises: ConfigError: torchvision has no classifier of this name.
+    """
+    import torch
+    from torchvision.models import get_model_weights
+
+    from imgrec.models.backbone import CLASSIFIERS
+
+    if name not in CLASSIFIERS:
+        raise ConfigError(f"torchvision has no classifier {name!r}.{did_you_mean(name, CLASSIFIERS)}")
+    url: str = get_model_weights(name)["DEFAULT"].url
+    return Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2]).is_file()
+
+
+def backbone_features(
+    images: Images, indices: Sequence[int] | IntArray, *, name: str, weights: str | Path, seed: int
+) -> FloatArray:
+    """Describe the pictures at `indices` (n,) by what enters the last layer of a network, squashed to 224 x 224.
+
+    name, weights: as in `make_backbone`: a network of torchvision, and DEFAULT or a file.
+    Returns: float32 (n, d), d at most 128, principal components.
+    Raises: ConfigError, WeightsError: as `make_backbone`. ImageError: a picture cannot be decoded; leave those out.
+    """
+    from imgrec.models import make_backbone
+
+    network = make_backbone(name, num_classes=2, weights=weights).eval()
+    places = np.asarray(indices, dtype=np.int64)
+
+    def describe(rows: IntArray) -> FloatArray:
+        batches = [places[rows[start : start + BATCH_SIZE]] for start in range(0, len(rows), BATCH_SIZE)]
+        return np.concatenate([_pooled(network, read_small(images, batch, side_px=SIDE_PX)) for batch in batches])
+
+    return reduce_features(describe, len(places), seed=seed)
+
+
+def _pooled(network: "ImageNetwork", pictures: UInt8Array) -> FloatArray:
+    """Run pictures uint8 (n, H, W, 3) and return what the head was given, means over places if it is a map: (n, D)."""
+    import torch
+
+    from imgrec.models.features import features_and_logits
+
+    features, _ = features_and_logits(network, torch.from_numpy(pictures).permute(0, 3, 1, 2))
+    return np.asarray(features.cpu())

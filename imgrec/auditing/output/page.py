@@ -1,0 +1,214 @@
+"""audit.html: one page that asks for nothing outside itself and runs no script.
+
+Jinja (which PyTorch brings along) and not text templates of our own: it escapes every value by itself, so that no
+single place can be forgotten, and the page can be read as HTML. Lists open by <details>, which any browser and any
+keyboard knows; so the page's policy can forbid all scripts, and a name that looks like one has nowhere to run.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imgrec.auditing.findings import SEVERITIES, Audit, Case, Section
+from imgrec.auditing.output.explanations import EXPLANATIONS, Explanation
+from imgrec.auditing.output.shell import shell_line
+from imgrec.auditing.output.thumbnails import SMALL_PX, Thumbnails
+from imgrec.core.html import page as html_page
+from imgrec.data.samples import Samples
+from imgrec.data.sources.assemble import printable
+
+__all__ = ["to_html", "verdict"]
+
+NUM_SHOWN = 6  # cases of a section seen at once; twice as many where each has one picture
+NUM_LISTED = 60  # cases of a section in the page, the rest is in audit.json
+NUM_PICTURES = 8  # of a case
+NUM_CLASSES = 200  # rows of the table of classes
+
+_WORDS = {"error": ("error", "errors"), "warning": ("warning", "warnings"), "info": ("note", "notes")}
+
+
+@dataclass(frozen=True)
+class PictureView:
+    """A picture as the page shows it. `uri`: "" where it cannot be shown, `code` says why."""
+
+    path: str
+    label: str
+    split: str
+    size: str
+    uri: str
+    code: str
+    is_small: bool
+
+
+@dataclass(frozen=True)
+class CaseView:
+    """A case as the page shows it. `confidence`: of the label it suggests; `num_hidden`: pictures not shown."""
+
+    text: str
+    severity: str
+    confidence: str
+    pictures: list[PictureView]
+    num_hidden: int
+
+
+@dataclass(frozen=True)
+class SectionView:
+    """A section as the page shows it: `shown` at once, `more` on request, `num_left` in audit.json only.
+
+    is_narrow: no case has more than one picture. is_table: no case has a picture that can be shown.
+    """
+
+    anchor: str
+    severity: str
+    about: Explanation
+    command: str
+    note: str
+    count: int
+    shown: list[CaseView]
+    more: list[CaseView]
+    num_left: int
+    is_narrow: bool
+    is_table: bool
+
+
+def to_html(audit: Audit, parts: Mapping[str, Samples], *, words: Mapping[str, str]) -> bytes:
+    """Return the page. `parts` give the thumbnails; `words` fill the commands of `EXPLANATIONS`."""
+    thumbnails = Thumbnails(audit.facts, parts)
+    template = html_page.environment(Path(__file__).parent / "templates").get_template("audit.html")
+    headline, detail = verdict(audit)
+    text = template.render(
+        target=printable(audit.target),
+        headline=headline,
+        detail=detail,
+        worst=next((severity for severity in SEVERITIES if audit.count(severity)), "clean"),
+        num_files=len(audit.facts),
+        counts=[
+            (severity, audit.count(severity), _WORDS[severity][audit.count(severity) != 1]) for severity in SEVERITIES
+        ],
+        classes=_classes(audit),
+        sections=[_section(section, audit=audit, thumbnails=thumbnails, words=words) for section in audit.worst_first],
+        clean=[EXPLANATIONS[one.key].clean for one in audit.sections if not one.cases and audit.was_run(one)],
+        not_run=[(_title(key), printable(reason)) for key, reason in audit.not_run.items()],
+        notes=[printable(note) for note in audit.notes],
+        versions=audit.versions,
+        fingerprint=audit.fingerprint,
+    )
+    return html_page.encode(text)
+
+
+def verdict(audit: Audit) -> tuple[str, str]:
+    """Return what the findings come to: a headline and a sentence."""
+    worst = next((severity for severity in SEVERITIES if audit.count(severity)), None)
+    listed = "; ".join(
+        f"{EXPLANATIONS[section.key].title.lower()}: {sum(case.severity == worst for case in section.cases):,}"
+        for section in audit.sections
+        if section.severity == worst and worst is not None
+    )
+    headline = {
+        "error": "Mend this before you train",
+        "warning": "Usable, but look at the warnings first",
+        "info": "Nothing that would spoil a result",
+        None: "Clean",
+    }[worst]
+    return headline, f"{listed[:1].upper()}{listed[1:]}." if listed else "Nothing was found."
+
+
+def _title(key: str) -> str:
+    return EXPLANATIONS[key].title if key in EXPLANATIONS else key.capitalize()
+
+
+def _section(section: Section, *, audit: Audit, thumbnails: Thumbnails, words: Mapping[str, str]) -> SectionView:
+    about = EXPLANATIONS[section.key]
+    views = [_case(case, audit=audit, thumbnails=thumbnails) for case in section.cases[:NUM_LISTED]]
+    is_narrow = all(len(case.pictures) == 1 for case in views)
+    command = (section.command or about.command).format(pattern=_pattern(section), **words)
+    if "--apply" in command and not any(audit.facts.file_sha256):
+        command = ""  # pictures in memory: no table can name them
+    num_shown = 2 * NUM_SHOWN if is_narrow else NUM_SHOWN
+    return SectionView(
+        anchor=section.key.replace(".", "-"),
+        severity=section.severity or "info",
+        about=about,
+        command=f"imgrec {command}" if command else "",
+        note=printable(section.note),
+        count=len(section.cases),
+        shown=views[:num_shown],
+        more=views[num_shown:],
+        num_left=len(section.cases) - len(views),
+        is_narrow=is_narrow,
+        is_table=section.key == "broken",
+    )
+
+
+def _pattern(section: Section) -> str:
+    entry = section.cases[0].entry
+    return shell_line([str(entry["pattern"])]) if isinstance(entry, dict) and "pattern" in entry else ""
+
+
+def _case(case: Case, *, audit: Audit, thumbnails: Thumbnails) -> CaseView:
+    rows = case.rows[:NUM_PICTURES]
+    return CaseView(
+        text=printable(case.text),
+        severity=case.severity,
+        confidence=f"{case.confidence:.0%}" if case.suggestion >= 0 and len(case.rows) == 1 else "",
+        pictures=[_picture(row, audit=audit, thumbnails=thumbnails) for row in rows],
+        num_hidden=len(case.rows) - len(rows),
+    )
+
+
+def _picture(row: int, *, audit: Audit, thumbnails: Thumbnails) -> PictureView:
+    facts = audit.facts
+    label, split = int(facts.label[row]), facts.split[row]
+    width, height = int(facts.width[row]), int(facts.height[row])
+    pixels = f"{width} x {height} px" if width else ""
+    size = _bytes(int(facts.num_bytes[row]))
+    return PictureView(
+        path=printable(audit.paths[row]),
+        label=printable(facts.class_names[label]) if label >= 0 else "",
+        split="" if split == "all" else split,
+        size=", ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in (pixels, facts.format[row], size) if part),
+        uri=thumbnails.uri(row),
+        code=facts.code[row] or "not shown",
+        is_small=max(width, height) <= SMALL_PX,
+    )
+
+
+def _bytes(count: int) -> str:
+    if count < 1000:
+        return f"{count} B"
+    return f"{count / 1e3:,.0f} KB" if count < 1e6 else f"{count / 1e6:,.1f} MB"
+
+
+def _classes(audit: Audit) -> dict[str, Any]:
+    """Return the table of pictures per class and split, the widths of its bars in percent."""
+    counts: dict[str, dict[str, int]] = {}
+    for label, split in zip(audit.facts.label, audit.facts.split, strict=True):
+        if label >= 0:
+            row = counts.setdefault(audit.facts.class_names[label], {})
+            row[split] = row.get(split, 0) + 1
+    splits = list(dict.fromkeys(audit.facts.split))
+    largest = max((sum(row.values()) for row in counts.values()), default=1)
+    order: Sequence[str] = sorted(counts, key=lambda name: -sum(counts[name].values()))
+    rows = [
+        (
+            printable(name),
+            [counts[name].get(split, 0) for split in splits],
+            sum(counts[name].values()),
+            100 * sum(counts[name].values()) / largest,
+        )
+        for name in order[:NUM_CLASSES]
+    ]
+    return {"splits": ["pictures"] if splits == ["all"] else splits, "rows": rows, "num_left": len(order) - len(rows)}
+
+
+def command_words(*, target: str | None, words: Sequence[str], output: Path) -> dict[str, str]:
+    """Return what fills the commands of the page: the data as the user named it, ready for a shell."""
+    named = [*([target] if target is not None else []), *words]
+    if target is None:
+        data = list(words)
+    elif Path(target).is_dir():
+        data = ["data=folder", f"data.root={target}", *words]
+    else:
+        data = ["data=table", f"data.path={target}", *words]
+    return {"target": shell_line(named), "data": shell_line(data), "output": shell_line([str(output)])}

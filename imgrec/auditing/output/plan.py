@@ -1,0 +1,119 @@
+"""From findings to proposals: what to do about each picture, for a person to decide.
+
+Only what is certain is proposed outright: files that cannot be decoded and further copies of the same pixels are to be
+removed. Everything else is for review, with a label or a group filled in, and changes nothing until somebody says so.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from imgrec.auditing.findings import Audit, Case
+
+__all__ = ["ACTIONS", "Action", "Proposal", "propose"]
+
+Action = Literal["remove", "relabel", "move", "review", "keep"]
+ACTIONS: tuple[Action, ...] = ("remove", "relabel", "move", "review", "keep")  # the one that changes most first
+
+# Which copy stays: the test as it was, so that scores stay comparable with what others published; then validation.
+_STAYS = ("test", "val", "train", "all")
+_REASONS = {
+    "label_conflicts": "twins with different labels",
+    "leaks.near": "near twin in another split",
+    "groups": "group in more than one split",
+    "suspected_labels": "label looks wrong",
+    "outliers": "outlier",
+    "formats": "stray",
+    "near_duplicates": "near twin",
+}
+
+_NOT_FOR_INFORMATION = ("formats", "suspected_labels")  # of these only what is a warning is worth a line
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One line of plan.csv: what to do with the picture in `row` of the facts.
+
+    new_label: the index of the class it should have, -1: none is known. group: what must stay in one split, "": alone.
+    """
+
+    row: int
+    action: Action
+    reason: str
+    evidence: str
+    confidence: float
+    new_label: int = -1
+    group: str = ""
+
+
+def propose(audit: Audit) -> list[Proposal]:
+    """Return one proposal per picture that anything was found about, in the order of the report.
+
+    A picture found by several checks gets the action that changes most, with all reasons.
+    """
+    merged: dict[int, Proposal] = {}
+    for proposal in _all(audit):
+        known = merged.get(proposal.row)
+        merged[proposal.row] = proposal if known is None else _merge(known, proposal)
+    families = _families(audit)
+    return [replace(proposal, group=families.get(row, "")) for row, proposal in merged.items()]
+
+
+def _all(audit: Audit) -> Iterator[Proposal]:
+    keys = {section.key: section.cases for section in audit.sections}
+    for case in keys["broken"]:
+        yield Proposal(case.rows[0], "remove", "broken", case.text, 1.0)
+    in_conflict = {case.rows for case in keys["label_conflicts"]}
+    leaks = {case.rows for case in keys["leaks.exact"]}
+    for rows in sorted((case.rows for case in keys["exact_duplicates"]), key=lambda rows: rows not in leaks):
+        if rows not in in_conflict:  # which copy is labelled right has to be decided first
+            yield from _copies(audit, rows)
+    for key in _REASONS:
+        for case in keys.get(key, ()):
+            if key not in _NOT_FOR_INFORMATION or case.severity != "info":
+                yield from _review(case, reason=_REASONS[key], audit=audit, changes_nothing=key == "near_duplicates")
+
+
+def _copies(audit: Audit, rows: Sequence[int]) -> Iterator[Proposal]:
+    splits = audit.facts.split
+    stays = min(rows, key=lambda row: (_STAYS.index(splits[row]), audit.paths[row]))
+    where = f" in {splits[stays]}" if len({splits[row] for row in rows}) > 1 else ""
+    yield Proposal(stays, "keep", "exact duplicate", f"the copy that stays{where}", 1.0)
+    for row in rows:
+        if row != stays:
+            reason = "exact duplicate" if splits[row] == splits[stays] else "same picture in two splits"
+            yield Proposal(row, "remove", reason, f"same pixels as {audit.paths[stays]}{where}", 1.0)
+
+
+def _review(case: Case, *, reason: str, audit: Audit, changes_nothing: bool) -> Iterator[Proposal]:
+    for row in case.rows:
+        others = [audit.paths[other] for other in case.rows if other != row]
+        beside = f": {others[0]}" if len(others) == 1 else ""
+        suggestion = -1 if case.suggestion == audit.facts.label[row] else case.suggestion
+        action: Action = "keep" if changes_nothing else "review"
+        yield Proposal(row, action, reason, f"{case.text}{beside}", case.confidence, suggestion)
+
+
+def _merge(first: Proposal, second: Proposal) -> Proposal:
+    """Return the stronger of two proposals for a picture, with the words of both; to keep it says nothing."""
+    strong, weak = sorted((first, second), key=lambda one: ACTIONS.index(one.action))
+    if weak.action == "keep" or weak.reason in strong.reason.split("; "):
+        return strong
+    return replace(
+        strong,
+        reason=f"{strong.reason}; {weak.reason}",
+        evidence=f"{strong.evidence}; {weak.evidence}",
+        new_label=strong.new_label if strong.new_label >= 0 else weak.new_label,
+    )
+
+
+def _families(audit: Audit) -> dict[int, str]:
+    """Return a name for the family of twins that a row belongs to; rows without a twin are left out."""
+    sizes = Counter(audit.twins)
+    numbers: dict[str, int] = {}
+    return {
+        row: f"twins-{numbers.setdefault(twins, len(numbers) + 1):04d}"
+        for row, twins in enumerate(audit.twins)
+        if sizes[twins] > 1
+    }

@@ -1,0 +1,134 @@
+"""From rows and pairs of rows to the sections of a report: what a case is called, how bad it is, what comes first."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from imgrec.auditing.duplicates.near import NearPair
+from imgrec.auditing.findings import Case, Section, Severity
+from imgrec.auditing.scan.facts import FactsTable
+
+__all__ = ["broken_section", "conflict_section", "leak_sections", "twin_sections"]
+
+
+def broken_section(facts: FactsTable, paths: Sequence[str]) -> Section:
+    """Return the files that cannot be used, by reason and path."""
+    rows = [row for row, code in enumerate(facts.code) if code]
+    rows.sort(key=lambda row: (facts.code[row], paths[row]))
+    cases = [
+        Case(
+            rows=(row,),
+            severity="error",
+            text=f"{facts.code[row]}: {facts.detail[row]}",
+            entry={"path": paths[row], "code": facts.code[row], "detail": facts.detail[row]},
+        )
+        for row in rows
+    ]
+    return Section("broken", cases)
+
+
+def twin_sections(paths: Sequence[str], *, groups: Sequence[Sequence[int]], pairs: Sequence[NearPair]) -> list[Section]:
+    """Return all exact groups, the largest first, and all near pairs, the most alike first, leaks among them."""
+    exact = [
+        Case(
+            rows=tuple(group),
+            severity="warning",
+            text=f"{len(group)} copies",
+            entry=[paths[row] for row in group],
+        )
+        for group in sorted(groups, key=lambda group: (-len(group), group))
+    ]
+    near = [
+        Case(
+            rows=(pair.first, pair.second),
+            severity="info",
+            text=_likeness(pair),
+            entry=[paths[pair.first], paths[pair.second]],
+            confidence=pair.similarity,
+        )
+        for pair in _by_likeness(pairs)
+    ]
+    return [Section("exact_duplicates", exact), Section("near_duplicates", near)]
+
+
+def leak_sections(
+    facts: FactsTable, paths: Sequence[str], *, groups: Sequence[Sequence[int]], pairs: Sequence[NearPair]
+) -> list[Section]:
+    """Return the twins with one half in each of two splits."""
+    exact = [
+        Case(
+            rows=tuple(group),
+            severity="error",
+            text=f"the same picture in {_and([facts.split[row] for row in group])}",
+            entry=[paths[row] for row in group],
+        )
+        for group in groups
+        if len({facts.split[row] for row in group}) > 1
+    ]
+    near = [
+        Case(
+            rows=(pair.first, pair.second),
+            severity="warning",
+            text=f"{_likeness(pair)}; in {_and([facts.split[pair.first], facts.split[pair.second]])}",
+            entry=[paths[pair.first], paths[pair.second]],
+            confidence=pair.similarity,
+        )
+        for pair in _by_likeness(pairs)
+        if facts.split[pair.first] != facts.split[pair.second]
+    ]
+    return [Section("leaks.exact", exact), Section("leaks.near", near)]
+
+
+def conflict_section(
+    facts: FactsTable, paths: Sequence[str], *, groups: Sequence[Sequence[int]], pairs: Sequence[NearPair]
+) -> Section:
+    """Return the twins with different labels, exact ones first."""
+    exact = [_conflict(facts, paths, group, kind="exact", severity="error", confidence=1.0) for group in groups]
+    near = [
+        _conflict(
+            facts,
+            paths,
+            (pair.first, pair.second),
+            kind=pair.kind,
+            severity="warning",
+            confidence=pair.similarity,
+        )
+        for pair in _by_likeness(pairs)
+    ]
+    return Section("label_conflicts", [case for case in (*exact, *near) if case is not None])
+
+
+def _conflict(
+    facts: FactsTable, paths: Sequence[str], rows: Sequence[int], *, kind: str, severity: Severity, confidence: float
+) -> Case | None:
+    labels = [int(facts.label[row]) for row in rows]
+    if len(set(labels) - {-1}) < 2:
+        return None
+    names = [facts.class_names[label] if label >= 0 else None for label in labels]
+    said = " and ".join(sorted({name for name in names if name is not None}))
+    return Case(
+        rows=tuple(rows),
+        severity=severity,
+        text=f"{'the same picture' if kind == 'exact' else f'twins ({kind})'}, labelled {said}",
+        entry={"paths": [paths[row] for row in rows], "labels": names, "kind": kind},
+        confidence=confidence,
+        suggestion=_majority(labels),
+    )
+
+
+def _majority(labels: Sequence[int]) -> int:
+    """Return the label that more than half of the labelled have, -1 if none has."""
+    given = sorted(label for label in labels if label >= 0)
+    sizes = {label: len(list(same)) for label, same in groupby(given)}
+    return next((label for label, size in sizes.items() if 2 * size > len(given)), -1)
+
+
+def _by_likeness(pairs: Sequence[NearPair]) -> Iterator[NearPair]:
+    return iter(sorted(pairs, key=lambda pair: (-pair.similarity, pair.distance, pair.first, pair.second)))
+
+
+def _likeness(pair: NearPair) -> str:
+    return f"{pair.kind}, {pair.similarity:.1%} alike"
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(sorted(set(names), key=("train", "val", "test").index))

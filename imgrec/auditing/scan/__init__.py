@@ -1,0 +1,1 @@
+"""Reads every file once: header, decoding, measured properties, hashes; kept in a store."""

@@ -1,0 +1,123 @@
+"""Facts kept between scans, so that a stopped scan goes on and a second one reads only what is new or changed."""
+
+import os
+import sqlite3
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+
+from imgrec.auditing.scan.facts import FACTS_VERSION, NUM_HASHES, THUMBNAIL_PX, PictureFacts
+
+__all__ = ["FactsStore", "FileKey", "file_key"]
+
+FileKey = tuple[bytes, int, int]  # absolute path, size in bytes, time of last change in nanoseconds
+
+_TABLE = f"facts_{FACTS_VERSION}"
+_FIELDS = [field.name for field in fields(PictureFacts)]
+_BATCH = 512
+# What depends on more than the file's bytes is found out anew each time.
+_NOT_KEPT = frozenset({"crashed", "timeout", "unreadable", "not_a_file"})
+
+
+def file_key(path: Path) -> FileKey | None:
+    """Return what tells whether a file is still the same, None if there is no such file.
+
+    A file changed in place, with its size and time put back, goes unnoticed.
+    """
+    try:
+        info = path.stat()
+    except (OSError, ValueError):
+        return None
+    return os.fsencode(path.absolute()), info.st_size, info.st_mtime_ns
+
+
+class FactsStore:
+    """An SQLite file of facts, one row a picture file. Holds plain values only: nothing in it is ever executed.
+
+    A store that cannot be opened or written to keeps nothing, and `trouble` says why; the scan goes on without it.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.trouble = ""
+        self._waiting: list[tuple[object, ...]] = []
+        self._database: sqlite3.Connection | None = None
+        if path is not None:
+            self._open(path)
+
+    def get(self, key: FileKey) -> PictureFacts | None:
+        """Return the facts of a file as it is now, None if they are not known."""
+        if self._database is None:
+            return None
+        query = f"SELECT {', '.join(_FIELDS)} FROM {_TABLE} WHERE path = ? AND size = ? AND mtime_ns = ?"
+        try:
+            row = self._database.execute(query, key).fetchone()
+            return None if row is None else _from_row(row)
+        except (sqlite3.Error, ValueError) as error:
+            self._give_up(error)
+            return None
+
+    def put(self, key: FileKey, facts: PictureFacts) -> None:
+        """Keep the facts of a file, in place of what was kept of that path."""
+        if self._database is not None and facts.code not in _NOT_KEPT:
+            self._waiting.append((*key, *_to_row(facts)))
+            if len(self._waiting) >= _BATCH:
+                self.flush()
+
+    def flush(self) -> None:
+        """Write what waits to be written."""
+        if self._database is None or not self._waiting:
+            return
+        places = ", ".join("?" * len(self._waiting[0]))
+        try:
+            with self._database:
+                self._database.executemany(f"INSERT OR REPLACE INTO {_TABLE} VALUES ({places})", self._waiting)
+        except sqlite3.Error as error:
+            self._give_up(error)
+        self._waiting.clear()
+
+    def close(self) -> None:
+        """Write what waits to be written, and close the file."""
+        self.flush()
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _open(self, path: Path) -> None:
+        columns = ", ".join(["path BLOB PRIMARY KEY", "size", "mtime_ns", *_FIELDS])
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(path, timeout=30)
+            self._database.execute("PRAGMA synchronous = NORMAL")
+            with self._database:
+                self._database.execute(f"CREATE TABLE IF NOT EXISTS {_TABLE} ({columns})")
+                self._database.execute("PRAGMA user_version = 1")  # writes: a read-only file is found out here
+        except (OSError, sqlite3.Error) as error:
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        self.trouble = f"{self.path} cannot keep what the scan finds ({error}); the next scan will start anew."
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+
+def _to_row(facts: PictureFacts) -> list[object]:
+    row = {name: getattr(facts, name) for name in _FIELDS}
+    row["flags"] = " ".join(facts.flags)
+    row["hashes"] = facts.hashes.astype("<u8").tobytes()
+    row["thumbnail"] = facts.thumbnail.tobytes()
+    return list(row.values())
+
+
+def _from_row(row: tuple[object, ...]) -> PictureFacts:
+    values = dict(zip(_FIELDS, row, strict=True))
+    hashes, thumbnail = values.pop("hashes"), values.pop("thumbnail")
+    if not (isinstance(hashes, bytes) and isinstance(thumbnail, bytes)):
+        raise ValueError("a row without hashes or thumbnail")
+    return PictureFacts(
+        **{**values, "flags": tuple(str(values["flags"]).split())},  # type: ignore[arg-type]
+        hashes=np.frombuffer(hashes, "<u8").reshape(NUM_HASHES).astype(np.uint64),
+        thumbnail=np.frombuffer(thumbnail, np.uint8).reshape(THUMBNAIL_PX, THUMBNAIL_PX),
+    )

@@ -1,6 +1,0 @@
-"""The file that ships, `model.onnx`: read and run with onnxruntime alone; no torch, Lightning or Hydra."""
-
-from imgrec.bundle.bundle import Bundle, bundle_from_bytes, load_bundle, read_bundle
-from imgrec.bundle.document import BundleInfo
-
-__all__ = ["Bundle", "BundleInfo", "bundle_from_bytes", "load_bundle", "read_bundle"]

@@ -1,0 +1,101 @@
+"""What `imgrec split` keeps together: groups by a column or by names, and twins by their looks."""
+
+import argparse
+import re
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from imgrec.cli.inputs.columns import find_tables, group_names, read_column
+from imgrec.cli.inputs.targets import Target
+from imgrec.data.samples import Samples
+from imgrec.data.splits.groups import merge_groups
+from imgrec.errors import ConfigError, DataError
+
+__all__ = ["TIES", "column_of", "find_groups"]
+
+TIES = {"exact": "equal pictures", "near": "twins (equal or nearly equal pictures)", "no": ""}
+"""What --keep-twins ties together, in words."""
+
+
+def find_groups(options: argparse.Namespace, whole: Samples, names: Sequence[str], target: Target) -> list[str] | None:
+    """Return a group name per picture, of all that ties pictures together; None where nothing may.
+
+    options: of `imgrec split`. names: of the pictures, relative to the data's folder.
+    Raises: ConfigError, DataError: a column, or an expression, that does not give every picture a group.
+    """
+    given = [] if whole.groups is None else [list(whole.groups)]
+    if options.group is not None:
+        given.append(group_names(column_of(options, options.group, whole.names)))
+    if options.group_pattern is not None:
+        given.append(_by_pattern(options.group_pattern, names))
+    groups = merge_groups(*given, called=given[0]) if given else None
+    if options.keep_twins == "no":
+        return groups
+    twins = _twins(options, whole, target)
+    together = merge_groups(twins, *([] if groups is None else [groups]), called=groups or names)
+    _say_twins(twins, groups, together, ties=TIES[options.keep_twins])
+    return together
+
+
+def column_of(options: argparse.Namespace, column: str, names: Sequence[str]) -> list[Any]:
+    """Return a cell per picture from the table that the options name. Raises: DataError: it has none for a picture."""
+    tables = find_tables(options.target, options.words)
+    return read_column(column, tables=tables, names=names, words=options.words)
+
+
+def _by_pattern(text: str, names: Sequence[str]) -> list[str]:
+    """Return the group of each name: found in the file's name, or with a "/" in the expression in the whole name."""
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise ConfigError(f"--group-pattern {text!r} is no regular expression: {error}.") from None
+    texts = names if "/" in text else [name.rpartition("/")[2] for name in names]
+    found = [match and match[min(pattern.groups, 1)] for match in map(pattern.search, texts)]
+    if without := [name for name, group in zip(names, found, strict=True) if group is None]:
+        raise DataError(
+            f"--group-pattern {text!r} finds no group in {len(without)} of {len(names)} names: "
+            f"{', '.join(without[:4])}."
+        )
+    return [group or "" for group in found]
+
+
+def _twins(options: argparse.Namespace, whole: Samples, target: Target) -> list[str]:
+    """Return a name per picture, equal for twins."""
+    from imgrec.auditing.duplicates.near import exact_groups, twin_groups
+    from imgrec.auditing.scan.scan import scan
+
+    notes: list[str] = []
+    facts = scan(
+        {"all": whole},
+        class_names=target.class_names,
+        workers=options.workers,
+        store=options.scan,
+        progress=_progress,
+        notes=notes,
+    )
+    if broken := [name for name, code in zip(facts.name, facts.code, strict=True) if code]:
+        notes.append(f"{len(broken)} pictures cannot be read, and have no twins: {', '.join(broken[:4])}.")
+    for note in notes:
+        sys.stderr.write(f"note: {note}\n")
+    if options.keep_twins == "near":
+        return list(twin_groups(facts))
+    twins = list(whole.names)
+    for rows in exact_groups(facts):
+        for row in rows:
+            twins[row] = whole.names[rows[0]]
+    return twins
+
+
+def _progress(done: int, count: int) -> None:
+    if sys.stderr.isatty() and (done == count or done % 20 == 0):
+        sys.stderr.write(f"\rlooking for twins: {done} of {count}{chr(10) if done == count else ''}")
+
+
+def _say_twins(twins: Sequence[str], given: Sequence[str] | None, together: Sequence[str], *, ties: str) -> None:
+    tied = [size for size in Counter(twins).values() if size > 1]
+    joined = "" if given is None else f"; with them {len(set(given))} groups become {len(set(together))}"
+    sys.stderr.write(
+        f"note: {sum(tied)} pictures are {ties}, in {len(tied)} group{'' if len(tied) == 1 else 's'}{joined}.\n"
+    )

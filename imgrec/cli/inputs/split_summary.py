@@ -1,0 +1,155 @@
+"""What a division came to, in numbers that a user should look at before training on it."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgrec.data.samples import SPLITS
+from imgrec.data.splits.folds import Labels, count_classes
+from imgrec.data.splits.split import IndexArray
+from imgrec.data.splits.split_format import SplitFile
+
+__all__ = ["describe_division", "division_warnings"]
+
+_MAX_CLASS_COLUMNS = 8
+_MAX_LISTED = 8
+
+
+def describe_division(split: SplitFile, labels: Labels, *, wishes: Mapping[str, float]) -> str:
+    """Return sizes per part and class, the largest group, and how far shares are from `wishes` (part -> share)."""
+    counts = _counts(split, labels)
+    lines = [f"{len(split.names)} pictures, {len(split.class_names)} classes{_groups_text(split)}", ""]
+    lines += _table(_fold_rows(split, counts) if split.folds else _part_rows(split, counts, wishes))
+    return "\n".join([*lines, "", _deviation(split, counts, wishes)])
+
+
+def _counts(split: SplitFile, labels: Labels) -> IndexArray:
+    """Return int64 (F, 3, C): samples of each class in train, val and test of each fold."""
+    num_folds, num_classes = split.sides.shape[1], len(split.class_names)
+    return np.array(
+        [
+            [count_classes(labels[split.sides[:, fold] == side], num_classes) for side in range(len(SPLITS))]
+            for fold in range(num_folds)
+        ]
+    ).reshape(num_folds, len(SPLITS), num_classes)
+
+
+def _groups_text(split: SplitFile) -> str:
+    if not any(split.groups):
+        return ", nothing to keep together"
+    names, sizes = np.unique([group for group in split.groups if group], return_counts=True)
+    alone = sum(not group for group in split.groups)
+    largest = int(np.argmax(sizes))
+    return (
+        f"; {len(names)} groups of two or more, {alone} pictures alone; largest group: {names[largest]}, "
+        f"{sizes[largest]} pictures ({_percent(sizes[largest] / len(split.names))})"
+    )
+
+
+def _part_rows(split: SplitFile, counts: IndexArray, wishes: Mapping[str, float]) -> list[list[str]]:
+    shown = split.class_names[:_MAX_CLASS_COLUMNS] if len(split.class_names) <= _MAX_CLASS_COLUMNS else []
+    rows = [["part", "pictures", "share", "wished", *shown]]
+    sizes = [np.count_nonzero(split.sides == side) for side in range(len(SPLITS))]
+    for side, part in enumerate(SPLITS):
+        numbers = [str(count) for count in counts[0, side, : len(shown)]]
+        share = _percent(sizes[side] / len(split.names))
+        rows.append([part, str(sizes[side]), share, _percent(wishes[part]), *numbers])
+    return rows
+
+
+def _fold_rows(split: SplitFile, counts: IndexArray) -> list[list[str]]:
+    shown = split.class_names if len(split.class_names) <= _MAX_CLASS_COLUMNS else []
+    rows = [["fold", *SPLITS, *(f"test {name}" for name in shown)]]
+    for fold in range(split.sides.shape[1]):
+        sizes = [str(np.count_nonzero(split.sides[:, fold] == side)) for side in range(len(SPLITS))]
+        numbers = [str(count) for count in counts[fold, SPLITS.index("test"), : len(shown)]]
+        rows.append([str(fold), *sizes, *numbers])
+    return rows
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) if place == 0 else cell.rjust(width) for place, (cell, width) in enumerate(cells))
+        for cells in (list(zip(row, widths, strict=True)) for row in rows)
+    ]
+
+
+def _deviation(split: SplitFile, counts: IndexArray, wishes: Mapping[str, float]) -> str:
+    """Say which part, and which class in which part, is furthest from its wished share."""
+    wished = np.array([wishes[part] for part in SPLITS])
+    sizes = np.array([[np.count_nonzero(column == side) for side in range(len(SPLITS))] for column in split.sides.T])
+    part = _furthest(sizes / len(split.names), wished[None, :])
+    total = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    of_class = _furthest(counts / total, wished[None, :, None])
+    name = split.class_names[of_class[2]]
+    return (
+        f"Furthest from its wished share: {_place(split, part)}, {_percent(sizes[part] / len(split.names))} of the "
+        f"pictures where {_percent(wished[part[1]])} was wished; of one class: {_place(split, of_class)}, "
+        f"{_percent(counts[of_class] / total[of_class[0], 0, of_class[2]])} of {name}."
+    )
+
+
+def _furthest(shares: NDArray[np.float64], wished: NDArray[np.float64]) -> tuple[int, ...]:
+    off = np.abs(shares - wished)
+    return tuple(int(place) for place in np.unravel_index(int(np.argmax(off)), off.shape))
+
+
+def _place(split: SplitFile, place: tuple[int, ...]) -> str:
+    part = SPLITS[place[1]]
+    return f"{part} of fold {place[0]}" if split.folds else part
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def division_warnings(split: SplitFile, labels: Labels, *, wishes: Mapping[str, float]) -> list[str]:
+    """Return what a user should know: classes that are not in every part, a group too large for its part."""
+    return [
+        *_rare_classes(split, labels, wishes),
+        *_absent_classes(split, _counts(split, labels), wishes),
+        *_large_groups(split, wishes),
+    ]
+
+
+def _rare_classes(split: SplitFile, labels: Labels, wishes: Mapping[str, float]) -> list[str]:
+    needed = split.folds or sum(share > 0 for share in wishes.values())
+    kind = "groups" if any(split.groups) else "pictures"
+    units = np.array([group or f"\0{place}" for place, group in enumerate(split.groups)])
+    rare = []
+    for index, name in enumerate(split.class_names):
+        has = labels == index if labels.ndim == 1 else labels[:, index] > 0
+        count = len(np.unique(units[has]))
+        if count < needed:
+            rare.append(f"{name} ({count})")
+    what = "folds" if split.folds else "parts"
+    return [f"Classes with fewer {kind} than the {needed} {what}: {_listed(rare)}."] if rare else []
+
+
+def _absent_classes(split: SplitFile, counts: IndexArray, wishes: Mapping[str, float]) -> list[str]:
+    absent = []
+    for fold, side in np.ndindex(counts.shape[:2]):
+        names = [name for name, count in zip(split.class_names, counts[fold, side], strict=True) if count == 0]
+        if names and wishes[SPLITS[side]] > 0:
+            absent.append(f"{_place(split, (fold, side))} ({_listed(names)})")
+    return [f"Without pictures of a class: {'; '.join(absent)}."] if absent else []
+
+
+def _large_groups(split: SplitFile, wishes: Mapping[str, float]) -> list[str]:
+    limit = min(share for share in wishes.values() if share > 0) * len(split.names)
+    sizes = Counter(group for group in split.groups if group)
+    large = [f"{group} ({size})" for group, size in sizes.most_common() if size > limit]
+    if not large:
+        return []
+    advice = " Where looks alone tie them together, --keep-twins exact ties less."
+    return [
+        f"Groups larger than the smallest part ({limit:.0f} pictures), which leave little choice: {_listed(large)}."
+        f"{advice if split.rule.get('keep_twins') == 'near' else ''}"
+    ]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MAX_LISTED]) + (f", ... ({len(names)})" if len(names) > _MAX_LISTED else "")

@@ -1,0 +1,1 @@
+"""The verbs of `imgrec`: one file each, with `main`."""

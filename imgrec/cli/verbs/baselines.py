@@ -1,0 +1,259 @@
+"""`imgrec baselines`: what classical machine learning reaches on the same pictures, divided as for training."""
+
+import argparse
+import re
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imgrec.cli.inputs.targets import WORDS_HELP, add_columns, open_data, sort_words
+from imgrec.cli.parser import Parser
+from imgrec.core.system.progress_line import ProgressLine
+from imgrec.errors import CheckpointError, ConfigError, MissingExtraError, did_you_mean
+
+if TYPE_CHECKING:
+    from imgrec.data.loading.datamodule import ImageDataModule
+    from imgrec.models.network import ImageNetwork
+    from imgrec.studies.baselines.network import NetworkLine
+    from imgrec.studies.baselines.run import Contest, Plan
+
+__all__ = ["main", "make_parser"]
+
+_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+FROZEN = "frozen"
+HANDMADE = ("hog", "lbp", "color")
+FEATURES = "hog,color,hog+lbp+color"
+MODELS = "linear_svm,knn,random_forest,gradient_boosting"
+
+_EPILOG = f"""\
+features (several joined with +): hog   edges: histograms of oriented gradients
+                                  lbp   texture: local binary patterns
+                                  color how often each colour is met
+models: linear_svm, kernel_svm, logistic_regression, knn, random_forest, gradient_boosting
+Features of a network (--backbone or --checkpoint) go with logistic_regression; --features {FROZEN}: they alone.
+
+examples:
+  imgrec baselines data=folder data.root=photos
+  imgrec baselines data=folder data.root=photos --beside outputs/2026-01-31/12-00-00
+  imgrec baselines photos/ --features hog --models linear_svm,kernel_svm --output rivals
+  imgrec baselines photos/ --features {FROZEN} --backbone mobilenet_v2 --weights DEFAULT
+"""
+
+
+def main() -> None:
+    """Read the command line, fit the rivals and print their table. Raises: ImgrecError."""
+    arguments = make_parser().parse_intermixed_args(sys.argv[1:])
+    target, words = sort_words(arguments)
+    try:
+        _run(target, words, arguments)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nimgrec: stopped; nothing was written.\n")
+        raise SystemExit(_INTERRUPTED) from None
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return what reads the command line; its errors are ConfigErrors."""
+    parser = Parser(
+        prog="imgrec baselines",
+        description="Fit classical models to the training pictures that train would use, and score them on the same "
+        "test pictures.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("target", nargs="*", metavar="TARGET", help=f"a folder, a table, or {WORDS_HELP}")
+    parser.add_argument("--features", metavar="A,B+C", help=f"sets of features (default: {FEATURES})")
+    parser.add_argument("--models", metavar="A,B", default=MODELS, help=f"(default: {MODELS})")
+    parser.add_argument("--output", metavar="FOLDER", help="where to write (default: outputs/baselines/DATE/TIME)")
+    parser.add_argument("--beside", metavar="RUN", help="folder of a network's run or evaluation, for its line")
+    parser.add_argument("--backbone", metavar="NAME", help="a network of torchvision for frozen features")
+    parser.add_argument("--weights", metavar="FILE", help="its weights: a file, or DEFAULT to fetch them")
+    parser.add_argument("--checkpoint", metavar="FILE", help="a checkpoint of imgrec for frozen features instead")
+    parser.add_argument("--max-train", type=int, metavar="N", help="training pictures at most, classes in proportion")
+    add_columns(parser)
+    return parser
+
+
+def _run(target: str | None, words: Sequence[str], arguments: argparse.Namespace) -> None:
+    features, models = _features(arguments), _models(arguments.models)
+    if arguments.max_train is not None and arguments.max_train < 2:
+        raise ConfigError(f"--max-train {arguments.max_train}: 2 or more, a picture for each of two classes.")
+    beside = _read_beside(arguments.beside)
+    network, name, given = _frozen(arguments)
+    data = open_data(target, words, augment=None, **given)
+    scored = _read(data)
+    from imgrec.studies.baselines.run import Plan
+
+    plan = Plan(
+        features=features,
+        models=models,
+        scored=scored,
+        only=None if beside is None else _check_beside(beside, data, scored),
+        seed=data.seed,
+        max_train=arguments.max_train,
+        network=network,
+        network_name=name,
+    )
+    contest = _contest(data, plan)
+    if beside is not None:
+        beside = _completed(beside, data, scored)
+    from imgrec.studies.baselines.output import print_contest, write_contest
+
+    output = Path(arguments.output or time.strftime("outputs/baselines/%Y-%m-%d/%H-%M-%S"))
+    print_contest(write_contest(contest, output, network=beside))
+    also = f", and for its report {beside.folder / 'rivals.json'}" if beside is not None else ""
+    sys.stdout.write(f"Written: {output / 'rivals.json'}, a predictions.parquet for each rival{also}\n")
+
+
+def _contest(data: "ImageDataModule", plan: "Plan") -> "Contest":
+    from imgrec.studies.baselines.run import run_rivals
+
+    start = time.monotonic()
+    line = ProgressLine(sys.stderr)
+
+    def say(text: str) -> None:
+        line.say(f"{time.monotonic() - start:4.0f} s  {text}")
+
+    with closing(line):
+        return run_rivals(data, plan, progress=line.update, say=say)
+
+
+# What is asked for
+
+
+def _features(arguments: argparse.Namespace) -> list[tuple[str, ...]]:
+    """Return the sets of features. Raises: ConfigError: an unknown one. MissingExtraError: scikit-image."""
+    has_network = arguments.backbone is not None or arguments.checkpoint is not None
+    if arguments.backbone is not None and arguments.checkpoint is not None:
+        raise ConfigError("--backbone and --checkpoint both name a network. Give one of them.")
+    if (arguments.weights is not None) != (arguments.backbone is not None):
+        raise ConfigError("--backbone NAME goes with --weights FILE (or DEFAULT), and the other way round.")
+    sets = [tuple(dict.fromkeys(text.split("+"))) for text in _listed(arguments.features or FEATURES)]
+    for name in (name for names in sets for name in names):
+        if name not in (*HANDMADE, FROZEN):
+            near = did_you_mean(name, (*HANDMADE, FROZEN))
+            raise ConfigError(f"--features has no {name!r}.{near} It has {', '.join(HANDMADE)} and {FROZEN}.")
+    if any(FROZEN in names and len(names) > 1 for names in sets):
+        raise ConfigError(f"{FROZEN} features stand alone: --features hog,{FROZEN}")
+    if (FROZEN,) in sets and not has_network:
+        raise ConfigError(f"--features {FROZEN} are a network's: add --backbone NAME --weights FILE, or --checkpoint.")
+    if has_network and (FROZEN,) not in sets:
+        sets.append((FROZEN,))
+    if any("lbp" in names for names in sets) and find_spec("skimage") is None:
+        raise MissingExtraError("scikit-image", "classic")
+    return list(dict.fromkeys(sets))
+
+
+def _models(text: str) -> list[str]:
+    """Return the names of models. Raises: ConfigError: an unknown one."""
+    from imgrec.studies.baselines.models import MODELS as KNOWN
+
+    for name in (names := _listed(text)):
+        if name not in KNOWN:
+            raise ConfigError(f"--models has no {name!r}.{did_you_mean(name, KNOWN)} It has {', '.join(KNOWN)}.")
+    return names
+
+
+def _listed(text: str) -> list[str]:
+    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not names:
+        raise ConfigError("--features and --models take names with commas between them: --features hog,color")
+    return names
+
+
+# The data and the networks
+
+
+def _read(data: "ImageDataModule") -> str:
+    """Read the data as a run would, look at it, and return the split to score."""
+    from imgrec.auditing.before_training import check_data
+
+    for note in data.splits.notes:
+        sys.stderr.write(f"imgrec: {note}\n")
+    check_data(data)
+    data.split("train")  # raises DataError where there is none
+    return "test" if data.has_split("test") or not data.has_split("val") else "val"
+
+
+def _frozen(arguments: argparse.Namespace) -> tuple["ImageNetwork | None", str, dict[str, Any]]:
+    """Return the network of frozen features, its name, and what of the data it decides: the preprocessing."""
+    if arguments.backbone is not None:
+        from imgrec.models import make_backbone
+
+        network = make_backbone(arguments.backbone, num_classes=2, weights=arguments.weights)
+        return network, f"{FROZEN}_{arguments.backbone}", {}
+    if arguments.checkpoint is None:
+        return None, "", {}
+    from imgrec.core.checkpoint.checkpoint import load_checkpoint
+    from imgrec.core.config.build import build_from_checkpoint
+    from imgrec.models.network import ImageNetwork
+
+    path = Path(arguments.checkpoint)
+    payload = load_checkpoint(path)
+    network, saved = _network(payload, path)
+    if not isinstance(network, ImageNetwork):
+        raise CheckpointError(f"{path} holds a {type(network).__name__}, whose last layer is not known to imgrec.")
+    preprocess = build_from_checkpoint(saved.get("preprocess"), None, key="preprocess")
+    return network, f"{FROZEN}_{_model_name(saved)}", {"preprocess": preprocess}
+
+
+def _network(payload: Mapping[str, Any], path: Path) -> tuple[Any, Mapping[str, Any]]:
+    """Return the network of a checkpoint, and the configuration in it."""
+    from imgrec.core.checkpoint.checkpoint import CheckpointInfo
+    from imgrec.core.config.build import build_from_checkpoint
+    from imgrec.training.setup import load_exactly
+
+    saved = CheckpointInfo.from_checkpoint(payload, name=str(path)).config
+    network = build_from_checkpoint(saved.get("model"), None, key="model", weights=None)
+    tensors = {key.removeprefix("net."): value for key, value in payload["state_dict"].items() if key[:4] == "net."}
+    load_exactly(network, tensors, name=str(path))
+    return network, saved
+
+
+def _model_name(saved: Mapping[str, Any]) -> str:
+    """Return what a checkpoint calls its model, fit for the name of a folder."""
+    model = saved.get("model") or {}
+    name = str(model.get("name") or str(model.get("_target_", "network")).rpartition(".")[2])
+    return re.sub(r"\W", "_", name.removeprefix("make_"))[:60]
+
+
+def _read_beside(folder: str | None) -> "NetworkLine | None":
+    if folder is None:
+        return None
+    from imgrec.studies.baselines.network import read_network
+
+    return read_network(Path(folder))
+
+
+def _check_beside(beside: "NetworkLine", data: "ImageDataModule", scored: str) -> list[int] | None:
+    """Return the places of the pictures that the network was scored on; None: all of them. Raises: DataError."""
+    from imgrec.studies.baselines.network import check_same_pictures
+
+    samples, class_names = data.split(scored), data.splits.class_names
+    if samples.labels.ndim != 1:  # several labels per picture are refused when rivals are made
+        return None
+    labels = [class_names[label] for label in samples.labels]
+    places = check_same_pictures(beside.predictions, samples.names, labels, num_held_out=beside.num_held_out)
+    return places if len(places) < len(samples) else None
+
+
+def _completed(beside: "NetworkLine", data: "ImageDataModule", scored: str) -> "NetworkLine":
+    """Return the line with name, size and time, where the checkpoint that was evaluated is still there."""
+    from imgrec.core.checkpoint.checkpoint import load_checkpoint
+    from imgrec.core.config.build import build_from_checkpoint
+    from imgrec.studies.baselines.frozen import ms_per_image
+
+    path = Path(beside.source)
+    if path.suffix != ".ckpt" or not path.is_file():
+        return beside
+    network, saved = _network(load_checkpoint(path), path)
+    preprocess = build_from_checkpoint(saved.get("preprocess"), None, key="preprocess")
+    return replace(
+        beside,
+        name=_model_name(saved),
+        size_bytes=sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values()),
+        predict_ms_per_image=ms_per_image(network, data.split(scored), preprocess=preprocess),
+    )

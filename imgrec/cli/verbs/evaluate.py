@@ -1,0 +1,23 @@
+"""`imgrec evaluate` and `python evaluate.py`: compose the configuration and evaluate by it."""
+
+from typing import Any
+
+
+def evaluate(config: Any) -> dict[str, Any]:
+    """Score what `config` names; return the scores."""
+    from imgrec.core.system.lean_imports import lean_imports
+
+    with lean_imports():
+        from imgrec.train_job import evaluate as evaluate_by
+    return evaluate_by(config)
+
+
+def main() -> None:
+    """Read the command line and evaluate."""
+    from imgrec.cli.hydra.entry import run
+
+    run(evaluate, config_name="evaluate")
+
+
+if __name__ == "__main__":
+    main()

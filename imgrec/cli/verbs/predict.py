@@ -1,0 +1,153 @@
+"""`imgrec predict`: what a model says of pictures from anywhere, as a table."""
+
+import argparse
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imgrec.cli.parser import Parser
+from imgrec.core.config.checks import check_count, check_number
+from imgrec.core.system.progress_line import ProgressLine
+from imgrec.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from imgrec.deploy.predict.output import Job
+    from imgrec.deploy.predict.rows import Counts
+
+__all__ = ["main", "make_parser"]
+
+_SUFFIXES = (".csv", ".jsonl", ".parquet")
+_BATCH = 16
+_EPILOG = """\
+input: files, folders (all pictures below), patterns ("photos/**/*.jpg"), zip archives, videos, camera:0 (until Ctrl-C),
+or - for one picture from standard input.
+
+A picture that cannot be used is a row with a reason in `error`. An interrupted command, given again, goes on where it
+was; the table appears under its name when it is complete. Columns: docs/predict.md.
+
+exit code: 0 all answered or bad pictures told of, 1 bad pictures and --strict, 2 could not run, 130 interrupted.
+
+examples:
+  imgrec predict model.onnx photos/ --output predictions.csv
+  imgrec predict best.ckpt photos.zip "more/*.jpg" --top-k 3 --output predictions.parquet
+  imgrec predict model.onnx --list photos.csv --path-column file --output predictions.jsonl
+  imgrec predict model.onnx film.mp4 --per-second 2
+  cat photo.jpg | imgrec predict model.onnx -
+"""
+
+
+def main() -> None:
+    """Read the command line and predict. Raises: ImgrecError; SystemExit 1: bad pictures, and --strict."""
+    given = make_parser().parse_intermixed_args(sys.argv[1:])
+    _check(given)
+    try:
+        counts = _predict(given)
+    except BrokenPipeError as error:
+        from imgrec.cli.failure import report
+
+        raise SystemExit(report(error)) from None
+    if given.strict and counts.bad:
+        raise SystemExit(1)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return what reads the command line; its errors are ConfigErrors."""
+    parser = Parser(
+        prog="imgrec predict",
+        description="Tell what a model says of pictures: a table with a row for each.",
+        epilog=_EPILOG,
+    )
+    what = "model.onnx of imgrec export or best.ckpt of a run; then pictures, see below"
+    parser.add_argument("words", nargs="*", metavar="MODEL INPUT", help=what)
+    add = parser.add_argument_group("pictures").add_argument
+    add("--list", action="append", default=[], metavar="FILE", help=".txt, .csv, .jsonl, .parquet, or - : paths")
+    add("--path-column", default="path", metavar="NAME", help="of a list that is a table (default: %(default)s)")
+    add("--every", type=int, metavar="N", help="take every n-th frame of a video or camera")
+    add("--per-second", type=float, metavar="N", help="take so many frames a second (default: 1)")
+    add = parser.add_argument_group("table").add_argument
+    add("--output", metavar="FILE", help=".csv, .jsonl or .parquet (default: CSV to standard output)")
+    add("--top-k", type=int, default=0, metavar="K", help="name the K most probable classes, with probabilities")
+    add("--logits", action="store_true", help="what the network said before it became probabilities; not in CSV")
+    add("--overwrite", action="store_true", help="replace a table that is there")
+    add("--restart", action="store_true", help="throw away what an interrupted command has left")
+    add("--strict", action="store_true", help="exit code 1 when a picture could not be answered")
+    add = parser.add_argument_group("speed").add_argument
+    add("--batch", type=int, metavar="N", help=f"pictures run at once (default: {_BATCH})")
+    add("--threads", type=int, metavar="N", help="that decode and compute (default: one a processor)")
+    return parser
+
+
+def _check(given: argparse.Namespace) -> None:
+    if not given.words:
+        raise ConfigError("Which model? imgrec predict MODEL INPUT...")
+    if not given.words[1:] and not given.list:
+        raise ConfigError("Which pictures? imgrec predict MODEL INPUT..., or --list FILE.")
+    for name in ("every", "batch", "threads"):
+        if getattr(given, name) is not None:
+            check_count(f"--{name}", getattr(given, name), at_least=1)
+    check_count("--top-k", given.top_k, at_least=0)
+    if given.per_second is not None:
+        check_number("--per-second", given.per_second, above=0, at_most=1000)
+        if given.every is not None:
+            raise ConfigError("--every or --per-second, not both.")
+    if given.output is None:
+        if given.restart or given.overwrite:
+            raise ConfigError("--restart and --overwrite are for a table in a file: add --output FILE.")
+    elif Path(given.output).suffix.lower() not in _SUFFIXES:
+        raise ConfigError(f"--output {given.output}: end its name in {', '.join(_SUFFIXES)}.")
+    if given.logits and (given.output is None or Path(given.output).suffix.lower() == ".csv"):
+        raise ConfigError("--logits are lists of numbers: give --output FILE.parquet or FILE.jsonl.")
+    if given.output and (path := Path(given.output)).exists():
+        if not path.is_file():
+            raise DataError(f"{path} is there and is not a file. Give another name: --output FILE.")
+        if not given.overwrite:
+            raise DataError(f"{path} exists. Give another name (--output FILE), or --overwrite.")
+
+
+def _predict(given: argparse.Namespace) -> "Counts":
+    from imgrec.deploy.predict.output import write_file, write_stdout
+
+    job = _prepare(given)
+    for note in job.inputs.notes:
+        sys.stderr.write(f"{note}\n")
+    start = time.monotonic()
+    with closing(ProgressLine(sys.stderr)) as line:
+        if given.output:
+            before, counts = write_file(job, Path(given.output), restart=given.restart, line=line)
+        else:
+            before, counts = 0, write_stdout(job, line=line)
+    _summarize(counts, rate=(counts.pictures - before) / (time.monotonic() - start))
+    return counts
+
+
+def _prepare(given: argparse.Namespace) -> "Job":
+    from imgrec.cli.inputs.predict_model import open_model
+    from imgrec.core.system.hardware import num_processors
+    from imgrec.deploy.predict.frames import Pace
+    from imgrec.deploy.predict.inputs import read_inputs
+    from imgrec.deploy.predict.output import Job
+    from imgrec.deploy.predict.rows import RowMaker
+
+    pace = Pace(every=given.every, per_second=given.per_second or 1.0)
+    model = open_model(given.words[0])
+    inputs = read_inputs(given.words[1:], lists=given.list, path_column=given.path_column, pace=pace)
+    maker = RowMaker(model.decisions, top_k=given.top_k, with_logits=given.logits, with_time=inputs.has_time)
+    threads = given.threads or num_processors()
+    return Job(inputs, model, maker, threads, given.batch or _batch(inputs.expected, threads))
+
+
+def _batch(expected: int | None, threads: int) -> int:
+    """Return how many pictures run at once: few of few, so that no thread is idle; one of a camera, which is live."""
+    return 1 if expected is None else max(1, min(_BATCH, -(-expected // threads)))
+
+
+def _summarize(counts: "Counts", *, rate: float) -> None:
+    bad = counts.bad.total()
+    reasons = ", ".join(f"{code} {count:,}" for code, count in counts.bad.most_common())
+    plural = "" if counts.pictures == 1 else "s"
+    lines = [f"{counts.pictures:,} picture{plural}, {rate:,.1f}/s: {counts.pictures - bad:,} answered"]
+    lines[0] += f", {bad:,} not ({reasons})." if bad else "."
+    lines += [f"{count:,} are unknown by {rule}." for rule, count in sorted(counts.rejected.items())]
+    sys.stderr.write("\n".join(lines) + "\n")

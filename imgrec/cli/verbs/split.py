@@ -1,0 +1,200 @@
+"""`imgrec split`: divide a data set so that nothing leaks between the parts, and write the division to a file."""
+
+import argparse
+import re
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imgrec.cli.inputs.split_groups import TIES, column_of, find_groups
+from imgrec.cli.inputs.split_summary import describe_division, division_warnings
+from imgrec.cli.inputs.targets import WORDS_HELP, Target, is_word, read_target
+from imgrec.cli.parser import Parser
+from imgrec.data.samples import SPLITS, Samples
+from imgrec.data.splits.by_time import read_times, split_by_time
+from imgrec.data.splits.folds import Sides, deal_folds, deal_once
+from imgrec.data.splits.join import pool
+from imgrec.data.splits.split_changes import label_texts, relative_names
+from imgrec.data.splits.split_format import SplitFile, write_split_file
+from imgrec.errors import ConfigError, DataError
+
+__all__ = ["main", "make_parser"]
+
+DEFAULT_OUTPUT = Path("splits.json")
+
+
+def main() -> None:
+    """Run `imgrec split` with the words of sys.argv. Raises: ImgrecError: no such division can be made."""
+    options = _parse(sys.argv[1:])
+    target = read_target(options.target, options.words)
+    whole = pool(target.parts.values())
+    _check_labels(whole, target)
+    names = relative_names(whole.names)
+    for note in [*target.notes, *_pooled(target)]:
+        sys.stderr.write(f"note: {note}\n")
+    groups = find_groups(options, whole, names, target)
+    wishes = _wishes(options)
+    split = SplitFile(
+        names=names,
+        labels=label_texts(whole, target.class_names),
+        sides=_deal(options, whole, groups, wishes),
+        class_names=list(target.class_names),
+        seed=options.seed,
+        folds=options.folds or 0,
+        repeats=options.repeats,
+        groups=groups or (),
+        rule=_rule(options, whole, wishes),
+        command=shlex.join(["imgrec", "split", *sys.argv[1:]]),
+    )
+    split = write_split_file(split, options.output)
+    for warning in division_warnings(split, whole.labels, wishes=wishes):
+        sys.stderr.write(f"warning: {warning}\n")
+    sys.stdout.write(f"{describe_division(split, whole.labels, wishes=wishes)}\n\n{_next_steps(options)}\n")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the words after `imgrec split`."""
+    parser = Parser(
+        prog="imgrec split",
+        description="Divide pictures into train, val and test, or into folds, so that nothing leaks between them.",
+        epilog=f"Other sources: {WORDS_HELP}.\nHow the parts are made: docs/splits.md.",
+    )
+    add = parser.add_argument
+    add("words", nargs="*", metavar="TARGET", help="folder of class folders, or a table; or data=... key=value words")
+    add("--output", type=Path, metavar="FILE", help="where to write it (default: splits.json, if not there yet)")
+    add("--folds", type=int, help="deal into so many folds, each the test once; without it one division is made")
+    add("--repeats", type=int, default=1, help="deal the folds so many times, each time otherwise (default 1)")
+    add("--val", type=float, default=0.1, help="share of all pictures for validation (default 0.1)")
+    add("--test", type=float, help="share of all pictures for the test (default 0.1; with --folds 1/folds)")
+    add(
+        "--group", metavar="COLUMN", help="column of the table (or of one in the folder) that names what stays together"
+    )
+    add("--group-pattern", metavar="REGEX", help=r"expression whose first group, in a file's name, does: '^(\d+)_'")
+    add("--time", metavar="COLUMN", help="column with a date or a number: the earliest to train, the latest to test")
+    add("--keep-twins", choices=tuple(TIES), default="near", help="pictures that stay together for their looks")
+    add("--scan", type=Path, metavar="FILE", help="keep what the search for twins finds here, so that it can go on")
+    add("--workers", type=int, help="processes that search for twins (default: one a processor)")
+    add("--seed", type=int, default=1, help="another seed, another division (default 1)")
+    return parser
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    options = make_parser().parse_intermixed_args(list(arguments))
+    targets = [word for word in options.words if not is_word(word)]
+    if len(targets) > 1 or not options.words:
+        raise ConfigError("Name one folder or table, or the data in words: imgrec split photos --output splits.json")
+    options.target = targets[0] if targets else None
+    options.words = [word for word in options.words if is_word(word)]
+    _check(options)
+    return options
+
+
+def _check(options: argparse.Namespace) -> None:
+    if options.output is None:
+        options.output = DEFAULT_OUTPUT
+        if DEFAULT_OUTPUT.exists():
+            raise ConfigError(f"{DEFAULT_OUTPUT} is there. Add --output {DEFAULT_OUTPUT} to replace it, or a new name.")
+    if options.seed < 0 or options.repeats < 1 or (options.workers is not None and options.workers < 1):
+        raise ConfigError("--seed is 0 or more, --repeats and --workers 1 or more.")
+    if options.folds is None:
+        if options.repeats > 1:
+            raise ConfigError("--repeats says how often folds are dealt. Add --folds 5.")
+        return
+    if options.folds < 2:
+        raise ConfigError(f"--folds {options.folds}: two folds or more are needed, one of them for the test.")
+    if options.time is not None:
+        raise ConfigError("--time makes one division, from early to late; --folds deals by chance. Choose one of them.")
+    if options.test is not None:
+        raise ConfigError(f"With --folds {options.folds} each fold is the test once. Leave --test out.")
+
+
+def _wishes(options: argparse.Namespace) -> dict[str, float]:
+    test = 1 / options.folds if options.folds else 0.1 if options.test is None else options.test
+    wishes = {"train": round(1 - options.val - test, 9), "val": options.val, "test": test}
+    if min(wishes.values()) < 0 or wishes["train"] == 0:
+        raise ConfigError(
+            f"--val {options.val:g} and {test:.4g} for the test: each must be 0 or more, their sum below 1."
+        )
+    return wishes
+
+
+def _check_labels(whole: Samples, target: Target) -> None:
+    without = [name for name, label in zip(whole.names, whole.labels, strict=True) if np.all(label == -1)]
+    if without:
+        raise DataError(
+            f"{target.where}: {len(without)} of {len(whole)} pictures have no label: {', '.join(without[:4])}. A "
+            f"division is made for training, so each needs one."
+        )
+
+
+def _pooled(target: Target) -> list[str]:
+    if len(target.parts) < 2:
+        return []
+    sizes = ", ".join(f"{name} {len(samples)}" for name, samples in target.parts.items())
+    return [f"The data come divided ({sizes}). All pictures are divided anew."]
+
+
+# The division
+
+
+def _deal(
+    options: argparse.Namespace, whole: Samples, groups: Sequence[str] | None, wishes: Mapping[str, float]
+) -> Sides:
+    if options.time is not None:
+        times = read_times(column_of(options, options.time, whole.names), whole.names, column=options.time)
+        sides = split_by_time(times, fractions=wishes, groups=groups)
+        _say_early(times, sides)
+        return sides
+    if options.folds is None:
+        return deal_once(whole.labels, fractions=wishes, seed=options.seed, groups=groups)
+    return deal_folds(
+        whole.labels,
+        folds=options.folds,
+        repeats=options.repeats,
+        val_fraction=options.val,
+        seed=options.seed,
+        groups=groups,
+    )
+
+
+def _say_early(times: Any, sides: Sides) -> None:
+    is_train = sides[:, 0] == SPLITS.index("train")
+    early = int(np.count_nonzero(~is_train & (times < times[is_train].max())))
+    if early:
+        sys.stderr.write(
+            f"note: {early} pictures in val and test are earlier than the last in train: their groups end later.\n"
+        )
+
+
+def _rule(options: argparse.Namespace, whole: Samples, wishes: Mapping[str, float]) -> dict[str, Any]:
+    groups = [
+        *(["the data's own groups"] if whole.groups is not None else []),
+        *([f"column {options.group}"] if options.group is not None else []),
+        *([f"pattern {options.group_pattern}"] if options.group_pattern is not None else []),
+    ]
+    values = {"val": wishes["val"], "test": wishes["test"], "group": groups, "time": options.time}
+    ties = [*groups, *([TIES[options.keep_twins]] if options.keep_twins != "no" else [])]
+    how = f"along the time in column {options.time}" if options.time else "by chance, each class by its share"
+    parts = ", ".join(f"{name} {share:.4g}" for name, share in wishes.items())
+    again = f", {options.repeats} times" if options.repeats > 1 else ""
+    what = f"{options.folds} folds, each the test once{again}" if options.folds else "one division"
+    together = f"together stays what is tied by {' or by '.join(ties)}" if ties else "nothing is kept together"
+    return {"words": f"{what} ({parts}), {how}; {together}", **values, "keep_twins": options.keep_twins}
+
+
+def _next_steps(options: argparse.Namespace) -> str:
+    from imgrec.cli.hydra.command_line import quote
+
+    data = f"data=folder data.root={options.target}" if options.target and Path(options.target).is_dir() else "data=..."
+    if options.target and Path(options.target).is_file():
+        data = f"data=table data.path={options.target}"
+    data = " ".join(options.words) if options.target is None else " ".join([data, *options.words])
+    name = str(options.output)
+    file = name if re.fullmatch(r"[\w./-]+", name) else shlex.quote(quote(name))
+    count = (options.folds or 0) * options.repeats
+    fold = f" data.fold={','.join(map(str, range(count)))}" if count else ""
+    return f"Written: {name}. Use it: python train.py {'-m ' if count else ''}{data} data.splits={file}{fold}"

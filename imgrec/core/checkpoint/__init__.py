@@ -1,0 +1,1 @@
+"""Checkpoints: durable writing, safe loading, and what is inside."""

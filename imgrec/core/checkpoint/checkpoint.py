@@ -1,0 +1,228 @@
+"""Checkpoints: saved durably, loaded safely, and found again: the newest one that is whole.
+
+What saves also loads: `save_checkpoint` refuses what `load_checkpoint` would. Both run no code from a file.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, BinaryIO, NamedTuple, cast
+
+from imgrec.core.checkpoint.archive import DigestWriter, foreign_names, verify, verify_file
+from imgrec.core.checkpoint.content import CheckpointInfo, claimed_bytes, non_finite_keys, non_plain_keys, stored_bytes
+from imgrec.core.files.atomic_write import durable_write
+from imgrec.errors import CheckpointError, NonFiniteError, did_you_mean
+
+__all__ = [
+    "CheckpointInfo",
+    "NewestCheckpoint",
+    "load_checkpoint",
+    "local_path",
+    "newest_valid",
+    "previous_path",
+    "save_checkpoint",
+    "verify",
+]
+
+# Where a NaN would poison the run. Elsewhere an infinity is in order: early stopping starts from a best of infinity.
+_FINITE_KEYS = ("state_dict", "current_model_state", "optimizer_states")
+_MAX_CLAIM = 4  # the elements that tensors may claim, as a multiple of the bytes they have; tied weights claim twice
+_SLACK_BYTES = 1 << 20
+
+
+def save_checkpoint(checkpoint: dict[str, Any], path: str | Path, *, keep_previous: bool = False) -> None:
+    """Write a checkpoint with its digest; `path` holds the old file or the whole new one at every moment.
+
+    Tensors go to the file one by one: nothing is built in memory.
+
+    Args:
+        checkpoint: tensors and plain data (None, numbers, text, lists, tuples, dicts, sets), as Lightning collects it.
+        path: the file to write, on a local disk.
+        keep_previous: keep the old file as NAME.previous.SUFFIX (`previous_path`).
+
+    Raises:
+        NonFiniteError: NaN or infinity in the weights or the optimizer's state. Nothing is written.
+        CheckpointError: something else than tensors and plain data; it is named. The old file stays.
+        RunFolderError: no space, no right to write. The old file stays.
+    """
+    path = local_path(path)
+    _require_plain(checkpoint, path)
+    _require_finite(checkpoint, path)
+    size = stored_bytes(checkpoint)
+    _require_real_size(checkpoint, size=size, path=path)
+    with durable_write(path, size=size, keep_as=previous_path(path) if keep_previous else None) as file:
+        _write_archive(checkpoint, file)
+        if names := foreign_names(file, path):
+            raise CheckpointError(
+                f"{path} was not written: it would need {', '.join(names)}, which imgrec does not load. "
+                "A checkpoint holds dense tensors of the usual types (float, int, uint8, bool) and plain data."
+            )
+
+
+def load_checkpoint(path: str | Path, *, map_location: str = "cpu") -> dict[str, Any]:
+    """Read a checkpoint of tensors and plain data, by imgrec or by Lightning, without running any code from it.
+
+    One by imgrec is checked against its digest first. Memory: the size of the file, and little more.
+
+    Raises: CheckpointError: absent (near names are given), remote, damaged, compressed, with Python objects inside, or
+    with tensors that claim far more than the file holds.
+    """
+    path = local_path(path)
+    with _open(path) as file:
+        if verify_file(file) is False:
+            raise CheckpointError(
+                f"{path} is damaged or cut short: its content does not match its SHA-256. "
+                f"Use another checkpoint of the run, such as {previous_path(path).name}."
+            )
+        _refuse_objects(file, path)
+        return _unpickle(file, path, map_location=map_location)
+
+
+class NewestCheckpoint(NamedTuple):
+    """The checkpoint to go on from (None = there is none), and a line for each that was passed over."""
+
+    path: Path | None
+    passed_over: list[str]
+
+
+def newest_valid(folder: Path) -> NewestCheckpoint:
+    """Find the checkpoint in `folder` (`*.ckpt`) that went furthest and is whole.
+
+    Furthest by the `global_step` inside, as clocks go wrong and copies lose their times; of equals `last.ckpt` first,
+    then the one written last. Only checkpoints with a digest count.
+    """
+    passed_over = []
+    steps: dict[Path, int] = {}
+    for path in sorted(folder.glob("*.ckpt")):
+        try:
+            steps[path] = _global_step(path)
+        except CheckpointError as error:
+            passed_over.append(f"Passed over: {error}")
+    for path in sorted(steps, key=lambda path: _newness(path, steps[path]), reverse=True):
+        if is_whole := verify(path):
+            return NewestCheckpoint(path, passed_over)
+        reason = "carries no digest, so imgrec did not write it" if is_whole is None else "is damaged (wrong SHA-256)"
+        passed_over.append(f"Passed over: {path} {reason}; it was at step {steps[path]}.")
+    return NewestCheckpoint(None, passed_over)
+
+
+def previous_path(path: Path) -> Path:
+    """Return the name under which the file before is kept: `last.ckpt` -> `last.previous.ckpt`."""
+    return path.with_name(f"{path.stem}.previous{path.suffix}")
+
+
+def local_path(path: str | Path) -> Path:
+    """Return `path` as a Path. Raises: CheckpointError: it is an address (http, s3, ...), not a local file."""
+    # Two letters at least, as C:/ is a drive; one slash, as Path turns http:// into http:/.
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
+        raise CheckpointError(
+            f"{path} is an address. imgrec loads checkpoints from this machine only: download it first, from a place "
+            "that you trust, and give the path of the file."
+        )
+    return Path(path)
+
+
+def _require_plain(checkpoint: dict[str, Any], path: Path) -> None:
+    if found := non_plain_keys(checkpoint):
+        raise CheckpointError(
+            f"{path} was not written: {_first(found)}. A checkpoint holds tensors and plain data only (numbers, text, "
+            "lists, dicts): convert it first, for example with str(), float() or OmegaConf.to_container()."
+        )
+
+
+def _require_finite(checkpoint: dict[str, Any], path: Path) -> None:
+    if found := non_finite_keys(checkpoint, _FINITE_KEYS):
+        raise NonFiniteError(
+            f"{path} was not written: NaN or infinity in {_first(found)}. What was there before is untouched. "
+            "Lower the learning rate, or clip gradients."
+        )
+
+
+def _require_real_size(checkpoint: dict[str, Any], *, size: int, path: Path) -> None:
+    claimed = claimed_bytes(checkpoint)
+    if claimed > _MAX_CLAIM * size + _SLACK_BYTES:
+        raise CheckpointError(
+            f"{path}: its tensors claim {claimed:,} bytes, but hold only {size:,}: one is an expanded view, or the "
+            "file is made to fill the memory. Save a copy of the view (.clone()), or do not use the file."
+        )
+
+
+def _first(found: list[str], *, count: int = 3) -> str:
+    more = f" and {len(found) - count} more" if len(found) > count else ""
+    return ", ".join(found[:count]) + more
+
+
+def _write_archive(checkpoint: dict[str, Any], file: BinaryIO) -> None:
+    import torch
+
+    writer = DigestWriter(file)
+    try:
+        torch.save(checkpoint, cast(IO[bytes], writer))  # it calls write and flush only
+    except RuntimeError:
+        if writer.error is not None:
+            raise writer.error from None
+        raise
+    writer.finish()
+
+
+def _refuse_objects(file: BinaryIO, path: Path) -> None:
+    if names := foreign_names(file, path):
+        raise CheckpointError(
+            f"{path} holds Python objects ({_first(names)}), which could run code; imgrec does not load it. "
+            "Ask for the weights alone, best as .safetensors."
+        )
+
+
+def _unpickle(file: BinaryIO, path: Path, *, map_location: str) -> dict[str, Any]:
+    import torch
+
+    file.seek(0)
+    try:
+        checkpoint = torch.load(file, map_location=map_location, weights_only=True)
+    except Exception as error:  # whatever the bytes of a garbled pickle lead to: KeyError, struct.error, ...
+        reason = str(error).strip().split("\n")[0][:200]
+        raise CheckpointError(f"{path} cannot be read ({reason}). It is damaged: use another checkpoint.") from error
+    if not isinstance(checkpoint, dict):
+        raise CheckpointError(f"{path} is not a checkpoint: it holds a {type(checkpoint).__name__}, not a dict.")
+    _require_real_size(checkpoint, size=os.fstat(file.fileno()).st_size, path=path)
+    return checkpoint
+
+
+def _global_step(path: Path) -> int:
+    """Return the step of a checkpoint without reading its tensors."""
+    with _open(path) as file:
+        _refuse_objects(file, path)
+        step = _unpickle(file, path, map_location="meta").get("global_step")
+    if not isinstance(step, int):
+        raise CheckpointError(f"{path} is not a checkpoint of a training run: it holds no global_step.")
+    return step
+
+
+def _newness(path: Path, step: int) -> tuple[int, bool, int]:
+    return step, path.name == "last.ckpt", path.stat().st_mtime_ns
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[BinaryIO]:
+    _require_file(path)
+    try:
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}. Check its rights and its disk.") from error
+
+
+def _require_file(path: Path) -> None:
+    """Refuse what is not a regular file: opening a pipe would wait for ever."""
+    if path.is_file():
+        return
+    if path.exists():
+        raise CheckpointError(f"{path} is not a file. Give the path of a checkpoint, such as {path / 'best.ckpt'}.")
+    if not path.parent.is_dir():
+        raise CheckpointError(f"{path} does not exist: there is no folder {path.parent}.")
+    others = sorted(other.name for other in path.parent.glob("*.ckpt"))
+    near = did_you_mean(path.name, others)
+    there = f" In that folder: {', '.join(others[:5])}." if others and not near else ""
+    raise CheckpointError(f"{path} does not exist.{near}{there}")

@@ -1,0 +1,1 @@
+"""HTML pages: escaped templates, and the head and style that pages share."""

@@ -1,0 +1,1 @@
+"""The machine: hardware, energy, worker processes, lean imports, a line of progress."""

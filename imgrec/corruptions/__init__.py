@@ -1,5 +1,0 @@
-"""The common corruptions of Hendrycks and Dietterich 2019, for pictures of any size."""
-
-from imgrec.corruptions.corrupt import CORRUPTIONS, SEVERITIES, Corruption, corrupt
-
-__all__ = ["CORRUPTIONS", "SEVERITIES", "Corruption", "corrupt"]

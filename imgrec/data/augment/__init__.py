@@ -1,0 +1,1 @@
+"""Augmentation of training images and batches, keyed by seed, epoch and sample."""

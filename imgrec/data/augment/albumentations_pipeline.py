@@ -1,0 +1,206 @@
+"""Training augmentation by albumentations, with draws that are a pure function of (seed, epoch, sample index)."""
+
+import functools
+import inspect
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from imgrec.data.images.lazy_image import DecodedPicture, Picture
+from imgrec.data.samples import UInt8Array
+from imgrec.errors import ConfigError, did_you_mean
+
+After = Literal["decode", "preprocess"]
+Decode = Literal["fast", "full"]
+
+_WORD = 0xFFFF_FFFF_FFFF_FFFF
+
+
+class Augment:
+    """A pipeline of albumentations transforms that gives the same picture for the same key, anywhere and at any time.
+
+    transforms: albumentations objects; one left partial (`_partial_: true`) gets the output size from here, as `size`
+        or as `height` and `width`, whichever it takes. An empty list changes nothing and imports nothing.
+    after: what it works on: "decode" the picture as it is in its file, so that the pipeline has to make the size
+        itself; "preprocess" the picture that `Preprocess` has made.
+    size: pixels of a side, or (height, width), of what must come out; None = not checked.
+    decode: for `from_picture`, when RandomResizedCrop comes first: "fast" has the part it draws decoded and no more,
+        "full" cuts the same part out of the whole picture.
+    Raises: ConfigError: a wrong entry, or (in a call) a result that is not uint8 (height, width, 3).
+
+    A RandomResizedCrop that comes first, always applies (p=1) and is to average when it makes smaller (bilinear, with
+    `area_for_downscale`) draws as albumentations does, and is carried out by `Picture.window`, anti-aliased.
+
+    One object serves one thread at a time; processes have copies.
+    """
+
+    def __init__(
+        self,
+        transforms: Sequence[Any] = (),
+        *,
+        after: After = "preprocess",
+        size: int | Sequence[int] | None = None,
+        decode: Decode = "fast",
+    ) -> None:
+        _check_choice("after", after, get_args(After))
+        _check_choice("decode", decode, get_args(Decode))
+        self.after = after
+        self.decode = decode
+        self.size = _height_width(size)
+        self._draws = KeyedDraws()
+        self._pipeline = _compose([_complete(entry, self.size) for entry in transforms]) if len(transforms) else None
+        if self._pipeline is not None:
+            self._pipeline.set_random_state(self._draws.numpy, self._draws.python)
+        self._crops_first = self._pipeline is not None and _is_window(self._pipeline.transforms[0])
+
+    def __call__(self, image: UInt8Array, /, *, key: tuple[int, int, int]) -> UInt8Array:
+        """Return the picture augmented: uint8 (h, w, 3). `key` is (seed, epoch, index of the sample)."""
+        if self._crops_first:
+            return self.from_picture(DecodedPicture(image), key=key)
+        if self._pipeline is None:
+            return image
+        self._draws.start(key)
+        with _explained(image.shape):
+            result: UInt8Array = self._pipeline(image=image)["image"]
+        self._check(result)
+        return result
+
+    def from_picture(self, picture: Picture, *, key: tuple[int, int, int]) -> UInt8Array:
+        """Return a picture that is not decoded yet augmented, as `self(picture.pixels(), key=key)`, but faster.
+
+        The numbers drawn are the same; pixels differ a little where the decoder left out detail that the size does not
+        show. Raises: ImageError: the picture cannot be decoded.
+        """
+        if not self._crops_first:
+            return self(picture.pixels(), key=key)
+        assert self._pipeline is not None
+        crop, *others = self._pipeline.transforms
+        height_width = picture.height_width
+        self._draws.start(key)
+        self._draws.python.random()  # the one that Compose draws for its own probability
+        box = crop.get_params_dependent_on_data({"shape": (*height_width, 3)}, {})["crop_coords"]
+        whole = picture if self.decode == "fast" else DecodedPicture(picture.pixels())
+        data: dict[str, Any] = {"image": whole.window(box, size=tuple(crop.size), interpolation="fast")}
+        with _explained(height_width):
+            for transform in others:
+                data = transform(**data)
+        result: UInt8Array = data["image"]
+        self._check(result)
+        return result
+
+    def _check(self, result: UInt8Array) -> None:
+        if result.dtype != np.uint8 or result.ndim != 3 or result.shape[2] != 3:
+            raise ConfigError(
+                f"augment.transforms made {result.dtype} of shape {result.shape}, but must make uint8 (h, w, 3). "
+                "Leave out transforms like Normalize and ToTensorV2: the network normalises."
+            )
+        if self.size is not None and result.shape[:2] != self.size:
+            raise ConfigError(
+                f"augment.transforms made {result.shape[0]}x{result.shape[1]} px (height x width), but augment.size is "
+                f"{self.size[0]}x{self.size[1]}. Resize or crop last, or set augment.after=preprocess."
+            )
+
+
+class KeyedDraws:
+    """One numpy and one Python generator, both set to the start of a key's own stream.
+
+    Philox (Salmon et al. 2011) enciphers a counter under a key: (seed, epoch) is the key, the sample's index the
+    counter's highest word. So no two samples share numbers before 2**192 blocks are drawn. Going to a key takes 6 us,
+    half of what two new generators would take, and every transform keeps the generators it was given.
+    """
+
+    def __init__(self) -> None:
+        self._bits = np.random.Philox(0)
+        self._start = self._bits.state  # a copy; as fresh, with nothing buffered
+        self.numpy = np.random.Generator(self._bits)
+        self.python = random.Random(0)
+
+    def start(self, key: tuple[int, int, int]) -> None:
+        """Go to the beginning of the stream of (seed, epoch, index)."""
+        seed, epoch, index = (int(part) & _WORD for part in key)
+        self._start["state"]["key"][:] = seed, epoch
+        self._start["state"]["counter"][:] = 0, 0, 0, index
+        self._bits.state = self._start
+        self.python.seed(self._bits.random_raw())
+
+
+def _is_window(transform: Any) -> bool:
+    """Whether `Picture.window` does what this transform would: its draws are kept, its resizing is anti-aliased."""
+    import albumentations
+    from cv2 import INTER_LINEAR
+
+    return (
+        type(transform) is albumentations.RandomResizedCrop
+        and transform.p >= 1
+        and transform.interpolation == INTER_LINEAR
+        and transform.area_for_downscale is not None
+    )
+
+
+@contextmanager
+def _explained(shape: tuple[int, ...]) -> Iterator[None]:
+    """Turn whatever is raised into a ConfigError: albumentations and OpenCV have no common error."""
+    try:
+        yield
+    except Exception as error:
+        message = f"augment.transforms failed on a picture of {shape[0]}x{shape[1]} px (height x width)"
+        raise ConfigError(f"{message}: {type(error).__name__}: {error}") from error
+
+
+def _check_choice(key: str, value: object, options: tuple[str, ...]) -> None:
+    if value not in options:
+        raise ConfigError(f"augment.{key}={value!r}: {' or '.join(options)}.{did_you_mean(str(value), options)}")
+
+
+def _compose(transforms: list[Any]) -> Any:
+    import albumentations
+
+    kinds = (albumentations.BasicTransform, albumentations.BaseCompose)
+    for place, transform in enumerate(transforms):
+        if not isinstance(transform, kinds):
+            raise ConfigError(
+                f"augment.transforms[{place}] is {transform!r}, not an albumentations transform. "
+                "Write an entry as `_target_: albumentations.HorizontalFlip` and its arguments."
+            )
+    pipeline = albumentations.Compose(transforms)
+    for transform in _walk(pipeline):
+        _check_arguments(transform)
+    return pipeline
+
+
+def _walk(transform: Any) -> Iterator[Any]:
+    yield transform
+    for child in getattr(transform, "transforms", ()):
+        yield from _walk(child)
+
+
+def _check_arguments(transform: Any) -> None:
+    """Refuse what albumentations only warns of: a misspelt argument, for which it takes its default."""
+    for name in getattr(transform, "invalid_args", ()):
+        known = list(inspect.signature(type(transform)).parameters)
+        raise ConfigError(
+            f"albumentations.{type(transform).__name__} has no argument {name!r}.{did_you_mean(name, known)} "
+            f"Arguments: {', '.join(known)}."
+        )
+
+
+def _complete(entry: Any, size: tuple[int, int] | None) -> Any:
+    if not isinstance(entry, functools.partial):
+        return entry
+    name = getattr(entry.func, "__name__", repr(entry.func))
+    if size is None:
+        raise ConfigError(f"augment: {name} needs the size to make. Set preprocess.size (or augment.size).")
+    parameters = inspect.signature(entry.func).parameters
+    return entry(size=size) if "size" in parameters else entry(height=size[0], width=size[1])
+
+
+def _height_width(size: int | Sequence[int] | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    pair = tuple(size) if isinstance(size, Iterable) else (size, size)
+    if len(pair) != 2 or not all(isinstance(side, int) and side > 0 for side in pair):
+        raise ConfigError(f"augment.size={size!r}: pixels of a side, or [height, width].")
+    return pair[0], pair[1]

@@ -1,0 +1,286 @@
+"""The one place where imgrec turns bytes into pixels: upright, RGB, uint8, or an `ImageError` that says why not."""
+
+import re
+import stat
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from imgrec.data.images.pillow_warnings import no_pillow_warnings
+from imgrec.data.samples import UInt8Array
+from imgrec.errors import DataError, ImageError
+
+if TYPE_CHECKING:
+    from imgrec.data.images.lazy_image import Picture
+
+# Tried in this order. Not every format Pillow knows: each further parser is one more that a stranger's file can reach.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
+
+# What a header may claim before anything is decoded. 89 Mpx as RGB is 268 MB, the bound at which Pillow starts to warn.
+MAX_PIXELS = 89_478_485
+MAX_SIDE_PX = 20_000
+MAX_FILE_BYTES = 1 << 30  # an uncompressed 16-bit RGB picture of MAX_PIXELS takes half of it
+MIN_SIDE_PX = 8  # of a file in a data set: less is a spacer or a tracking pixel, not a picture
+
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# How files begin, for the message about one that Pillow could not open.
+_BEGINNINGS = {
+    "JPEG": rb"\xff\xd8",
+    "PNG": rb"\x89PNG",
+    "GIF": rb"GIF8",
+    "WEBP": rb"RIFF....WEBP",
+    "BMP": rb"BM",
+    "TIFF": rb"II\*\x00|MM\x00\*",
+    "AVIF": rb"....ftypavi[fs]",
+    "HEIC": rb"....ftyp(hei|hev|mif1|msf1)",
+    "JPEG 2000": rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51",
+    "JPEG XL": rb"\xff\x0a|\x00\x00\x00\x0cJXL ",
+    "ICO": rb"\x00\x00\x01\x00",
+    "PSD": rb"8BPS",
+    "PDF": rb"%PDF",
+    "EPS": rb"%!PS",
+    "SVG": rb"\s*(<\?xml[^>]*>\s*)?<svg",
+    "HTML": rb"\s*<(!doctype html|html)",
+}
+
+
+def read_image(path: Path) -> UInt8Array:
+    """Read an image file as `decode_image` does. Links to files are followed; the name's extension means nothing.
+
+    Raises: ImageError: as `decode_image`; `unreadable`: missing, forbidden, a broken link; `not_a_file`: a folder, pipe
+    or device, which is never opened.
+    """
+    return decode_image(read_regular_file(path), name=str(path))
+
+
+def decode_image(data: bytes, *, name: str) -> UInt8Array:
+    """Decode an image file's bytes as RGB, turned upright by its EXIF orientation.
+
+    Returns: uint8 array (H, W, 3), values 0-255. Gray, palette, CMYK and Lab are converted; 16 bits become 8 by their
+    high byte; transparency is laid on white; of several frames or pages the first is taken. A JPEG that lacks nothing
+    but its end mark is taken too.
+    Raises: ImageError, with `name` and one of the codes `not_an_image`, `unsupported`, `truncated`, `damaged`,
+    `float_range`, `too_large` (more than MAX_PIXELS, or a side above MAX_SIDE_PX: known before decoding).
+    """
+    try:
+        with no_pillow_warnings:
+            picture = _load(data, name)
+            method = _UPRIGHT.get(exif_orientation(picture))
+            picture = _to_rgb(picture, name)
+            return np.array(picture if method is None else picture.transpose(method))
+    except ImageError:
+        raise
+    # Damaged files made Pillow raise OSError, SyntaxError, ValueError, RuntimeError, TypeError, struct.error and more.
+    except Exception as error:
+        raise _explain(error, data, name) from error
+
+
+def refuse_too_small(height_width: tuple[int, int], *, name: str, min_side_px: int = MIN_SIDE_PX) -> None:
+    """Raise ImageError `too_small` for a picture with a side below `min_side_px`."""
+    if min(height_width) < min_side_px:
+        height, width = height_width
+        raise ImageError(name, "too_small", f"{width}x{height} px; at least {min_side_px} a side")
+
+
+@dataclass(frozen=True)
+class FileImages:
+    """Pictures in files, read when they are asked for. One with a side below MIN_SIDE_PX is refused: `too_small`."""
+
+    paths: Sequence[Path]
+    in_memory: ClassVar[bool] = False
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int, /) -> UInt8Array:
+        image = read_image(self.paths[index])
+        refuse_too_small((image.shape[0], image.shape[1]), name=str(self.paths[index]))
+        return image
+
+    def open(self, index: int) -> "Picture":
+        """Return picture `index` with nothing but its header read. Raises: ImageError, here or when it is decoded."""
+        from imgrec.data.images.lazy_image import picture_from_bytes
+
+        path = self.paths[index]
+        return picture_from_bytes(read_regular_file(path), name=str(path))
+
+
+@dataclass(frozen=True)
+class ArrayImages:
+    """Pictures in one array: uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3). Raises: DataError: any other."""
+
+    array: UInt8Array
+    in_memory: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        shape, dtype = self.array.shape, self.array.dtype
+        if dtype != np.uint8:
+            raise DataError(f"The images are {dtype}, but must be uint8 with values 0-255. Scale and convert them.")
+        if not (len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))) or 0 in shape[1:]:
+            raise DataError(f"The images have shape {shape}, but must be (N, H, W), (N, H, W, 1) or (N, H, W, 3).")
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __getitem__(self, index: int, /) -> UInt8Array:
+        """Return a copy, so that nothing done to a picture reaches the data."""
+        image = np.atleast_3d(self.array[index])
+        return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image.copy()
+
+    def batch(self, indices: NDArray[np.int64]) -> UInt8Array:
+        """Return copies of several pictures at once: uint8 (N, H, W, 3)."""
+        images = self.array[indices]
+        images = images[..., None] if images.ndim == 3 else images
+        return np.repeat(images, 3, axis=3) if images.shape[3] == 1 else images
+
+
+def read_regular_file(path: Path) -> bytes:
+    """Return a file's bytes. Raises: ImageError `unreadable`, `not_a_file` or `too_large`, as `read_image`."""
+    try:
+        info = path.stat()
+        if not stat.S_ISREG(info.st_mode):
+            raise ImageError(str(path), "not_a_file", "a folder, pipe or device, not a file")
+        if info.st_size > MAX_FILE_BYTES:
+            raise ImageError(str(path), "too_large", f"a file of {info.st_size:,} bytes; at most {MAX_FILE_BYTES:,}")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        raise ImageError(str(path), "unreadable", getattr(error, "strerror", None) or str(error)) from error
+
+
+def _load(data: bytes, name: str) -> Image.Image:
+    """Return the first frame with its pixels decoded."""
+    picture = Image.open(BytesIO(data), formats=FORMATS)
+    width, height = picture.size
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE_PX:
+        limits = f"at most {MAX_PIXELS:,} pixels and {MAX_SIDE_PX:,} a side"
+        raise ImageError(name, "too_large", f"its header says {width}x{height} px; {limits}")
+    try:
+        picture.load()
+    except OSError as error:
+        if picture.format != "JPEG" or "truncated" not in str(error):
+            raise
+        whole = _load_without_end_mark(data)
+        if whole is None:
+            raise
+        return whole
+    return picture
+
+
+def _load_without_end_mark(data: bytes) -> Image.Image | None:
+    """Return the picture of a JPEG that lacks nothing but its end mark, None if pixels are missing.
+
+    libjpeg fills what is missing and does not tell. So decode twice, with different bytes after the end: if pixels
+    depend on them, those pixels were not in the file.
+    """
+    first, second = (Image.open(BytesIO(data + end), formats=("JPEG",)) for end in _ends_to_try(data))
+    if first.info.get("progressive") and not _has_all_scans(data):
+        return None
+    return first if first.tobytes() == second.tobytes() else None
+
+
+def _has_all_scans(data: bytes) -> bool:
+    """Whether the scans of a progressive JPEG bring every coefficient to its last bit (ITU-T T.81, B.2.3 and G.1.1)."""
+    frame = data[data.rfind(b"\xff\xc2") :]
+    complete = set()
+    for scan in re.finditer(rb"\xff\xda\x00.([\x01-\x04])(.{3,11})", frame, re.DOTALL):
+        num_components = scan[1][0]
+        components, rest = scan[2][: 2 * num_components : 2], scan[2][2 * num_components :]
+        if len(rest) >= 3 and rest[2] & 15 == 0:  # first and last coefficient, then the bits before and left to come
+            complete |= {(component, k) for component in components for k in range(rest[0], rest[1] + 1)}
+    return len(complete) == 64 * frame[9]
+
+
+def _ends_to_try(data: bytes) -> tuple[bytes, bytes]:
+    noise = bytes(range(254, 0, -3))
+    stuffed = b"\x00" if data.endswith(b"\xff") else b""  # inside a scan FF 00 stands for the value FF
+    restarts = b"".join(b"\xff" + bytes([mark]) + noise for mark in range(0xD0, 0xD8))  # the scan may wait for any
+    return b"\xff\xd9", stuffed + noise + restarts + b"\xff\xd9"
+
+
+def exif_orientation(picture: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8. Broken EXIF says nothing about the pixels and counts as upright."""
+    with suppress(Exception):  # the same many kinds as in decoding
+        orientation = int(picture.getexif().get(_ORIENTATION_TAG, 1))
+        return orientation if 1 <= orientation <= 8 else 1
+    return 1
+
+
+def _to_rgb(picture: Image.Image, name: str) -> Image.Image:
+    mode = picture.mode
+    if mode == "RGB" and "transparency" not in picture.info:
+        return picture
+    if mode.startswith("I;16") or (mode == "I" and picture.format == "PPM"):  # Pillow scales any PGM to 16 bits
+        return _from_16_bit(picture)
+    if mode == "F":
+        raise ImageError(name, "float_range", "float pixels, whose range is not stated; save as 8 or 16 bit")
+    if mode == "I":
+        raise ImageError(name, "unsupported", "32-bit or signed pixels, whose range is not stated; save as 8 or 16 bit")
+    if mode == "LAB":
+        return _from_lab(picture)
+    if mode == "La":  # gray multiplied by its alpha already
+        picture = picture.convert("LA")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return picture.convert("RGB")
+
+
+def _from_16_bit(picture: Image.Image) -> Image.Image:
+    """Keep the highest 8 bits, as Pillow does for 16-bit colour; its own conversion of gray would cut off at 255."""
+    tags = getattr(picture, "tag_v2", {})  # of a TIFF
+    bits = tags.get(258, (16,))[0]
+    values = np.asarray(picture)
+    gray = (values >> (bits - 8)).astype(np.uint8)
+    if tags.get(262) == 0:  # TIFF's "white is zero", which Pillow obeys for 8 bits only
+        gray = 255 - gray
+    if "transparency" in picture.info:
+        gray[values == picture.info["transparency"]] = 255
+    return Image.fromarray(gray).convert("RGB")
+
+
+def _from_lab(picture: Image.Image) -> Image.Image:
+    from PIL import ImageCms
+
+    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    converted = ImageCms.profileToProfile(picture, lab, srgb, outputMode="RGB")
+    assert converted is not None
+    return converted
+
+
+def _explain(error: Exception, data: bytes, name: str) -> ImageError:
+    if isinstance(error, Image.DecompressionBombError):
+        return ImageError(name, "too_large", f"its header says more than {MAX_PIXELS:,} pixels")
+    if isinstance(error, UnidentifiedImageError):
+        return _explain_unknown(data, name)
+    is_cut_webp = data[:4] == b"RIFF" and int.from_bytes(data[4:8], "little") + 8 > len(data)
+    if is_cut_webp or "truncated" in str(error).lower():
+        return ImageError(name, "truncated", "the file ends before the picture does; copy or download it again")
+    return ImageError(name, "damaged", f"cannot be decoded ({type(error).__name__}: {error})")
+
+
+def _explain_unknown(data: bytes, name: str) -> ImageError:
+    kind = next((kind for kind, start in _BEGINNINGS.items() if re.match(start, data, re.DOTALL | re.IGNORECASE)), None)
+    if kind is None or kind == "HTML":
+        detail = "a web page" if kind else f"none of {', '.join(FORMATS)}" if data else "the file is empty"
+        return ImageError(name, "not_an_image", detail)
+    if kind not in FORMATS:
+        return ImageError(name, "unsupported", f"of kind {kind}; convert it to one of {', '.join(FORMATS)}")
+    rest = "the rest is cut off, damaged, or of a kind that Pillow cannot decode"
+    return ImageError(name, "damaged", f"begins as {kind}, but {rest}")

@@ -1,0 +1,143 @@
+"""One picture that is not decoded yet: its size is known from the header, its pixels when they are asked for."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from imgrec.data.images.image import MIN_SIDE_PX, decode_image, refuse_too_small
+from imgrec.data.images.jpeg import PlainJpeg, Scale, decode_rows, decodes_as_pillow, read_plain_jpeg
+from imgrec.data.images.window import Box, WindowInterpolation, resized_part
+from imgrec.data.samples import Images, ImagesView, UInt8Array
+
+__all__ = ["DecodedPicture", "JpegPicture", "Picture", "open_picture", "picture_from_bytes"]
+
+_SCALES: tuple[Scale, ...] = (8, 4, 2)
+
+
+class Picture(Protocol):
+    """One picture, decoded no further than what is asked of it needs."""
+
+    @property
+    def height_width(self) -> tuple[int, int]:
+        """The size upright, known before anything is decoded."""
+        ...
+
+    def pixels(self) -> UInt8Array:
+        """Return the whole as `read_image` does: uint8 (H, W, 3). Raises: ImageError."""
+        ...
+
+    def window(self, box: Box, *, size: tuple[int, int], interpolation: WindowInterpolation = "bilinear") -> UInt8Array:
+        """Return the part `box` (left, top, right, bottom; upright pixels), cut out and then resized.
+
+        size: (height, width) of the result, uint8 (height, width, 3). interpolation: as `resized_part`; anti-aliased.
+        A decoder may leave out what is not in the part, and detail finer than the result, never coarser.
+        Raises: ImageError.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class DecodedPicture:
+    """A picture whose pixels, uint8 (H, W, 3), are at hand."""
+
+    image: UInt8Array
+
+    @property
+    def height_width(self) -> tuple[int, int]:
+        """The size of the pixels."""
+        return self.image.shape[0], self.image.shape[1]
+
+    def pixels(self) -> UInt8Array:
+        """Return the pixels themselves, not a copy."""
+        return self.image
+
+    def window(self, box: Box, *, size: tuple[int, int], interpolation: WindowInterpolation = "bilinear") -> UInt8Array:
+        """Return the part `box` resized to `size`; see `Picture`."""
+        return resized_part(self.image, box, size=size, interpolation=interpolation)
+
+
+@dataclass(frozen=True)
+class JpegPicture:
+    """A plain JPEG in memory, decoded anew by each call and as little as it needs."""
+
+    jpeg: PlainJpeg
+    name: str
+
+    @property
+    def height_width(self) -> tuple[int, int]:
+        """The size upright."""
+        height, width = self.jpeg.height_width
+        return (width, height) if self.jpeg.orientation >= 5 else (height, width)
+
+    def pixels(self) -> UInt8Array:
+        """Return the whole, bit for bit as `decode_image` gives it."""
+        image = decode_rows(self.jpeg, rows=self.jpeg.height_width[0]) if decodes_as_pillow() else None
+        if image is None:
+            return decode_image(self.jpeg.data, name=self.name)
+        return _upright(image, self.jpeg.orientation)
+
+    def window(self, box: Box, *, size: tuple[int, int], interpolation: WindowInterpolation = "bilinear") -> UInt8Array:
+        """Return the part `box` resized to `size`, decoded no further than its last row and not finer than needed."""
+        orientation = self.jpeg.orientation
+        scale = _scale_for(box, size)
+        left, top, right, bottom = _as_stored(box, self.jpeg.height_width, orientation)
+        image = decode_rows(self.jpeg, rows=int(np.ceil(bottom)), scale=scale)
+        if image is None:
+            whole = DecodedPicture(decode_image(self.jpeg.data, name=self.name))
+            return whole.window(box, size=size, interpolation=interpolation)
+        stored_box = (left / scale, top / scale, right / scale, bottom / scale)
+        stored_size = (size[1], size[0]) if orientation >= 5 else size
+        return _upright(resized_part(image, stored_box, size=stored_size, interpolation=interpolation), orientation)
+
+
+def open_picture(images: Images, index: int) -> Picture:
+    """Return picture `index` of a collection, not decoded yet where the collection can do that (has `open`)."""
+    if isinstance(images, ImagesView):
+        return open_picture(images.images, int(images.indices[index]))
+    open_one = getattr(images, "open", None)
+    if open_one is None:
+        return DecodedPicture(images[index])
+    picture: Picture = open_one(index)
+    return picture
+
+
+def picture_from_bytes(data: bytes, *, name: str, min_side_px: int = MIN_SIDE_PX) -> Picture:
+    """Open an image file's bytes. A plain JPEG is not decoded before it is used; every other file is at once.
+
+    Raises: ImageError as `decode_image`, for the very same files; `too_small`: a side below `min_side_px`.
+    """
+    jpeg = read_plain_jpeg(data)
+    picture = DecodedPicture(decode_image(data, name=name)) if jpeg is None else JpegPicture(jpeg, name)
+    refuse_too_small(picture.height_width, name=name, min_side_px=min_side_px)
+    return picture
+
+
+def _scale_for(box: Box, size: tuple[int, int]) -> Scale:
+    """Return the largest divisor that leaves the part at least as large as what is made of it."""
+    width, height = box[2] - box[0], box[3] - box[1]
+    return next((scale for scale in _SCALES if height >= size[0] * scale and width >= size[1] * scale), 1)
+
+
+def _as_stored(box: Box, height_width: tuple[int, int], orientation: int) -> Box:
+    """Return where an upright box lies in the picture as stored, whose size is given."""
+    height, width = height_width
+    left, top, right, bottom = box
+    if orientation >= 5:  # rows are columns
+        left, top, right, bottom = top, left, bottom, right
+    if orientation in (2, 3, 7, 8):
+        left, right = width - right, width - left
+    if orientation in (3, 4, 6, 7):
+        top, bottom = height - bottom, height - top
+    return left, top, right, bottom
+
+
+def _upright(image: UInt8Array, orientation: int) -> UInt8Array:
+    """Return the stored picture turned as its EXIF orientation says: flipped as stored, then rows for columns."""
+    if orientation in (2, 3, 7, 8):
+        image = image[:, ::-1]
+    if orientation in (3, 4, 6, 7):
+        image = image[::-1]
+    if orientation >= 5:
+        image = image.transpose(1, 0, 2)
+    return np.ascontiguousarray(image)

@@ -1,0 +1,230 @@
+"""What the network sees outside training augmentation: one resize-and-crop, described by a few plain numbers."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+from PIL import Image
+
+from imgrec.data.samples import UInt8Array
+from imgrec.errors import ConfigError, DataError, did_you_mean
+
+if TYPE_CHECKING:
+    from imgrec.data.images.lazy_image import Picture
+    from imgrec.data.images.window import WindowInterpolation
+
+Mode = Literal["crop", "squash", "letterbox", "none"]
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+Decode = Literal["full", "reduced"]
+
+# A thin strip resized by its shorter side would be gigabytes, of which the crop keeps a few pixels.
+_MAX_RESIZED_PX = 32_000_000
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """Bring a picture uint8 (H, W, 3) to `size`, the same way in validation, evaluation, prediction and serving.
+
+    size: pixels of a side, or (height, width); None, with mode "none" only, leaves pictures as they are.
+    mode: "crop" resizes until the picture just covers `resize`, then takes the centre (He et al. 2015, section 3.4;
+        equal, pixel for pixel, to torchvision's Resize and CenterCrop on PIL images). "squash" resizes to `size`,
+        whatever the aspect. "letterbox" keeps the aspect and pads with `fill`. "none" only checks the size.
+    resize: for "crop": pixels of the shorter side before the crop; None = size / 0.875 (256 for 224).
+    interpolation: Pillow's, anti-aliased when it makes smaller (except "nearest").
+    fill: for "letterbox": one value or (red, green, blue), 0-255. The default is the ImageNet mean.
+    decode: for `from_picture`: "full" decodes whole pictures: the same pixels as a call, bit for bit. "reduced" decodes
+        no further than the result shows: faster for large photographs, and a little different.
+    Raises: ConfigError: a value that does not fit. A call raises DataError: mode "none" met a picture of another size.
+    """
+
+    size: int | tuple[int, int] | None
+    mode: Mode = "crop"
+    resize: int | None = None
+    interpolation: Interpolation = "bilinear"
+    fill: int | tuple[int, int, int] = (124, 116, 104)
+    decode: Decode = "full"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", _plain(self.size))  # Hydra and JSON bring lists of their own kinds
+        object.__setattr__(self, "fill", _plain(self.fill))
+        _check_choice("mode", self.mode, get_args(Mode))
+        _check_choice("interpolation", self.interpolation, get_args(Interpolation))
+        _check_choice("decode", self.decode, get_args(Decode))
+        self._check_size()
+        self._check_resize()
+        fill = (self.fill,) * 3 if isinstance(self.fill, int) else self.fill
+        if not (isinstance(fill, tuple) and len(fill) == 3 and all(_is_whole(value, 0, 255) for value in fill)):
+            raise ConfigError(f"preprocess.fill={self.fill!r}: one value or [red, green, blue], 0 to 255 each.")
+
+    @property
+    def height_width(self) -> tuple[int, int] | None:
+        """The size of what comes out, None if it is the size of what goes in."""
+        return (self.size, self.size) if isinstance(self.size, int) else self.size
+
+    def keeps(self, height: int, width: int) -> bool:
+        """Whether a picture of this size comes out as it went in."""
+        if self.height_width not in (None, (height, width)):
+            return False
+        return self.mode != "crop" or self._covering_size(width, height) == (width, height)
+
+    def __call__(self, image: UInt8Array, /) -> UInt8Array:
+        """Return the picture as the network sees it: uint8 (height, width, 3)."""
+        if self.height_width is None:
+            return image
+        if self.mode == "none":
+            return self._checked(image)
+        picture = Image.fromarray(image)
+        make = {"crop": self._crop, "squash": self._squash, "letterbox": self._letterbox}[self.mode]
+        return np.array(make(picture, *self.height_width))
+
+    def from_picture(self, picture: "Picture") -> UInt8Array:
+        """Return a picture that is not decoded yet as the network sees it. Raises: ImageError: it cannot be decoded."""
+        if self.decode == "full" or self.height_width is None or self.mode == "none":
+            return self(picture.pixels())
+        height, width = picture.height_width
+        interpolation: WindowInterpolation = "fast" if self.interpolation == "bilinear" else self.interpolation
+        whole = (0, 0, width, height)
+        if self.mode == "squash":
+            return picture.window(whole, size=self.height_width, interpolation=interpolation)
+        if self.mode == "letterbox":
+            inner = picture.window(whole, size=self._inner_size(height, width), interpolation=interpolation)
+            return np.array(self._padded(Image.fromarray(inner), *self.height_width))
+        resized_width, resized_height = self._covering_size(width, height)
+        if resized_width * resized_height > _MAX_RESIZED_PX:
+            box = self._crop_box(width, height)
+            return picture.window(box, size=self.height_width, interpolation=self.interpolation)
+        # Whole pictures, not a box through pixels, are what the fast resize is made for.
+        resized = picture.window(whole, size=(resized_height, resized_width), interpolation=interpolation)
+        left, top, right, bottom = self._crop_place(resized_width, resized_height)
+        return np.ascontiguousarray(resized[top:bottom, left:right])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON, all of them, defaults too."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Preprocess":
+        """Return the `Preprocess` that `to_dict` described. Raises: ConfigError: an unknown or missing key."""
+        names = [field.name for field in fields(cls)]
+        for key in values:
+            if key not in names:
+                raise ConfigError(f"preprocess has no key {key!r}.{did_you_mean(key, names)} Keys: {', '.join(names)}.")
+        if "size" not in values:
+            raise ConfigError(f"preprocess.size is missing. Given: {', '.join(values) or 'nothing'}.")
+        return cls(**values)
+
+    def _crop(self, picture: Image.Image, height: int, width: int) -> Image.Image:
+        resized_width, resized_height = self._covering_size(*picture.size)
+        box = self._crop_place(resized_width, resized_height)
+        if resized_width * resized_height <= _MAX_RESIZED_PX:
+            return self._resized(picture, resized_width, resized_height).crop(box)
+        return picture.resize((width, height), self._resample, box=self._crop_box(*picture.size))
+
+    def _crop_box(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """Return what "crop" keeps of a picture, in its own pixels: left, top, right, bottom."""
+        assert self.height_width is not None
+        resized_width, resized_height = self._covering_size(width, height)
+        scale_x, scale_y = width / resized_width, height / resized_height
+        left, top, right, bottom = self._crop_place(resized_width, resized_height)
+        return left * scale_x, top * scale_y, min(right * scale_x, width), min(bottom * scale_y, height)
+
+    def _crop_place(self, resized_width: int, resized_height: int) -> tuple[int, int, int, int]:
+        """Return what "crop" keeps of a resized picture: left, top, right, bottom."""
+        assert self.height_width is not None
+        height, width = self.height_width
+        left, top = round((resized_width - width) / 2), round((resized_height - height) / 2)
+        return left, top, left + width, top + height
+
+    def _covering_size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the width and height that keep the aspect and just cover `resize`, rounded down as torchvision does.
+
+        For a crop that is not square, `resize` is for its shorter side, and the longer side gets the same margin.
+        """
+        assert self.height_width is not None
+        crop_height, crop_width = self.height_width
+        shorter = min(crop_height, crop_width)
+        resize = round(shorter / 0.875) if self.resize is None else self.resize
+        cover_height, cover_width = crop_height * resize // shorter, crop_width * resize // shorter
+        if width * cover_height >= height * cover_width:
+            return width * cover_height // height, cover_height
+        return cover_width, height * cover_width // width
+
+    def _squash(self, picture: Image.Image, height: int, width: int) -> Image.Image:
+        return self._resized(picture, width, height)
+
+    def _letterbox(self, picture: Image.Image, height: int, width: int) -> Image.Image:
+        inner_height, inner_width = self._inner_size(picture.height, picture.width)
+        return self._padded(self._resized(picture, inner_width, inner_height), height, width)
+
+    def _inner_size(self, picture_height: int, picture_width: int) -> tuple[int, int]:
+        """Return height and width of the picture within its padding."""
+        assert self.height_width is not None
+        height, width = self.height_width
+        scale = min(height / picture_height, width / picture_width)
+        return min(height, max(1, round(picture_height * scale))), min(width, max(1, round(picture_width * scale)))
+
+    def _padded(self, inner: Image.Image, height: int, width: int) -> Image.Image:
+        fill = (self.fill,) * 3 if isinstance(self.fill, int) else self.fill
+        canvas = Image.new("RGB", (width, height), fill)
+        canvas.paste(inner, ((width - inner.width) // 2, (height - inner.height) // 2))
+        return canvas
+
+    def _resized(self, picture: Image.Image, width: int, height: int) -> Image.Image:
+        return picture if picture.size == (width, height) else picture.resize((width, height), self._resample)
+
+    @property
+    def _resample(self) -> Image.Resampling:
+        return Image.Resampling[self.interpolation.upper()]
+
+    def _checked(self, image: UInt8Array) -> UInt8Array:
+        if image.shape[:2] != self.height_width:
+            assert self.height_width is not None
+            raise DataError(
+                f"A picture of {_times(image.shape[:2])} px (height x width), but preprocess.size is "
+                f"{_times(self.height_width)} and preprocess.mode=none resizes nothing. "
+                "Set preprocess=crop, squash or letterbox."
+            )
+        return image
+
+    def _check_size(self) -> None:
+        if self.size is None:
+            if self.mode != "none":
+                raise ConfigError(f"preprocess.size=null goes with preprocess.mode=none only, not {self.mode}.")
+            return
+        pair = self.height_width
+        if not (isinstance(pair, tuple) and len(pair) == 2 and all(_is_whole(side, 1, 20_000) for side in pair)):
+            raise ConfigError(f"preprocess.size={self.size!r}: pixels of a side, or [height, width], 1 to 20000.")
+
+    def _check_resize(self) -> None:
+        if self.resize is None:
+            return
+        if self.mode != "crop":
+            raise ConfigError(
+                f"preprocess.resize={self.resize!r} goes with preprocess.mode=crop only, not {self.mode}."
+            )
+        assert self.height_width is not None
+        shorter = min(self.height_width)
+        if not _is_whole(self.resize, shorter, 40_000):
+            raise ConfigError(
+                f"preprocess.resize={self.resize!r}: pixels of the shorter side before the crop, "
+                f"at least that of preprocess.size ({shorter})."
+            )
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes) else value
+
+
+def _is_whole(value: object, lowest: int, highest: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and lowest <= value <= highest
+
+
+def _check_choice(key: str, value: object, options: tuple[str, ...]) -> None:
+    if value not in options:
+        near = did_you_mean(str(value), options)
+        raise ConfigError(f"preprocess.{key}={value!r} is not known.{near} Known: {', '.join(options)}.")
+
+
+def _times(height_width: tuple[int, ...]) -> str:
+    return "x".join(str(side) for side in height_width)

@@ -1,0 +1,1 @@
+"""From samples to batches: data module, dataset, samplers, loaders, workers, quarantine."""

@@ -1,0 +1,90 @@
+"""The table of prepared data, and what tells whether its source is still the same."""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imgrec.data.prepared.pack import Where
+from imgrec.data.prepared.shrink import Shrunk, file_paths
+from imgrec.data.samples import Samples
+from imgrec.errors import ImageError
+
+__all__ = ["Rows", "files_fingerprint", "fingerprint"]
+
+_NUMBERS = ("shard", "offset", "height", "width", "source_height", "source_width")
+
+
+class Rows:
+    """What became of N pictures, in the order of all parts. bad: what is wrong with those that could not be read."""
+
+    def __init__(self, num_rows: int) -> None:
+        self.bad: dict[int, ImageError] = {}
+        self._numbers = np.full((len(_NUMBERS), num_rows), -1, dtype=np.int64)
+        self._numbers[2:] = 0
+        self._digests = np.zeros((num_rows, 16), dtype=np.uint8)
+
+    def add(self, row: int, picture: Shrunk, where: Where) -> None:
+        """Take in a picture whose pixels have been written."""
+        self._numbers[:, row] = (*where, *picture.pixels.shape[:2], *picture.source_size)
+        self._digests[row] = np.frombuffer(picture.digest, dtype=np.uint8)
+
+    def write(self, path: Path, parts: Mapping[str, Samples], *, class_names: Sequence[str]) -> None:
+        """Write the table as Parquet: a row per picture, with its label and group by name. Raises: OSError."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        num_rows = self._numbers.shape[1]
+        groups: list[str | None] = []
+        for samples in parts.values():
+            groups += [None] * len(samples) if samples.groups is None else list(samples.groups)
+        errors = [self.bad.get(row) for row in range(num_rows)]
+        columns: dict[str, Any] = {
+            "name": [name for samples in parts.values() for name in samples.names],
+            "label": [label for samples in parts.values() for label in _labels(samples, class_names)],
+            "split": [part for part, samples in parts.items() for _ in range(len(samples))],
+            "group": pa.array(groups, type=pa.string()),
+            **{name: values.astype(np.int64) for name, values in zip(_NUMBERS, self._numbers, strict=True)},
+            "digest": [bytes(digest) for digest in self._digests],
+            "code": ["" if error is None else error.code for error in errors],
+            "detail": ["" if error is None else error.detail for error in errors],
+        }
+        pq.write_table(pa.table(columns), path)
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def _labels(samples: Samples, class_names: Sequence[str]) -> list[Any]:
+    """Return the label of each picture by name, None where it has none, or the list of its labels."""
+    if samples.labels.ndim == 2:
+        return [[class_names[i] for i in np.flatnonzero(row).tolist()] for row in samples.labels]
+    return [class_names[label] if label >= 0 else None for label in samples.labels.tolist()]
+
+
+def fingerprint(parts: Mapping[str, Samples], class_names: Sequence[str]) -> str:
+    """Return a SHA-256 over classes, and the names, labels and groups of all parts."""
+    digest = hashlib.sha256("\0".join(class_names).encode("utf-8", "surrogateescape"))
+    for part, samples in parts.items():
+        texts = [part, *samples.names, *(samples.groups or [])]
+        digest.update("\0".join(texts).encode("utf-8", "surrogateescape"))
+        digest.update(np.ascontiguousarray(samples.labels).tobytes())
+    return digest.hexdigest()
+
+
+def files_fingerprint(parts: Mapping[str, Samples]) -> str:
+    """Return a SHA-256 over the size and the time of last change of all files; "" where pictures are in none."""
+    digest = hashlib.sha256()
+    for samples in parts.values():
+        paths = file_paths(samples.images)
+        if paths is None:
+            return ""
+        for path in paths:
+            try:
+                info = path.stat()
+                digest.update(f"{info.st_size} {info.st_mtime_ns}\n".encode())
+            except (OSError, ValueError):
+                digest.update(b"-\n")
+    return digest.hexdigest()

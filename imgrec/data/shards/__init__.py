@@ -1,0 +1,1 @@
+"""Tar shards: index, members, order, cache, remote reading."""

@@ -1,0 +1,163 @@
+"""Files at URLs, by fsspec: opened as a stream, fetched whole, with patience for a network that fails for a moment."""
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import IO, Any, TypeVar
+
+from imgrec.core.files.atomic_write import FULL
+from imgrec.errors import DataError, did_you_mean
+
+__all__ = ["download", "file_facts", "is_remote", "printable_url", "read_remote"]
+
+# What may be spoken. fsspec knows more: some run code named in a URL, some read other files, some nest ("::").
+PROTOCOLS = frozenset(
+    "http https s3 s3a gs gcs az abfs abfss adl oss oci hf hdfs webhdfs sftp ssh ftp smb memory".split()  # noqa: SIM905
+)
+WAITS_S = (0.5, 2.0, 8.0)  # before the second try and those after it
+CHUNK_BYTES = 1 << 20
+_SILENCE_S = 60  # without a byte: the server counts as gone
+_AGAIN = (408, 425, 429)  # answers of an HTTP server that ask for patience, besides its own failures (5xx)
+
+T = TypeVar("T")
+
+
+def is_remote(place: str) -> bool:
+    """Tell whether `place` is a URL and not a path."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", place) is not None
+
+
+def printable_url(url: str) -> str:
+    """Return the URL as messages and tables may show it: without the password or signature that it may carry."""
+    return re.sub(r"(?<=://)[^/@]*@", "", re.sub(r"[?#].*", "", url))
+
+
+def file_facts(url: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `size` in bytes and what else marks one version of a file (ETag, time of change).
+
+    Raises: FileNotFoundError: there is none; DataError: it cannot be had, or the server does not tell its size.
+    """
+    system, path = _open_system(url, options)
+    found: Mapping[str, Any] = _patiently(url, lambda: system.info(path))
+    if not isinstance(found.get("size"), int):
+        raise DataError(f"{printable_url(url)}: the server does not say how large it is (Content-Length).")
+    marks = ("size", "ETag", "etag", "Last-Modified", "LastModified", "mtime", "md5Hash", "created")
+    return {mark: str(found[mark]) if mark != "size" else found[mark] for mark in marks if mark in found}
+
+
+def read_remote(url: str, options: Mapping[str, Any], *, at_most: int) -> bytes:
+    """Return a file's bytes. Raises: FileNotFoundError: there is none; DataError: it cannot be had, or is too long."""
+    system, path = _open_system(url, options)
+
+    def read() -> bytes:
+        with _stream(system, path, size=None) as stream:
+            return b"".join(iter(lambda: stream.read(CHUNK_BYTES), b""))
+
+    size = file_facts(url, options)["size"]
+    if size > at_most:
+        raise DataError(f"{printable_url(url)} has {size:,} bytes, more than the {at_most:,} that it may have.")
+    data: bytes = _patiently(url, read)
+    return data
+
+
+def download(url: str, options: Mapping[str, Any], *, file: IO[bytes], size: int, sha256: str | None) -> None:
+    """Write the file at `url` to the beginning of `file`.
+
+    size, sha256: what it must have. A transfer that breaks off or brings anything else is begun anew.
+    Raises: DataError: not there, or not fetched after some tries.
+    """
+    system, path = _open_system(url, options)
+    try:
+        _patiently(url, lambda: _copy(system, path, file=file, size=size, sha256=sha256))
+    except FileNotFoundError:
+        raise DataError(f"{printable_url(url)} is not there.") from None
+
+
+def _copy(system: Any, path: str, *, file: IO[bytes], size: int, sha256: str | None) -> None:
+    file.seek(0)
+    digest, count = hashlib.sha256(), 0
+    with _stream(system, path, size=size) as stream:
+        while chunk := stream.read(CHUNK_BYTES):
+            count += len(chunk)
+            if count > size:
+                break
+            digest.update(chunk)
+            file.write(chunk)
+    if count != size:
+        raise OSError(f"{'more than ' if count > size else ''}{min(count, size):,} bytes came, but {size:,} are due")
+    if sha256 is not None and digest.hexdigest() != sha256:
+        raise OSError("other bytes came than its index says (SHA-256)")
+
+
+def _open_system(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
+    """Return the file system of a URL and the path in it. Raises: DataError: a protocol that is not to be had."""
+    import fsspec
+    from fsspec.registry import known_implementations
+
+    protocol = url.partition("://")[0].lower()
+    if protocol not in PROTOCOLS or "::" in url:
+        known = ", ".join(sorted(PROTOCOLS - {"memory"}))
+        near = did_you_mean(protocol, PROTOCOLS)
+        raise DataError(f"{printable_url(url)}: '{protocol}' is not read from.{near} Known: {known}.")
+    try:
+        system, path = fsspec.url_to_fs(url, **_http_patience(protocol), **options)
+    except ImportError as error:
+        package = known_implementations[protocol]["class"].partition(".")[0]
+        raise DataError(
+            f"{protocol}:// needs a package that is not installed ({error}). Run: pip install {package}"
+        ) from None
+    return system, path
+
+
+def _http_patience(protocol: str) -> dict[str, Any]:
+    """Replace aiohttp's limit of 5 minutes for a whole file, too short for a shard, by one for each silence."""
+    if protocol not in ("http", "https"):
+        return {}
+    import aiohttp
+
+    return {"client_kwargs": {"timeout": aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=_SILENCE_S)}}
+
+
+def _stream(system: Any, path: str, *, size: int | None) -> AbstractContextManager[IO[bytes]]:
+    """Open a file to be read from its beginning to its end: of HTTP in one request, not in one per block."""
+    is_http = "http" in (system.protocol if isinstance(system.protocol, tuple | list) else (system.protocol,))
+    options = {"block_size": 0, "size": size or 1} if is_http else {}
+    stream: AbstractContextManager[IO[bytes]] = system.open(path, "rb", **options)
+    return stream
+
+
+def _patiently(url: str, task: Callable[[], T]) -> T:
+    """Do `task`, again after a pause when the network fails.
+
+    Raises: DataError: it keeps failing; FileNotFoundError; OSError: our own disk is full.
+    """
+    for tries, wait_s in enumerate((*WAITS_S, None), start=1):
+        try:
+            return task()
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # every protocol has its own kinds
+            if getattr(error, "errno", None) in FULL:  # not the network but our own disk
+                raise
+            if wait_s is None or not _may_pass(error):
+                raise DataError(_explain(url, error, tries=tries)) from error
+            time.sleep(wait_s)
+    raise AssertionError("the last try returns or raises")
+
+
+def _may_pass(error: Exception) -> bool:
+    status = getattr(error, "status", None)
+    if isinstance(status, int) and 400 <= status < 500:
+        return status in _AGAIN
+    return not isinstance(error, PermissionError | IsADirectoryError | TypeError | ValueError | ImportError)
+
+
+def _explain(url: str, error: Exception, *, tries: int) -> str:
+    said = printable_url(" ".join(str(error).split()) or type(error).__name__)
+    times = f" after {tries} tries" if tries > 1 else ""
+    return (
+        f"{printable_url(url)} could not be fetched{times}: {said}. Look whether it is there and open to you; the same "
+        "command goes on where this one stopped."
+    )

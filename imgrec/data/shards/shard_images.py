@@ -1,0 +1,95 @@
+"""Pictures inside tar files, read one at a time from the place that an index gives."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgrec.data.images.lazy_image import Picture, picture_from_bytes
+from imgrec.data.samples import Images, ImagesView, UInt8Array
+from imgrec.data.shards.shard_cache import Shard, ShardCache
+from imgrec.errors import ImageError
+
+__all__ = ["ShardImages", "StringColumn", "base_images", "shards_of"]
+
+
+@dataclass(frozen=True)
+class StringColumn(Sequence[str]):
+    """Texts in one block of memory, as Arrow keeps them: many millions of names as Python objects would not fit.
+
+    column: a `pyarrow.StringArray` without gaps.
+    """
+
+    column: Any
+
+    def __len__(self) -> int:
+        return len(self.column)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> "StringColumn": ...
+
+    def __getitem__(self, place: int | slice) -> "str | StringColumn":
+        if isinstance(place, slice):
+            return StringColumn(self.column[place])
+        text: str = self.column[int(place)].as_py()
+        return text
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self.column), 4096):
+            yield from self.column[start : start + 4096].to_pylist()
+
+
+@dataclass(frozen=True)
+class ShardImages:
+    """N pictures in shards.
+
+    shards: the tar files. shard: int32 (N,), which of them. offset, size: int64 (N,), where in it, in bytes.
+    names: what messages call each picture. One with a side below MIN_SIDE_PX is refused: `too_small`.
+    """
+
+    shards: Sequence[Shard]
+    cache: ShardCache
+    names: Sequence[str]
+    shard: NDArray[np.int32]
+    offset: NDArray[np.int64]
+    size: NDArray[np.int64]
+    in_memory: ClassVar[bool] = False
+
+    def __len__(self) -> int:
+        return len(self.shard)
+
+    def __getitem__(self, index: int, /) -> UInt8Array:
+        return self.open(index).pixels()
+
+    def open(self, index: int) -> Picture:
+        """Return picture `index` with nothing but its header read. Raises: ImageError, here or when it is decoded."""
+        return picture_from_bytes(self.read(index), name=self.names[index])
+
+    def read(self, index: int) -> bytes:
+        """Return the bytes of the image file. Raises: ImageError: the shard is cut short; DataError: it is gone."""
+        shard, size = self.shards[self.shard[index]], int(self.size[index])
+        data = self.cache.read(shard, offset=int(self.offset[index]), size=size)
+        if len(data) < size:
+            raise ImageError(self.names[index], "truncated", f"{shard.name} ends before it does; copy that file again")
+        return data
+
+
+def base_images(images: Images) -> ShardImages:
+    """Return the collection that a choice of the pictures of `ShardImages` was made from."""
+    while isinstance(images, ImagesView):
+        images = images.images
+    assert isinstance(images, ShardImages)
+    return images
+
+
+def shards_of(images: Images) -> NDArray[np.int32]:
+    """Return the number of the shard of each picture, int32 (N,), also of a choice of the pictures of `ShardImages`."""
+    if isinstance(images, ImagesView):
+        numbers: NDArray[np.int32] = shards_of(images.images)[np.asarray(images.indices, dtype=np.int64)]
+        return numbers
+    return base_images(images).shard

@@ -1,0 +1,201 @@
+"""From what a source found to the splits of a run: one class list, the missing splits, and a word on what is odd."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgrec.data.samples import Samples, Splits, Task
+from imgrec.data.splits.split import split_indices
+from imgrec.errors import DataError, did_you_mean
+
+SPLIT_OF: Mapping[str, str] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+"""What folders and tables call the three splits, in small letters."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a source found, not yet divided.
+
+    where: what messages call the source, such as `data.root=photos`.
+    parts: "train", "val", "test" as far as the source names them, or "all" for one heap.
+    label_names: what label i of every part means.
+    class_names: the class list, where the source lays it down; None = the labels that occur in training.
+    hint: what to do about labels that the class list lacks.
+    """
+
+    where: str
+    parts: Mapping[str, Samples]
+    label_names: Sequence[str]
+    class_names: Sequence[str] | None = None
+    task: Task = "single"
+    notes: Sequence[str] = ()
+    hint: str = ""
+
+
+def assemble(
+    found: Found, *, class_names: Sequence[str] | None, val_fraction: float, test_fraction: float, seed: int
+) -> Splits:
+    """Divide what has no split yet, and put every label under one class list.
+
+    class_names: the list of a checkpoint, which comes before the source's own.
+    val_fraction, test_fraction: shares of the heap that is divided; a training part without a validation part gives
+        `val_fraction` of itself. A share of 0 makes no such split; shares that sum to 1 leave none for training.
+    Raises: DataError: one class only, labels outside the class list, too few images to divide.
+    """
+    names = list(class_names or found.class_names or _names_in_training(found))
+    if len(names) < (2 if found.task == "single" else 1):
+        what = f"one class only ({listed(names)})" if names else "no labels"
+        raise DataError(f"{found.where}: {what}. A classifier needs two classes or more.")
+    taught_by = "the model" if class_names else "the training data" if _training_part(found) else "the class list"
+    parts = {
+        part: _relabel(samples, part=part, found=found, names=names, taught_by=taught_by)
+        for part, samples in found.parts.items()
+    }
+    splits = _divide(parts, val_fraction=val_fraction, test_fraction=test_fraction, seed=seed)
+    notes = [*found.notes, *_missing_classes(splits, names), *_shared_groups(splits)]
+    return Splits(class_names=names, task=found.task, notes=tuple(notes), is_heap="all" in found.parts, **splits)
+
+
+def sort_names(names: Iterable[str]) -> list[str]:
+    """Sort class names: by value where all are whole numbers, so that 10 comes after 9, otherwise as text."""
+    distinct = set(names)
+    try:
+        return sorted(distinct, key=lambda name: (int(name), name))
+    except ValueError:
+        return sorted(distinct)
+
+
+def listed(names: Sequence[str], limit: int = 8) -> str:
+    """Join names for a message on one line, the first `limit` of them."""
+    shown = ", ".join(printable(name) for name in names[:limit])
+    return shown if len(names) <= limit else f"{shown}, ... ({len(names)} in all)"
+
+
+def printable(name: str) -> str:
+    """Escape what would break a line of text: control characters, line ends, bytes that are not UTF-8."""
+    if name.isprintable():
+        return name
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)
+
+
+def storable(name: str) -> str:
+    """Return a name that every file format takes: bytes that are not UTF-8 become escapes."""
+    return name if name.isascii() else name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def check_folder(key: str, path: str) -> None:
+    """Check that a folder is there. Raises: DataError: with the nearest name in the last folder that is."""
+    if Path(path).is_dir():
+        return
+    if Path(path).exists():
+        raise DataError(f"data.{key}={path} is a file. Name a folder; for a table of labels, use data=table.")
+    missing = Path(path)
+    while not missing.parent.is_dir():
+        missing = missing.parent
+    near = did_you_mean(missing.name, sorted(entry.name for entry in missing.parent.iterdir()))
+    raise DataError(f"data.{key}={path}: no folder '{missing.name}' in {missing.parent.absolute()}.{near}")
+
+
+# The class list
+
+
+def _training_part(found: Found) -> str | None:
+    return next((part for part in ("all", "train") if part in found.parts), None)
+
+
+def _names_in_training(found: Found) -> list[str]:
+    training = _training_part(found)
+    parts = found.parts.values() if training is None else [found.parts[training]]
+    used = np.zeros(len(found.label_names), dtype=bool)
+    for samples in parts:
+        used |= _per_class(samples.labels, len(used)) > 0
+    return [name for name, is_used in zip(found.label_names, used, strict=True) if is_used]
+
+
+def _per_class(labels: NDArray[np.int64] | NDArray[np.uint8], num_classes: int) -> NDArray[np.int64]:
+    counts: NDArray[np.int64]
+    counts = labels.sum(axis=0, dtype=np.int64) if labels.ndim == 2 else np.bincount(labels, minlength=num_classes)
+    return counts
+
+
+def _relabel(samples: Samples, *, part: str, found: Found, names: Sequence[str], taught_by: str) -> Samples:
+    """Return the samples with labels that index `names`. Raises: DataError: a label that is not in `names`."""
+    if list(found.label_names) == names:
+        return samples
+    index_of = {name: index for index, name in enumerate(names)}
+    new = np.array([index_of.get(name, -1) for name in found.label_names], dtype=np.int64)
+    used = _per_class(samples.labels, len(new)) > 0
+    if unknown := [found.label_names[int(i)] for i in np.flatnonzero(used & (new < 0))]:
+        raise DataError(
+            f"{found.where}: {'' if part == 'all' else part + ' '}labels that {taught_by} does not know: "
+            f"{listed(unknown)}.{did_you_mean(unknown[0], names)} Known: {listed(names)}. "
+            f"{found.hint or 'Rename or remove them.'}"
+        )
+    if samples.labels.ndim == 1:
+        return replace(samples, labels=new[samples.labels])
+    columns = np.zeros((len(samples), len(names)), dtype=np.uint8)
+    columns[:, new[new >= 0]] = samples.labels[:, new >= 0]
+    return replace(samples, labels=columns)
+
+
+# The splits
+
+
+def _divide(
+    parts: Mapping[str, Samples], *, val_fraction: float, test_fraction: float, seed: int
+) -> dict[str, Samples]:
+    if "all" in parts:
+        whole, fractions = parts["all"], _fractions(val_fraction, test_fraction)
+    elif "train" in parts and "val" not in parts and val_fraction > 0:
+        whole, fractions = parts["train"], _fractions(val_fraction, 0.0)
+    else:
+        return {name: parts[name] for name in ("train", "val", "test") if name in parts}
+    indices = split_indices(whole.labels, fractions=fractions, seed=seed, groups=whole.groups)
+    divided = {name: whole.subset(indices[name]) for name in fractions if len(indices[name])}
+    return divided | ({"test": parts["test"]} if "test" in parts else {})
+
+
+def _fractions(val_fraction: float, test_fraction: float) -> dict[str, float]:
+    train_fraction = 1 - val_fraction - test_fraction
+    if min(val_fraction, test_fraction) < 0 or train_fraction < -1e-9:
+        raise DataError(
+            f"data.val_fraction={val_fraction:g}, data.test_fraction={test_fraction:g}: each must be 0 or more, and "
+            f"their sum at most 1."
+        )
+    return {"train": max(round(train_fraction, 9), 0.0), "val": val_fraction, "test": test_fraction}
+
+
+# What is odd
+
+
+def _missing_classes(splits: Mapping[str, Samples], names: Sequence[str]) -> list[str]:
+    notes = []
+    for part, samples in splits.items():
+        counts = _per_class(samples.labels, len(names))
+        missing = [name for name, count in zip(names, counts, strict=True) if count == 0]
+        if missing:
+            effect = "the network cannot learn them" if part == "train" else "their scores there are undefined"
+            notes.append(f"No {part} images of {listed(missing)}: {effect}.")
+    return notes
+
+
+def _shared_groups(splits: Mapping[str, Samples]) -> list[str]:
+    groups = {part: set(samples.groups) for part, samples in splits.items() if samples.groups is not None}
+    return [
+        f"Groups in both {one} and {other}: {listed(shared)}: the scores on {other} may be too good."
+        for one, other in combinations(groups, 2)
+        if (shared := sorted(groups[one] & groups[other]))
+    ]

@@ -1,0 +1,81 @@
+"""Which layers of a graph say something else than before, when it was made of smaller numbers."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgrec.data.samples import UInt8Array
+from imgrec.deploy.bundle.bundle import INPUT
+
+__all__ = ["Layer", "moved_layers"]
+
+_MAX_PICTURES = 4
+_AT_ONCE = 8  # tensors asked for in one run: each is as large as an activation of the network
+_REPAIRED = "{}_DequantizeLinear_Output"  # what onnxruntime calls a tensor after its way through 8 bits
+_SILENT_DB = 200.0  # stands for a layer that did not change at all
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer's output before and after, over a few pictures.
+
+    name: of the tensor in the graph. operator: what made it. sqnr_db: signal to quantization noise, 10 log10 of the sum
+    of squares over the sum of squared differences; 20 dB is an error of a tenth. max_difference: the largest.
+    """
+
+    name: str
+    operator: str
+    sqnr_db: float
+    max_difference: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+
+def moved_layers(before: Any, after: Any, pictures: Sequence[UInt8Array], *, count: int = 5) -> list[Layer]:
+    """Return the layers that moved most, the worst first. before, after: onnx.ModelProto of pixels.
+
+    Tensors are matched by name, which quantization keeps; one that it took away, as it joined two operators, is left
+    out. A layer is measured with all errors of those before it.
+    """
+    operators = {name: node.op_type for node in before.graph.node for name in node.output}
+    there = {name for node in after.graph.node for name in node.output}
+    # Where an activation was joined to its layer, the range of its 8 bits clips: look behind them.
+    twins = {name: _REPAIRED.format(name) if _REPAIRED.format(name) in there else name for name in operators}
+    names = [name for name in operators if twins[name] in there]
+    batch = np.stack(pictures[:_MAX_PICTURES])
+    layers = []
+    for start in range(0, len(names), _AT_ONCE):
+        some = names[start : start + _AT_ONCE]
+        firsts = _values(before, some, batch)
+        seconds = _values(after, [twins[name] for name in some], batch)
+        for name, first, second in zip(some, firsts, seconds, strict=True):
+            if np.issubdtype(first.dtype, np.floating) and first.size > first.shape[0]:
+                layers.append(_compare(name, operators[name], first, second))
+    return sorted(layers, key=lambda layer: layer.sqnr_db)[:count]
+
+
+def _values(model: Any, names: Sequence[str], batch: UInt8Array) -> list[NDArray[Any]]:
+    import onnx
+    import onnxruntime
+
+    model = copy.deepcopy(model)
+    known = {output.name for output in model.graph.output}
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in known)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    values: list[NDArray[Any]] = session.run(list(names), {INPUT: batch})
+    return values
+
+
+def _compare(name: str, operator: str, first: NDArray[Any], second: NDArray[Any]) -> Layer:
+    signal, noise = first.astype(np.float64), second.astype(np.float64) - first
+    power, error = float((signal**2).sum()), float((noise**2).sum())
+    sqnr_db = _SILENT_DB if error == 0 or power == 0 else 10 * float(np.log10(power / error))
+    return Layer(name, operator, sqnr_db, float(np.abs(noise).max()))

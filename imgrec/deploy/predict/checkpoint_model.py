@@ -1,0 +1,58 @@
+"""A network in PyTorch that answers as the bundle that would be made of it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from imgrec.data.images.lazy_image import Picture
+from imgrec.data.samples import Task, UInt8Array
+from imgrec.deploy.bundle import BundleInfo
+from imgrec.evaluation.decisions import Decisions
+
+__all__ = ["CheckpointModel"]
+
+
+class CheckpointModel:
+    """A `Model` of a network: images uint8 (N, 3, H, W) to logits (N, C), in evaluation mode, on the CPU.
+
+    info: what a bundle of it would say of itself; pictures are decoded in full, as from a bundle.
+    """
+
+    def __init__(self, network: nn.Module, info: BundleInfo, *, sha256: str) -> None:
+        self._network = network
+        self._info = info
+        self.sha256 = sha256
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """The name of each logit."""
+        return self._info.class_names
+
+    @property
+    def task(self) -> Task:
+        """One class per picture, or any number."""
+        return self._info.task
+
+    @property
+    def decisions(self) -> Decisions:
+        """Those of the checkpoint; without any, temperature 1 and no rules."""
+        return self._info.decisions
+
+    @property
+    def runs_singly(self) -> bool:
+        """No: a network runs batches of prepared pictures."""
+        return False
+
+    def prepare(self, picture: Picture, /) -> UInt8Array:
+        """Return a picture as the network sees it: uint8 (H, W, 3)."""
+        return self._info.preprocess.from_picture(picture)
+
+    def run(self, images: Sequence[UInt8Array], /) -> NDArray[np.float32]:
+        """Return logits float32 (N, C) of N pictures of one size."""
+        batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
+        with torch.inference_mode():
+            logits: NDArray[np.float32] = self._network(batch).float().numpy()
+        return logits

@@ -1,0 +1,57 @@
+"""Pictures in files."""
+
+# Strings and os.path: there may be a million files, and a Path for each costs more than the listing.
+# ruff: noqa: PTH116
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imgrec.data.images.image import read_regular_file
+from imgrec.deploy.predict.item import Item
+
+if TYPE_CHECKING:
+    from imgrec.data.images.lazy_image import Picture
+
+__all__ = ["FileSource", "identify"]
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """One picture a file. names: of their rows, if not the paths."""
+
+    paths: Sequence[str]
+    names: Sequence[str] | None = None
+    has_time: bool = False
+
+    @property
+    def expected(self) -> int:
+        """How many files."""
+        return len(self.paths)
+
+    def items(self) -> Iterator[Item]:
+        """Yield the files in their order; nothing is read before an item is opened."""
+        for name, path in zip(self.names or self.paths, self.paths, strict=True):
+            yield Item(name, partial(_open, path))
+
+    def identity(self) -> Iterator[str]:
+        """Yield path, size and time of the last change of each file."""
+        return map(identify, self.paths)
+
+
+def identify(path: str) -> str:
+    """Return a text that is another when the file at `path` is."""
+    try:
+        info = os.stat(path)
+    except (OSError, ValueError):  # ValueError: a null character in the path
+        return f"{path}\0absent"
+    return f"{path}\0{info.st_size}\0{info.st_mtime_ns}"
+
+
+def _open(path: str) -> "Picture":
+    from imgrec.data.images.lazy_image import picture_from_bytes
+
+    return picture_from_bytes(read_regular_file(Path(path)), name=path)

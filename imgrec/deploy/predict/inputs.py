@@ -1,0 +1,182 @@
+"""From the words of a command to sources of pictures."""
+
+# Strings and os.path: there may be a million files.
+# ruff: noqa: PTH110, PTH112, PTH113, PTH119, PTH120, PTH122, PTH207
+
+import glob
+import hashlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from imgrec.data.images.image import MAX_FILE_BYTES
+from imgrec.data.sources.assemble import listed, printable
+from imgrec.data.sources.walk import Walk, is_hidden
+from imgrec.deploy.predict.files import FileSource
+from imgrec.deploy.predict.frames import VIDEO_SUFFIXES, CameraSource, Pace, VideoSource
+from imgrec.deploy.predict.item import Item, Source
+from imgrec.deploy.predict.listing import TABLE_SUFFIXES, read_list
+from imgrec.deploy.predict.zip_source import ZipSource
+from imgrec.errors import ConfigError, DataError, ImageError, did_you_mean
+
+if TYPE_CHECKING:
+    from imgrec.data.images.lazy_image import Picture
+
+__all__ = ["Inputs", "read_inputs"]
+
+_CAMERA = "camera:"
+_WILD = "*?["
+_STANDARD_INPUT = "stdin"  # what its row is called: a cell that begins with - may be taken for a formula
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All pictures of a command, in order. notes: what was left out, a line each."""
+
+    sources: Sequence[Source]
+    notes: Sequence[str] = ()
+
+    @property
+    def expected(self) -> int | None:
+        """How many pictures, as far as is known before the last; None: a camera is among them."""
+        counts = [source.expected for source in self.sources]
+        return None if None in counts else sum(count for count in counts if count is not None)
+
+    @property
+    def has_time(self) -> bool:
+        """Whether any picture has a time."""
+        return any(source.has_time for source in self.sources)
+
+    def items(self) -> Iterator[Item]:
+        """Yield the pictures."""
+        for source in self.sources:
+            yield from source.items()
+
+    def digest(self) -> str | None:
+        """Return a hash that is another when the pictures are; None: they cannot be had a second time."""
+        total = hashlib.sha256()
+        for source in self.sources:
+            texts = source.identity()
+            if texts is None:
+                return None
+            for text in texts:
+                total.update(text.encode("utf-8", "surrogateescape") + b"\0\0")
+        return total.hexdigest()
+
+
+class StandardInput:
+    """One picture, from the bytes of standard input."""
+
+    expected = 1
+    has_time = False
+
+    def items(self) -> Iterator[Item]:
+        """Yield the one picture."""
+        data = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
+        yield Item(_STANDARD_INPUT, partial(_open_bytes, data))
+
+    def identity(self) -> None:
+        """Return None: what was read is gone."""
+        return
+
+
+def read_inputs(words: Sequence[str], *, lists: Sequence[str], path_column: str, pace: Pace) -> Inputs:
+    """Return the pictures that words and lists name, words first.
+
+    words: files, folders, patterns, zip archives, videos, `camera:N`, `-`. lists: tables, or `-`.
+    Raises: ConfigError: standard input twice. DataError: a word that names nothing, a table that cannot be used, or no
+    picture at all.
+    """
+    if [*words, *lists].count("-") > 1:
+        raise ConfigError("Standard input can be read once: give - once, as a picture or as a list.")
+    notes: list[str] = []
+    sources = [source for word in words for source in _sources(word, pace, notes)]
+    sources += [read_list(file, path_column=path_column) for file in lists]
+    inputs = Inputs(_joined(sources), notes)
+    if inputs.expected == 0:
+        left_out = f" {' '.join(notes)}" if notes else ""
+        raise DataError(f"No pictures found in {listed([*words, *lists])}.{left_out}")
+    return inputs
+
+
+def _sources(word: str, pace: Pace, notes: list[str]) -> list[Source]:
+    if word == "-":
+        return [StandardInput()]
+    if word.startswith(_CAMERA) and not os.path.exists(word):
+        number = word.removeprefix(_CAMERA)
+        if not (number.isascii() and number.isdecimal()):
+            raise ConfigError(f"{printable(word)}: a camera is camera:NUMBER, the first one is camera:0.")
+        return [CameraSource(int(number), pace)]
+    if os.path.lexists(word):
+        return [_place(word, pace, notes)]
+    if any(letter in word for letter in _WILD):
+        return [_place(path, pace, notes) for path in _matches(word)]
+    raise DataError(f"{printable(word)}: no such file or folder.{_near(word)}")
+
+
+def _place(path: str, pace: Pace, notes: list[str]) -> Source:
+    """Return the source that a file or folder is."""
+    if os.path.isdir(path):
+        return _folder(path, notes)
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix in TABLE_SUFFIXES and os.path.isfile(path):
+        raise ConfigError(f"{printable(path)} is a table or list. Give it as --list {printable(path)}.")
+    if suffix == ".zip" and os.path.isfile(path):
+        archive = ZipSource(path)
+        notes += [_note(names, f"{reason}, in {printable(path)}") for reason, names in archive.left_out.items()]
+        return archive
+    if suffix in VIDEO_SUFFIXES and os.path.isfile(path):
+        return VideoSource(path, pace)
+    return FileSource([path])
+
+
+def _folder(path: str, notes: list[str]) -> FileSource:
+    walk = Walk([os.path.realpath(path)])
+    (files,) = walk.files([path])
+    notes += walk.notes()
+    return FileSource(files)
+
+
+def _note(names: Sequence[str], reason: str) -> str:
+    return f"Left out {len(names)} {'entry' if len(names) == 1 else 'entries'} ({reason}): {listed(names, 4)}."
+
+
+def _matches(pattern: str) -> list[str]:
+    """Return what a pattern names, sorted; `**` stands for any folders. Raises: DataError: nothing."""
+    found = sorted(path for path in glob.glob(pattern, recursive=True) if not is_hidden(os.path.basename(path)))
+    if "**" in pattern:  # what is in a folder that matches is matched itself
+        found = [path for path in found if not os.path.isdir(path)]
+    if not found:
+        raise DataError(f"{printable(pattern)}: no file has such a name.")
+    return found
+
+
+def _near(word: str) -> str:
+    word = word.rstrip(os.sep)
+    folder = os.path.dirname(word) or "."
+    try:
+        names = sorted(os.listdir(folder))  # noqa: PTH208
+    except OSError:
+        return f" There is no folder {printable(folder)} either."
+    return did_you_mean(printable(os.path.basename(word)), map(printable, names))
+
+
+def _joined(sources: Sequence[Source]) -> list[Source]:
+    """Return the sources with neighbouring files as one: a shell makes thousands of words of a pattern."""
+    joined: list[Source] = []
+    for are_files, group in groupby(sources, key=lambda source: isinstance(source, FileSource) and not source.names):
+        some = list(group)
+        joined += [FileSource([path for source in some for path in source.paths])] if are_files else some  # type: ignore[attr-defined]
+    return joined
+
+
+def _open_bytes(data: bytes) -> "Picture":
+    from imgrec.data.images.lazy_image import picture_from_bytes
+
+    if len(data) > MAX_FILE_BYTES:
+        raise ImageError(_STANDARD_INPUT, "too_large", f"more than {MAX_FILE_BYTES:,} bytes")
+    return picture_from_bytes(data, name=_STANDARD_INPUT)

@@ -1,0 +1,127 @@
+"""From a job to a table: on standard output as it comes, or in a file once it is complete."""
+
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from imgrec import __version__
+from imgrec.core.system.progress_line import ProgressLine
+from imgrec.deploy.predict.formats import CsvLines, JsonLines, Lines
+from imgrec.deploy.predict.inputs import Inputs
+from imgrec.deploy.predict.model import Model
+from imgrec.deploy.predict.parquet_file import write_parquet
+from imgrec.deploy.predict.partial import PartialTable
+from imgrec.deploy.predict.pipeline import answer_all
+from imgrec.deploy.predict.rows import Counts, Row, RowMaker
+from imgrec.errors import StopRequestedError
+
+__all__ = ["Job", "write_file", "write_stdout"]
+
+FORMAT = 1
+_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a table is made of. threads, batch_size: see `answer_all`."""
+
+    inputs: Inputs
+    model: Model
+    maker: RowMaker
+    threads: int
+    batch_size: int
+
+    def rows(self, *, skip: int) -> Generator[list[Row]]:
+        """Yield the rows of batch after batch, without those of the first `skip` pictures."""
+        items = islice(self.inputs.items(), skip, None)
+        for answers in answer_all(items, self.model, batch_size=self.batch_size, threads=self.threads):
+            yield self.maker.rows(answers)
+
+    def key(self, kind: str) -> dict[str, Any]:
+        """Return what the rows of a kind of table depend on, by the words for it."""
+        columns = [column.name for column in self.maker.columns]
+        return {
+            "model": self.model.sha256,
+            "pictures": self.inputs.digest() or f"once, {time.time_ns()}",
+            "options": {"kind": kind, "columns": columns, "batch": self.batch_size},
+            "version of imgrec": __version__,
+        }
+
+    def about(self) -> dict[str, Any]:
+        """Return what a reader of logits needs to know, for the metadata of Parquet."""
+        decisions = self.model.decisions
+        return {
+            "format": FORMAT,
+            "model_sha256": self.model.sha256,
+            "task": decisions.task,
+            "class_names": list(decisions.class_names),
+            "temperature": decisions.temperature,
+        }
+
+
+def write_stdout(job: Job, *, line: ProgressLine) -> Counts:
+    """Write CSV, batch after batch, and return what was counted."""
+    lines = CsvLines(job.maker.columns, job.model.class_names)
+    counts = Counts()
+    sys.stdout.buffer.write(lines.header())
+
+    def write(rows: list[Row]) -> None:
+        sys.stdout.buffer.write(lines.lines(rows))
+        sys.stdout.buffer.flush()
+
+    # On a terminal the rows themselves show how far it is.
+    _run(job, counts, write, line=None if sys.stdout.isatty() else line)
+    return counts
+
+
+def write_file(job: Job, output: Path, *, restart: bool, line: ProgressLine) -> tuple[int, Counts]:
+    """Write a table by the ending of its name, and return how many rows were there before, and what was counted.
+
+    restart: throw away what an interrupted run has left. Raises: DataError, RunFolderError: as `PartialTable`.
+    """
+    kind = output.suffix.lower()
+    with closing(PartialTable(output, key=job.key(kind), restart=restart)) as table:
+        counts = Counts.from_dict(table.state) if table.state else Counts()
+        before = counts.pictures
+        lines: Lines = CsvLines(job.maker.columns, job.model.class_names) if kind == ".csv" else JsonLines()
+        if not table.state:
+            table.add(lines.header(), counts.to_dict())
+        if before:
+            sys.stderr.write(f"Going on after {before:,} pictures.\n")
+        try:
+            _run(job, counts, lambda rows: table.add(lines.lines(rows), counts.to_dict()), line=line)
+        finally:
+            table.save()
+        if kind == ".parquet":
+            write_parquet(table.path, output, columns=job.maker.columns, about=job.about())
+        else:
+            table.publish()
+        table.remove()
+    return before, counts
+
+
+def _run(job: Job, counts: Counts, write: Callable[[list[Row]], None], *, line: ProgressLine | None) -> None:
+    """Answer what `counts` does not hold yet. Raises: StopRequestedError: Ctrl-C, which ends a camera in good order."""
+    before, total = counts.pictures, job.inputs.expected
+    try:
+        with closing(job.rows(skip=before)) as batches:
+            for rows in batches:
+                counts.add(rows)
+                write(rows)
+                if line is not None:
+                    line.update(counts.pictures, total and max(total, counts.pictures), before=before)
+    except KeyboardInterrupt:
+        if total is None:
+            return
+        raise StopRequestedError(
+            f"Interrupted after {counts.pictures:,} of {total:,} pictures. With --output, the same command goes on.",
+            exit_code=_INTERRUPTED,
+        ) from None
+    finally:
+        if line is not None:
+            line.close()

@@ -1,0 +1,171 @@
+"""The rows of a table that is not finished, kept so that the same command goes on where it was stopped.
+
+`OUTPUT.partial` takes the rows; `OUTPUT.partial.journal` says in its first line what they are made of, and in each
+further one how far they are safe on the disk. The table gets its own name when its last row is written, not before.
+"""
+
+import json
+import os
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from imgrec.core.files.atomic_write import durable_link, folder_errors
+from imgrec.core.files.file_lock import try_lock
+from imgrec.errors import DataError
+
+__all__ = ["PartialTable"]
+
+FORMAT = 1
+_EVERY_S = 1.0  # what a kill may cost, and so how often the disk is waited for
+_CHUNK_BYTES = 1 << 20
+
+
+class PartialTable:
+    """Opened by one process at a time.
+
+    key: what the rows depend on, by the word that messages have for it; the values are plain and are compared.
+    restart: throw away what is there. state: what was handed to `add` with the last rows that are safe, {} at first.
+    Raises: DataError: the rows that are there were made of something else, are damaged, or another process is at them.
+    RunFolderError: the files cannot be written.
+    """
+
+    def __init__(self, output: Path, *, key: Mapping[str, Any], restart: bool) -> None:
+        self._output = output
+        self.path = output.with_name(output.name + ".partial")
+        self._journal_path = output.with_name(output.name + ".partial.journal")
+        self.state: dict[str, Any] = {}
+        self._written = (0, 0, self.state)  # bytes, checksum, state; one object, so that Ctrl-C comes before or after
+        self._is_saved = True
+        with folder_errors(output):
+            output.parent.mkdir(parents=True, exist_ok=True)
+            self._journal = self._open(self._journal_path)
+            try:
+                self._lock()
+                self._rows = self._open(self.path)
+                self._go_on(dict(key), restart=restart)
+            except BaseException:
+                self.close()
+                raise
+        self._last = time.monotonic()
+
+    def add(self, data: bytes, state: Mapping[str, Any]) -> None:
+        """Append rows; `state` is what is known with them, plain values. Raises: RunFolderError: the disk is full."""
+        with folder_errors(self._output):
+            size, checksum, _ = self._written
+            self._rows.write(data)
+            self._written = (size + len(data), zlib.crc32(data, checksum), dict(state))
+            self._is_saved = False
+            if time.monotonic() - self._last >= _EVERY_S:
+                self.save()
+
+    def save(self) -> None:
+        """Make all that was added safe."""
+        if self._is_saved:
+            return
+        size, checksum, state = self._written
+        with folder_errors(self._output):
+            self._rows.flush()
+            os.fsync(self._rows.fileno())
+            self._note({"bytes": size, "crc32": checksum, "state": state})
+        self._is_saved = True
+        self._last = time.monotonic()
+
+    def publish(self) -> None:
+        """Give the rows the name of the table, as they are."""
+        self.save()
+        durable_link(self.path, self._output)
+
+    def remove(self) -> None:
+        """Take the files of an unfinished table away, once the finished one is there."""
+        self._journal_path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
+        self.close()
+
+    def close(self) -> None:
+        """Leave the files for another time."""
+        for file in (getattr(self, "_rows", None), self._journal):
+            if file is not None:
+                with suppress(OSError):  # a full disk has been told of already
+                    file.close()
+
+    @staticmethod
+    def _open(path: Path) -> BinaryIO:
+        return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666), "r+b")
+
+    def _lock(self) -> None:
+        with suppress(OSError):  # a file system without locks
+            if not try_lock(self._journal.fileno()):
+                raise DataError(f"Another process is writing {self._output}. Wait for it, or give another --output.")
+
+    def _go_on(self, key: dict[str, Any], *, restart: bool) -> None:
+        """Find the last safe row and cut off what follows it."""
+        lines = self._journal.read().split(b"\n")[:-1]  # what has no line end was not written in full
+        if restart or not lines:
+            if not restart and self.path.stat().st_size:
+                raise DataError(f"{self.path} is there, but nothing says what it is. Remove it, or add --restart.")
+            self._begin(key)
+            return
+        self._compare(lines[0], key)
+        if len(lines) == 1:
+            self._begin(key)
+            return
+        size, checksum, self.state = self._last_saved(lines[1:])
+        if self._checksum_of(size) != checksum:
+            raise self._damaged()
+        self._rows.seek(size)
+        self._rows.truncate()
+        self._journal.seek(sum(len(line) + 1 for line in lines))
+        self._journal.truncate()
+        self._written = (size, checksum, self.state)
+
+    def _last_saved(self, lines: Sequence[bytes]) -> tuple[int, int, dict[str, Any]]:
+        for line in reversed(lines):
+            with suppress(ValueError, TypeError, KeyError):  # a line that was interrupted, and another behind it
+                last = json.loads(line)
+                return int(last["bytes"]), int(last["crc32"]), dict(last["state"])
+        raise self._damaged()
+
+    def _begin(self, key: dict[str, Any]) -> None:
+        for file in (self._rows, self._journal):
+            file.seek(0)
+            file.truncate()
+        self._note({"format": FORMAT, "key": key})
+
+    def _note(self, content: Mapping[str, Any]) -> None:
+        self._journal.write(json.dumps(content).encode("ascii") + b"\n")
+        self._journal.flush()
+        os.fsync(self._journal.fileno())
+
+    def _compare(self, line: bytes, key: dict[str, Any]) -> None:
+        try:
+            first = json.loads(line)
+            theirs = first["key"] if first["format"] == FORMAT else None
+        except (ValueError, TypeError, KeyError):
+            theirs = None
+        if not isinstance(theirs, dict):
+            raise self._damaged()
+        ours = json.loads(json.dumps(key))
+        differing = [word for word in {**ours, **theirs} if ours.get(word) != theirs.get(word)]
+        if differing:
+            raise DataError(
+                f"{self.path} holds rows of an interrupted run with other {', '.join(differing)}. Give the command "
+                "that began it, another --output, or --restart to throw them away."
+            )
+
+    def _checksum_of(self, size: int) -> int | None:
+        """Return the checksum of the first `size` bytes of the rows, None where there are fewer."""
+        self._rows.seek(0)
+        checksum = 0
+        while size:
+            chunk = self._rows.read(min(size, _CHUNK_BYTES))
+            if not chunk:
+                return None
+            checksum, size = zlib.crc32(chunk, checksum), size - len(chunk)
+        return checksum
+
+    def _damaged(self) -> DataError:
+        return DataError(f"{self.path} or its journal was changed or damaged. Add --restart to begin again.")

@@ -1,0 +1,92 @@
+"""What a comparison holds: runs with their scores, and pairs of runs with their differences."""
+
+from dataclasses import dataclass
+
+from imgrec.evaluation.compare.flips import Flips
+from imgrec.evaluation.compare.runs import Run
+from imgrec.evaluation.predictions.predictions import Predictions
+
+__all__ = ["LOWER_IS_BETTER", "Comparison", "Difference", "Pair", "RunScores", "score_names"]
+
+TOP = 5
+LOWER_IS_BETTER = ("log_loss", "brier", "hamming_loss")
+_SINGLE = (
+    "accuracy", "top5", "balanced_accuracy", "f1.macro", "auroc.macro", "average_precision.macro", "cohen_kappa",
+    "matthews", "log_loss", "brier",
+)  # fmt: skip
+_MULTILABEL = (
+    "average_precision.macro", "auroc.macro", "f1.macro", "f1.micro", "subset_accuracy", "hamming_loss", "log_loss",
+    "brier",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunScores:
+    """What a run reached. values: means over its trainings; by_training: each one's. limits: None where undefined."""
+
+    run: Run
+    values: dict[str, float]
+    limits: dict[str, tuple[float, float] | None]
+    by_training: list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A score of b minus that of a. low, high, p: None where the two never differ, or the score is undefined."""
+
+    score: str
+    a: float
+    b: float
+    low: float | None
+    high: float | None
+    p: float | None
+    variance: float
+    seed_variance: float
+
+    @property
+    def value(self) -> float:
+        """What b has more than a; NaN where either is undefined."""
+        return self.b - self.a
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two runs. test: what p is of: exact, mid-p (McNemar), or bootstrap. p: of the main score, p_holm: over all pairs.
+
+    classes: one difference per class: of its recall, or with several labels of its average precision.
+    """
+
+    a: RunScores
+    b: RunScores
+    differences: list[Difference]
+    classes: list[Difference]
+    flips: Flips
+    test: str
+    p: float
+    p_holm: float
+
+    @property
+    def main(self) -> Difference:
+        """The difference of the score that decides."""
+        return self.differences[0]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All runs and all pairs of them. unit: what was resampled, picture or group."""
+
+    runs: list[RunScores]
+    pairs: list[Pair]
+    first: Predictions
+    unit: str
+    num_units: int
+    resamples: int
+    seed: int
+    kind: str
+    notes: list[str]
+
+
+def score_names(first: Predictions) -> list[str]:
+    """Return the scores that are compared, the one that decides first."""
+    names = _SINGLE if first.task == "single" else _MULTILABEL
+    return [name for name in names if name != "top5" or len(first.class_names) > TOP]

@@ -1,0 +1,145 @@
+"""The pictures that one run has right and another has wrong, and those on which they are wrong in different ways."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgrec.evaluation.compare.runs import Run
+from imgrec.evaluation.metrics.metric_files import as_cell
+from imgrec.evaluation.predictions.predictions import Predictions
+
+__all__ = ["CHANGES", "Flip", "Flips", "find_flips", "to_csv"]
+
+CHANGES = ("gained", "lost", "changed")
+SEPARATOR = " | "
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A picture. change: gained (b has it right, a not), lost, or changed (both wrong, another answer).
+
+    a, b: what most trainings predicted. confidence_a, confidence_b: the mean probability of that; NaN with several
+    labels. right_a, right_b: the share of trainings that are right; more than half counts as right.
+    """
+
+    path: str
+    label: str
+    change: str
+    a: str
+    b: str
+    confidence_a: float
+    confidence_b: float
+    right_a: float
+    right_b: float
+
+
+@dataclass(frozen=True)
+class Flips:
+    """The pictures that flipped, surest change first; and the counts, also per class: int64 (C,)."""
+
+    rows: list[Flip]
+    num_gained: int
+    num_lost: int
+    num_changed: int
+    gained_by_class: NDArray[np.int64]
+    lost_by_class: NDArray[np.int64]
+
+
+def find_flips(first: Predictions, a: Run, b: Run) -> Flips:
+    """Compare two runs picture by picture. Their tables are aligned with `first`."""
+    right_a, right_b = _share_right(a), _share_right(b)
+    is_a, is_b = right_a > 0.5, right_b > 0.5
+    votes_a, votes_b = _votes(a), _votes(b)
+    differs = (votes_a != votes_b).reshape(len(first), -1).any(axis=1)
+    gained, lost, changed = ~is_a & is_b, is_a & ~is_b, ~is_a & ~is_b & differs
+    labels = first.labels if first.labels.ndim == 2 else first.labels[:, None] == np.arange(len(first.class_names))
+    kinds = zip(CHANGES, (gained, lost, changed), strict=True)
+    rows = [
+        _flip(first, row, change, votes=(votes_a, votes_b), runs=(a, b), right=(right_a[row], right_b[row]))
+        for change, chosen in kinds
+        for row in np.flatnonzero(chosen).tolist()
+    ]
+    rows.sort(key=lambda flip: (CHANGES.index(flip.change), -np.nan_to_num(flip.confidence_a + flip.confidence_b)))
+    return Flips(
+        rows,
+        int(gained.sum()),
+        int(lost.sum()),
+        int(changed.sum()),
+        gained_by_class=(labels[gained] == 1).sum(axis=0),
+        lost_by_class=(labels[lost] == 1).sum(axis=0),
+    )
+
+
+def to_csv(pairs: Sequence[tuple[str, str, Flips]]) -> bytes:
+    """Return one line per pair and picture."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ("run_a", "run_b", "path", "label", "change", "prediction_a", "prediction_b", "confidence_a", "confidence_b",
+         "right_a", "right_b")
+    )  # fmt: skip
+    for name_a, name_b, flips in pairs:
+        for flip in flips.rows:
+            names = (name_a, name_b, flip.path, flip.label, flip.change, flip.a, flip.b)
+            numbers = (flip.confidence_a, flip.confidence_b, flip.right_a, flip.right_b)
+            writer.writerow(
+                [*map(as_cell, names), *("" if np.isnan(number) else f"{number:.6g}" for number in numbers)]
+            )
+    return text.getvalue().encode("utf-8")
+
+
+def _share_right(run: Run) -> NDArray[np.float64]:
+    """Return the share of trainings that have a picture right, all its labels, float64 (N,)."""
+    hits = [(table.predicted == table.labels).reshape(len(table), -1).all(axis=1) for table in run.tables]
+    return np.asarray(np.mean(hits, axis=0))
+
+
+def _votes(run: Run) -> NDArray[np.int64]:
+    """Return what most trainings predict, the first of equals: int64 (N,), or (N, C) of 0 and 1."""
+    predicted = np.array([table.predicted for table in run.tables])
+    if predicted.ndim == 3:
+        return np.asarray(predicted.mean(axis=0) > 0.5, dtype=np.int64)
+    counts = np.zeros((predicted.shape[1], len(run.tables[0].class_names)), dtype=np.int64)
+    for votes in predicted:
+        counts[np.arange(len(votes)), votes] += 1
+    return np.asarray(counts.argmax(axis=1))
+
+
+def _flip(
+    first: Predictions,
+    row: int,
+    change: str,
+    *,
+    votes: tuple[NDArray[np.int64], NDArray[np.int64]],
+    runs: tuple[Run, Run],
+    right: tuple[float, float],
+) -> Flip:
+    predicted = votes[0][row], votes[1][row]
+    sure = [np.nan, np.nan]
+    if first.task == "single":
+        sure = [
+            float(np.mean([table.probabilities[row, index] for table in run.tables]))
+            for run, index in zip(runs, predicted, strict=True)
+        ]
+    return Flip(
+        path=first.names[row],
+        label=_name(first, first.labels[row]),
+        change=change,
+        a=_name(first, predicted[0]),
+        b=_name(first, predicted[1]),
+        confidence_a=sure[0],
+        confidence_b=sure[1],
+        right_a=float(right[0]),
+        right_b=float(right[1]),
+    )
+
+
+def _name(first: Predictions, label: Any) -> str:
+    if np.ndim(label) == 0:
+        return first.class_names[int(label)]
+    return SEPARATOR.join(first.class_names[index] for index in np.flatnonzero(label).tolist())

@@ -1,0 +1,85 @@
+"""comparison.json: everything a comparison found, as plain data."""
+
+from typing import Any
+
+from imgrec.core.files import json_file as strict_json
+from imgrec.evaluation.compare.comparison import Comparison, Difference, Pair, RunScores
+from imgrec.evaluation.compare.verdict import judge
+from imgrec.evaluation.statistics.proportions import LEVEL
+
+__all__ = ["FORMAT", "to_json"]
+
+FORMAT = 1
+
+
+def to_json(comparison: Comparison) -> bytes:
+    """Return the comparison as strict JSON; what is undefined is null."""
+    first = comparison.first
+    record = {
+        "format": FORMAT,
+        "task": first.task,
+        "num_samples": len(first),
+        "class_names": list(first.class_names),
+        "interval_method": {
+            "level": LEVEL,
+            "resamples": comparison.resamples,
+            "seed": comparison.seed,
+            "kind": comparison.kind,
+            "unit": comparison.unit,
+            "num_units": comparison.num_units,
+        },
+        "runs": [_run(run) for run in comparison.runs],
+        "pairs": [_pair(pair, comparison) for pair in comparison.pairs],
+        "notes": comparison.notes,
+    }
+    return strict_json.to_json(record)
+
+
+def _run(scores: RunScores) -> dict[str, Any]:
+    return {
+        "name": scores.run.name,
+        "tables": [str(path) for path in scores.run.paths],
+        "scores": scores.values,
+        "intervals": {name: None if pair is None else list(pair) for name, pair in scores.limits.items()},
+        "by_training": scores.by_training,
+    }
+
+
+def _pair(pair: Pair, comparison: Comparison) -> dict[str, Any]:
+    verdict, names = judge(pair, comparison), comparison.first.class_names
+    return {
+        "a": pair.a.run.name,
+        "b": pair.b.run.name,
+        "verdict": verdict.text,
+        "better": verdict.better,
+        "needed": verdict.needed,
+        "test": pair.test,
+        "p": pair.p,
+        "p_holm": pair.p_holm,
+        "gained": pair.flips.num_gained,
+        "lost": pair.flips.num_lost,
+        "changed": pair.flips.num_changed,
+        "differences": [_difference(one) for one in pair.differences],
+        "per_class": [
+            {
+                "class": name,
+                **_difference(one),
+                "gained": int(pair.flips.gained_by_class[index]),
+                "lost": int(pair.flips.lost_by_class[index]),
+            }
+            for index, (name, one) in enumerate(zip(names, pair.classes, strict=True))
+        ],
+    }
+
+
+def _difference(one: Difference) -> dict[str, Any]:
+    score = one.score.removeprefix("per_class.")
+    return {
+        "score": score,
+        "a": one.a,
+        "b": one.b,
+        "difference": one.value,
+        "low": one.low,
+        "high": one.high,
+        "p": one.p,
+    }

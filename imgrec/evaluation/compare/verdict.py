@@ -1,0 +1,158 @@
+"""What a comparison comes to, in words: which is better and by how much, or how many pictures would tell."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from imgrec.evaluation.compare.comparison import LOWER_IS_BETTER, Comparison, Difference, Pair
+from imgrec.evaluation.statistics.proportions import LEVEL
+
+__all__ = ["SHOWN", "Verdict", "judge", "show", "show_difference", "show_share"]
+
+SHOWN = {
+    "accuracy": "accuracy",
+    "top5": "top-5 accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "f1.macro": "F1 (macro)",
+    "f1.micro": "F1 (micro)",
+    "auroc.macro": "AUROC (macro)",
+    "average_precision.macro": "average precision (macro)",
+    "cohen_kappa": "Cohen's kappa",
+    "matthews": "Matthews correlation",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "subset_accuracy": "subset accuracy",
+    "hamming_loss": "Hamming loss",
+}
+_POINTS = {"accuracy", "top5", "balanced_accuracy", "subset_accuracy"}  # shares, told in points of a percent
+_CONFIDENT = 1.959964  # normal quantile of a two-sided test at 5 %
+_POWER = 0.841621  # normal quantile of 80 %
+_MOST = 10_000_000
+_NARROW = 0.01  # an interval narrower than a point is told with two decimals of a point
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """better: the name of the better run, or None. needed: units that would tell, None where there is no telling."""
+
+    better: str | None
+    kind: Literal["better", "same", "unclear"]
+    text: str
+    needed: int | None
+
+
+def judge(pair: Pair, comparison: Comparison) -> Verdict:
+    """Return the verdict on a pair: better only where the interval and the test, corrected for all pairs, say so."""
+    main, names = pair.main, (pair.a.run.name, pair.b.run.name)
+    flips, count = pair.flips, len(comparison.first)
+    if not math.isfinite(main.value):
+        return Verdict(None, "unclear", f"{_pair(names)} cannot be compared: {SHOWN[main.score]} is undefined.", None)
+    if comparison.num_units < 2:
+        return Verdict(None, "unclear", f"{_pair(names)} cannot be told apart: all pictures are of one group.", None)
+    if not flips.rows and main.variance == 0:
+        return Verdict(None, "same", f"{names[0]} and {names[1]} answer alike on all {count:,} pictures.", None)
+    is_clear = pair.p_holm < 1 - LEVEL and main.low is not None and main.high is not None and main.low * main.high > 0
+    return _better(main, names) if is_clear else _unclear(pair, comparison, names)
+
+
+def show(value: float) -> str:
+    """Return a score as shares and losses are read: 0.9386, or "undefined"."""
+    return "undefined" if math.isnan(value) else f"{value:.4f}"
+
+
+def show_difference(score: str, value: float) -> str:
+    """Return a difference with its sign: +1.20 points of a share, +0.0120 otherwise."""
+    if math.isnan(value):
+        return "undefined"
+    is_share = score in _POINTS or score == "per_class.recall"
+    shown = f"{100 * value:+.2f} points" if is_share else f"{value:+.4f}"
+    return shown[1:] if shown[1:] in ("0.00 points", "0.0000") else shown  # nothing has no sign
+
+
+def show_share(difference: Difference) -> str:
+    """Return a difference and its interval: `+1.20 points (+0.40 to +2.00)`."""
+    shown = show_difference(difference.score, difference.value)
+    if difference.low is None or difference.high is None:
+        return shown
+    ends = (show_difference(difference.score, end).removesuffix(" points") for end in (difference.low, difference.high))
+    return f"{shown} ({' to '.join(ends)})"
+
+
+def _better(main: Difference, names: tuple[str, str]) -> Verdict:
+    assert main.low is not None and main.high is not None
+    is_b = (main.value > 0) != (main.score in LOWER_IS_BETTER)
+    better, worse = (names[1], names[0]) if is_b else (names[0], names[1])
+    ends = sorted((abs(main.low), abs(main.high)))
+    sizes = [_told(main, size).removeprefix("+") for size in (abs(main.value), *ends)]
+    unit = f" {_points(sizes[0])} of accuracy" if main.score in _POINTS else f" in {SHOWN[main.score]}"
+    text = f"{better} is better than {worse} by {sizes[0]}{unit} ({sizes[1]} to {sizes[2]})."
+    return Verdict(better, "better", text, None)
+
+
+def _unclear(pair: Pair, comparison: Comparison, names: tuple[str, str]) -> Verdict:
+    main, unit = pair.main, comparison.unit
+    found = (
+        f"{_pair(names)} are not distinguishable with {comparison.num_units:,} {_plural(unit, comparison.num_units)}"
+    )
+    if main.low is not None and main.high is not None:
+        value, *ends = (_told(main, number) for number in (main.value, main.low, main.high))
+        points = " points of accuracy" if main.score in _POINTS else f" in {SHOWN[main.score]}"
+        found += f": the difference is {value}{points} ({ends[0]} to {ends[1]})"
+    if main.low is not None and main.high is not None and main.low * main.high > 0:
+        is_crowd = pair.p < 1 - LEVEL <= pair.p_holm
+        reason = "once the number of pairs is allowed for" if is_crowd else f"as the test sees it (p = {pair.p:.2f})"
+        return Verdict(None, "unclear", f"{found}, {reason}.", None)
+    if not main.value:  # no number of pictures tells a difference of nothing
+        return Verdict(None, "unclear", f"{found}.", None)
+    needed = _needed(main, comparison.num_units)
+    if needed is None:
+        more = (
+            "More pictures alone would not tell: the trainings of a run differ too much. Give more trainings of each."
+        )
+    elif needed > _MOST:
+        more, needed = f"More than {_MOST:,} would be needed to tell so small a difference.", None
+    else:
+        more = f"About {needed:,} would be needed to tell a difference of this size."
+    return Verdict(None, "unclear", f"{found}. {more}", needed)
+
+
+def _needed(main: Difference, num_units: int) -> int | None:
+    """Return the units with which a difference as large as this one is told in four of five tries; None: never.
+
+    The pictures' part of the variance shrinks with their number, that of the trainings does not.
+    """
+    wanted = (main.value / (_CONFIDENT + _POWER)) ** 2 - main.seed_variance
+    if wanted <= 0:
+        return None if main.seed_variance > 0 else _MOST + 1
+    exact = num_units * (main.variance - main.seed_variance) / wanted
+    return _rounded(max(exact, 1.0))
+
+
+def _rounded(exact: float) -> int:
+    """Return two digits of a number: it is an estimate from an estimate."""
+    if not math.isfinite(exact) or exact > _MOST:
+        return _MOST + 1
+    scale = 10 ** max(int(math.log10(exact)) - 1, 0)
+    return int(math.ceil(exact / scale) * scale)
+
+
+def _pair(names: tuple[str, str]) -> str:
+    return f"{names[0]} and {names[1]}"
+
+
+def _points(shown: str) -> str:
+    return "point" if float(shown) == 1 else "points"
+
+
+def _plural(unit: str, count: int) -> str:
+    return unit if count == 1 else f"{unit}s"
+
+
+def _told(main: Difference, value: float) -> str:
+    """Return a number of a difference with its sign, in points where it is a share; nothing has no sign."""
+    assert main.low is not None and main.high is not None
+    if main.score not in _POINTS:
+        shown = f"{value:+.4f}"
+    else:
+        shown = f"{100 * value:+.{2 if main.high - main.low < _NARROW else 1}f}"
+    return shown if float(shown) else shown[1:]

@@ -1,0 +1,211 @@
+"""What a network's logits lead to: one object that training fits, a checkpoint and a shipped model carry, all apply.
+
+    decisions = Decisions.from_dict(json.loads(text))
+    decided = decisions.decide(logits)
+    decided.describe(0)    # plain data about the first picture
+
+NumPy alone: no torch, no pandas, no SciPy.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgrec.errors import DataError
+from imgrec.evaluation.decisions.conformal import ConformalRule
+from imgrec.evaluation.decisions.costs import CostRule
+from imgrec.evaluation.decisions.operating import OperatingPoint
+from imgrec.evaluation.decisions.plain import from_plain, to_plain
+from imgrec.evaluation.decisions.probabilities import (
+    FloatArray,
+    Task,
+    answer_confidence,
+    predicted_labels,
+    to_probabilities,
+)
+from imgrec.evaluation.decisions.reject import RejectRule
+
+__all__ = ["FORMAT", "Decided", "Decisions", "FittedOn"]
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class FittedOn:
+    """What temperature and rules were fitted on: the name of the split, and how many pictures of it."""
+
+    split: str
+    num_samples: int
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What N pictures lead to, by C classes; rules by name.
+
+    probabilities: float64 (N, C). labels: int64 (N,), or for several labels per picture uint8 (N, C).
+    confidence: float64 (N,), how probable it is that the answer is right; see `answer_confidence`.
+    accepted: bool (N,) for each reject option. sets: bool (N, C) for each conformal rule.
+    positive: bool (N, C) for each operating point. cheapest: int64 (N,) for each table of costs.
+    """
+
+    class_names: tuple[str, ...]
+    probabilities: FloatArray
+    labels: NDArray[np.int64] | NDArray[np.uint8]
+    confidence: FloatArray
+    accepted: Mapping[str, NDArray[np.bool_]]
+    sets: Mapping[str, NDArray[np.bool_]]
+    positive: Mapping[str, NDArray[np.bool_]]
+    cheapest: Mapping[str, NDArray[np.int64]]
+
+    def __len__(self) -> int:
+        return len(self.confidence)
+
+    def describe(self, index: int) -> dict[str, Any]:
+        """Return what is decided about one picture as plain data, classes by name."""
+        label = self.labels[index]
+        return {
+            "label": self._names(label) if self.labels.ndim == 2 else self.class_names[int(label)],
+            "confidence": float(self.confidence[index]),
+            "accepted": {name: bool(rows[index]) for name, rows in self.accepted.items()},
+            "sets": {name: self._names(rows[index]) for name, rows in self.sets.items()},
+            "positive": {name: self._names(rows[index]) for name, rows in self.positive.items()},
+            "cheapest": {name: self.class_names[int(rows[index])] for name, rows in self.cheapest.items()},
+        }
+
+    def _names(self, chosen: NDArray[Any]) -> list[str]:
+        return [self.class_names[i] for i in np.flatnonzero(chosen)]
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """A temperature, and rules by name, for the outputs of one network.
+
+    task: "single", one label per picture, or "multilabel". class_names: what index i of the logits means.
+    temperature: the logits are divided by it before they become probabilities; 1 changes nothing.
+    fitted_on: None where nothing was fitted.
+    reject, conformal, operating_points, costs: the rules.
+    refused: rules that were asked for and cannot be had, each with the reason. notes: what a user should know.
+    """
+
+    task: Task
+    class_names: tuple[str, ...]
+    temperature: float = 1.0
+    fitted_on: FittedOn | None = None
+    reject: Mapping[str, RejectRule] = field(default_factory=dict)
+    conformal: Mapping[str, ConformalRule] = field(default_factory=dict)
+    operating_points: Mapping[str, OperatingPoint] = field(default_factory=dict)
+    costs: Mapping[str, CostRule] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def probabilities(self, logits: NDArray[Any]) -> FloatArray:
+        """Return float64 (N, C), from logits (N, C) of any float type."""
+        return to_probabilities(logits, task=self.task, temperature=self.temperature)
+
+    def decide(self, logits: NDArray[Any]) -> Decided:
+        """Return what logits (N, C) lead to; N may be 0.
+
+        Raises: DataError: not as many columns as classes, or a logit that is NaN or infinite.
+        """
+        if np.ndim(logits) != 2 or np.shape(logits)[1] != len(self.class_names):
+            raise DataError(
+                f"Logits of shape {np.shape(logits)}; these decisions are for (N, {len(self.class_names)}): "
+                "one number for each class."
+            )
+        if not np.isfinite(logits).all():
+            raise DataError("Logits that are NaN or infinite: the network or its input is broken.")
+        probabilities = self.probabilities(logits)
+        confidence = answer_confidence(probabilities, task=self.task)
+        return Decided(
+            class_names=self.class_names,
+            probabilities=probabilities,
+            labels=predicted_labels(probabilities, task=self.task),
+            confidence=confidence,
+            accepted={name: rule.accept(confidence) for name, rule in self.reject.items()},
+            sets={name: rule.sets(probabilities) for name, rule in self.conformal.items()},
+            positive={name: rule.positive(probabilities) for name, rule in self.operating_points.items()},
+            cheapest={name: rule.labels(probabilities) for name, rule in self.costs.items()},
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, for JSON and for a checkpoint; `from_dict` gives an equal object back."""
+        return {
+            "format": FORMAT,
+            "task": self.task,
+            "class_names": list(self.class_names),
+            "temperature": self.temperature,
+            "fitted_on": None if self.fitted_on is None else to_plain(self.fitted_on),
+            **{kind: {name: to_plain(rule) for name, rule in getattr(self, kind).items()} for kind in _KINDS},
+            "refused": dict(self.refused),
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Decisions":
+        """Read what `to_dict` gave, checking every value. Raises: DataError: damaged, or of another format."""
+        _check_head(data)
+        fitted_on = data["fitted_on"]
+        made = cls(
+            task=data["task"],
+            class_names=tuple(data["class_names"]),
+            temperature=float(data["temperature"]),
+            fitted_on=None if fitted_on is None else from_plain(FittedOn, fitted_on, where="decisions.fitted_on"),
+            refused=dict(data["refused"]),
+            notes=tuple(data["notes"]),
+            **{
+                kind: {
+                    name: from_plain(rule, value, where=f"decisions.{kind}.{name}")
+                    for name, value in data[kind].items()
+                }
+                for kind, rule in _KINDS.items()
+            },
+        )
+        _check_widths(made)
+        return made
+
+
+_KINDS: dict[str, type] = {
+    "reject": RejectRule,
+    "conformal": ConformalRule,
+    "operating_points": OperatingPoint,
+    "costs": CostRule,
+}
+
+
+def _check_head(data: Mapping[str, Any]) -> None:
+    if not isinstance(data, Mapping) or data.get("format") != FORMAT:
+        seen = data.get("format") if isinstance(data, Mapping) else type(data).__name__
+        raise DataError(f"Decisions of format {seen!r}; this imgrec reads format {FORMAT}. Evaluate or train again.")
+    checks: dict[str, Callable[[Any], bool]] = {
+        "task": lambda value: value in ("single", "multilabel"),
+        "class_names": _is_texts,
+        "temperature": lambda value: isinstance(value, int | float) and 0 < value < float("inf"),
+        "fitted_on": lambda value: value is None or isinstance(value, Mapping),
+        **dict.fromkeys(_KINDS, _is_named),
+        "refused": lambda value: _is_named(value) and _is_texts(list(value.values())),
+        "notes": _is_texts,
+    }
+    for key, is_right in checks.items():
+        if key not in data or not is_right(data[key]):
+            raise DataError(f"decisions.{key} is damaged: {data.get(key)!r}. Evaluate or train again.")
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+
+
+def _is_named(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
+
+
+def _check_widths(decisions: Decisions) -> None:
+    """Check that every rule is for as many classes as there are names. Raises: DataError."""
+    width = len(decisions.class_names)
+    lengths = {f"operating_points.{name}": [rule.thresholds] for name, rule in decisions.operating_points.items()}
+    lengths |= {f"costs.{name}": [rule.costs, *rule.costs] for name, rule in decisions.costs.items()}  # type: ignore[list-item]
+    for name, rows in lengths.items():
+        if any(len(row) != width for row in rows):
+            raise DataError(f"decisions.{name} is damaged: it is not for {width} classes.")

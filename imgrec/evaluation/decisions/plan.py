@@ -1,0 +1,135 @@
+"""Which decisions are wanted: a group of the configuration, by which rules are fitted."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from imgrec.core.config.checks import check_choice, check_number
+from imgrec.errors import ConfigError
+from imgrec.evaluation.decisions.conformal import Method
+from imgrec.evaluation.decisions.costs import make_cost_rule
+from imgrec.evaluation.decisions.decisions import Decisions, FittedOn
+from imgrec.evaluation.decisions.fit import Calibration, fit_conformals, fit_points, fit_rejects
+from imgrec.evaluation.decisions.naming import as_mapping, check_classes
+from imgrec.evaluation.decisions.probabilities import Task, to_probabilities
+from imgrec.evaluation.decisions.temperature import Temperature, fit_temperature
+
+__all__ = ["Plan"]
+
+_METHODS = ("lac", "aps")
+_MEASURES = ("sensitivity", "specificity")
+
+
+class Plan:
+    """What to fit on validation.
+
+    temperature: whether to fit one; false = 1.
+    risks: for each, a reject option named `risk_PERCENT`: at most this share wrong among the accepted answers.
+    delta: the probability with which such a promise may fail, over the draw of the validation pictures.
+    conformal: methods of sets of classes, "lac" and "aps"; coverages: for each, sets named `METHOD_PERCENT`.
+    operating_points: by name, {"sensitivity": 0.95} or {"specificity": 0.95}, and "classes": a list, if not all. Of two
+        classes the second is the positive one.
+    costs: by name, what mistakes cost: {true class: {answer: cost}}; a mistake that is not named costs 1.
+    holdout: null = fit on the validation split. A share above 0 and below 1 = divide the split that is to be scored:
+        fit on that share of it, score the rest. evaluate.py only.
+
+    Raises: ConfigError: a number out of its range, an unknown word.
+    """
+
+    def __init__(
+        self,
+        *,
+        temperature: bool = True,
+        risks: Sequence[float] = (),
+        delta: float = 0.05,
+        conformal: Sequence[Method] = (),
+        coverages: Sequence[float] = (),
+        operating_points: Mapping[str, Mapping[str, Any]] | None = None,
+        costs: Mapping[str, Mapping[str, Mapping[str, float]]] | None = None,
+        holdout: float | None = None,
+    ) -> None:
+        shares = {"risks": risks, "coverages": coverages, "delta": [delta]}
+        shares["holdout"] = [] if holdout is None else [holdout]
+        for key, values in shares.items():
+            for value in values:
+                check_number(f"decisions.{key}", value, above=0, below=1)
+        for method in conformal:
+            check_choice("decisions.conformal", method, _METHODS)
+        self.temperature = temperature
+        self.risks = list(risks)
+        self.delta = delta
+        self.conformal = list(conformal)
+        self.coverages = list(coverages)
+        self.operating_points = dict(operating_points or {})
+        self.costs = dict(costs or {})
+        self.holdout = holdout
+        for name, point in self.operating_points.items():
+            _check_point(f"decisions.operating_points.{name}", point)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is to be fitted."""
+        return not (self.temperature or self.risks or self.conformal or self.operating_points or self.costs)
+
+    def check(self, class_names: Sequence[str], *, task: Task) -> None:
+        """Check what depends on the classes; a run does so before it trains. Raises: ConfigError."""
+        for name, point in self.operating_points.items():
+            names = [str(own) for own in point.get("classes") or []]
+            check_classes(f"decisions.operating_points.{name}.classes", names, class_names)
+        for name, costs in self.costs.items():
+            key = f"decisions.costs.{name}"
+            if task == "multilabel":
+                raise ConfigError(f"{key}: costs are for one label per picture. Take an operating point instead.")
+            make_cost_rule(key, costs, class_names=class_names)
+
+    def fit(
+        self,
+        logits: NDArray[Any],
+        labels: NDArray[Any],
+        *,
+        task: Task,
+        class_names: Sequence[str],
+        split: str,
+        groups: Sequence[str] | None = None,
+    ) -> Decisions:
+        """Return temperature and rules fitted on N pictures.
+
+        logits: (N, C), N above 0. labels: int64 (N,), or for several 0/1 (N, C). split: what to call the pictures.
+        groups: a name per picture, where several show the same patient or the like.
+        A rule that cannot be had is in `refused` of the result, with the reason. Raises: ConfigError, as `check`.
+        """
+        self.check(class_names, task=task)
+        temperature = fit_temperature(logits, labels, task=task) if self.temperature else Temperature(1.0)
+        probabilities = to_probabilities(logits, task=task, temperature=temperature.value)
+        on = Calibration(probabilities=probabilities, labels=labels, task=task, class_names=class_names, groups=groups)
+        refused: dict[str, str] = {}
+        notes = [temperature.note] if temperature.note else []
+        return Decisions(
+            task=task,
+            class_names=tuple(class_names),
+            temperature=temperature.value,
+            fitted_on=FittedOn(split, len(labels)),
+            reject=fit_rejects(on, risks=self.risks, delta=self.delta, refused=refused),
+            conformal=fit_conformals(on, methods=self.conformal, coverages=self.coverages, refused=refused),
+            operating_points=fit_points(on, points=self.operating_points, refused=refused),
+            costs={
+                name: make_cost_rule(f"decisions.costs.{name}", costs, class_names=class_names)
+                for name, costs in self.costs.items()
+            },
+            refused=refused,
+            notes=(*notes, *on.notes()),
+        )
+
+
+def _check_point(key: str, point: object) -> None:
+    given = as_mapping(key, point)
+    measures = [word for word in _MEASURES if word in given]
+    unknown = [word for word in given if word not in (*_MEASURES, "classes")]
+    if unknown:
+        raise ConfigError(f"{key}.{unknown[0]} is no key of an operating point: sensitivity or specificity, classes.")
+    if len(measures) != 1:
+        raise ConfigError(f"{key}: name one of sensitivity and specificity, such as {{sensitivity: 0.95}}.")
+    check_number(f"{key}.{measures[0]}", given[measures[0]], above=0, below=1)
+    if not isinstance(given.get("classes") or [], list):
+        raise ConfigError(f"{key}.classes={given['classes']!r}, but it must be a list of classes.")

@@ -1,0 +1,1 @@
+"""Figures, thumbnails and the printed table of an evaluation."""

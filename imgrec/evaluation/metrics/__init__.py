@@ -1,0 +1,1 @@
+"""Metrics with their intervals, from a table of predictions."""

@@ -1,0 +1,268 @@
+"""Predictions as a Parquet file: one row per picture, readable by any tool, exact for this one.
+
+Columns: path, label, prediction, confidence, logits, probabilities, group; `meta:NAME` and `image:NAME`, as many as
+there are; and path_exact where a name is not valid Unicode. For several labels per picture, label, prediction and
+confidence are lists. Class names, task, format version, provenance and temperature are JSON in the schema metadata
+under the key `imgrec`.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgrec.core.files import arrow_table as arrow
+from imgrec.core.files.atomic_write import durable_write
+from imgrec.errors import DataError, did_you_mean
+from imgrec.evaluation.predictions.predictions import Predictions, visible
+
+__all__ = ["FORMAT", "read_parquet", "write_parquet"]
+
+FORMAT = 2
+COLUMNS = ("path", "label", "prediction", "confidence", "logits", "probabilities", "group")
+MORE_COLUMNS = ("meta:", "image:")  # what the names of the columns of `Predictions.columns` begin with
+REMEDY = "Write it again with evaluate."
+_DESCRIPTION = ("task", "class_names", "provenance", "temperature")
+
+
+def write_parquet(predictions: Predictions, path: Path) -> None:
+    """Write the table, whole or not at all. Raises: RunFolderError: the file cannot be written."""
+    import pyarrow.parquet as pq
+
+    table = _to_table(predictions)
+    # Numbers hardly repeat: a dictionary of them would only add to the size.
+    texts = [_as_utf8(name) for name, column in predictions.columns.items() if not isinstance(column, np.ndarray)]
+    repeating = ["label", "prediction", "group", *texts]
+    with durable_write(path) as file:
+        pq.write_table(table, file, compression="zstd", use_dictionary=repeating)
+
+
+def read_parquet(path: Path) -> Predictions:
+    """Read a table that `write_parquet` wrote; names, labels and logits are exactly what they were.
+
+    Raises: DataError: no such file, not Parquet, not from imgrec, another format version, or damaged contents.
+    """
+    table = _open_table(path)
+    try:
+        return _from_table(table)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _is_utf8(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _as_utf8(text: str) -> str:
+    return text if _is_utf8(text) else visible(text)
+
+
+def _to_table(predictions: Predictions) -> Any:
+    import pyarrow as pa
+
+    names, num_classes = predictions.names, len(predictions.class_names)
+    groups = [None] * len(names) if predictions.groups is None else [_as_utf8(group) for group in predictions.groups]
+    columns = {
+        "path": arrow.texts([_as_utf8(name) for name in names]),
+        "label": _name_labels(predictions.labels, predictions.class_names),
+        "prediction": _name_labels(predictions.predicted, predictions.class_names),
+        "confidence": _confidence(predictions),
+        "logits": pa.FixedSizeListArray.from_arrays(arrow.numbers(predictions.logits.ravel()), num_classes),
+        "probabilities": pa.FixedSizeListArray.from_arrays(
+            arrow.numbers(predictions.probabilities.ravel()), num_classes
+        ),
+        "group": arrow.texts(groups),
+        **{_as_utf8(name): _to_column(column) for name, column in predictions.columns.items()},
+    }
+    if not all(map(_is_utf8, names)):
+        exact = [None if _is_utf8(name) else name.encode("utf-8", "surrogatepass") for name in names]
+        columns["path_exact"] = arrow.contents(exact)
+    return arrow.table(columns).replace_schema_metadata({"imgrec": json.dumps(_describe(predictions))})
+
+
+def _to_column(column: NDArray[np.float64] | Sequence[str]) -> Any:
+    """Return numbers or texts as a column, with null for what is unknown."""
+    if isinstance(column, np.ndarray):
+        return arrow.numbers(column.astype(np.float64), nan_is_null=True)
+    return arrow.texts([_as_utf8(text) or None for text in column])
+
+
+def _describe(predictions: Predictions) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "task": predictions.task,
+        "class_names": list(predictions.class_names),
+        "provenance": dict(predictions.provenance),
+        "temperature": predictions.temperature,
+    }
+
+
+def _name_labels(labels: NDArray[np.int64] | NDArray[np.uint8], class_names: Sequence[str]) -> Any:
+    """Return the labels as names: strings, or lists of strings for labels (N, C)."""
+    shown = [_as_utf8(name) for name in class_names]
+    if labels.ndim == 1:
+        return arrow.texts([shown[label] for label in labels.tolist()])
+    rows, chosen = np.nonzero(labels)
+    return arrow.lists(
+        np.bincount(rows, minlength=len(labels)), arrow.texts([shown[index] for index in chosen.tolist()])
+    )
+
+
+def _confidence(predictions: Predictions) -> Any:
+    """Return the probability of each predicted class: one per picture, or a list that goes with `prediction`."""
+    if predictions.task == "single":
+        return arrow.numbers(predictions.probabilities.max(axis=1))
+    is_chosen = predictions.predicted == 1
+    return arrow.lists(is_chosen.sum(axis=1), arrow.numbers(predictions.probabilities[is_chosen]))
+
+
+def _open_table(path: Path) -> Any:
+    """Return the pyarrow table of our own columns and format version. Raises: DataError."""
+    import pyarrow as pa
+
+    try:
+        with path.open("rb") as file:
+            return arrow.read_parquet(file)
+    except (OSError, pa.ArrowException) as error:
+        reason = visible(str(error).splitlines()[0])
+        raise DataError(f"{visible(str(path))} cannot be read as a Parquet file: {reason}") from error
+
+
+def _from_table(table: Any) -> Predictions:
+    about = _read_description(table)
+    missing = [column for column in COLUMNS if column not in table.column_names]
+    if missing:
+        raise DataError(f"the table has no column {' and no column '.join(missing)}. {REMEDY}")
+    width = len(about["class_names"])
+    predictions = Predictions(
+        names=_read_names(table),
+        labels=_read_labels(table, about["class_names"], task=about["task"]),
+        logits=_read_matrix(table, "logits", dtype="float", width=width),
+        class_names=about["class_names"],
+        task=about["task"],
+        groups=None if table["group"].null_count == len(table) else _read_strings(table["group"], "group"),
+        provenance=about["provenance"],
+        temperature=float(about["temperature"]),
+        columns=_read_columns(table),
+    )
+    _check_probabilities(predictions, _read_matrix(table, "probabilities", dtype="double", width=width))
+    return predictions
+
+
+def _read_description(table: Any) -> dict[str, Any]:
+    """Return the metadata: `_DESCRIPTION` and the format. Raises: DataError: not ours, damaged, or another version."""
+    text = (table.schema.metadata or {}).get(b"imgrec")
+    if text is None:
+        raise DataError("not a table of predictions by imgrec (its schema has no metadata `imgrec`).")
+    try:
+        about = json.loads(text)
+        version = about["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"the metadata `imgrec` of the table is damaged ({error!r}). {REMEDY}") from error
+    if version != FORMAT:
+        raise DataError(f"the table has layout version {version}, this imgrec reads version {FORMAT}. {REMEDY}")
+    missing = [key for key in _DESCRIPTION if key not in about]
+    if missing:
+        raise DataError(f"the metadata `imgrec` of the table is damaged (no {', '.join(missing)}). {REMEDY}")
+    task, class_names, provenance, temperature = (about[key] for key in _DESCRIPTION)
+    if isinstance(temperature, bool) or not isinstance(temperature, int | float):
+        raise DataError(f"the metadata `imgrec` of the table is damaged (temperature {temperature!r}). {REMEDY}")
+    is_named = isinstance(class_names, list) and all(isinstance(name, str) for name in class_names)
+    if not is_named or task not in ("single", "multilabel") or not isinstance(provenance, dict):
+        raise DataError(f"the metadata `imgrec` of the table is damaged (task {task!r}). {REMEDY}")
+    return dict(about)
+
+
+def _read_strings(column: Any, name: str) -> list[str]:
+    import pyarrow as pa
+
+    if column.type != pa.string() or column.null_count:
+        raise DataError(f"column {name} holds {column.type} with {column.null_count} nulls, not strings. {REMEDY}")
+    return list(column.to_pylist())
+
+
+def _read_columns(table: Any) -> dict[str, NDArray[np.float64] | list[str]]:
+    """Return the columns of numbers and of texts beyond our own. Raises: DataError: one of another type."""
+    import pyarrow as pa
+
+    columns: dict[str, NDArray[np.float64] | list[str]] = {}
+    for name in table.column_names:
+        if not name.startswith(MORE_COLUMNS):
+            continue
+        column = table[name]
+        if column.type == pa.float64():
+            columns[name] = arrow.to_numpy(column.combine_chunks())  # null becomes NaN
+        elif column.type == pa.string():
+            columns[name] = [text or "" for text in column.to_pylist()]
+        else:
+            raise DataError(f"column {visible(name)} holds {column.type}, not numbers (double) or strings. {REMEDY}")
+    return columns
+
+
+def _read_names(table: Any) -> list[str]:
+    import pyarrow as pa
+
+    names = _read_strings(table["path"], "path")
+    if "path_exact" not in table.column_names:
+        return names
+    exact = table["path_exact"]
+    if exact.type != pa.binary():
+        raise DataError(f"column path_exact holds {exact.type}, not binary. {REMEDY}")
+    pairs = zip(names, exact.to_pylist(), strict=True)
+    return [name if raw is None else raw.decode("utf-8", "surrogatepass") for name, raw in pairs]
+
+
+def _read_labels(table: Any, class_names: Sequence[str], *, task: str) -> NDArray[np.int64] | NDArray[np.uint8]:
+    """Return labels as indices int64 (N,), several per picture as uint8 (N, C). Raises: DataError: no such class."""
+    import pyarrow as pa
+
+    column = table["label"]
+    expected = pa.string() if task == "single" else pa.list_(pa.string())
+    if column.type != expected or column.null_count:
+        raise DataError(f"column label holds {column.type} with {column.null_count} nulls, not {expected}. {REMEDY}")
+    rows = column.to_pylist()
+    shown = [_as_utf8(name) for name in class_names]
+    places = {name: index for index, name in enumerate(shown)}
+    try:
+        if task == "single":
+            return np.array([places[name] for name in rows], dtype=np.int64)
+        labels = np.zeros((len(rows), len(shown)), dtype=np.uint8)
+        for row, names in zip(labels, rows, strict=True):
+            row[[places[name] for name in names]] = 1
+        return labels
+    except KeyError as error:
+        stranger = str(error.args[0])
+        near = did_you_mean(stranger, shown)
+        message = f"label {visible(stranger)!r} is not one of the table's {len(shown)} classes.{near}"
+        raise DataError(message) from None
+
+
+def _read_matrix(table: Any, name: str, *, dtype: str, width: int) -> NDArray[Any]:
+    """Return a column of lists as an array (N, width). Raises: DataError: another type or width, or nulls."""
+    import pyarrow as pa
+
+    column = table[name].combine_chunks()
+    is_lists = pa.types.is_fixed_size_list(column.type)
+    if not is_lists or column.type.list_size != width or str(column.type.value_type) != dtype:
+        raise DataError(f"column {name} holds {column.type}, not {width} numbers ({dtype}) a row. {REMEDY}")
+    numbers = column.values.slice(column.offset * width, len(column) * width)
+    if column.null_count or numbers.null_count:
+        raise DataError(f"column {name} has nulls. {REMEDY}")
+    return arrow.to_numpy(numbers).reshape(-1, width)
+
+
+def _check_probabilities(predictions: Predictions, stored: NDArray[np.float64]) -> None:
+    """Check that the stored probabilities are those of the logits. Raises: DataError: the table was changed."""
+    is_near = np.isclose(stored, predictions.probabilities, rtol=0.0, atol=1e-6).all(axis=1)
+    if not is_near.all():
+        name = visible(predictions.names[int(np.argmin(is_near))])
+        raise DataError(f"the probabilities of {(~is_near).sum()} rows do not follow from their logits, first {name}.")

@@ -1,0 +1,104 @@
+"""What a network said about a set of pictures: the table from which every number can be computed again."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgrec.errors import DataError
+from imgrec.evaluation.decisions.probabilities import predicted_labels, to_probabilities
+
+__all__ = ["Predictions", "visible"]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a network said about N pictures, and what they are.
+
+    names: path of each picture as found. class_names: C names; index i of labels and logits means class_names[i].
+    labels: int64 (N,) class indices; for `task="multilabel"` uint8 (N, C) of 0 and 1.
+    logits: float32 (N, C), the network's raw output. groups: one name per picture (patient, video, site) or None.
+    columns: what else is known of each picture, by name: float64 (N,) with NaN for unknown, or texts, "" for unknown.
+        `meta:NAME` is from the data, `image:NAME` was measured.
+    provenance: what made the table (checkpoint, data, versions), as plain text.
+    temperature: what the logits are divided by before they become probabilities; 1 = as the network says them.
+
+    Raises: DataError: no pictures, doubled class names, a label outside the list, logits that are not finite, or a
+    temperature that is not above 0.
+    """
+
+    names: Sequence[str]
+    labels: NDArray[np.int64] | NDArray[np.uint8]
+    logits: NDArray[np.float32]
+    class_names: Sequence[str]
+    task: Literal["single", "multilabel"] = "single"
+    groups: Sequence[str] | None = None
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    temperature: float = 1.0
+    columns: Mapping[str, NDArray[np.float64] | Sequence[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shape = (len(self.names), len(self.class_names))
+        is_single = self.task == "single"
+        assert self.logits.shape == shape and self.logits.dtype == np.float32
+        assert self.labels.shape == (shape[:1] if is_single else shape)
+        assert self.labels.dtype == (np.int64 if is_single else np.uint8)
+        assert self.groups is None or len(self.groups) == len(self.names)
+        assert all(len(column) == len(self.names) for column in self.columns.values())
+        self._check_classes()
+        self._check_rows()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.float64]:
+        """float64 (N, C): softmax over the classes; for several labels per picture the sigmoid of each logit."""
+        return to_probabilities(self.logits, task=self.task, temperature=self.temperature)
+
+    @cached_property
+    def predicted(self) -> NDArray[np.int64] | NDArray[np.uint8]:
+        """Predicted labels, in the form of `labels`: the most probable class, the first of equals; or p > 0.5."""
+        return predicted_labels(self.probabilities, task=self.task)
+
+    def _check_classes(self) -> None:
+        fewest = 2 if self.task == "single" else 1
+        if len(self.class_names) < fewest:
+            raise DataError(f"Predictions over {len(self.class_names)} classes; there must be {fewest} or more.")
+        doubled = [name for name, count in Counter(map(visible, self.class_names)).items() if count > 1]
+        if doubled:
+            raise DataError(f"Class names occur twice: {', '.join(doubled)}. Give each class a name of its own.")
+
+    def _check_rows(self) -> None:
+        if not 0 < self.temperature < float("inf"):
+            raise DataError(f"temperature={self.temperature}, but it must be a number above 0.")
+        if not len(self):
+            raise DataError("No predictions: the set that was evaluated holds no pictures.")
+        largest = len(self.class_names) - 1 if self.task == "single" else 1
+        outside = np.flatnonzero(((self.labels < 0) | (self.labels > largest)).reshape(len(self), -1).any(axis=1))
+        if len(outside):
+            name, label = visible(self.names[outside[0]]), self.labels[outside[0]].tolist()
+            raise DataError(f"{name} has the label {label}; labels must lie between 0 and {largest}.")
+        broken = np.flatnonzero(~np.isfinite(self.logits).all(axis=1))
+        if len(broken):
+            raise DataError(
+                f"The logits of {len(broken)} of {len(self)} pictures are NaN or infinite, "
+                f"first {visible(self.names[broken[0]])}. Use a checkpoint from before training diverged."
+            )
+
+
+def visible(text: str) -> str:
+    r"""Return `text` with what cannot be printed written out: a line break as \n, a file name's byte FF as \xff."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else _write_out(letter) for letter in text)
+
+
+def _write_out(letter: str) -> str:
+    if "\udc80" <= letter <= "\udcff":  # how Python carries a byte of a file name that is not UTF-8
+        return f"\\x{ord(letter) - 0xDC00:02x}"
+    return letter.encode("unicode_escape").decode("ascii")

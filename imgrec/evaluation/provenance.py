@@ -1,0 +1,149 @@
+"""provenance.json: how the numbers of an evaluation were made, so that somebody else can make them again."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from imgrec import __version__
+from imgrec.core.files.json_file import write_json
+from imgrec.core.system.energy_meter import EnergyMeter
+from imgrec.core.system.hardware import hardware, versions
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from imgrec.data.loading.datamodule import ImageDataModule
+
+__all__ = ["PROVENANCE_NAME", "Recorder", "commit", "describe_data"]
+
+PROVENANCE_NAME = "provenance.json"
+FORMAT = 1
+_GIT_S = 5.0
+
+
+class Recorder:
+    """Notes when a job began, how long its parts took, and the energy; writes it all at the end.
+
+    job: "train" or "evaluate". Make it where the job begins.
+    """
+
+    def __init__(self, job: str) -> None:
+        self.job = job
+        self.started = datetime.now(UTC)
+        self.seconds: dict[str, float] = {}
+        self._clock = time.monotonic()
+        self._meter = EnergyMeter()
+        self._meter.start()
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Count the time of a block as part of phase `name`."""
+        before = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - before
+
+    def write(
+        self,
+        folder: Path,
+        *,
+        config: Mapping[str, Any],
+        data: "ImageDataModule",
+        network: "nn.Module",
+        source: Mapping[str, str],
+        trained_with: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write `provenance.json` into the folder of the evaluation.
+
+        config: of this job. trained_with: of the run that made the checkpoint, where it is another one.
+        source: what was scored: {"checkpoint": path} or {"weights": path}. Raises: RunFolderError.
+        """
+        content = {
+            "format": FORMAT,
+            "job": self.job,
+            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+            "imgrec": __version__,
+            "started": self.started.isoformat(timespec="seconds"),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": {"total": round(time.monotonic() - self._clock, 3), **_rounded(self.seconds)},
+            "seed": config.get("seed"),
+            "split": data.test_split,
+            "source": dict(source),
+            "config": dict(config),
+            "trained_with": None if trained_with is None else dict(trained_with),
+            "data": describe_data(data),
+            "model": _describe_network(network, trained_with or config),
+            "code": commit(Path(__file__).parent),
+            "versions": versions(),
+            "hardware": hardware(),
+            "energy": self._meter.stop(),
+        }
+        write_json(folder / PROVENANCE_NAME, content, default=str)  # a configuration may hold what JSON has no form for
+
+
+def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 3) for name, value in seconds.items()}
+
+
+def describe_data(data: "ImageDataModule") -> dict[str, Any]:
+    """Return fingerprint, task, source, classes, and the pictures per split and class.
+
+    splits: per split a count for each class, in the order of class_names. num_pictures: per split.
+    """
+    from imgrec.data.samples import SPLITS
+
+    splits = {name: data.split(name) for name in SPLITS if data.has_split(name)}
+    num_classes = len(data.splits.class_names)
+    counts = {name: _count_classes(samples.labels, num_classes) for name, samples in splits.items()}
+    return {
+        "fingerprint": data.fingerprint(),
+        "task": data.splits.task,
+        "target": f"{type(data).__module__}.{type(data).__qualname__}",
+        "class_names": list(data.splits.class_names),
+        "splits": counts,
+        "num_pictures": {name: len(samples) for name, samples in splits.items()},
+        "left_out": len(data.quarantine),
+    }
+
+
+def _count_classes(labels: Any, num_classes: int) -> list[int]:
+    counts = labels.sum(axis=0, dtype=np.int64) if labels.ndim == 2 else np.bincount(labels, minlength=num_classes)
+    return [int(number) for number in counts]
+
+
+def _describe_network(network: "nn.Module", config: Mapping[str, Any]) -> dict[str, Any]:
+    model = config.get("model") or {}
+    name = model.get("name") or str(model.get("_target_", "")).rpartition(".")[2].removeprefix("make_")
+    return {
+        "name": name or type(network).__name__,
+        "num_parameters": sum(parameter.numel() for parameter in network.parameters()),
+    }
+
+
+def commit(folder: Path) -> dict[str, Any] | None:
+    """Return the git commit of the checkout that `folder` is in, and whether files differ from it; None without one.
+
+    An installed package lies in no checkout; one inside a repository of somebody else's is ignored by it.
+    """
+    head = _git(folder, "rev-parse", "HEAD")
+    if head is None or _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return None
+    return {"commit": head, "has_changes": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=_GIT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

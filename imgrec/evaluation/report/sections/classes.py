@@ -1,0 +1,124 @@
+"""Class by class: what is mistaken for what, the scores of each class, and its curves."""
+
+from typing import Any
+
+import numpy as np
+
+from imgrec.evaluation.predictions.predictions import visible
+from imgrec.evaluation.report.blocks import Absent, Block, Cell, Chart, Column, Section, Table
+from imgrec.evaluation.report.evaluation_folder import EvaluationFolder
+from imgrec.evaluation.report.sections.headline import digits_for
+from imgrec.evaluation.report.sections.numbers import as_number, count, interval_of, percent, score
+from imgrec.evaluation.report.sections.payload import confusion_data, curve_data
+
+__all__ = ["confusion_section", "curves_section", "per_class_section"]
+
+EVALUATE = "python evaluate.py checkpoint=best.ckpt"
+
+
+def confusion_section(folder: EvaluationFolder) -> Section:
+    """Return the matrix; with several labels per picture, the four counts of each label."""
+    title = "What is mistaken for what"
+    if folder.predictions is None:
+        return Section("confusion", title, "", [Absent(folder.problem, EVALUATE, is_damaged=True)])
+    if folder.is_multilabel:
+        lead = "Of each label: found, missed, and named where it is not."
+        return Section("confusion", title, lead, [_label_counts(folder)])
+    lead = (
+        "Rows are the true class, columns the answer. A strong colour off the diagonal is a frequent mistake. "
+        "Choose a cell to see its pictures."
+    )
+    data = confusion_data(folder.predictions, folder.thumbnails, short=folder.short)
+    blocks: list[Block] = [Chart("matrix", "Confusion matrix", data)]
+    if not folder.thumbnails:
+        text = "The pictures themselves are not in this folder, only their names. If you have them:"
+        blocks.append(Absent(text, "imgrec report FOLDER --images PHOTOS"))
+    return Section("confusion", title, lead, blocks)
+
+
+def _label_counts(folder: EvaluationFolder) -> Table:
+    assert folder.predictions is not None
+    actual, predicted = folder.predictions.labels == 1, folder.predictions.predicted == 1
+    kinds = (actual & predicted, actual & ~predicted, ~actual & predicted, ~actual & ~predicted)
+    counts = np.stack([kind.sum(axis=0) for kind in kinds], axis=1).tolist()
+    rows = [
+        [Cell(visible(name), visible(name).lower()), *(Cell(count(number), number) for number in row)]
+        for name, row in zip(folder.class_names, counts, strict=True)
+    ]
+    titles = ("found", "missed", "named wrongly", "rightly left out")
+    columns = [Column("label"), *(Column(title, "number") for title in titles)]
+    return Table("Decisions per label", columns, rows, search="label" if len(rows) > 12 else "", num_shown=50)
+
+
+def per_class_section(folder: EvaluationFolder) -> Section:
+    """Return a row per class with its scores as bars, worst F1 first."""
+    word = "label" if folder.is_multilabel else "class"
+    bounds = (folder.scores.get("intervals") or {}).get("per_class") or [{}] * len(folder.class_names)
+    rows = [{**row, "bounds": ends} for row, ends in zip(folder.scores["per_class"], bounds, strict=True)]
+    rows.sort(key=lambda row: (row["f1"] is None, row["f1"] or 0.0))
+    columns = [
+        Column(word), Column("pictures", "number"),
+        Column("precision", "bar", f"of what is called the {word}, how much is it"),
+        Column("recall", "bar", f"of what is the {word}, how much is found"),
+        Column("F1", "bar", "harmonic mean of precision and recall"),
+        Column("AUROC", "number"), Column("AP", "number", "average precision"),
+    ]  # fmt: skip
+    digits = digits_for(folder.scores["num_samples"]) - 1
+    cells = [
+        [
+            Cell(visible(str(row["class"])), visible(str(row["class"])).lower()),
+            Cell(count(row["support"]), row["support"]),
+            *(_bar(row, name, digits=digits) for name in ("precision", "recall", "f1")),
+            *(_plain(row, name) for name in ("auroc", "average_precision")),
+        ]
+        for row in rows
+    ]
+    has_intervals = any(cell.low is not None for row in cells for cell in row)
+    lead = "The weakest classes come first. " + (
+        "The thin lines are 95 % intervals: where they are wide, there are too few pictures to tell."
+        if has_intervals
+        else "A class with few pictures can be weak or strong by chance."
+    )
+    table = Table(f"Scores per {word}", columns, cells, search=word if len(cells) > 12 else "", num_shown=25)
+    return Section("classes", f"Each {word}", lead, [table])
+
+
+def _bar(row: dict[str, Any], name: str, *, digits: int) -> Cell:
+    value = as_number(row[name])
+    low, high = interval_of(row["bounds"].get(name))
+    return Cell(percent(value, digits=digits), value, share=value, low=low, high=high)
+
+
+def _plain(row: dict[str, Any], name: str) -> Cell:
+    value = as_number(row[name])
+    return Cell(score(value), value)
+
+
+def curves_section(folder: EvaluationFolder) -> Section:
+    """Return precision over recall, and true over false positive rate, each class against the rest."""
+    title = "Precision, recall and ROC curves"
+    if folder.predictions is None:
+        return Section("curves", title, "", [Absent(folder.problem, EVALUATE, is_damaged=True)])
+    curves = [curve for curve in curve_data(folder.predictions) if curve["pr"]["x"]]
+    if folder.predictions.task == "single" and len(folder.class_names) == 2:
+        curves = curves[-1:]  # the two are mirror images; the second class is the one that is looked for
+    charts: list[Block] = [
+        Chart("lines", title_, {"x": x, "y": y, "series": _series(curves, key), "diagonal": key == "roc", "pick": True})
+        for key, title_, x, y in (
+            ("pr", "Precision over recall", _axis("recall"), _axis("precision")),
+            ("roc", "ROC", _axis("false positive rate"), _axis("true positive rate")),
+        )
+    ]
+    lead = (
+        "Each class against the rest, for every threshold. The more a curve fills its corner, the better. "
+        "For rare classes look at precision and recall: ROC curves flatter them."
+    )
+    return Section("curves", title, lead, charts)
+
+
+def _axis(label: str) -> dict[str, Any]:
+    return {"label": label, "min": 0, "max": 1, "percent": True}
+
+
+def _series(curves: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
+    return [{"name": curve["name"], **curve[key]} for curve in curves if curve[key]["x"]]

@@ -1,0 +1,209 @@
+"""Where the network is weaker: slices, corruptions, attacks; and what averaging over views gains."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from imgrec.evaluation.predictions.predictions import visible
+from imgrec.evaluation.report.blocks import Block, Cell, Chart, Column, Facts, Table, Words
+from imgrec.evaluation.report.sections.numbers import count, duration, interval, percent
+
+__all__ = ["attack_blocks", "robustness_blocks", "slices_blocks", "tta_blocks"]
+
+ATTACKS = {"noise": "random noise", "fgsm": "FGSM, one step", "pgd": "PGD, many steps", "rays": "RayS, labels only"}
+TONES = {"worse": "bad", "better": "good", "too small": "soft"}
+NUM_SLICES = 20
+
+
+def slices_blocks(data: dict[str, Any]) -> list[Block]:
+    """Return what `slices.json` says: the worst slices first."""
+    overall, titles = data["overall"], {column["name"]: column["title"] for column in data["columns"]}
+    bad = [row for row in data["slices"] if row["verdict"] == "worse"]
+    verdict = (
+        f"{count(len(bad), 'slice')} of {count(len(data['slices']))} {'is' if len(bad) == 1 else 'are'} worse than the "
+        "rest, after correction for how many were tested (Holm)."
+        if bad
+        else f"None of {count(len(data['slices']), 'slice')} is shown to be worse than the rest."
+    )
+    blocks: list[Block] = [
+        Words(f"{verdict} Over all, {_name(data)} is {_with_interval(overall)}."),
+        _slice_table("Slices", data["slices"], titles, score=_name(data)),
+        *_meanings(titles),
+    ]
+    if data["by_confidence"]:
+        text = "By the network's own confidence, where low confidence is worse by nature:"
+        rows = _slice_table("By confidence", data["by_confidence"], titles, score=_name(data), has_verdict=False)
+        blocks += [Words(text), rows]
+    left = [
+        f"{visible(str(row['column']).removeprefix('image:').removeprefix('meta:'))} ({visible(str(row['reason']))})"
+        for row in data["left_out"]
+    ]
+    notes = [visible(str(note)) for note in data["notes"]]
+    blocks += [Words(f"Not sliced: {'; '.join(left)}.", "note")] if left else []
+    return [*blocks, *(Words(note, "note") for note in notes)]
+
+
+def _meanings(titles: Mapping[str, str]) -> list[Block]:
+    """Return what the measures are, which the table names by their first word alone."""
+    pairs = [_parted(title) for title in titles.values()]
+    told = "; ".join(f"{name}: {visible(meaning)}" for name, meaning in pairs if meaning)
+    return [Words(f"{told[:1].upper()}{told[1:]}.", "note")] if told else []
+
+
+def _parted(title: str) -> tuple[str, str]:
+    """Return "brightness (mean gray value)" as name and meaning."""
+    name, _, meaning = str(title).partition(" (")
+    return visible(name), meaning.removesuffix(")")
+
+
+def _slice_table(
+    name: str, rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str], *, score: str, has_verdict: bool = True
+) -> Table:
+    columns = [Column("by"), Column("slice"), Column("pictures", "number"), Column(score, "bar")]
+    columns += [Column("difference to the rest", "number"), Column("verdict")] if has_verdict else []
+    cells = []
+    for row in rows:
+        line = [
+            Cell(_parted(titles.get(row["column"], row["column"]))[0]),
+            Cell(_label(row), row["low"] if row["low"] is not None else None),
+            Cell(count(row["num_samples"]), row["num_samples"]),
+            Cell(percent(row["score"]), row["score"], share=row["score"], low=row["score_low"], high=row["score_high"]),
+        ]
+        if has_verdict:
+            verdict = str(row["verdict"])
+            line.append(Cell(_points(row), row["difference"], note=_ends(row)))
+            line.append(Cell(verdict, tone=TONES.get(verdict, "soft")))
+        cells.append(line)
+    return Table(name, columns, cells, search="slice" if len(cells) > 12 else "", num_shown=NUM_SLICES)
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    shown = visible(str(row["label"]))
+    return shown if row["low"] is None else shown.replace(" ", "\N{NO-BREAK SPACE}")  # a range stays on its line
+
+
+def _points(row: Mapping[str, Any]) -> str:
+    if row["difference"] is None:
+        return ""
+    return f"{100 * row['difference']:+.1f}\N{NO-BREAK SPACE}points"
+
+
+def _ends(row: Mapping[str, Any]) -> str:
+    if row["difference_low"] is None or row["difference_high"] is None:
+        return ""
+    return f"{100 * row['difference_low']:+.1f} to {100 * row['difference_high']:+.1f}"
+
+
+def _name(data: Mapping[str, Any]) -> str:
+    return {"micro_f1": "micro F1"}.get(str(data["score"]), str(data["score"]).replace("_", " "))
+
+
+def _with_interval(entry: Mapping[str, Any]) -> str:
+    bounds = interval(entry["low"], entry["high"])
+    return percent(entry["score"]) + (f" ({bounds})" if bounds else "")
+
+
+def robustness_blocks(data: dict[str, Any]) -> list[Block]:
+    """Return the robustness card: a row per corruption, a column per severity."""
+    cells = {(cell["corruption"], cell["severity"]): cell for cell in data["cells"]}
+    severities = sorted({severity for _, severity in cells})
+    clean = float(data["clean"]["score"])
+    means = {row["corruption"]: row for row in data["corruptions"]}
+    ordered = sorted(means, key=lambda name: means[name]["score"])
+    rows = []
+    for name in ordered:
+        line = [Cell(name.replace("_", " ")), Cell(str(means[name].get("family", "")))]
+        line += [_heat(cells.get((name, severity)), clean) for severity in severities]
+        rows.append([*line, _heat(means[name], clean)])
+    columns = [
+        Column("corruption"),
+        Column("family", "about"),
+        *(Column(f"{severity}", "heat") for severity in severities),
+    ]
+    used = f"{count(data['num_samples'])} of {count(data['num_available'], 'picture')}"
+    lead = f"Clean, {_name(data)} is {_with_interval(data['clean'])} on {used}. "
+    drop = data.get("mean_relative_drop")
+    lead += f"Over all corruptions {percent(drop)} of that is lost. " if drop is not None else ""
+    mce = data.get("mce")
+    lead += f"Mean corruption error against the given baseline: {percent(mce)}. " if mce is not None else ""
+    lead += (
+        "Columns 1 to 5 are severities (Hendrycks and Dietterich 2019), light to strong; the stronger the colour, the "
+        "more is lost."
+    )
+    return [Words(lead), Table("Robustness card", [*columns, Column("mean", "heat")], rows), *_notes(data)]
+
+
+def _heat(cell: Mapping[str, Any] | None, clean: float) -> Cell:
+    if cell is None or cell["score"] is None:
+        return Cell("")
+    value = float(cell["score"])
+    lost = min(1.0, max(0.0, 1 - value / clean)) if clean else 0.0
+    return Cell(f"{100 * value:.0f}", value, shade=lost)
+
+
+def _notes(data: Mapping[str, Any]) -> list[Block]:
+    return [Words(visible(str(note)), "note") for note in data.get("notes", [])]
+
+
+def attack_blocks(data: dict[str, Any]) -> list[Block]:
+    """Return accuracy under attack, and first of all whether the attack itself can be believed."""
+    checks = data.get("checks", [])
+    failed = [check for check in checks if check.get("passed") is False]
+    alarm = "Alarm, a check of the attack failed: {}. The numbers below may be far too good."
+    blocks: list[Block] = [Words(alarm.format(_check(check)), "warning") for check in failed]
+    used = f"{count(data['num_samples'])} of {count(data['num_available'], 'picture')}"
+    chance = f"; chance is {percent(data['chance'])}" if data.get("chance") is not None else ""
+    blocks.append(
+        Words(
+            "Changes made against this network on purpose, small enough to go unnoticed. "
+            f"Clean, {_name(data)} is {_with_interval(data['clean'])} on {used}{chance}."
+        )
+    )
+    blocks += [_attack_chart(norm, data) for norm in data["norms"]]
+    passed = [check for check in checks if check.get("passed")]
+    if passed:
+        names = "; ".join(map(_check, passed))
+        blocks.append(Words(f"Checks that the attack passed: {names}.", "note"))
+    return [*blocks, *_notes(data)]
+
+
+def _check(check: Mapping[str, Any]) -> str:
+    detail = visible(str(check.get("detail") or ""))
+    return visible(str(check["name"])) + (f" ({detail})" if detail else "")
+
+
+def _attack_chart(norm: Mapping[str, Any], data: Mapping[str, Any]) -> Chart:
+    is_grey = norm["norm"] == "linf"
+    by_attack: dict[str, list[Mapping[str, Any]]] = {}
+    for cell in norm["cells"]:
+        by_attack.setdefault(str(cell["attack"]), []).append(cell)
+    clean = data["clean"]
+    series = []
+    for attack, cells in by_attack.items():
+        ordered = sorted(cells, key=lambda cell: cell["eps"])
+        sizes = [float(cell["eps_255"] if is_grey and cell["eps_255"] is not None else cell["eps"]) for cell in ordered]
+        series.append({
+            "name": ATTACKS.get(attack, attack),
+            "x": [0.0, *sizes],
+            "y": [clean["score"], *(cell["score"] for cell in ordered)],
+            "low": [clean["low"], *(cell["low"] for cell in ordered)],
+            "high": [clean["high"], *(cell["high"] for cell in ordered)],
+            "look": "marked",
+        })  # fmt: skip
+    x = {"label": "largest change of a pixel, grey values of 255" if is_grey else "largest change, Euclidean", "min": 0}
+    y = {"label": _name(data), "min": 0, "max": 1, "percent": True}
+    return Chart("lines", f"{norm['title']}", {"x": x, "y": y, "series": series})
+
+
+def tta_blocks(data: dict[str, Any]) -> list[Block]:
+    """Return what averaging over views of each picture gains, and costs."""
+    gain, cost = data["difference"], data["cost"]
+    ends = f"{100 * gain['low']:+.1f} to {100 * gain['high']:+.1f}"
+    rows = [
+        (f"{_name(data)} of one view", _with_interval(data["plain"])),
+        (f"{_name(data)} of {len(data['views'])} views", _with_interval(data["tta"])),
+        ("difference", f"{100 * gain['difference']:+.2f} points ({ends}): {data['verdict']}"),
+        ("pictures mended, spoiled", f"{count(data['num_mended'])}, {count(data['num_spoiled'])}"),
+        ("cost", f"{cost['forward_passes']} forward passes a picture, {cost['time_ratio']:.1f} times as long "
+                 f"({duration(cost['tta_s'])} against {duration(cost['plain_s'])})"),
+    ]  # fmt: skip
+    return [Facts(rows), *_notes(data)]

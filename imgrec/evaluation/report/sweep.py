@@ -1,0 +1,175 @@
+"""sweep.html: what a sweep came to, from its sweep.json alone."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any
+from urllib.parse import quote
+
+from imgrec.core.files.atomic_write import write_bytes
+from imgrec.errors import DataError
+from imgrec.evaluation.predictions.predictions import visible
+from imgrec.evaluation.report.blocks import Block, Cell, Chart, Column, Kind, Section, Table, Words
+from imgrec.evaluation.report.evaluation_folder import read_json
+from imgrec.evaluation.report.render import render_page
+from imgrec.evaluation.report.sections.headline import Headline
+from imgrec.evaluation.report.sections.numbers import count, duration
+
+__all__ = ["SWEEP_REPORT_NAME", "write_sweep_report"]
+
+SWEEP_REPORT_NAME = "sweep.html"
+NUM_AXES = 3  # scores with an axis of their own, besides the one that ranks
+NUM_SHOWN = 50
+SHOWN_METRICS = ("accuracy", "subset_accuracy", "f1_macro", "auroc_macro", "log_loss")
+
+
+def write_sweep_report(folder: Path) -> Path:
+    """Write sweep.html into the folder of a sweep, from its sweep.json; return its path.
+
+    Raises: DataError: no sweep.json, or a damaged one. RunFolderError: the page cannot be written.
+    """
+    part = read_json(folder / "sweep.json")
+    if part.data is None:
+        raise DataError(
+            f"{visible(str(folder))}: {part.problem or 'there is no sweep.json'}. Give the folder of a sweep."
+        )
+    try:
+        content = _to_html(part.data, folder)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {visible(str(error))[:120]}"
+        raise DataError(f"{visible(str(folder))}: sweep.json is damaged or of another imgrec ({reason}).") from error
+    write_bytes(folder / SWEEP_REPORT_NAME, content)
+    return folder / SWEEP_REPORT_NAME
+
+
+def _to_html(data: Mapping[str, Any], folder: Path) -> bytes:
+    jobs = data["jobs"]
+    done = [job for job in jobs if job["status"] == "ok"]
+    sections = [
+        Section("settings", "Settings and scores", "Each line is a job, from its settings to its scores. Choose one to "
+                "read it; the best is orange.", [_parallel(data, done)] if done else [Words("No job has finished.")]),
+        Section("jobs", "Jobs", "Best first. A job's number leads to its report.", [_table(data, folder)]),
+    ]  # fmt: skip
+    failed = [job for job in jobs if job["status"] != "ok"]
+    if failed:
+        lead = "Repeat the command with the sweep's folder (hydra.sweep.dir=...) to run only these again."
+        sections.append(Section("failed", "Not finished", lead, [_failed(failed)]))
+    return render_page(
+        "sweep.html",
+        title=f"Sweep of {len(jobs)} jobs",
+        sections=sections,
+        absent=[],
+        head=_head(data, done),
+        config="",
+        folder=visible(str(folder)),
+    )
+
+
+def _head(data: Mapping[str, Any], done: Sequence[Mapping[str, Any]]) -> Headline:
+    jobs = data["jobs"]
+    best = _best(done)
+    subject = f"{count(len(jobs), 'job')}, {count(len(done))} finished"
+    sentences = []
+    if best is not None:
+        shown = {key: best["overrides"].get(key) for key in data["varied"]} or best["overrides"]
+        setting = ", ".join(f"{key}={value}" for key, value in shown.items())
+        sentences.append(f"Job {best['number']}: {visible(setting) or 'no settings'}.")
+        sentences.append(
+            "The best of many is partly luck: its score is a little too good. Judge it on data that chose nothing, and "
+            "over several seeds."
+        )
+    value = "" if best is None else f"{best['score']:.4g}"
+    return Headline(visible(data["monitor"]), value, "", None, None, None, sentences, subject, [])
+
+
+def _best(done: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the first job with a score: jobs come best first."""
+    return next((job for job in done if job["score"] is not None), None)
+
+
+def _parallel(data: Mapping[str, Any], done: Sequence[Mapping[str, Any]]) -> Chart:
+    names = [name for name in SHOWN_METRICS if any(name in job["metrics"] for job in done)][:NUM_AXES]
+    axes = [{"name": visible(key), "place": place} for place, key in enumerate(data["varied"])]
+    axes += [{"name": visible(name), "place": len(axes) + place, "score": True} for place, name in enumerate(names)]
+    axes.append({"name": visible(data["monitor"] or "score"), "place": len(axes), "score": True})
+    rows = [
+        {
+            "number": job["number"],
+            "values": [
+                *(_value(job["overrides"].get(key)) for key in data["varied"]),
+                *(job["metrics"].get(name) for name in names),
+                job["score"],
+            ],
+        }
+        for job in done
+    ]
+    best = _best(done)
+    place = -1 if best is None else done.index(best)
+    return Chart("parallel", "Parallel coordinates", {"axes": axes, "jobs": rows, "best": place})
+
+
+def _value(text: Any) -> Any:
+    """Return an override as a number where it is one."""
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        return visible(str(text))
+    return value if abs(value) < 1e300 else visible(str(text))
+
+
+def _table(data: Mapping[str, Any], folder: Path) -> Table:
+    jobs = data["jobs"]
+    names = [name for name in SHOWN_METRICS if any(name in job["metrics"] for job in jobs)]
+    kinds: list[tuple[str, Kind]] = [("job", "text"), *((visible(key), "text") for key in data["varied"])]
+    kinds += [("status", "text"), (visible(data["monitor"] or "score"), "number")]
+    kinds += [*((name, "number") for name in names), ("time", "number")]
+    best = _best([job for job in jobs if job["status"] == "ok"])
+    rows = []
+    for job in jobs:
+        tone = {"ok": "", "failed": "bad"}.get(job["status"], "soft")
+        rows.append([
+            Cell(f"job {job['number']}", job["number"], link=_link(job, folder), tone="best" if job is best else ""),
+            *(Cell(visible(str(job["overrides"].get(key, ""))), _order(job["overrides"].get(key)))
+              for key in data["varied"]),
+            Cell(job["status"], tone=tone),
+            _number(job["score"]),
+            *(_number(job["metrics"].get(name)) for name in names),
+            Cell("" if job["seconds"] is None else duration(job["seconds"]), job["seconds"]),
+        ])  # fmt: skip
+    columns = [Column(title, kind) for title, kind in kinds]
+    return Table("Jobs", columns, rows, search="job" if len(rows) > 20 else "", num_shown=NUM_SHOWN)
+
+
+def _order(text: Any) -> float | str | None:
+    value = _value(text)
+    return None if value is None else value if isinstance(value, float) else str(value).lower()
+
+
+def _number(value: float | None) -> Cell:
+    return Cell("" if value is None else f"{value:.4g}", value)
+
+
+def _link(job: Mapping[str, Any], folder: Path) -> str:
+    """Return the address of a job's report, relative to the sweep's; "" where there is none."""
+    path = PurePath(str(job["folder"]))
+    if path.is_absolute() or ".." in path.parts:
+        return ""
+    for place in (path / "evaluation" / "report.html", path / "report.html"):
+        if (folder / place).is_file():
+            return "./" + quote(place.as_posix())  # never a scheme, whatever the folder is called
+    return ""
+
+
+def _failed(jobs: Sequence[Mapping[str, Any]]) -> Block:
+    columns = [Column("job"), Column("settings"), Column("status"), Column("why")]
+    rows = [
+        [
+            Cell(f"job {job['number']}", job["number"]),
+            Cell(visible(", ".join(f"{key}={value}" for key, value in job["overrides"].items()))),
+            Cell(job["status"], tone="bad" if job["status"] == "failed" else "soft"),
+            Cell(visible(str(job["error"]))),
+        ]
+        for job in jobs
+    ]
+    return Table("Not finished", columns, rows)

@@ -1,5 +1,0 @@
-"""Pictures of something else, and whether a network tells them from those that it was made for."""
-
-from imgrec.ood.study import ForeignFolder
-
-__all__ = ["ForeignFolder"]

@@ -1,1 +1,0 @@
-"""report.html and sweep.html: pages built from the files in a folder alone, without the network and the pictures."""

@@ -1,0 +1,1 @@
+"""Who may ask: keys, tokens, rates, budgets, and the audit log."""

@@ -1,0 +1,1 @@
+"""The HTTP side: routes, limits on requests, TLS, error responses."""

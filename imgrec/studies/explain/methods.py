@@ -1,0 +1,184 @@
+"""Three ways to ask a network where on a picture the score of a class comes from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 (its usual name)
+from torch import Tensor, nn
+
+from imgrec.core.config.checks import check_count, check_number
+from imgrec.errors import MissingExtraError
+from imgrec.studies.explain.arrays import FloatArray, UInt8Array
+from imgrec.studies.explain.layers import FeatureLayer, find_feature_layer, recorded_output, to_planes
+from imgrec.studies.explain.network import FromLogits, as_predict, device_of, softmax, to_images
+from imgrec.studies.explain.occlusion import occlusion_map
+
+__all__ = ["GradCam", "Heat", "IntegratedGradients", "Method", "Occlusion", "captum"]
+
+
+class Heat(NamedTuple):
+    """values: float64 (H, W), above 0 where the picture speaks for the class. facts: about how it was made."""
+
+    values: FloatArray
+    facts: Mapping[str, Any]
+
+
+class Method(Protocol):
+    """Makes a map of one picture. `name` is what files and pages call it."""
+
+    name: str
+
+    def __call__(
+        self,
+        network: nn.Module,
+        image: UInt8Array,
+        *,
+        baseline: UInt8Array,
+        target: int,
+        from_logits: FromLogits = softmax,
+    ) -> Heat:
+        """Return where the score of class `target` comes from.
+
+        network: in evaluation mode, images (N, 3, H, W) of 0 to 255 to logits; not changed.
+        image, baseline: (H, W, 3), the picture as the network sees it, and the same without anything to be seen.
+        from_logits: how its logits become probabilities, for a method that looks at these.
+        """
+        ...
+
+
+@dataclass
+class GradCam:
+    """The activations of the last layer with a layout, weighed by the mean gradient of the logit, what is above 0.
+
+    Selvaraju et al. 2017, "Grad-CAM", arXiv:1610.02391, eq. 1 and 2; brought to the size of the picture bilinearly. It
+    has the grain of that layer, often 7 x 7. The baseline is not used. The layer is found by `find_feature_layer`, once
+    for each size of picture and each set of modules: a randomised network is asked at the same place as the original.
+    """
+
+    name: str = field(default="gradcam", init=False)
+    _layers: dict[tuple[object, ...], FeatureLayer] = field(default_factory=dict, init=False, repr=False)
+
+    def __call__(
+        self,
+        network: nn.Module,
+        image: UInt8Array,
+        *,
+        baseline: UInt8Array,
+        target: int,
+        from_logits: FromLogits = softmax,
+    ) -> Heat:
+        """Return the map; see `Method`. Raises: ConfigError: no layer keeps a layout."""
+        images = to_images(image[None], device_of(network))
+        key = (image.shape, *(module for module, _ in network.named_modules()))
+        if key not in self._layers:
+            self._layers[key] = find_feature_layer(network, images)
+        layer = self._layers[key]
+        activations, gradients = _activations(network, images, layer, target=target)
+        weights = gradients.mean(dim=(2, 3), keepdim=True)  # (1, C, 1, 1)
+        cam = (weights * activations).sum(dim=1, keepdim=True).relu()  # (1, 1, h, w)
+        sized = F.interpolate(cam, size=image.shape[:2], mode="bilinear", align_corners=False)
+        facts = {"layer": layer.name, "grid": [layer.height, layer.width]}
+        return Heat(sized[0, 0].cpu().numpy().astype(np.float64), facts)
+
+
+def _activations(network: nn.Module, images: Tensor, layer: FeatureLayer, *, target: int) -> tuple[Tensor, Tensor]:
+    """Return the layer's output and the gradient of the logit there, (1, C, h, w) each.
+
+    The gradient starts at the picture: a frozen backbone, whose weights ask for none, has one all the same.
+    """
+    with recorded_output(network, layer.name) as outputs, torch.enable_grad():
+        logits = network(images.requires_grad_())
+        (gradient,) = torch.autograd.grad(logits[:, target].sum(), outputs[-1])
+    return to_planes(outputs[-1].detach(), layer), to_planes(gradient, layer)
+
+
+@dataclass
+class IntegratedGradients:
+    """The gradient of the logit, averaged on the straight way from the baseline to the picture, times the difference.
+
+    Sundararajan, Taly, Yan 2017, "Axiomatic attribution for deep networks", arXiv:1703.01365, eq. 1, by captum with
+    Gauss-Legendre steps; summed over the colours. `completeness_residual` in the facts: how far the sum of the map is
+    from what it should be, the difference of the two logits, as a part of that; above 0.05 take more `num_steps`.
+    """
+
+    num_steps: int = 32
+    batch_size: int = 8
+    name: str = field(default="integrated_gradients", init=False)
+
+    def __post_init__(self) -> None:
+        check_count("explain.method.num_steps", self.num_steps, at_least=2)
+        check_count("explain.method.batch_size", self.batch_size, at_least=1)
+
+    def __call__(
+        self,
+        network: nn.Module,
+        image: UInt8Array,
+        *,
+        baseline: UInt8Array,
+        target: int,
+        from_logits: FromLogits = softmax,
+    ) -> Heat:
+        """Return the map; see `Method`. Raises: MissingExtraError: captum is not installed."""
+        images, bases = (to_images(one[None], device_of(network)) for one in (image, baseline))
+        parts = captum()(network).attribute(
+            images, bases, target=target, n_steps=self.num_steps, internal_batch_size=self.batch_size
+        )
+        with torch.no_grad():
+            difference = float(network(images)[0, target] - network(bases)[0, target])
+        total = float(parts.sum(dtype=torch.float64))
+        residual = abs(total - difference) / abs(difference) if difference else None
+        values = parts.sum(dim=1)[0].detach().cpu().numpy().astype(np.float64)
+        return Heat(values, {"completeness_residual": residual})
+
+
+def captum() -> Any:
+    """Return captum's integrated gradients. Raises: MissingExtraError: it is not installed."""
+    try:
+        from captum.attr import IntegratedGradients as Captum
+    except ImportError as error:
+        raise MissingExtraError("captum", "explain") from error
+    return Captum
+
+
+@dataclass
+class Occlusion:
+    """The fall of the probability where a part of the picture is covered by the baseline; see `occlusion_map`.
+
+    window: side of what is covered, as a part of the picture's. stride: how far it moves, as a part of the window.
+    """
+
+    window: float = 1 / 7
+    stride: float = 0.5
+    batch_size: int = 32
+    name: str = field(default="occlusion", init=False)
+
+    def __post_init__(self) -> None:
+        check_number("explain.method.window", self.window, above=0, at_most=1)
+        check_number("explain.method.stride", self.stride, above=0, at_most=1)
+        check_count("explain.method.batch_size", self.batch_size, at_least=1)
+
+    def __call__(
+        self,
+        network: nn.Module,
+        image: UInt8Array,
+        *,
+        baseline: UInt8Array,
+        target: int,
+        from_logits: FromLogits = softmax,
+    ) -> Heat:
+        """Return the map; see `Method`."""
+        window_px = max(1, round(min(image.shape[:2]) * self.window))
+        stride_px = max(1, round(window_px * self.stride))
+        values = occlusion_map(
+            image,
+            baseline=baseline,
+            predict=as_predict(network, from_logits=from_logits),
+            target=target,
+            window_px=window_px,
+            stride_px=stride_px,
+            batch_size=self.batch_size,
+        )
+        return Heat(values, {"window_px": window_px, "stride_px": stride_px})

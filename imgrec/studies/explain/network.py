@@ -1,0 +1,46 @@
+"""A network of torch as the function of pictures that the rest of this package works with."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from imgrec.evaluation.decisions.probabilities import to_probabilities
+from imgrec.studies.explain.arrays import FloatArray, Predict, UInt8Array
+
+__all__ = ["FromLogits", "as_predict", "device_of", "softmax", "to_images"]
+
+FromLogits = Callable[[NDArray[Any]], FloatArray]
+"""Logits (N, C) to probabilities (N, C): `Decisions.probabilities` of a checkpoint, with its task and temperature."""
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Return where the network's numbers are; the CPU for one without any."""
+    numbers = next(network.parameters(), None)
+    return torch.device("cpu") if numbers is None else numbers.device
+
+
+def to_images(pictures: UInt8Array, device: torch.device) -> Tensor:
+    """Return pictures uint8 (N, H, W, 3) as float32 (N, 3, H, W), 0 to 255: gradients are by these values."""
+    planes = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
+    return torch.from_numpy(planes).to(device).float()
+
+
+def softmax(logits: NDArray[Any]) -> FloatArray:
+    """Return the probabilities of one label per picture, at temperature 1."""
+    return to_probabilities(logits, task="single")
+
+
+def as_predict(network: nn.Module, *, from_logits: FromLogits = softmax) -> Predict:
+    """Return the network as pictures uint8 (N, H, W, 3) -> probabilities float64 (N, C)."""
+    device = device_of(network)
+
+    def predict(pictures: UInt8Array) -> FloatArray:
+        with torch.no_grad():
+            logits = network(to_images(pictures, device)).float()
+        return from_logits(logits.cpu().numpy())
+
+    return predict

@@ -1,0 +1,138 @@
+"""explain.json: every map with its checks, as plain data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imgrec.core.files.json_file import write_json
+from imgrec.studies.explain.examine import Examination
+from imgrec.studies.explain.verdict import judge_all
+
+__all__ = ["FORMAT", "NAME", "Shown", "picture_record", "summary_of", "write_explanations"]
+
+FORMAT = 1
+NAME = "explain.json"
+_DIGITS = 4  # of probabilities and areas: more is noise
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Which picture a map is of. label: true class, or classes; None where not known. target: the class of the map.
+
+    prediction: the class, or with several labels those that were said, which may be none. confidence: of the
+    prediction; with several labels of the target.
+    """
+
+    path: str
+    label: str | list[str] | None
+    prediction: str | list[str]
+    confidence: float
+    target: str
+
+
+def picture_record(examination: Examination, shown: Shown, *, png: str) -> dict[str, Any]:
+    """Return the row of a map; `png`: its panel, relative to the file."""
+    found, facts, curves = examination.faithfulness, examination.facts, examination.curves
+    last = examination.stages[-1]
+    return {
+        "path": shown.path,
+        "method": examination.method,
+        "layer": facts.get("layer"),
+        "label": shown.label,
+        "prediction": shown.prediction,
+        "confidence": _rounded(shown.confidence),
+        "target": shown.target,
+        "probability": _rounded(examination.probability),
+        "probability_of_nothing": _rounded(float(curves.deletion[-1])),
+        "png": png,
+        "deletion_auc": None if found is None else _rounded(found.deletion_area),
+        "insertion_auc": None if found is None else _rounded(found.insertion_area),
+        "random_deletion_auc": _rounded(float(np.mean([one.deletion_area for one in examination.random]))),
+        "random_insertion_auc": _rounded(float(np.mean([one.insertion_area for one in examination.random]))),
+        "deletion_gain": None if found is None else _rounded(found.deletion_gain),
+        "insertion_gain": None if found is None else _rounded(found.insertion_gain),
+        "beats_random_deletion": found is not None and found.beats_deletion,
+        "beats_random_insertion": found is not None and found.beats_insertion,
+        "curves": {
+            "fraction": _list(curves.fraction),
+            "deletion": _list(curves.deletion),
+            "insertion": _list(curves.insertion),
+            "random_deletion": _list(np.mean([one.deletion for one in examination.random], axis=0)),
+            "random_insertion": _list(np.mean([one.insertion for one in examination.random], axis=0)),
+        },
+        "sanity": {
+            "stages": [
+                {"stage": stage.stage, "spearman": _rounded(stage.spearman), "ssim": _rounded(stage.ssim)}
+                for stage in examination.stages
+            ],
+            "spearman": _rounded(last.spearman),
+            "ssim": _rounded(last.ssim),
+            "changed": examination.has_changed,
+        },
+        "completeness_residual": _rounded(facts.get("completeness_residual")),
+        "verdict": examination.verdict.word,
+        "reason": examination.verdict.reason,
+    }
+
+
+def summary_of(pictures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return shares and means over the maps of one method, or of several. Raises nothing; of no map all is None."""
+    words = [row["verdict"] for row in pictures]
+    verdict = judge_all(words) if words else None
+    return {
+        "pictures": len(pictures),
+        **{word: words.count(word) for word in ("trustworthy", "weak", "bad")},
+        "beats_random_deletion": _mean([row["beats_random_deletion"] for row in pictures]),
+        "beats_random_insertion": _mean([row["beats_random_insertion"] for row in pictures]),
+        "changed": _mean([row["sanity"]["changed"] for row in pictures]),
+        "mean_deletion_gain": _mean([row["deletion_gain"] for row in pictures]),
+        "mean_insertion_gain": _mean([row["insertion_gain"] for row in pictures]),
+        "mean_spearman": _mean([row["sanity"]["spearman"] for row in pictures]),
+        "verdict": verdict.word if verdict else None,
+        "reason": verdict.reason if verdict else "no picture",
+    }
+
+
+def write_explanations(
+    folder: Path,
+    pictures: Sequence[Mapping[str, Any]],
+    *,
+    settings: Mapping[str, Any],
+    failed: Sequence[Mapping[str, str]] = (),
+    notes: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Write explain.json into `folder` and return what is in it. Raises: RunFolderError: it cannot be written.
+
+    settings: baseline, num_random and seed of the `Examiner`.
+    """
+    methods = list(dict.fromkeys(row["method"] for row in pictures))
+    layers = [row["layer"] for row in pictures if row["layer"] is not None]
+    content = {
+        "format": FORMAT,
+        "method": methods[0] if len(methods) == 1 else "all",
+        "layer": layers[0] if layers else None,
+        **settings,
+        "pictures": list(pictures),
+        "failed": list(failed),
+        "summary": summary_of(pictures),
+        "summaries": {name: summary_of([row for row in pictures if row["method"] == name]) for name in methods},
+        "notes": list(notes),
+    }
+    write_json(folder / NAME, content)
+    return content
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else round(float(value), _DIGITS)
+
+
+def _list(values: Any) -> list[float]:
+    return [round(float(value), _DIGITS) for value in values]
+
+
+def _mean(values: Sequence[Any]) -> float | None:
+    known = [float(value) for value in values if value is not None]
+    return _rounded(sum(known) / len(known)) if known else None

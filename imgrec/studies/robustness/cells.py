@@ -1,0 +1,123 @@
+"""Ask a network about every picture in every corruption and severity, decoding each picture once."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, TypedDict, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from imgrec.core.system.hardware import num_processors
+from imgrec.core.system.progress_line import ProgressLine
+from imgrec.data.loading.dataset import ImageDataset
+from imgrec.data.loading.loader import make_loader
+from imgrec.data.loading.workers import MAX_WORKERS
+from imgrec.errors import ImgrecError
+from imgrec.studies.robustness.corruption import Corruption, corrupt
+
+__all__ = ["Cell", "ask_about_cells"]
+
+Cell = tuple[Corruption, int]
+"""A corruption and its severity."""
+
+Key = tuple[Sequence[int], int]
+
+
+class _CellBatch(TypedDict):
+    images: Tensor
+    places: Tensor
+    cell: int
+
+
+class _CellBatches(Dataset[Any]):
+    """Batches of corrupted pictures by (places in the data set, cell); the last pictures decoded are kept.
+
+    keys: of each picture of `dataset` among all of its split, for its random numbers.
+    """
+
+    def __init__(self, dataset: ImageDataset, cells: Sequence[Cell], *, keys: Sequence[int], seed: int) -> None:
+        self.dataset = dataset
+        self.cells = cells
+        self.keys = keys
+        self.seed = seed
+        self._last: tuple[Sequence[int], NDArray[np.uint8]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key: Key) -> _CellBatch | ImgrecError:
+        """Return one batch in one cell, or what is wrong with it (see `ImageDataset`)."""
+        places, cell = key
+        if self._last is None or self._last[0] != places:
+            batch = self.dataset[[(place, 0) for place in places]]
+            if isinstance(batch, ImgrecError):
+                return batch
+            self._last = places, np.ascontiguousarray(batch["images"].permute(0, 2, 3, 1).numpy())
+        corruption, severity = self.cells[cell]
+        made = [
+            corrupt(image, corruption, severity, seed=self.seed, index=self.keys[place])
+            for place, image in zip(places, self._last[1], strict=True)
+        ]
+        images = torch.from_numpy(np.stack(made).transpose(0, 3, 1, 2).copy())
+        return _CellBatch(images=images, places=torch.tensor(places), cell=cell)
+
+
+def ask_about_cells(
+    network: nn.Module,
+    dataset: ImageDataset,
+    cells: Sequence[Cell],
+    *,
+    keys: Sequence[int],
+    seed: int,
+    device: torch.device,
+    batch_size: int,
+    num_workers: int | None,
+    timeout_s: float,
+    multilabel: bool,
+) -> NDArray[np.int64] | NDArray[np.uint8]:
+    """Return what the network predicts for N pictures in K cells: int64 (K, N), several labels each uint8 (K, N, C).
+
+    dataset: the pictures, as the network sees them. keys: their places in the whole split, which key the draws.
+    num_workers: processes that decode and corrupt; None = one per processor. Raises: ImageError: an unreadable picture.
+    """
+    workers = min(num_processors(), MAX_WORKERS) if num_workers is None else num_workers
+    batches = _CellBatches(dataset, cells, keys=keys, seed=seed)
+    order = list(_in_turn(len(dataset), num_cells=len(cells), batch_size=batch_size, workers=max(1, workers)))
+    loader = make_loader(cast(Any, batches), cast(Any, order), num_workers=workers, timeout_s=timeout_s)
+    progress = ProgressLine(sys.stderr)
+    predicted: NDArray[Any] | None = None
+    done = 0
+    try:
+        with torch.inference_mode():
+            for batch in cast("Iterator[_CellBatch | ImgrecError]", iter(loader)):
+                if isinstance(batch, ImgrecError):
+                    raise batch
+                logits = network(batch["images"].to(device, non_blocking=True)).float()
+                found = ((logits > 0).to(torch.uint8) if multilabel else logits.argmax(dim=1)).cpu().numpy()
+                if predicted is None:
+                    predicted = np.empty((len(cells), len(dataset), *found.shape[1:]), dtype=found.dtype)
+                predicted[batch["cell"], batch["places"].numpy()] = found
+                done += len(found)
+                progress.update(done, len(dataset) * len(cells))
+    finally:
+        progress.close()
+        loader.end_workers()
+    assert predicted is not None
+    return predicted
+
+
+def _in_turn(num_pictures: int, *, num_cells: int, batch_size: int, workers: int) -> Iterator[Key]:
+    """Yield all batches in all cells, so that each worker gets one batch in all of its cells before the next batch.
+
+    Batches go to the workers by turns. So each decodes a batch once and corrupts it from memory.
+    """
+    batches = [
+        tuple(range(first, min(first + batch_size, num_pictures))) for first in range(0, num_pictures, batch_size)
+    ]
+    for first in range(0, len(batches), workers):
+        for cell in range(num_cells):
+            for batch in batches[first : first + workers]:
+                yield batch, cell

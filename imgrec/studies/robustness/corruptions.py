@@ -1,0 +1,103 @@
+"""The study `robustness=corruptions`: scores under the 15 common corruptions at 5 severities, as robustness.json."""
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imgrec.core.config.checks import check_count
+from imgrec.core.files.json_file import write_json
+from imgrec.data.loading.datamodule import ImageDataModule
+from imgrec.data.loading.dataset import ImageDataset
+from imgrec.evaluation.metrics.shares import independence_notes
+from imgrec.studies.robustness.card import against_baseline, make_card, read_baseline
+from imgrec.studies.robustness.cells import ask_about_cells
+from imgrec.studies.robustness.corruption import CORRUPTIONS, SEVERITIES
+from imgrec.studies.robustness.corruption.corrupt import SMALL_PX
+from imgrec.studies.robustness.subsample import stratified_sample
+from imgrec.studies.study import Subject
+
+__all__ = ["Corruptions"]
+
+log = logging.getLogger("imgrec")
+
+_SCORES = {"single": "accuracy", "multilabel": "micro_f1"}
+
+
+class Corruptions:
+    """Corrupts what the network sees, asks it again, and writes the card.
+
+    num_images: a stratified sample of the split; None = all of it. Each cell has every one of them.
+    seed: of the sample and of every corruption's draws.
+    baseline: a robustness.json of another network on the same data, against which errors are stated; None = none.
+    """
+
+    def __init__(self, num_images: int | None = 2000, seed: int = 1, baseline: str | None = None) -> None:
+        if num_images is not None:
+            check_count("robustness.num_images", num_images, at_least=2)
+        self.num_images = num_images
+        self.seed = seed
+        self.baseline = None if baseline is None else Path(baseline)
+
+    def check(self, data: ImageDataModule, /) -> None:
+        """Read the baseline. Raises: ConfigError: it does not fit."""
+        self._read_baseline(data.splits.task)
+
+    def _read_baseline(self, task: str) -> dict[str, Any] | None:
+        return None if self.baseline is None else read_baseline(self.baseline, score=_SCORES[task])
+
+    def __call__(self, subject: Subject, /) -> None:
+        """Write robustness.json. Raises: ConfigError: the baseline does not fit. ImageError: an unreadable picture."""
+        predictions, data = subject.predictions, subject.data
+        score, baseline = _SCORES[predictions.task], self._read_baseline(predictions.task)
+        chosen = stratified_sample(predictions.labels, self.num_images, seed=self.seed)
+        dataset = ImageDataset(data.split(data.test_split).subset(chosen), preprocess=data.preprocess)
+        height, width = dataset.image(0, 0).shape[:2]
+        start = time.perf_counter()
+        predicted = ask_about_cells(
+            subject.network,
+            dataset,
+            [(corruption, severity) for corruption in CORRUPTIONS for severity in SEVERITIES],
+            keys=chosen.tolist(),
+            seed=self.seed,
+            device=subject.device,
+            batch_size=data.eval_batch_size,
+            num_workers=data.num_workers if isinstance(data.num_workers, int) else None,
+            timeout_s=data.timeout_s,
+            multilabel=predictions.task == "multilabel",
+        )
+        seconds = time.perf_counter() - start
+        card = make_card(predictions.labels[chosen], np.asarray(predictions.predicted)[chosen], predicted)
+        card = card if baseline is None else against_baseline(card, baseline)
+        about = {
+            "task": predictions.task,
+            "split": data.test_split,
+            "seed": self.seed,
+            "num_available": len(predictions),
+            "height_px": height,
+            "width_px": width,
+            "parameters": "CIFAR-10-C" if min(height, width) < SMALL_PX else "ImageNet-C",
+            "baseline": None if self.baseline is None else str(self.baseline),
+            "notes": independence_notes(predictions),
+            "seconds": seconds,
+        }
+        write_json(subject.folder / "robustness.json", {**card, **about})
+        log.info(
+            "Corruptions: %s %.4f clean, %.4f mean of %d cells (mean relative drop %.1f %%), %d pictures, %.0f s. "
+            "Weakest: %s.",
+            score.replace("_", " "),
+            card["clean"]["score"],
+            card["mean_score"],
+            len(card["cells"]),
+            100 * card["mean_relative_drop"],
+            len(chosen),
+            seconds,
+            _weakest(card),
+        )
+
+
+def _weakest(card: dict[str, Any]) -> str:
+    rows = sorted(card["corruptions"], key=lambda row: float(row["score"]))[:3]
+    return ", ".join(f"{row['corruption']} {row['score']:.3f}" for row in rows)

@@ -1,0 +1,1 @@
+"""Training: the LightningModule, the Trainer, callbacks, losses, optimizers, resume, sweeps."""

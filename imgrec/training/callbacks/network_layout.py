@@ -1,0 +1,34 @@
+"""How the network lies in memory and runs: channels last, compiled. The numbers it computes stay the same."""
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import nn
+
+from imgrec.training.classifier import Scorer
+
+# A transformer's patch embedding is its one convolution; the layout pays only where convolutions do the work.
+MIN_CONVOLUTIONS = 3
+
+
+class NetworkLayout(Callback):
+    """Puts the network into channels-last memory and compiles it, before the optimizer is made."""
+
+    def __init__(self, *, channels_last: bool | str = "auto", compile: bool = False) -> None:
+        self.channels_last = channels_last
+        self.compile = compile
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Change the network in place; asking twice changes nothing more."""
+        assert isinstance(pl_module, Scorer)
+        net = pl_module.net
+        wanted = is_convolutional(net) if self.channels_last == "auto" else bool(self.channels_last)
+        pl_module.channels_last = wanted
+        if wanted:
+            net.to(memory_format=torch.channels_last)
+        if self.compile and net._compiled_call_impl is None:
+            net.compile()
+
+
+def is_convolutional(net: nn.Module) -> bool:
+    """Return whether two-dimensional convolutions carry the network."""
+    return sum(isinstance(module, nn.Conv2d) for module in net.modules()) >= MIN_CONVOLUTIONS

@@ -1,0 +1,103 @@
+"""What a configuration says that cannot work, found before any data is read or any epoch is trained."""
+
+from collections.abc import Sequence
+
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import Callback, Trainer
+from torchmetrics import MetricCollection
+
+from imgrec.core.config.checks import check_choice, check_count
+from imgrec.data.loading.datamodule import ImageDataModule
+from imgrec.errors import ConfigError, DataError, did_you_mean
+from imgrec.training.callbacks.checkpoints import Checkpoints
+from imgrec.training.callbacks.run_log import RunLog
+from imgrec.training.resume import CHECKED
+
+__all__ = ["check_callbacks", "check_keys", "check_monitors", "check_splits", "check_trainer"]
+
+_SEEDS = 2**32  # as many as NumPy takes
+
+
+def check_keys(config: DictConfig) -> None:
+    """Check the keys that go to no object of their own, and those of Lightning that it does not check itself.
+
+    Raises: ConfigError.
+    """
+    check_count("seed", config.seed, at_least=0, at_most=_SEEDS - 1)
+    if config.get("data") and "seed" in config.data:
+        check_count("data.seed", config.data.seed, at_least=0, at_most=_SEEDS - 1)
+    check_choice("mode", config.get("mode", "max"), ["max", "min"])
+    allowed = config.get("resume_allow_changed")
+    names = allowed if OmegaConf.is_list(allowed) else [allowed]
+    for name in [] if allowed is None else names:
+        check_choice("resume_allow_changed", name, list(CHECKED))
+    if isinstance(allowed, str):
+        raise ConfigError(f"resume_allow_changed={allowed}: write a list, resume_allow_changed=[{allowed}].")
+    _check_lengths(config.trainer)
+
+
+def _check_lengths(trainer: DictConfig) -> None:
+    if trainer.get("max_epochs") == 0:
+        raise ConfigError(
+            "trainer.max_epochs=0 trains nothing. Set 1 or more; evaluate.py scores a network without training."
+        )
+    if trainer.get("max_epochs") not in (None, -1):  # -1: until a number of steps, a time, or early stopping
+        check_count("trainer.max_epochs", trainer.max_epochs, at_least=1)
+    for key in ("log_every_n_steps", "accumulate_grad_batches", "devices"):
+        if trainer.get(key) is not None:
+            check_count(f"trainer.{key}", trainer[key], at_least=1)
+
+
+def check_callbacks(callbacks: Sequence[Callback]) -> None:
+    """Check that what writes scores and checkpoints is there. Raises: ConfigError."""
+    missing = [kind.__name__ for kind in (RunLog, Checkpoints) if not any(isinstance(c, kind) for c in callbacks)]
+    if missing:
+        raise ConfigError(
+            f"The callbacks lack {' and '.join(missing)}, without which a run leaves no result. "
+            "Keep the default ones: callbacks=[default,ema]."
+        )
+
+
+def check_trainer(trainer: Trainer) -> None:
+    """Refuse what would score a part of the pictures, or replace imgrec's own order of samples. Raises: ConfigError."""
+    instead = "For a quick try: trainer.max_epochs=1 +trainer.limit_train_batches=2."
+    if trainer.fast_dev_run:  # type: ignore[attr-defined]
+        raise ConfigError(f"trainer.fast_dev_run scores one batch and keeps no checkpoint. {instead}")
+    if trainer.overfit_batches:  # type: ignore[attr-defined]
+        raise ConfigError(f"trainer.overfit_batches replaces the order of the samples. Train on a small set. {instead}")
+    limit = trainer.limit_test_batches
+    if isinstance(limit, int) or limit < 1:
+        raise ConfigError(
+            f"trainer.limit_test_batches={limit} leaves pictures out of the scores. Leave it out, or evaluate on a "
+            "smaller set."
+        )
+
+
+def check_splits(data: ImageDataModule) -> None:
+    """Check that there is something to train on, and something to choose the best epoch by. Raises: DataError."""
+    for name, purpose in (("train", "to train on"), ("val", "to choose the best epoch by")):
+        samples = getattr(data.splits, name)
+        if samples is None or not len(samples):
+            share = " (data.val_fraction above 0 takes them from the training data)" if name == "val" else ""
+            raise DataError(f"The data has no {name} split: no pictures {purpose}. Give some{share}.")
+
+
+def check_monitors(config: DictConfig, callbacks: Sequence[Callback], metrics: MetricCollection) -> None:
+    """Check that every score that a callback or the schedule watches will be there; a typing error costs no epoch.
+
+    Callbacks of the user's own may log more scores: with one among them nothing is refused.
+    Raises: ConfigError, with the nearest score and all of them.
+    """
+    if any(not type(callback).__module__.startswith(("imgrec.", "pytorch_lightning.")) for callback in callbacks):
+        return
+    one_each = [name for name, metric in metrics.items() if getattr(metric, "average", "") not in (None, "none")]
+    known = [f"{split}/{name}" for split in ("train", "val") for name in ("loss", *one_each)]
+    parts = {"scheduler": config.get("scheduler")}
+    parts |= {f"callbacks.{name}": part for name, part in config.callbacks.items()}
+    for key, name in ((f"{part}.monitor", node.get("monitor")) for part, node in parts.items() if node):
+        if name is not None and name not in known:
+            typed = "monitor" if name == config.get("monitor") else key
+            raise ConfigError(
+                f"{typed}={name} is not a score of this run.{did_you_mean(str(name), known)} "
+                f"There are: {', '.join(known)}."
+            )

@@ -1,0 +1,1 @@
+"""Sweeps: one process a job, and the table of their results."""

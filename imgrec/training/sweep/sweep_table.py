@@ -1,0 +1,247 @@
+"""What a sweep came to: a table of its jobs, best first, on the console, as `sweep.csv`, `sweep.json` and a page.
+
+Where folds or seeds vary, a second table, `folds.csv` or `seeds.csv`, has the mean and interval of each setting.
+"""
+
+import csv
+import io
+import json
+import math
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from imgrec.core.files.atomic_write import write_text
+from imgrec.core.files.json_file import write_json
+from imgrec.errors import JobError
+from imgrec.training.sweep.fold_scores import summarise
+from imgrec.training.sweep.fold_table import show_summaries, table_name, table_rows
+
+__all__ = [
+    "TABLE_NAME",
+    "JobResult",
+    "Score",
+    "check_jobs",
+    "ranked",
+    "read_result",
+    "read_score",
+    "show",
+    "write_table",
+]
+
+RESULT_NAME = "result.json"
+TABLE_NAME = "sweep.csv"
+JSON_NAME = "sweep.json"
+PAGE_NAME = "sweep.html"
+_SHOWN_METRICS = 4
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a run writes to `result.json` when it has finished.
+
+    value: of the metric `monitor`, None if that is not a finite number. mode: whether max or min of it is best.
+    metrics: all scores of the run by name, in its order.
+    """
+
+    value: float | None = None
+    monitor: str = ""
+    mode: str = "max"
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """One job of a sweep. overrides: key -> value as typed. status: ok, failed, or stopped (by a signal to the sweep).
+
+    exit_code: of its process, negative for the signal that ended it. seconds: None if an earlier sweep ran it.
+    error: the first line of its last message.
+    """
+
+    number: int
+    folder: Path
+    overrides: dict[str, str]
+    status: str
+    exit_code: int
+    seconds: float | None = None
+    score: Score = field(default_factory=Score)
+    error: str = ""
+
+
+def read_result(folder: Path) -> Score | None:
+    """Return what the run in `folder` wrote when it had finished; None where there is nothing, or nothing readable."""
+    try:
+        found = json.loads((folder / RESULT_NAME).read_text(encoding="utf-8"))
+        metrics = {str(name): float(value) for name, value in found.get("metrics", {}).items() if value is not None}
+        return Score(_number(found.get("score")), str(found.get("monitor", "")), str(found.get("mode", "max")), metrics)
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+
+
+def read_score(folder: Path) -> float | None:
+    """Return the score that the run in `folder` wrote, or None."""
+    result = read_result(folder)
+    return result.value if result else None
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if value is not None and math.isfinite(float(value)) else None
+
+
+def ranked(results: Sequence[JobResult]) -> list[JobResult]:
+    """Return the jobs best first; those without a score after them, those that failed last."""
+    return sorted(results, key=_rank)
+
+
+def _rank(result: JobResult) -> tuple[bool, bool, float, int]:
+    value = result.score.value
+    sign = 1.0 if result.score.mode == "min" else -1.0
+    return result.status != "ok", value is None, sign * (value or 0.0), result.number
+
+
+def write_table(results: Sequence[JobResult], path: Path) -> None:
+    """Write the jobs to a CSV file, best first: a column for each override and for each metric.
+
+    Beside it the same as JSON, the page made of that, and, where folds or seeds vary, a file with a line for each
+    setting and score.
+    """
+    keys = list(dict.fromkeys(key for result in results for key in result.overrides))
+    names = list(dict.fromkeys(name for result in results for name in result.score.metrics))
+    header = ["job", *keys, "status", "exit_code", "score", "monitor", *names, "seconds", "folder", "error"]
+    _write_csv(path, header, [_row(result, keys=keys, names=names) for result in ranked(results)])
+    if summaries := summarise(results):
+        _write_csv(path.with_name(table_name(summaries)), *table_rows(summaries))
+    _write_page(results, path.parent)
+
+
+def _write_page(results: Sequence[JobResult], folder: Path) -> None:
+    from imgrec.evaluation.report.sweep import write_sweep_report
+
+    monitor = next((result.score.monitor for result in ranked(results) if result.score.monitor), "")
+    content = {
+        "format": 1,
+        "monitor": monitor,
+        "varied": _varied(results),
+        "jobs": [_as_plain(result, folder) for result in ranked(results)],
+    }
+    write_json(folder / JSON_NAME, content)
+    write_sweep_report(folder)
+
+
+def _as_plain(result: JobResult, folder: Path) -> dict[str, Any]:
+    """Return a job for sweep.json; its folder relative to that of the sweep, so that both can be moved together."""
+    metrics = {name: value for name, value in result.score.metrics.items() if math.isfinite(value)}
+    return {
+        "number": result.number,
+        "folder": os.path.relpath(result.folder, folder),
+        "overrides": result.overrides,
+        "status": result.status,
+        "exit_code": result.exit_code,
+        "seconds": None if result.seconds is None else round(result.seconds, 3),
+        "score": result.score.value,
+        "mode": result.score.mode,
+        "metrics": metrics,
+        "error": result.error,
+    }
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    write_text(path, text.getvalue())
+
+
+def _row(result: JobResult, *, keys: Sequence[str], names: Sequence[str]) -> list[Any]:
+    score = result.score
+    return [
+        result.number,
+        *(result.overrides.get(key) for key in keys),
+        result.status,
+        result.exit_code,
+        score.value,
+        score.monitor,
+        *(score.metrics.get(name) for name in names),
+        result.seconds,
+        result.folder,
+        result.error,
+    ]
+
+
+def _cell(value: Any) -> Any:
+    """Return a value for a CSV file that no spreadsheet takes for a formula."""
+    if value is None or isinstance(value, int | float):
+        return value
+    text = str(value)
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    return text
+
+
+def show(results: Sequence[JobResult]) -> None:
+    """Print the jobs as a table, best first, with what differs between them, and what went wrong below it."""
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    keys = _varied(results)
+    monitor = next((result.score.monitor for result in results if result.score.monitor), "score")
+    metrics = [name for result in results for name in result.score.metrics if not name.startswith("num_")]
+    names = list(dict.fromkeys([monitor, *metrics]))
+    table = Table(title=f"Sweep of {len(results)} jobs, best first", box=SIMPLE)
+    for heading in ["job", *keys, "status", *names[:_SHOWN_METRICS], "time"]:
+        table.add_column(heading, overflow="fold")
+    for result in ranked(results):
+        numbers = {**result.score.metrics, monitor: result.score.value}
+        cells = [str(result.number), *(result.overrides.get(key, "") for key in keys), result.status]
+        cells += [_number_text(numbers.get(name)) for name in names[:_SHOWN_METRICS]]
+        table.add_row(*(Text(cell) for cell in [*cells, _time(result.seconds)]))
+    # A file or a pipe has no width that a line should be broken at.
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200)
+    console.print(table)
+    summaries = summarise(results)
+    if summaries:
+        show_summaries(summaries, names[:_SHOWN_METRICS], console=console)
+    for result in ranked(results):
+        if result.status != "ok":
+            sys.stdout.write(f"job {result.number} {result.status}: {result.error} ({result.folder})\n")
+    tables = [TABLE_NAME, *([table_name(summaries)] if summaries else [])]
+    sys.stdout.write(f"Table: {', '.join(str(_sweep_folder(results) / name) for name in tables)}\n")
+    sys.stdout.write(f"Report: {_sweep_folder(results) / PAGE_NAME}\n")
+
+
+def _number_text(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _sweep_folder(results: Sequence[JobResult]) -> Path:
+    return results[0].folder.parent
+
+
+def _varied(results: Sequence[JobResult]) -> list[str]:
+    """Return the keys whose values differ between jobs."""
+    keys = dict.fromkeys(key for result in results for key in result.overrides)
+    return [key for key in keys if len({result.overrides.get(key) for result in results}) > 1]
+
+
+def _time(seconds: float | None) -> str:
+    return "before" if seconds is None else f"{seconds:.0f} s"
+
+
+def check_jobs(results: Sequence[JobResult]) -> None:
+    """Raise JobError if any job failed, saying how to run only those again."""
+    failed = [result for result in results if result.status == "failed"]
+    if failed:
+        numbers = ", ".join(str(result.number) for result in sorted(failed, key=lambda result: result.number))
+        raise JobError(
+            f"{len(failed)} of {len(results)} jobs failed: {numbers}. To run only these again, repeat the command with "
+            f"hydra.sweep.dir={_sweep_folder(results)}"
+        )

@@ -1,6 +1,0 @@
-"""Test-time augmentation: one answer from several views of a picture."""
-
-from imgrec.tta.study import AveragedViews
-from imgrec.tta.views import View, take_view, views_of
-
-__all__ = ["AveragedViews", "View", "take_view", "views_of"]

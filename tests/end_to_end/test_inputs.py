@@ -1,0 +1,255 @@
+"""From a configuration to what a job works with, and the checks between the parts."""
+
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from command import SHORT, composed
+from imgrec.core.checkpoint.checkpoint import load_checkpoint, save_checkpoint
+from imgrec.core.config.build import to_plain
+from imgrec.data.images.preprocess import Preprocess
+from imgrec.errors import CheckpointError, ConfigError, DataError
+from imgrec.models import make_small_cnn
+from imgrec.train_job import train
+from imgrec.training.setup import (
+    check_network,
+    check_task,
+    count_classes,
+    from_checkpoint,
+    from_weights,
+    load_classifier,
+    load_exactly,
+    make_record,
+    read_data,
+)
+
+CLASSES = ("ant", "bee", "cat")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Class folders in train, val and test; 6, 3 and 3 pictures of noise each."""
+    root = tmp_path_factory.mktemp("pictures")
+    random = np.random.default_rng(1)
+    for split, count in (("train", 6), ("val", 3), ("test", 3)):
+        for name in CLASSES:
+            (root / split / name).mkdir(parents=True)
+            for index in range(count):
+                pixels = random.integers(0, 256, (20, 24, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(root / split / name / f"{index}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def checkpoint(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    words = ("data=folder", f"data.root='{pictures}'", "preprocess=small", "augment=none", "data.num_workers=0")
+    train(composed("train", folder, *SHORT, *words))
+    return folder / "best.ckpt"
+
+
+def evaluating(folder: Path, *words: str) -> Any:
+    return composed("evaluate", folder, *words)
+
+
+def rebuilt(path: Path, *words: str) -> tuple[Any, Any]:
+    return from_checkpoint(load_checkpoint(path), evaluating(Path("out"), f"checkpoint='{path}'", *words))
+
+
+def test_classes_are_counted_for_one_label_and_for_several():
+    assert count_classes(np.array([0, 2, 2]), 4) == [1, 0, 2, 0]
+    assert count_classes(np.array([[1, 0], [1, 1]], dtype=np.uint8), 2) == [2, 1]
+
+
+def test_counts_of_many_pictures_do_not_overflow():
+    assert count_classes(np.ones((300, 1), dtype=np.uint8), 1) == [300]
+
+
+def test_what_is_found_in_the_data_is_written_into_the_configuration(pictures):
+    config = composed("train", Path("out"), "data=folder", f"data.root='{pictures}'")
+    data = read_data(config)
+    assert (config.data.num_classes, config.data.num_samples, list(config.data.class_counts)) == (3, 18, [6, 6, 6])
+    assert config.model.num_classes == 3
+    assert data.splits.class_names == list(CLASSES)
+
+
+def test_what_the_source_noticed_is_said(pictures, caplog):
+    config = composed(
+        "train", Path("out"), "data=folder", f"data.root='{pictures}'", "data.exclude=['train/cat/0.png']"
+    )
+    with caplog.at_level(logging.WARNING, logger="imgrec"):
+        read_data(config)
+    assert "0.png" in caplog.text
+
+
+def task(name: str) -> Any:
+    return SimpleNamespace(splits=SimpleNamespace(task=name))
+
+
+@pytest.mark.parametrize(
+    ("found", "words", "message"),
+    [
+        ("multilabel", [], "several labels per picture. Add loss=bce metrics=multilabel"),
+        ("multilabel", ["loss=bce"], "several labels per picture. Add metrics=multilabel"),
+        ("multilabel", ["loss=bce", "loss.one_hot=true", "metrics=multilabel"], "Add loss=bce metrics=multilabel"),
+        ("single", ["metrics=multilabel"], "one label per picture. Add metrics=single"),
+    ],
+)
+def test_a_loss_or_scores_for_another_number_of_labels_are_refused(found, words, message):
+    with pytest.raises(ConfigError, match=message):
+        check_task(composed("train", Path("out"), *words), task(found))
+
+
+def test_a_fitting_loss_and_scores_pass():
+    check_task(composed("train", Path("out"), "loss=bce", "metrics=multilabel"), task("multilabel"))
+    check_task(composed("train", Path("out"), "loss=focal"), task("single"))
+
+
+def test_a_network_that_halves_a_small_picture_to_nothing_is_refused():
+    with pytest.raises(ConfigError, match="2"):
+        check_network(make_small_cnn(num_classes=3), Preprocess(size=2, mode="squash"))
+    check_network(make_small_cnn(num_classes=3), Preprocess(size=32, mode="squash"))
+
+
+def test_a_frozen_network_of_random_values_is_warned_of(caplog):
+    check_network(make_small_cnn(num_classes=3, freeze="backbone"), Preprocess(size=32))
+    assert "the head learns from random features" in caplog.text
+
+
+def test_the_record_has_what_a_resumed_run_is_checked_by(pictures):
+    config = composed("train", Path("out"), "data=folder", f"data.root='{pictures}'", "data.batch_size=7", "seed=4")
+    data = read_data(config)
+    record = make_record(config, data, world_size=2)
+    assert record["data_fingerprint"] == data.fingerprint()
+    assert (record["seed"], record["batch_size"], record["world_size"], record["task"]) == (4, 7, 2, "single")
+    assert record["config"]["loss"]["class_counts"] == [6, 6, 6]
+
+
+def test_a_checkpoint_brings_its_network_its_data_and_its_preprocessing(checkpoint, pictures):
+    data, network = rebuilt(checkpoint)
+    saved = load_checkpoint(checkpoint)["state_dict"]
+    assert all(torch.equal(value, saved[f"net.{name}"]) for name, value in network.state_dict().items())
+    assert data.preprocess == Preprocess(size=32, mode="squash")
+    assert data.augment is None
+    assert data.split("test").names[0] == str(pictures / "test" / "ant" / "0.png")
+
+
+def test_a_checkpoint_alone_gives_network_and_preprocessing_though_its_data_are_gone(checkpoint, tmp_path):
+    payload = load_checkpoint(checkpoint)
+    payload["imgrec"]["config"]["data"]["root"] = str(tmp_path / "gone")
+    save_checkpoint(payload, tmp_path / "alone.ckpt")
+    network, preprocess, info = load_classifier(tmp_path / "alone.ckpt")
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    assert torch.equal(network(images), rebuilt(checkpoint)[1].eval()(images))
+    assert not network.training
+    assert preprocess == Preprocess(size=32, mode="squash")
+    assert (info.class_names, info.task) == (list(CLASSES), "single")
+
+
+def test_a_checkpoint_whose_preprocessing_is_something_else_is_refused(checkpoint, tmp_path):
+    payload = load_checkpoint(checkpoint)
+    payload["imgrec"]["config"]["preprocess"] = {"_target_": "torch.nn.Identity"}
+    save_checkpoint(payload, tmp_path / "other.ckpt")
+    with pytest.raises(CheckpointError, match=r"other\.ckpt: its preprocess makes a Identity, not a Preprocess"):
+        load_classifier(tmp_path / "other.ckpt")
+
+
+def test_an_absent_checkpoint_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match=r"none\.ckpt does not exist"):
+        load_classifier(tmp_path / "none.ckpt")
+
+
+def test_a_key_of_the_checkpoints_data_can_be_changed(checkpoint):
+    data, _ = rebuilt(checkpoint, "data.batch_size=5", "preprocess.size=16")
+    assert data.batch_size == 5
+    assert data.preprocess.size == 16
+
+
+def test_a_key_that_the_checkpoint_does_not_have_is_refused(checkpoint):
+    with pytest.raises(
+        ConfigError, match=r"data\.bacth_size is no key of this checkpoint's data\. Did you mean 'batch_si"
+    ):
+        rebuilt(checkpoint, "data.bacth_size=5")
+
+
+def test_other_data_get_the_labels_of_the_checkpoint_by_name(checkpoint, pictures):
+    """Without ants, bee would be 0 and cat 1 if the classes were counted anew."""
+    words = ("data.exclude=['*/ant/*']", "data.allow_empty_class=true")
+    data, _ = rebuilt(checkpoint, "data=folder", f"data.test='{pictures / 'test'}'", *words)
+    assert data.splits.class_names == list(CLASSES)
+    assert data.split("test").labels.tolist() == [1, 1, 1, 2, 2, 2]
+
+
+def test_a_label_that_the_checkpoint_does_not_know_is_named(checkpoint, pictures, tmp_path):
+    for name in ("ant", "dog"):
+        (tmp_path / name).mkdir()
+        picture = (pictures / "test" / "ant" / "0.png").read_bytes()
+        (tmp_path / name / "0.png").write_bytes(picture)
+    with pytest.raises(DataError, match=r"labels that the model does not know: dog\. Known: ant, bee, cat"):
+        rebuilt(checkpoint, "data=folder", f"data.test='{tmp_path}'")
+
+
+def test_a_checkpoint_whose_tensors_are_of_another_network_is_refused(checkpoint, tmp_path):
+    payload = load_checkpoint(checkpoint)
+    payload["imgrec"]["config"]["model"]["hidden"] = 64
+    save_checkpoint(payload, tmp_path / "other.ckpt")
+    with pytest.raises(CheckpointError, match=r"other\.ckpt does not fit the network that it describes: 3 tensors"):
+        rebuilt(tmp_path / "other.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "Nothing to evaluate. Give checkpoint=PATH, or model=NAME"),
+        (["model=small_cnn"], "Which data"),
+        (["model=small_cnn", "data=digits"], "network without weights knows nothing. Add model.weights=FILE"),
+    ],
+)
+def test_what_is_missing_for_an_evaluation_is_asked_for(words, message):
+    with pytest.raises(ConfigError, match=message):
+        from_weights(evaluating(Path("out"), *words))
+
+
+def test_weights_for_other_classes_are_no_classifier_of_these(checkpoint):
+    words = ("model=small_cnn", f"model.weights='{checkpoint}'", "data=digits")
+    with pytest.raises(ConfigError, match=r"The data has 10 classes, and .*best\.ckpt has no head for so many"):
+        from_weights(evaluating(Path("out"), *words))
+
+
+def test_weights_take_their_classes_from_the_data_and_say_so(checkpoint, pictures, caplog):
+    words = ("model=small_cnn", f"model.weights='{checkpoint}'", "data=folder", f"data.test='{pictures / 'test'}'")
+    with caplog.at_level(logging.INFO, logger="imgrec"):
+        data, _ = from_weights(evaluating(Path("out"), *words))
+    assert data.splits.class_names == list(CLASSES)
+    assert "Classes are taken from the data, in its order: ant, bee, cat." in caplog.text
+    assert data.preprocess == Preprocess(size=224)
+
+
+def test_the_configuration_of_an_evaluation_of_weights_can_be_written_down(checkpoint, pictures):
+    words = ("model=small_cnn", f"model.weights='{checkpoint}'", "data=folder", f"data.test='{pictures / 'test'}'")
+    config = evaluating(Path("out"), *words)
+    from_weights(config)
+    assert to_plain(config)["data"]["augment"] is None
+
+
+def test_tensors_are_copied_into_the_modules_own():
+    module, other = nn.Linear(2, 3), nn.Linear(2, 3)
+    load_exactly(module, other.state_dict(), name="x.ckpt")
+    assert torch.equal(module.weight, other.weight)
+    assert module.weight is not other.weight
+
+
+@pytest.mark.parametrize("other", [nn.Linear(2, 4), nn.Linear(2, 3, bias=False), nn.Sequential(nn.Linear(2, 3))])
+def test_tensors_that_do_not_fit_are_named_and_nothing_is_copied(other):
+    module = nn.Linear(2, 3)
+    before = module.weight.detach().clone()
+    with pytest.raises(CheckpointError, match=r"x\.ckpt does not fit .*(weight|bias)"):
+        load_exactly(module, other.state_dict(), name="x.ckpt")
+    assert torch.equal(module.weight, before)

@@ -1,0 +1,130 @@
+"""What the script of the page receives says the same as the scores of the whole table."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, precision_score, recall_score, roc_auc_score
+
+from imgrec.evaluation.metrics.compute import compute_scores
+from imgrec.evaluation.predictions.predictions import Predictions
+from imgrec.evaluation.report.sections.payload import (
+    CELL_PICTURES,
+    CURVE_POINTS,
+    THRESHOLDS,
+    confusion_data,
+    curve_data,
+    label_threshold_data,
+    threshold_data,
+)
+from report_data import make_predictions
+
+
+def matrix_of(data):
+    matrix = np.zeros((len(data["names"]),) * 2, dtype=int)
+    for row, column, number in data["cells"]:
+        matrix[row, column] = number
+    return matrix.tolist()
+
+
+def test_the_matrix_is_that_of_the_scores():
+    predictions = make_predictions(200, sure=1.0)
+    assert matrix_of(confusion_data(predictions, {})) == compute_scores(predictions)["confusion_matrix"]
+
+
+def test_a_cell_names_its_own_pictures_the_surest_mistake_first():
+    predictions = make_predictions(200, sure=1.0)
+    data = confusion_data(predictions, {})
+    counts = {f"{row},{column}": number for row, column, number in data["cells"]}
+    assert {key: len(entries) for key, entries in data["pictures"].items()} == {
+        key: min(number, CELL_PICTURES) for key, number in counts.items()
+    }
+    by_name = dict(zip(predictions.names, range(len(predictions)), strict=True))
+    for key, entries in data["pictures"].items():
+        true, said = map(int, key.split(","))
+        rows = [by_name[name] for name, _, _ in entries]
+        assert all(predictions.labels[rows] == true) and all(predictions.predicted[rows] == said)
+        sure = [confidence for _, confidence, _ in entries]
+        assert sure == sorted(sure, reverse=true != said)
+
+
+def test_thumbnails_are_in_the_data_once_and_only_those_that_are_used():
+    predictions = make_predictions(60)
+    thumbnails = {name: f"data:{place}" for place, name in enumerate(predictions.names[:5])} | {"other": "data:x"}
+    data = confusion_data(predictions, thumbnails)
+    assert sorted(data["thumbnails"]) == [f"data:{place}" for place in range(5)]
+    shown = {name: place for entries in data["pictures"].values() for name, _, place in entries if place >= 0}
+    assert {data["thumbnails"][place] for place in shown.values()} == set(data["thumbnails"])
+
+
+def at_threshold(data, step):
+    """Do as templates/threshold.js does."""
+    accepted = {index: [0, 0] for index in range(len(data["names"]))}
+    for index, place, number, right in data["counts"]:
+        if place >= step:
+            accepted[index][0] += number
+            accepted[index][1] += right
+    return accepted
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.42, 0.8, 0.985, 1.0])
+def test_what_is_accepted_at_a_threshold_is_what_the_table_says(threshold):
+    predictions = make_predictions(500, sure=1.5)
+    step = int(np.flatnonzero(threshold == THRESHOLDS)[0])
+    is_accepted = predictions.probabilities.max(axis=1) >= threshold
+    for index, (number, right) in at_threshold(threshold_data(predictions), step).items():
+        chosen = is_accepted & (predictions.predicted == index)
+        assert number == chosen.sum()
+        assert right == (chosen & (predictions.labels == index)).sum()
+
+
+def test_at_no_threshold_the_classes_have_the_precision_and_recall_of_the_scores():
+    predictions = make_predictions(300, sure=1.0)
+    data = threshold_data(predictions)
+    accepted = at_threshold(data, 0)
+    for index, row in enumerate(compute_scores(predictions)["per_class"]):
+        number, right = accepted[index]
+        assert row["precision"] == right / number
+        assert row["recall"] == right / data["support"][index]
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_an_operating_point_has_the_precision_and_recall_of_scikit_learn(several):
+    predictions = make_predictions(400, ("a", "b"), several=several, sure=0.7)
+    data = label_threshold_data(predictions)
+    step = int(np.flatnonzero(THRESHOLDS == 0.37)[0])
+    chosen = [0, 1] if several else [1]
+    assert data["names"] == [predictions.class_names[index] for index in chosen]
+    for place, index in enumerate(chosen):
+        called = predictions.probabilities[:, index] >= 0.37
+        actual = predictions.labels[:, index] == 1 if several else predictions.labels == index
+        rows = [row for row in data["counts"] if row[0] == place and row[1] >= step]
+        named, found = sum(row[2] for row in rows), sum(row[3] for row in rows)
+        assert found / named == pytest.approx(precision_score(actual, called), abs=1e-12)
+        assert found / data["support"][place] == pytest.approx(recall_score(actual, called), abs=1e-12)
+
+
+def test_curves_are_short_and_enclose_nearly_the_areas_of_scikit_learn():
+    predictions = make_predictions(3000, sure=1.0)
+    for index, curve in enumerate(curve_data(predictions)):
+        actual, scores = predictions.labels == index, predictions.probabilities[:, index]
+        assert max(len(curve["pr"]["x"]), len(curve["roc"]["x"])) <= CURVE_POINTS + 2
+        assert np.trapezoid(curve["roc"]["y"], curve["roc"]["x"]) == pytest.approx(
+            roc_auc_score(actual, scores), abs=0.01
+        )
+        steps = np.diff(curve["pr"]["x"]) @ np.array(curve["pr"]["y"])[1:]
+        assert steps == pytest.approx(average_precision_score(actual, scores), abs=0.01)
+
+
+def test_a_class_without_pictures_has_no_curve():
+    predictions = make_predictions(40, ("a", "b", "c"))
+    predictions.labels[predictions.labels == 2] = 1
+    assert curve_data(predictions)[2]["pr"] == {"x": [], "y": []}
+
+
+def test_a_confidence_on_the_threshold_is_accepted():
+    labels = np.array([0, 1, 0], dtype=np.int64)
+    logits = np.zeros((3, 2), dtype=np.float32)  # both classes have exactly 0.5
+    predictions = Predictions(["a", "b", "c"], labels, logits, ["no", "yes"])
+    step = int(np.flatnonzero(THRESHOLDS == 0.5)[0])
+    assert at_threshold(threshold_data(predictions), step)[0] == [3, 2]
+    assert at_threshold(threshold_data(predictions), step + 1)[0] == [0, 0]
+    assert label_threshold_data(predictions)["counts"] == [[0, step, 3, 1]]
