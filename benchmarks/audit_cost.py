@@ -1,8 +1,8 @@
-"""Claim: looking for twins costs about as much a picture among a million as among a thousand.
+"""Claim: looking for duplicates costs about as much an image among a million as among a thousand.
 
-Time and peak memory of the search among 1,000, 10,000 and 100,000 pictures, 1 in 20 of them a changed copy of another,
+Time and peak memory of the search among 1,000, 10,000 and 100,000 images, 1 in 20 of them a changed copy of another,
 and among 1,000,000 hashes; the exponent is the slope of log time over log number: 1 is linear, 2 is each with each.
-Pictures are made at random with the spectrum of photographs, at 64 px: decoding, which is linear by nature, is
+Images are made at random with the spectrum of photographs, at 64 px: decoding, which is linear by nature, is
 measured on 1,000 and 10,000 files on disc. Each measurement is a process of its own.
 
     python benchmarks/audit_cost.py            # writes benchmarks/results/audit_cost.json
@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from imgrec.auditing.duplicates.candidates import find_candidates
-from imgrec.auditing.duplicates.near import near_pairs, twin_groups
-from imgrec.auditing.scan.facts import NUM_HASHES, FactsTable, PictureFacts, facts_table
+from imgrec.auditing.duplicates.near import duplicate_groups, near_pairs
+from imgrec.auditing.scan.facts import NUM_HASHES, FactsTable, ImageFacts, facts_table
 from imgrec.auditing.scan.hashes import perceptual_hashes
 from imgrec.auditing.scan.measure import pixel_hash
 from imgrec.auditing.scan.scan import scan
@@ -30,10 +30,10 @@ from imgrec.data.samples import Samples
 
 SIDE_PX = 64
 ONE_IN = 20
-FILES, PICTURES, HASHES = (1_000, 10_000), (1_000, 10_000, 100_000), (10_000, 100_000, 1_000_000)
+FILES, IMAGES, HASHES = (1_000, 10_000), (1_000, 10_000, 100_000), (10_000, 100_000, 1_000_000)
 
 
-def pictures(count: int) -> np.ndarray:
+def sample_images(count: int) -> np.ndarray:
     """Return uint8 (count, 64, 64): noise whose spectrum falls with the frequency; 1 in ONE_IN is a copy, cropped."""
     from PIL import Image
 
@@ -51,26 +51,26 @@ def pictures(count: int) -> np.ndarray:
     return made
 
 
-def facts_of(picture: np.ndarray) -> PictureFacts:
+def facts_of(image: np.ndarray) -> ImageFacts:
     """Return the facts that the search looks at."""
-    thumbnail = picture.reshape(32, 2, 32, 2).mean(axis=(1, 3)).round().astype(np.uint8)
-    return PictureFacts(
-        pixel_hash=pixel_hash(picture), hashes=perceptual_hashes(picture), thumbnail=thumbnail, width=64, height=64
+    thumbnail = image.reshape(32, 2, 32, 2).mean(axis=(1, 3)).round().astype(np.uint8)
+    return ImageFacts(
+        pixel_hash=pixel_hash(image), hashes=perceptual_hashes(image), thumbnail=thumbnail, width=64, height=64
     )
 
 
-def table(facts: list[PictureFacts]) -> FactsTable:
+def table(facts: list[ImageFacts]) -> FactsTable:
     names, nothing = [str(row) for row in range(len(facts))], ArrayImages(np.zeros((len(facts), 1, 1), np.uint8))
     part = Samples(names, nothing, np.zeros(len(facts), np.int64))
     return facts_table({"train": part}, facts, class_names=["any"])
 
 
-def search_pictures(count: int) -> dict[str, float]:
-    facts = table([facts_of(picture) for picture in pictures(count)])
+def search_images(count: int) -> dict[str, float]:
+    facts = table([facts_of(image) for image in sample_images(count)])
     before = _peak_mib()
     start = time.perf_counter()
     pairs = near_pairs(facts)
-    twin_groups(facts, pairs)
+    duplicate_groups(facts, pairs)
     seconds = time.perf_counter() - start
     planted = {(row - 1, row) for row in range(ONE_IN, count, ONE_IN)}
     found = planted & {(pair.first, pair.second) for pair in pairs}
@@ -108,8 +108,8 @@ def scan_files(count: int) -> dict[str, float]:
 
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / f"{row}.jpg" for row in range(count)]
-        for path, picture in zip(paths, pictures(count), strict=True):
-            Image.fromarray(picture).convert("RGB").resize((400, 300)).save(path)
+        for path, image in zip(paths, sample_images(count), strict=True):
+            Image.fromarray(image).convert("RGB").resize((400, 300)).save(path)
         part = Samples([str(path) for path in paths], FileImages(paths), np.zeros(count, np.int64))
         seconds = []
         for _ in range(2):
@@ -138,7 +138,7 @@ def exponent(curve: dict[int, dict[str, float]]) -> float:
     return float(np.polyfit([math.log(n) for n in curve], [math.log(one["seconds"]) for one in curve.values()], 1)[0])
 
 
-MEASURES = {"scan": (scan_files, FILES), "near_pairs": (search_pictures, PICTURES), "hashes": (search_hashes, HASHES)}
+MEASURES = {"scan": (scan_files, FILES), "near_pairs": (search_images, IMAGES), "hashes": (search_hashes, HASHES)}
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Claim: on a processor, batches hardly make float32 cheaper; not spinning while threads wait for each other does.
 
-Processor time (not wall time: other work on the machine counts less) that onnxruntime takes for one picture of a
-bundle, by pictures a run: on one thread, and on two that spin or do not while they wait for each other. Rounds in
+Processor time (not wall time: other work on the machine counts less) that onnxruntime takes for one image of a
+bundle, by images a run: on one thread, and on two that spin or do not while they wait for each other. Rounds in
 turns, the median of them. What a server that runs batches can gain over one that does not is limited by the first line.
 
     python benchmarks/batch_gain.py [--rounds 8]    # batch_gain.json; 1 minute
@@ -32,7 +32,7 @@ SETTLE_S = 0.02  # after it no thread of the run before spins
 
 
 def milliseconds(bundle: Bundle, size: int) -> float:
-    """Return the processor time of one picture."""
+    """Return the processor time of one image."""
     images = np.random.default_rng(0).integers(0, 256, (size, 224, 224, 3), dtype=np.uint8)
     time.sleep(SETTLE_S)
     runs, started = max(1, 8 // size), time.process_time()
@@ -61,7 +61,7 @@ def main() -> None:
     medians = {
         name: {size: round(statistics.median(all_), 2) for size, all_ in by.items()} for name, by in found.items()
     }
-    result = {"machine": describe(), "rounds": arguments.rounds, "processor_ms_a_picture_by_batch": medians}
+    result = {"machine": describe(), "rounds": arguments.rounds, "processor_ms_an_image_by_batch": medians}
     print(json.dumps(medians, indent=1))
     arguments.output.write_text(json.dumps(result, indent=1) + "\n")
 

@@ -12,8 +12,8 @@ DATA = Path(os.environ.get("IMGREC_DATA", Path(__file__).resolve().parents[2] / 
 WEIGHTS = DATA / "weights" / "akamaster_resnet20-12fca82f.th"
 
 
-def test_pictures(count: int) -> FolderData:
-    """Return `count` pictures of the test set, each class its share."""
+def test_images(count: int) -> FolderData:
+    """Return `count` images of the test set, each class its share."""
     data = FolderData(
         test=str(DATA / "cifar10" / "test"), preprocess=Preprocess(size=32, mode="none"), eval_batch_size=250
     )

@@ -2,10 +2,10 @@
 
 The published ResNet-20 (akamaster_resnet20) against copies of itself in which one convolution got normal noise, of 0,
 0.2, 0.6, 1 and 1.5 times the standard deviation of its weights. Recorded is what `imgrec compare` says of each pair:
-"alike" without noise, "not distinguishable" with how many pictures would tell, or which one is better and by how much.
+"alike" without noise, "not distinguishable" with how many images would tell, or which one is better and by how much.
 It holds if the copy without noise is alike, no copy is called better, and the noisiest is called worse.
 
-    python benchmarks/compare_perturbed.py                     # five passes over 10,000 pictures: minutes on two cores
+    python benchmarks/compare_perturbed.py                     # five passes over 10,000 images: minutes on two cores
     python benchmarks/compare_perturbed.py --num-images 500
 
 writes benchmarks/results/compare_perturbed.json. The data and the weights are those of tests (IMGREC_DATA).
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from cifar10 import WEIGHTS, test_pictures
+from cifar10 import WEIGHTS, test_images
 from machine import describe
 
 from imgrec.data.sources import FolderData
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--num-images", type=int, default=10_000)
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("results") / "compare_perturbed.json")
     options = parser.parse_args()
-    data = test_pictures(options.num_images)
+    data = test_images(options.num_images)
     published = Run("published", [answers(0.0, data)], [Path("published")])
     rows = []
     for strength in STRENGTHS:
@@ -64,7 +64,7 @@ def main() -> None:
 
 @torch.inference_mode()
 def answers(strength: float, data: FolderData) -> Predictions:
-    """Return what the network says about the pictures with noise of that strength in one layer."""
+    """Return what the network says about the images with noise of that strength in one layer."""
     weights = str(WEIGHTS)
     network = make_cifar_resnet(depth=20, weights=weights, num_classes=10).eval()
     weight = [layer for layer in network.modules() if isinstance(layer, torch.nn.Conv2d)][LAYER].weight

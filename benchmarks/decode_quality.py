@@ -1,10 +1,10 @@
-"""Claim: decoding only what is needed costs no accuracy: on hymenoptera a linear probe agrees within 1 picture of 153.
+"""Claim: decoding only what is needed costs no accuracy: on hymenoptera a linear probe agrees within 1 image of 153.
 
 The same parts of the same JPEG files (hymenoptera) are made twice: by imgrec's fast way (scaled DCT decoding, nothing
-below the part) and by decoding the whole. In between: mean absolute difference and PSNR of the pixels, picture by
-picture; the median, and the 5 % that are farthest apart.
+below the part) and by decoding the whole. In between: mean absolute difference and PSNR of the pixels, image by
+image; the median, and the 5 % that are farthest apart.
 
-    train  RandomResizedCrop 224 (0.25 to 1 of the area, as augment=standard), 4 draws a picture
+    train  RandomResizedCrop 224 (0.25 to 1 of the area, as augment=standard), 4 draws an image
     eval   shorter side to 256, centre crop 224 (preprocess.decode=reduced against full)
 
 "full" is whole decoding, the same crop, and Pillow's anti-aliased bilinear resize. For scale, the same figures for
@@ -12,10 +12,10 @@ whole decoding and OpenCV's linear resize, which many loaders use and which is n
 
 The hymenoptera files are small, so that most are decoded at full scale. So all is done again with each enlarged 4
 times (2000x1500 px, quality 90), where most are decoded at 1/2 to 1/8. There the probe with preprocess.decode=reduced
-gets 2 pictures of 153 fewer than with full, the default: measured, and not claimed to be nothing.
+gets 2 images of 153 fewer than with full, the default: measured, and not claimed to be nothing.
 
 Linear probe: multinomial logistic regression (L2, C = 1) on the 1280 features of mobilenet_v2 with ImageNet weights,
-of pictures by the eval recipe; trained on the train folder, scored on the 153 of the val folder.
+of images by the eval recipe; trained on the train folder, scored on the 153 of the val folder.
 
     python benchmarks/decode_quality.py      # 4 minutes on 2 cores; writes benchmarks/results/decode_quality.json
 """
@@ -42,21 +42,21 @@ from sklearn.preprocessing import StandardScaler
 from imgrec.data import Augment, Preprocess
 from imgrec.data.images.image import decode_image
 from imgrec.data.images.jpeg import decodes_as_pillow
-from imgrec.data.images.lazy_image import DecodedPicture, JpegPicture, Picture, picture_from_bytes
+from imgrec.data.images.lazy_image import DecodedImage, JpegImage, LazyImage, image_from_bytes
 from imgrec.data.samples import UInt8Array
 from imgrec.models import make_backbone
 
 RESULTS = Path(__file__).parent / "results" / "decode_quality.json"
 SIZE = 224
-DRAWS = 4  # of each picture, for the train recipe
+DRAWS = 4  # of each image, for the train recipe
 ENLARGED = 4  # times a side
 
 
 def main() -> None:
-    """Measure both sizes of pictures and write the results."""
+    """Measure both sizes of images and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=RESULTS)
-    parser.add_argument("--every", type=int, default=1, help="take each n-th picture only, for a quick look")
+    parser.add_argument("--every", type=int, default=1, help="take each n-th image only, for a quick look")
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -69,55 +69,55 @@ def main() -> None:
 
 
 def measure(data: Path, *, times: int, every: int) -> dict[str, Any]:
-    """Return the differences by both recipes, and the accuracy of the probe, for pictures enlarged `times`."""
+    """Return the differences by both recipes, and the accuracy of the probe, for images enlarged `times`."""
     paths = {part: sorted((data / "hymenoptera" / part).rglob("*.jpg"))[::every] for part in ("train", "val")}
     files = {part: [_bytes(path, times) for path in paths[part]] for part in paths}
     labels = {part: [path.parent.name for path in paths[part]] for part in paths}
-    pictures = {part: [picture_from_bytes(file, name=part) for file in files[part]] for part in files}
-    everything = [*pictures["train"], *pictures["val"]]
+    images = {part: [image_from_bytes(file, name=part) for file in files[part]] for part in files}
+    everything = [*images["train"], *images["val"]]
     return {
-        "pictures": len(everything),
-        "decoded_in_part": sum(isinstance(picture, JpegPicture) for picture in everything),
+        "images": len(everything),
+        "decoded_in_part": sum(isinstance(image, JpegImage) for image in everything),
         "train": _train_differences(everything),
         "eval": _eval_differences(everything),
-        "probe": _probes(pictures, labels),
+        "probe": _probes(images, labels),
     }
 
 
-def _train_differences(pictures: Sequence[Picture]) -> dict[str, Any]:
+def _train_differences(images: Sequence[LazyImage]) -> dict[str, Any]:
     fast = _standard_crop()
     ours, opencv = [], []
-    for index, picture in enumerate(pictures):
-        whole = picture.pixels()
+    for index, image in enumerate(images):
+        whole = image.pixels()
         for epoch in range(DRAWS):
-            drawn = _Drawn(picture)
-            result = fast.from_picture(drawn, key=(0, epoch, index))
+            drawn = _Drawn(image)
+            result = fast.from_lazy_image(drawn, key=(0, epoch, index))
             left, top, right, bottom = drawn.box
-            expected = DecodedPicture(whole).window(drawn.box, size=(SIZE, SIZE))
+            expected = DecodedImage(whole).window(drawn.box, size=(SIZE, SIZE))
             ours.append(_difference(result, expected))
             linear = cv2.resize(whole[top:bottom, left:right], (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
             opencv.append(_difference(np.asarray(linear, dtype=np.uint8), expected))
     return {"fast": _summary(ours), "opencv_linear": _summary(opencv)}
 
 
-def _eval_differences(pictures: Sequence[Picture]) -> dict[str, Any]:
+def _eval_differences(images: Sequence[LazyImage]) -> dict[str, Any]:
     full, reduced = Preprocess(SIZE), Preprocess(SIZE, decode="reduced")
     ours, opencv, is_equal = [], [], []
-    for picture in pictures:
-        whole = picture.pixels()
+    for image in images:
+        whole = image.pixels()
         expected = full(whole)
-        is_equal.append(np.array_equal(full.from_picture(picture), expected))
-        ours.append(_difference(reduced.from_picture(picture), expected))
+        is_equal.append(np.array_equal(full.from_lazy_image(image), expected))
+        ours.append(_difference(reduced.from_lazy_image(image), expected))
         opencv.append(_difference(_by_opencv(whole), expected))
     return {"reduced": _summary(ours), "opencv_linear": _summary(opencv), "full_is_bit_equal": all(is_equal)}
 
 
-def _probes(pictures: dict[str, list[Picture]], labels: dict[str, list[str]]) -> dict[str, Any]:
+def _probes(images: dict[str, list[LazyImage]], labels: dict[str, list[str]]) -> dict[str, Any]:
     network = make_backbone("mobilenet_v2", num_classes=2, weights=_weights(), freeze="backbone").eval()
     found: dict[str, Any] = {}
     for decode in ("full", "reduced"):
         preprocess = Preprocess(SIZE, decode=decode)
-        features = {part: _features(network, pictures[part], preprocess.from_picture) for part in pictures}
+        features = {part: _features(network, images[part], preprocess.from_lazy_image) for part in images}
         probe = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=2000))
         probe.fit(features["train"], labels["train"])
         right = probe.predict(features["val"]) == np.array(labels["val"])
@@ -125,29 +125,29 @@ def _probes(pictures: dict[str, list[Picture]], labels: dict[str, list[str]]) ->
     return found
 
 
-def _features(network: Any, pictures: Sequence[Picture], make: Callable[[Picture], UInt8Array]) -> Any:
+def _features(network: Any, images: Sequence[LazyImage], make: Callable[[LazyImage], UInt8Array]) -> Any:
     rows = []
     with torch.inference_mode():
-        for start in range(0, len(pictures), 32):
-            batch = np.stack([make(picture).transpose(2, 0, 1) for picture in pictures[start : start + 32]])
+        for start in range(0, len(images), 32):
+            batch = np.stack([make(image).transpose(2, 0, 1) for image in images[start : start + 32]])
             maps = network.backbone.features(network.normalize(torch.from_numpy(batch)))
             rows.append(maps.mean(dim=(2, 3)).numpy())
     return np.concatenate(rows)
 
 
 class _Drawn:
-    """A picture that notes which part was drawn."""
+    """An image that notes which part was drawn."""
 
-    def __init__(self, picture: Picture) -> None:
-        self.picture, self.height_width = picture, picture.height_width
+    def __init__(self, image: LazyImage) -> None:
+        self.image, self.height_width = image, image.height_width
         self.box: Any = None
 
     def pixels(self) -> UInt8Array:
-        return self.picture.pixels()
+        return self.image.pixels()
 
     def window(self, box: Any, **options: Any) -> UInt8Array:
         self.box = box
-        return self.picture.window(box, **options)
+        return self.image.window(box, **options)
 
 
 def _standard_crop() -> Augment:
@@ -165,7 +165,7 @@ def _by_opencv(whole: UInt8Array) -> UInt8Array:
 
 
 def _difference(first: UInt8Array, second: UInt8Array) -> tuple[float, float]:
-    """Return mean absolute difference (of 255) and PSNR in dB (99 for equal pictures)."""
+    """Return mean absolute difference (of 255) and PSNR in dB (99 for equal images)."""
     error = first.astype(np.float64) - second
     mean_square = (error**2).mean()
     return float(np.abs(error).mean()), 99.0 if mean_square == 0 else float(10 * np.log10(255**2 / mean_square))
@@ -185,9 +185,9 @@ def _bytes(path: Path, times: int) -> bytes:
     data = path.read_bytes()
     if times == 1:
         return data
-    picture, buffer = Image.fromarray(decode_image(data, name=str(path))), BytesIO()
-    scale = times if max(picture.size) <= 1000 else 1  # the few large ones are large enough
-    enlarged = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.LANCZOS)
+    image, buffer = Image.fromarray(decode_image(data, name=str(path))), BytesIO()
+    scale = times if max(image.size) <= 1000 else 1  # the few large ones are large enough
+    enlarged = image.resize((image.width * scale, image.height * scale), Image.Resampling.LANCZOS)
     enlarged.save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
 

@@ -1,8 +1,8 @@
 """Claim: an epoch of `python train.py` is as fast as one of timm's train.py with its best flags.
 
 Within 5 %, the noise of this measurement; and at least 1.2 times as fast as timm's with its defaults, where the
-processor computes in bfloat16. Both scripts train resnet18 on the same real pictures in turns: CIFAR-10 at 32 px, and
-photographs (hymenoptera, JPEG) at 224 px. Same pictures per epoch, batch size, SGD with Nesterov momentum, one process
+processor computes in bfloat16. Both scripts train resnet18 on the same real images in turns: CIFAR-10 at 32 px, and
+photographs (hymenoptera, JPEG) at 224 px. Same images per epoch, batch size, SGD with Nesterov momentum, one process
 with two loader processes, and the same augmentation: timm is given the ranges of imgrec's default (random part, mirror,
 a little light). Four runs a round:
 
@@ -21,7 +21,7 @@ training, as an update below 1/256 of a weight is lost.
 
     python benchmarks/epoch_against_timm.py --timm-train TIMM/train.py --timm-python ENVIRONMENT/bin/python
 
-writes benchmarks/results/epoch_against_timm.json; 5 minutes on 2 cores. Pictures: $IMGREC_DATA, or ../shared/data.
+writes benchmarks/results/epoch_against_timm.json; 5 minutes on 2 cores. Images: $IMGREC_DATA, or ../shared/data.
 """
 
 import argparse
@@ -89,7 +89,7 @@ LIMITS = {"imgrec / timm": 1.2, "imgrec / timm, best": 0.95}  # times faster, ep
 
 @dataclass(frozen=True)
 class Case:
-    """A data set and its settings. `batches`: whole batches per epoch. `val`: pictures to validate on."""
+    """A data set and its settings. `batches`: whole batches per epoch. `val`: images to validate on."""
 
     train: str
     val: str
@@ -101,7 +101,7 @@ class Case:
     crop_share: float
 
     @property
-    def pictures(self) -> int:
+    def sample_images(self) -> int:
         return self.batches * self.batch_size
 
 
@@ -111,8 +111,8 @@ CASES = {
 }
 
 
-def copy_pictures(source: Path, target: Path, *, count: int) -> None:
-    """Copy the first `count` pictures, one class after the other in turns, so that both scripts see the same files."""
+def copy_images(source: Path, target: Path, *, count: int) -> None:
+    """Copy the first `count` images, one class after the other in turns, so that both scripts see the same files."""
     if not source.is_dir():
         raise SystemExit(f"no folder {source}; set IMGREC_DATA to the folder of the data sets.")
     classes = sorted(folder for folder in source.iterdir() if folder.is_dir())
@@ -120,7 +120,7 @@ def copy_pictures(source: Path, target: Path, *, count: int) -> None:
     longest = max(len(of_class) for of_class in files)
     in_turns = [of_class[index] for index in range(longest) for of_class in files if index < len(of_class)]
     if len(in_turns) < count:
-        raise SystemExit(f"{source} holds {len(in_turns)} pictures; {count} are needed.")
+        raise SystemExit(f"{source} holds {len(in_turns)} images; {count} are needed.")
     for path in in_turns[:count]:
         (target / path.parent.name).mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target / path.parent.name / path.name)
@@ -175,7 +175,7 @@ def epoch_seconds(line: str, case: Case) -> float | None:
         return None
     if int(found[2]) != case.batches:
         raise SystemExit(f"timm took {found[2]} steps, not {case.batches}: {line}")
-    return case.pictures / float(found[3])  # the rate has more digits than the time beside it
+    return case.images / float(found[3])  # the rate has more digits than the time beside it
 
 
 def measure(words: list[str], case: Case, *, folder: Path, epochs: int) -> dict[str, float]:
@@ -210,7 +210,7 @@ def summary(rounds: list[dict[str, Any]], case: Case) -> dict[str, Any]:
     for name in rounds[0]:
         epochs = [r[name]["epoch_s"] for r in rounds]
         variants[name] = {
-            "images_per_s": case.pictures / statistics.median(epochs),
+            "images_per_s": case.images / statistics.median(epochs),
             **{key: statistics.median(r[name][key] for r in rounds) for key in rounds[0][name]},
             "epoch_s_min": min(epochs),
             "epoch_s_max": max(epochs),
@@ -225,14 +225,14 @@ def summary(rounds: list[dict[str, Any]], case: Case) -> dict[str, Any]:
     }
     holds = {pair: faster[pair]["epoch"] >= limit for pair, limit in LIMITS.items()}
     return {
-        "pictures_per_epoch": case.pictures, "size_px": case.size, "batch_size": case.batch_size,
+        "images_per_epoch": case.images, "size_px": case.size, "batch_size": case.batch_size,
         "rounds": len(rounds), "variants": variants, "times_faster": faster, "limits": LIMITS, "holds": holds,
     }  # fmt: skip
 
 
 def table(name: str, result: dict[str, Any]) -> str:
     keys = ("images_per_s", "epoch_s", "cycle_s", "start_s")
-    rows = [f"{name}: {result['pictures_per_epoch']} pictures an epoch, batch {result['batch_size']}, medians"]
+    rows = [f"{name}: {result['images_per_epoch']} images an epoch, batch {result['batch_size']}, medians"]
     rows.append(" " * 22 + "".join(f"{key:>13}" for key in keys))
     for variant, values in result["variants"].items():
         rows.append(f"  {variant:20}" + "".join(f"{values[key]:13.2f}" for key in keys))
@@ -247,14 +247,14 @@ def run(name: str, *, arguments: argparse.Namespace, timm: Timm, variants: Varia
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         (folder / "epoch_clock.py").write_text(CLOCK)
-        copy_pictures(DATA / case.train, folder / "pictures" / "train", count=case.pictures)
-        copy_pictures(DATA / case.val, folder / "pictures" / "val", count=case.num_val)
+        copy_images(DATA / case.train, folder / "images" / "train", count=case.images)
+        copy_images(DATA / case.val, folder / "images" / "val", count=case.num_val)
         for index in range(arguments.rounds):
             # Forth and back, so that a drift of the machine's speed falls on all alike.
             turn = dict(list(variants.items())[:: -1 if index % 2 else 1])
             print(f"{name}, round {index + 1} of {arguments.rounds}", flush=True)
             rounds.append(
-                one_round(case, folder / "pictures", folder=folder, epochs=arguments.epochs, timm=timm, variants=turn)
+                one_round(case, folder / "images", folder=folder, epochs=arguments.epochs, timm=timm, variants=turn)
             )
     return summary(rounds, case)
 

@@ -1,4 +1,4 @@
-"""Claim: evaluate on 10,000 pictures of 32 px spends at most 10 % of its time outside the forward passes and decoding.
+"""Claim: evaluate on 10,000 images of 32 px spends at most 10 % of its time outside the forward passes and decoding.
 
 `imgrec evaluate` with cifar_resnet 20 on the CIFAR-10 test set, as a user runs it. Counted as overhead: all that comes
 after the pass over the data, by the clock on the wall: metrics, intervals, tables, figures, thumbnails, provenance, the

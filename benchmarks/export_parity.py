@@ -1,7 +1,7 @@
-"""Claim: an exported network gives the label of its checkpoint on each of the 153 hymenoptera validation pictures.
+"""Claim: an exported network gives the label of its checkpoint on each of the 153 hymenoptera validation images.
 
 For resnet18, mobilenet_v2, efficientnet_b0, convnext_tiny, vit_b_16 and swin_t at 224 px, trained a little on real
-pictures (mobilenet_v2: ImageNet weights and a linear probe; the others: 12 steps from random values, then a probe on
+images (mobilenet_v2: ImageNet weights and a linear probe; the others: 12 steps from random values, then a probe on
 their features), so that logits mean something. From the bytes of each file to the label on both sides, both forms of
 the graph, pixels in batches of 1 and of 32; and no probability more than 1e-4 apart.
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hymenoptera import DATA, PREPROCESS, SEED, info, pictures, trained
+from hymenoptera import DATA, PREPROCESS, SEED, info, sample_images, trained
 from machine import describe
 
 from imgrec.deploy.bundle import bundle_from_bytes
@@ -25,12 +25,12 @@ from imgrec.deploy.export.write import Settings, make_bundle, to_bytes
 
 MODELS = ("resnet18", "mobilenet_v2", "efficientnet_b0", "convnext_tiny", "vit_b_16", "swin_t")
 WEIGHTS = {"mobilenet_v2": DATA / "weights" / "mobilenet_v2_imagenet_fp16.pth"}
-BATCH_SIZES = {"pixels": (1, 32), "image": (1,)}  # the form for pictures of any size takes one at a time
+BATCH_SIZES = {"pixels": (1, 32), "image": (1,)}  # the form for images of any size takes one at a time
 
 
 def check(name: str) -> dict[str, Any]:
     """Return what both sides said, for both forms and both batch sizes."""
-    network, val = trained(name, weights=WEIGHTS.get(name)), pictures("val")
+    network, val = trained(name, weights=WEIGHTS.get(name)), sample_images("val")
     reference = answers_of_network(network, PREPROCESS, val)
     refuse_untrained(reference, task="single")
     rows = []
@@ -66,8 +66,8 @@ def main() -> None:
             "machine": describe(),
             "seed": SEED,
             "tolerance": TOLERANCE,
-            "pictures": rows[0]["pictures"],
-            "all_labels_the_same": all(row["same_labels"] == row["pictures"] for row in rows),
+            "images": rows[0]["images"],
+            "all_labels_the_same": all(row["same_labels"] == row["images"] for row in rows),
             "max_probability_difference": max(row["max_probability_difference"] for row in rows),
             "models": {known: models[known] for known in MODELS if known in models},
         }

@@ -1,9 +1,9 @@
 """Claim: in 8 bits mobilenet_v2 has 0.3 of its size and loses at most 1 point; resnet18 answers 4.5 times as fast.
 
-mobilenet_v2: ImageNet weights and a linear probe on hymenoptera; accuracy on the 153 validation pictures, the drop with
+mobilenet_v2: ImageNet weights and a linear probe on hymenoptera; accuracy on the 153 validation images, the drop with
 its paired 95 % interval. resnet18: 12 steps and a probe. For each: float32, float16 and int8 by onnxruntime, and
 PyTorch eager in float32 and bfloat16, OpenVINO in its own precision and in int8 by NNCF where it is installed;
-latency of one picture and throughput of batches of 32, all in turns in one run. Speeds want an idle machine.
+latency of one image and throughput of batches of 32, all in turns in one run. Speeds want an idle machine.
 
     python benchmarks/export_precision.py                 # writes benchmarks/results/export_precision.json; 8 minutes
     python benchmarks/export_precision.py --rounds 2      # to see that it works
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hymenoptera import DATA, PREPROCESS, SEED, info, pictures, trained
+from hymenoptera import DATA, PREPROCESS, SEED, info, sample_images, trained
 from machine import describe
 
 from imgrec.deploy.benchmark.contenders import of_bundle, of_network, of_openvino
@@ -33,7 +33,7 @@ LIMITS = {"mobilenet_v2 int8 size": 0.3, "mobilenet_v2 int8 drop": 1.0, "resnet1
 def run(name: str, folder: Path, *, rounds: int, threads: int, compiled: bool) -> dict[str, Any]:
     """Return files by precision, and speeds."""
     torch.set_num_threads(threads)
-    network, val, train = trained(name, weights=WEIGHTS.get(name)), pictures("val"), pictures("train")
+    network, val, train = trained(name, weights=WEIGHTS.get(name)), sample_images("val"), sample_images("train")
     weights = folder / f"{name}.pt"
     torch.save(network.state_dict(), weights)
     contenders = of_network(network, PREPROCESS, weights, compiled=compiled)
@@ -41,13 +41,13 @@ def run(name: str, folder: Path, *, rounds: int, threads: int, compiled: bool) -
     for precision in ("float32", "float16", "int8"):
         path = folder / f"{name}-{precision}.onnx"
         settings = Settings(precision=precision, calibration=train, max_drop=100)
-        report = export_bundle(network, info(), path, pictures=val, settings=settings, say=print)
+        report = export_bundle(network, info(), path, sample_images=val, settings=settings, say=print)
         files[f"onnxruntime {precision}"] = summary(report)
         contenders += of_bundle(path, threads=threads)
     if find_spec("nncf") is not None:
         path = folder / f"{name}-int8.xml"
         settings = Settings(precision="int8", calibration=train, max_drop=100)
-        report = export_openvino(network, info(), path, pictures=val, settings=settings, say=print)
+        report = export_openvino(network, info(), path, sample_images=val, settings=settings, say=print)
         files["OpenVINO int8"] = summary(report)
         contenders += of_openvino(path, size=(224, 224), threads=threads)
     results = measure(contenders, rounds=rounds, batch_size=32, progress=lambda done, total: print(done, total))
@@ -60,7 +60,7 @@ def summary(report: dict[str, Any]) -> dict[str, Any]:
         "size_bytes": report["size_bytes"],
         "drop": report["drop"],
         "same_labels": parity["same_labels"],
-        "pictures": parity["pictures"],
+        "images": parity["images"],
         "max_probability_difference": parity["max_probability_difference"],
     }
 

@@ -1,4 +1,4 @@
-"""Picture files, whole and damaged, that come with the truth about themselves."""
+"""Image files, whole and damaged, that come with the truth about themselves."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,10 +39,10 @@ def files(num_clean: int, num_fuzzed: int) -> Iterator[File]:
 def _encoded(random: np.random.Generator, kind: str) -> bytes:
     width, height = (int(side) for side in random.integers(24, 90, 2))
     coarse = random.integers(0, 256, (6, 6, 3), dtype=np.uint8)
-    picture = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+    image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
     noise = random.integers(0, 40, (height, width, 3))
     stream = BytesIO()
-    Image.fromarray(np.clip(np.asarray(picture) + noise, 0, 255).astype(np.uint8)).save(stream, kind)
+    Image.fromarray(np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8)).save(stream, kind)
     return stream.getvalue()
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from imgrec.data.images.image import FileImages
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.deploy.bundle import BundleInfo
-from imgrec.deploy.export.outputs import Pictures, prepared
+from imgrec.deploy.export.outputs import ImageSet, prepared
 from imgrec.evaluation.decisions import Decisions
 from imgrec.models import make_backbone
 
@@ -21,12 +21,12 @@ PREPROCESS = Preprocess(size=224)
 SEED = 1
 
 
-def pictures(split: str) -> Pictures:
-    """Return all pictures of "train" (243) or "val" (153) with their labels."""
+def sample_images(split: str) -> ImageSet:
+    """Return all images of "train" (243) or "val" (153) with their labels."""
     files = [sorted((DATA / "hymenoptera" / split / name).glob("*.jpg")) for name in CLASSES]
     paths = [path for some in files for path in some]
     labels = np.repeat(np.arange(len(CLASSES)), [len(some) for some in files])
-    return Pictures([f"{path.parent.name}/{path.name}" for path in paths], FileImages(paths), labels)
+    return ImageSet([f"{path.parent.name}/{path.name}" for path in paths], FileImages(paths), labels)
 
 
 def info(**changes: Any) -> BundleInfo:
@@ -40,7 +40,7 @@ def trained(name: str, *, weights: Path | None = None, steps: int = 12, batch_si
     """
     torch.manual_seed(SEED)
     network = make_backbone(name, num_classes=len(CLASSES), weights=None if weights is None else str(weights))
-    train = pictures("train")
+    train = sample_images("train")
     images = torch.from_numpy(np.stack(prepared(PREPROCESS, train))).permute(0, 3, 1, 2).contiguous()
     labels = torch.from_numpy(train.labels)
     if weights is None:

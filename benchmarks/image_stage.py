@@ -1,4 +1,4 @@
-"""Claim: the graph that takes a picture of any size makes of it what Pillow makes of it, bit for bit.
+"""Claim: the graph that takes an image of any size makes of it what Pillow makes of it, bit for bit.
 
 Random sizes of 8 to 700 px and photographs' sizes, random pixels, every mode and interpolation of `Preprocess`; and
 what it costs beside Pillow, in turns, on one thread.
@@ -30,7 +30,7 @@ SEED = 1
 
 
 def stage(preprocess: Preprocess) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the stage in front of nothing, as a function of a picture."""
+    """Return the stage in front of nothing, as a function of an image."""
     pixels = helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", "H", "W", 3])
     same = helper.make_tensor_value_info("logits", TensorProto.UINT8, ["N", "h", "w", 3])
     graph = helper.make_graph([helper.make_node("Identity", ["images"], ["logits"])], "g", [pixels], [same])
@@ -43,9 +43,9 @@ def stage(preprocess: Preprocess) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def compare(count: int) -> dict[str, Any]:
-    """Return how many pictures came out otherwise, and how many values of how many."""
+    """Return how many images came out otherwise, and how many values of how many."""
     random = np.random.default_rng(SEED)
-    pictures = different = values = 0
+    images = different = values = 0
     for mode, interpolation, size in product(MODES, INTERPOLATIONS, (32, 224, (48, 80))):
         preprocess = Preprocess(size=size, mode=mode, interpolation=interpolation)
         run = stage(preprocess)
@@ -53,8 +53,8 @@ def compare(count: int) -> dict[str, Any]:
             height, width = random.integers(8, 700, 2)
             image = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
             wrong = int((run(image) != preprocess(image)).sum())
-            pictures, different, values = pictures + 1, different + (wrong > 0), values + wrong
-    return {"pictures": pictures, "pictures_that_differ": different, "values_that_differ": values}
+            images, different, values = images + 1, different + (wrong > 0), values + wrong
+    return {"images": images, "images_that_differ": different, "values_that_differ": values}
 
 
 def cost(shape: tuple[int, int], rounds: int) -> dict[str, float]:
@@ -73,7 +73,7 @@ def cost(shape: tuple[int, int], rounds: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=30, help="pictures for each of 36 kinds of preprocessing")
+    parser.add_argument("--count", type=int, default=30, help="images for each of 36 kinds of preprocessing")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "image_stage.json")
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""The loaders that input_speed.py compares: each builds one pass over the same pictures by the same recipe.
+"""The loaders that input_speed.py compares: each builds one pass over the same images by the same recipe.
 
 A contender gives batches (N, 3, 224, 224), either float32 and normalised with the ImageNet numbers, or uint8. Where a
 loader can normalise, it does. What imgrec delivers is normalised by the first layer of its networks, as a whole batch
@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import input_rivals as rivals
+import input_baselines as baselines
 import torch
 from input_recipe import RATIO, RESIZE, SCALE, SIZE, WORKERS, AbsentError, Case, Contender, Pass
 from torch import Tensor
@@ -62,7 +62,7 @@ def imgrec_files(case: Case, **preprocess: Any) -> Pass:
     """From files."""
     from imgrec.data.sources import FolderData
 
-    return _from(FolderData(train=str(case.pictures), val_fraction=0, **_options(case, **preprocess)), case)
+    return _from(FolderData(train=str(case.images), val_fraction=0, **_options(case, **preprocess)), case)
 
 
 def imgrec_processes(case: Case) -> Pass:
@@ -89,26 +89,26 @@ def imgrec_prepared(case: Case, *, workers: str = "threads") -> Pass:
 
     folder = case.work / "prepared"
     if not folder.exists():
-        splits = read_folder(train=str(case.pictures), val_fraction=0)
+        splits = read_folder(train=str(case.images), val_fraction=0)
         assert splits.train is not None
-        source = Source(str(case.pictures), {"train": splits.train}, splits.class_names)
+        source = Source(str(case.images), {"train": splits.train}, splits.class_names)
         prepare(source, folder, shrink=Shrink(RESIZE), workers=WORKERS)
     return _from(PreparedData(root=str(folder), val_fraction=0, **_options(case, workers=workers)), case)
 
 
 CONTENDERS: dict[str, Contender] = {
-    "torchvision": rivals.torchvision_pil,
-    "torchvision v2": rivals.torchvision_v2,
-    "timm": rivals.timm,
-    "timm, no prefetcher": rivals.timm_float,
-    "webdataset": rivals.webdataset,
-    "litdata": rivals.litdata,
-    "opencv + albumentations": rivals.opencv_float,
-    "opencv + albumentations, uint8": rivals.opencv_uint8,
-    "ffcv jpeg": rivals.ffcv_jpeg,
-    "ffcv jpeg, uint8": rivals.ffcv_jpeg_uint8,
-    "ffcv raw": rivals.ffcv_raw,
-    "ffcv raw, uint8": rivals.ffcv_raw_uint8,
+    "torchvision": baselines.torchvision_pil,
+    "torchvision v2": baselines.torchvision_v2,
+    "timm": baselines.timm,
+    "timm, no prefetcher": baselines.timm_float,
+    "webdataset": baselines.webdataset,
+    "litdata": baselines.litdata,
+    "opencv + albumentations": baselines.opencv_float,
+    "opencv + albumentations, uint8": baselines.opencv_uint8,
+    "ffcv jpeg": baselines.ffcv_jpeg,
+    "ffcv jpeg, uint8": baselines.ffcv_jpeg_uint8,
+    "ffcv raw": baselines.ffcv_raw,
+    "ffcv raw, uint8": baselines.ffcv_raw_uint8,
     "imgrec": imgrec_files,
     "imgrec, processes": imgrec_processes,
     "imgrec, reduced": imgrec_reduced,
@@ -157,11 +157,11 @@ def look(one_pass: Pass) -> dict[str, Any]:
 
 
 def main() -> None:
-    name, pictures, work, recipe, batch_size = sys.argv[1:]
+    name, images, work, recipe, batch_size = sys.argv[1:]
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever the loaders print goes elsewhere
     torch.set_num_threads(1)
-    case = Case(Path(pictures), Path(work), recipe, int(batch_size))  # type: ignore[arg-type]
+    case = Case(Path(images), Path(work), recipe, int(batch_size))  # type: ignore[arg-type]
     try:
         one_pass = CONTENDERS[name](case)
         found = look(one_pass)

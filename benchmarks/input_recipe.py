@@ -15,9 +15,9 @@ WORKERS = 2
 
 @dataclass(frozen=True)
 class Case:
-    """What to read. `pictures`: class folders of JPEG files. `work`: where containers made of them are kept."""
+    """What to read. `images`: class folders of JPEG files. `work`: where containers made of them are kept."""
 
-    pictures: Path
+    images: Path
     work: Path
     recipe: Literal["train", "eval"]
     batch_size: int
@@ -44,9 +44,9 @@ def first(loader: Any) -> Pass:
     return lambda: (batch[0] for batch in loader)
 
 
-def listed(pictures: Path) -> list[tuple[Path, int]]:
+def listed(images: Path) -> list[tuple[Path, int]]:
     """Return files and labels, classes mixed."""
-    classes = sorted(folder for folder in pictures.iterdir() if folder.is_dir())
+    classes = sorted(folder for folder in images.iterdir() if folder.is_dir())
     found = [(path, label) for label, folder in enumerate(classes) for path in sorted(folder.iterdir())]
     random.Random(0).shuffle(found)
     return found

@@ -1,9 +1,9 @@
 """Claim: from JPEG files, imgrec feeds a network at least 2.3 times as fast as torchvision's and timm's loaders.
 
-At 12 megapixels at least 3.3 times. And it is ahead of FFCV's JPEG mode, and from prepared pictures at least 1.5 times
+At 12 megapixels at least 3.3 times. And it is ahead of FFCV's JPEG mode, and from prepared images at least 1.5 times
 as fast as FFCV's raw mode, which both need their own file format.
 
-Every loader reads the same pictures by the same recipe, in batches of one size, in two processes that stay; FFCV's
+Every loader reads the same images by the same recipe, in batches of one size, in two processes that stay; FFCV's
 and imgrec's are threads (data.workers=threads):
 
     train  RandomResizedCrop 224 (0.08 to 1 of the area, 3:4 to 4:3), mirror, normalise
@@ -19,11 +19,11 @@ process. Lines with ", uint8" leave it out: that is what is sent to a GPU. CPU t
 workers, user and system. Files are in the page cache. All processes are told to keep the memory that they free
 (--default-allocator: not), which makes the normalising of whole batches several times, the others a little faster.
 
-    python benchmarks/input_speed.py --pictures photographs --python ENVIRONMENT/bin/python
+    python benchmarks/input_speed.py --images photographs --python ENVIRONMENT/bin/python
 
-writes benchmarks/results/input_speed.json, one part for each of --pictures and --recipe; 3 minutes each on 2 cores.
+writes benchmarks/results/input_speed.json, one part for each of --images and --recipe; 3 minutes each on 2 cores.
 ENVIRONMENT: imgrec's, and timm, webdataset, litdata. FFCV has to be built, and may have one of its own: --ffcv-python.
-What an environment lacks is left out and named. Pictures: $IMGREC_DATA, or ../shared/data.
+What an environment lacks is left out and named. Images: $IMGREC_DATA, or ../shared/data.
 """
 
 import argparse
@@ -45,11 +45,11 @@ from PIL import Image
 
 HERE = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("IMGREC_DATA", HERE.parents[1] / "shared" / "data"))
-# pictures -> batch size, copies of each file, pictures at most
+# images -> batch size, copies of each file, images at most
 SETS = {"photographs": (64, 3, None), "12mp": (16, 2, 100)}
-# A batch as float32 is 38 MB, which glibc would give back and fault in again each time: half a millisecond a picture.
+# A batch as float32 is 38 MB, which glibc would give back and fault in again each time: half a millisecond an image.
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
-# ours, rival, times as fast at least: pairs whose pictures are both normalised, and both not
+# ours, baseline, times as fast at least: pairs whose images are both normalised, and both not
 LIMITS = {
     "photographs": [
         ("imgrec", "torchvision", 2.3),
@@ -66,7 +66,7 @@ LIMITS = {
 }
 
 
-def make_pictures(kind: str, folder: Path) -> None:
+def make_images(kind: str, folder: Path) -> None:
     """Write the class folders of a set. Copies are links to one file, so that the page cache holds each once."""
     _, copies, most = SETS[kind]
     source = DATA / "hymenoptera"
@@ -77,9 +77,9 @@ def make_pictures(kind: str, folder: Path) -> None:
         target = folder / path.parent.name / f"0_{path.name}"
         target.parent.mkdir(parents=True, exist_ok=True)
         if kind == "12mp":
-            picture = Image.open(path).convert("RGB")
-            size = (4000, 3000) if picture.width >= picture.height else (3000, 4000)
-            picture.resize(size, Image.Resampling.BICUBIC).save(target, quality=90)
+            image = Image.open(path).convert("RGB")
+            size = (4000, 3000) if image.width >= image.height else (3000, 4000)
+            image.resize(size, Image.Resampling.BICUBIC).save(target, quality=90)
         else:
             shutil.copyfile(path, target)
         for copy in range(1, copies):
@@ -109,7 +109,7 @@ class Contestant:
         )  # fmt: skip
         try:
             self.found = self._answer()
-        except SystemExit as error:  # a rival that does not run here is no reason to measure nothing
+        except SystemExit as error:  # a baseline that does not run here is no reason to measure nothing
             self.found = {"absent": str(error).replace("\n", " ")[:300]}
         self._signal(signal.SIGSTOP)
 
@@ -185,9 +185,9 @@ def contest(contestants: list[Contestant], *, rounds: int) -> None:
 
 
 def run(kind: str, recipe: str, *, arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    pictures, work = folder / kind / "pictures", folder / kind / "containers"
+    images, work = folder / kind / "images", folder / kind / "containers"
     if not work.is_dir():
-        make_pictures(kind, pictures)
+        make_images(kind, images)
         work.mkdir()
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "NO_ALBUMENTATIONS_UPDATE": "1", "HF_HUB_OFFLINE": "1"}
     environment |= {"PYTHONPATH": str(HERE.parent), **({} if arguments.default_allocator else KEEP_MEMORY)}
@@ -195,7 +195,7 @@ def run(kind: str, recipe: str, *, arguments: argparse.Namespace, folder: Path) 
     for name in arguments.only or CONTENDERS:
         python = arguments.ffcv_python if name.startswith("ffcv") else arguments.python
         script = str(HERE / "input_contenders.py")
-        words = [str(python), script, name, str(pictures), str(work), recipe, str(SETS[kind][0])]
+        words = [str(python), script, name, str(images), str(work), recipe, str(SETS[kind][0])]
         contestants.append(Contestant(name, words, environment))
     contest(contestants, rounds=arguments.rounds)
     passes = {line: found for contestant in contestants for line, found in contestant.passes.items()}
@@ -230,14 +230,14 @@ def table(title: str, result: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", choices=list(SETS), action="append", help="default: all")
+    parser.add_argument("--images", choices=list(SETS), action="append", help="default: all")
     parser.add_argument("--recipe", choices=["train", "eval"], action="append", help="default: both")
     parser.add_argument("--only", choices=list(CONTENDERS), action="append")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--python", type=Path, default=Path(sys.executable))
     parser.add_argument("--ffcv-python", type=Path, help="default: that of --python")
     parser.add_argument("--default-allocator", action="store_true")
-    parser.add_argument("--folder", type=Path, help="keeps the pictures and containers for the next time")
+    parser.add_argument("--folder", type=Path, help="keeps the images and containers for the next time")
     parser.add_argument("--output", type=Path, default=HERE / "results" / "input_speed.json")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that no loader is left standing
@@ -245,7 +245,7 @@ def main() -> None:
     result = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
-        for kind in arguments.pictures or SETS:
+        for kind in arguments.images or SETS:
             for recipe in arguments.recipe or ("train", "eval"):
                 part = run(kind, recipe, arguments=arguments, folder=folder)
                 result[f"{kind}, {recipe}"] = part

@@ -1,4 +1,4 @@
-"""Claim: all scores of 10,000 pictures and 100 classes and their intervals, 1,000 resamples, take 5 s or less on a CPU.
+"""Claim: all scores of 10,000 images and 100 classes and their intervals, 1,000 resamples, take 5 s or less on a CPU.
 
 Everything that `compute_scores` gives: accuracy, top-5, precision, recall, F1, AUROC and average precision of each
 class and their means, kappa, Matthews correlation, log loss, Brier. Once with a network that is often right, once with

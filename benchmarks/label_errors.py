@@ -2,7 +2,7 @@
 
 Flipped are 5 % of the training labels, drawn with a seed, each to one of the other classes by chance ("any") or to the
 class that it is most often taken for ("alike", which is harder: shirt and pullover). Ranked as `imgrec audit` does,
-with features made by hand, and without looking for twins. Beside it, for information: scikit-learn's digits, and
+with features made by hand, and without looking for duplicates. Beside it, for information: scikit-learn's digits, and
 (with --data) hymenoptera and CIFAR-10, by hand and with the features of a pretrained mobilenet_v2.
 
     python benchmarks/label_errors.py --data ../shared/data     # writes results/label_errors.json; 4 minutes
@@ -58,7 +58,7 @@ def measure(
     ranking = suspected_labels(facts, {"train": wrong}, features=features, weights=weights)
     seconds = time.perf_counter() - started
     return {
-        "pictures": len(part),
+        "images": len(part),
         "flipped": len(chosen),
         "features": features or ranking.features,
         **scores(ranking, set(chosen.tolist())),

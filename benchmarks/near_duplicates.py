@@ -1,8 +1,8 @@
 """Claim: of copies that were resized, compressed, mirrored, cropped by 5 % or brightened, at least 95 % are found.
 
 For each kind of change: 300 photographs, flowers and brain scans, no two of them alike, and 30 changed copies among
-them; at most one pair in 100 pictures may be false. Repeated with other pictures copied. "Alike" is judged without
-imgrec's hashes: correlation of 64 x 64 gray pictures of each pair, and of parts of one with the other. A crop of 5 %
+them; at most one pair in 100 images may be false. Repeated with other images copied. "Alike" is judged without
+imgrec's hashes: correlation of 64 x 64 gray images of each pair, and of parts of one with the other. A crop of 5 %
 is meant in each way it can be: 5 % off width and height at a random place; off one side; off all four sides, which
 leaves 90 % of width and height.
 
@@ -21,7 +21,7 @@ from PIL import Image, ImageEnhance
 
 from imgrec.auditing.duplicates.near import near_pairs
 from imgrec.auditing.scan.check import check_pixels
-from imgrec.auditing.scan.facts import FactsTable, PictureFacts, facts_table
+from imgrec.auditing.scan.facts import FactsTable, ImageFacts, facts_table
 from imgrec.data.images.image import ArrayImages, read_image
 from imgrec.data.samples import Samples
 
@@ -32,51 +32,51 @@ SOURCES = {"hymenoptera": 130, "flowers8": 110, "brain_mri": 100}
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
 
 
-def resized(picture: Image.Image, random: np.random.Generator) -> Image.Image:
+def resized(image: Image.Image, random: np.random.Generator) -> Image.Image:
     scale = random.uniform(0.25, 0.9)
-    size = round(picture.width * scale), round(picture.height * scale)
-    return picture.resize(size, random.choice([Image.Resampling.BICUBIC, Image.Resampling.LANCZOS]))
+    size = round(image.width * scale), round(image.height * scale)
+    return image.resize(size, random.choice([Image.Resampling.BICUBIC, Image.Resampling.LANCZOS]))
 
 
-def compressed(picture: Image.Image, _: np.random.Generator) -> Image.Image:
+def compressed(image: Image.Image, _: np.random.Generator) -> Image.Image:
     stream = BytesIO()
-    picture.save(stream, "JPEG", quality=50)
+    image.save(stream, "JPEG", quality=50)
     return Image.open(stream).convert("RGB")
 
 
-def mirrored(picture: Image.Image, _: np.random.Generator) -> Image.Image:
-    return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+def mirrored(image: Image.Image, _: np.random.Generator) -> Image.Image:
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
 
 
-def _cropped(picture: Image.Image, left: float, top: float, right: float, bottom: float) -> Image.Image:
-    width, height = picture.size
-    return picture.crop((round(left * width), round(top * height), round(right * width), round(bottom * height)))
+def _cropped(image: Image.Image, left: float, top: float, right: float, bottom: float) -> Image.Image:
+    width, height = image.size
+    return image.crop((round(left * width), round(top * height), round(right * width), round(bottom * height)))
 
 
-def cropped_anywhere(picture: Image.Image, random: np.random.Generator) -> Image.Image:
+def cropped_anywhere(image: Image.Image, random: np.random.Generator) -> Image.Image:
     left, top = random.uniform(0, 0.05, 2)
-    return _cropped(picture, left, top, left + 0.95, top + 0.95)
+    return _cropped(image, left, top, left + 0.95, top + 0.95)
 
 
-def cropped_one_side(picture: Image.Image, random: np.random.Generator) -> Image.Image:
+def cropped_one_side(image: Image.Image, random: np.random.Generator) -> Image.Image:
     box = [0.0, 0.0, 1.0, 1.0]
     side = int(random.integers(4))
     box[side] = abs(box[side] - 0.05)
-    return _cropped(picture, *box)
+    return _cropped(image, *box)
 
 
-def cropped_all_sides(picture: Image.Image, _: np.random.Generator) -> Image.Image:
-    return _cropped(picture, 0.05, 0.05, 0.95, 0.95)
+def cropped_all_sides(image: Image.Image, _: np.random.Generator) -> Image.Image:
+    return _cropped(image, 0.05, 0.05, 0.95, 0.95)
 
 
-def brightened(picture: Image.Image, random: np.random.Generator) -> Image.Image:
-    return ImageEnhance.Brightness(picture).enhance(float(random.choice([0.6, 0.75, 1.25, 1.4])))
+def brightened(image: Image.Image, random: np.random.Generator) -> Image.Image:
+    return ImageEnhance.Brightness(image).enhance(float(random.choice([0.6, 0.75, 1.25, 1.4])))
 
 
-def everything(picture: Image.Image, random: np.random.Generator) -> Image.Image:
+def everything(image: Image.Image, random: np.random.Generator) -> Image.Image:
     for change in (cropped_anywhere, mirrored, resized, brightened, compressed):
-        picture = change(picture, random)
-    return picture
+        image = change(image, random)
+    return image
 
 
 CHANGES: dict[str, Change] = {
@@ -94,30 +94,30 @@ CHANGES: dict[str, Change] = {
 }
 
 
-def clean_pictures(data: Path) -> list[Image.Image]:
-    """Return NUM_CLEAN pictures of which no two are alike."""
+def clean_images(data: Path) -> list[Image.Image]:
+    """Return NUM_CLEAN images of which no two are alike."""
     random = np.random.default_rng(0)
-    pictures = []
+    images = []
     for name, count in SOURCES.items():
         paths = sorted(path for path in (data / name).rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
-        pictures += [Image.fromarray(read_image(paths[i])) for i in random.permutation(len(paths))[:count]]
-    correlation = alikeness(pictures)
+        images += [Image.fromarray(read_image(paths[i])) for i in random.permutation(len(paths))[:count]]
+    correlation = alikeness(images)
     kept: list[int] = []
-    for row in range(len(pictures)):
+    for row in range(len(images)):
         if all(correlation[row, other] < NOT_ALIKE for other in kept):
             kept.append(row)
     assert len(kept) >= NUM_CLEAN, len(kept)
-    return [pictures[row] for row in random.permutation(kept)[:NUM_CLEAN]]
+    return [images[row] for row in random.permutation(kept)[:NUM_CLEAN]]
 
 
-def alikeness(pictures: list[Image.Image]) -> np.ndarray:
-    """Return (N, N): the highest correlation of one picture, or a part of it, with the other."""
+def alikeness(images: list[Image.Image]) -> np.ndarray:
+    """Return (N, N): the highest correlation of one image, or a part of it, with the other."""
     boxes = [(x, y, x + share, y + share) for share in (1.0, 0.95, 0.9) for x in (0, 1 - share) for y in (0, 1 - share)]
     boxes += [(0.025, 0.025, 0.975, 0.975), (0.05, 0.05, 0.95, 0.95)]
     views = []
     for box in boxes:
         small = np.stack(
-            [np.asarray(_cropped(one, *box).convert("L").resize((64, 64)), np.float32).ravel() for one in pictures]
+            [np.asarray(_cropped(one, *box).convert("L").resize((64, 64)), np.float32).ravel() for one in images]
         )
         small -= small.mean(axis=1, keepdims=True)
         views.append(small / np.linalg.norm(small, axis=1, keepdims=True))
@@ -125,7 +125,7 @@ def alikeness(pictures: list[Image.Image]) -> np.ndarray:
     return np.maximum(highest, highest.T)
 
 
-def table(facts: list[PictureFacts]) -> FactsTable:
+def table(facts: list[ImageFacts]) -> FactsTable:
     part = Samples(
         names=[str(row) for row in range(len(facts))],
         images=ArrayImages(np.zeros((len(facts), 1, 1), np.uint8)),
@@ -134,13 +134,13 @@ def table(facts: list[PictureFacts]) -> FactsTable:
     return facts_table({"train": part}, facts, class_names=["any"])
 
 
-def measure(change: Change, pictures: list[Image.Image], clean: list[PictureFacts], rounds: int) -> dict[str, object]:
+def measure(change: Change, images: list[Image.Image], clean: list[ImageFacts], rounds: int) -> dict[str, object]:
     found = false = 0
     similarities = []
     for seed in range(rounds):
         random = np.random.default_rng(seed)
         originals = random.permutation(NUM_CLEAN)[:NUM_PLANTED]
-        copies = [check_pixels(np.asarray(change(pictures[row], random))) for row in originals]
+        copies = [check_pixels(np.asarray(change(images[row], random))) for row in originals]
         planted = {(int(row), NUM_CLEAN + place) for place, row in enumerate(originals)}
         pairs = near_pairs(table([*clean, *copies]))
         found += sum((pair.first, pair.second) in planted for pair in pairs)
@@ -148,7 +148,7 @@ def measure(change: Change, pictures: list[Image.Image], clean: list[PictureFact
         similarities += [pair.similarity for pair in pairs if (pair.first, pair.second) in planted]
     return {
         "recall": found / (rounds * NUM_PLANTED),
-        "false_pairs_per_100_pictures": 100 * false / (rounds * (NUM_CLEAN + NUM_PLANTED)),
+        "false_pairs_per_100_images": 100 * false / (rounds * (NUM_CLEAN + NUM_PLANTED)),
         "lowest_similarity_found": round(min(similarities), 3),
     }
 
@@ -162,17 +162,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--output", type=Path, default=here / "results" / "near_duplicates.json")
     options = parser.parse_args()
-    pictures = clean_pictures(options.data)
-    clean = [check_pixels(np.asarray(picture)) for picture in pictures]
+    images = clean_images(options.data)
+    clean = [check_pixels(np.asarray(image)) for image in images]
     result: dict[str, object] = {
         "machine": describe(),
-        "pictures": NUM_CLEAN,
+        "images": NUM_CLEAN,
         "planted": NUM_PLANTED,
         "rounds": options.rounds,
     }
     kinds = {}
     for name, change in CHANGES.items():
-        kinds[name] = measure(change, pictures, clean, options.rounds)
+        kinds[name] = measure(change, images, clean, options.rounds)
         print(name, kinds[name], flush=True)
     options.output.write_text(json.dumps({**result, "kinds": kinds}, indent=2) + "\n")
 

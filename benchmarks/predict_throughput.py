@@ -1,9 +1,9 @@
-"""`imgrec predict` is as fast as decoding and the network leave room for, and needs no more memory for more pictures.
+"""`imgrec predict` is as fast as decoding and the network leave room for, and needs no more memory for more images.
 
 Decoding alone, the network alone and the whole (from files to a table) take turns on the photographs of hymenoptera, in
 one process, with the same threads. On a machine where both work on the same cores, the slower of the two alone cannot
 be reached when they cost alike: what can be is 1 / (1 / decoding + 1 / network), here `combined`. Both shares are
-reported, of the medians. Then one process each answers few and many pictures (the same ones repeated), and says what
+reported, of the medians. Then one process each answers few and many images (the same ones repeated), and says what
 memory it needed at most.
 
 python benchmarks/predict_throughput.py DATA [--network resnet18] [--rounds 5] [--few 1000] [--many 20000]
@@ -121,7 +121,7 @@ def throughput(model: Path, photos: Path, folder: Path, *, rounds: int, threads:
     combined = 1 / (1 / rate["decoding"] + 1 / rate["network"])
     cost = {name: statistics.median(values) / len(items) for name, values in cpu.items()}
     return {
-        "pictures": len(items),
+        "images": len(items),
         "rounds": rounds,
         "images_per_s": rate,
         "combined_images_per_s": combined,
@@ -152,7 +152,7 @@ def predict(bundle: Bundle, inputs: Inputs, output: Path, threads: int) -> None:
 
 
 def memory(model: Path, photos: Path, folder: Path, *, few: int, many: int) -> dict[str, Any]:
-    """Return the largest memory of the command, in MB, by the number of pictures."""
+    """Return the largest memory of the command, in MB, by the number of images."""
     paths = [item.name for item in read_inputs([str(photos)], lists=(), path_column="path", pace=Pace()).items()]
     found = {count: peak_mb(model, folder, [paths[i % len(paths)] for i in range(count)]) for count in (few, many)}
     return {"peak_mb": {str(count): peak for count, peak in found.items()}, "growth": found[many] / found[few]}

@@ -1,10 +1,10 @@
-"""Claim: with 10,000 pictures of 100 classes report.html is below 15 MB, is written in seconds and opens in 2 s.
+"""Claim: with 10,000 images of 100 classes report.html is below 15 MB, is written in seconds and opens in 2 s.
 
-Predictions are made up, 75 % of them right; the pictures are photographs in size (128 px thumbnails of smooth noise, as
+Predictions are made up, 75 % of them right; the images are photographs in size (128 px thumbnails of smooth noise, as
 many as a page may have, which is the worst case). The page is opened by headless Chromium, from the start of loading to
 the end of the script, and after that a cell of the confusion matrix is chosen and the slider moved.
 
-python benchmarks/report_cost.py [--pictures 10000] [--classes 100] [--output benchmarks/results/report_cost.json]
+python benchmarks/report_cost.py [--images 10000] [--classes 100] [--output benchmarks/results/report_cost.json]
 """
 
 import argparse
@@ -31,13 +31,13 @@ REPEATS = 3
 SIDE_PX = 128
 
 
-def make_predictions(num_pictures: int, num_classes: int) -> Predictions:
+def make_predictions(num_images: int, num_classes: int) -> Predictions:
     random = np.random.default_rng(1)
-    labels = random.integers(0, num_classes, num_pictures)
-    logits = random.normal(size=(num_pictures, num_classes)).astype(np.float32)
-    logits[np.arange(num_pictures), labels] += 3.6
+    labels = random.integers(0, num_classes, num_images)
+    logits = random.normal(size=(num_images, num_classes)).astype(np.float32)
+    logits[np.arange(num_images), labels] += 3.6
     return Predictions(
-        names=[f"photos/test/class_{label:03d}/picture_{row:06d}.jpg" for row, label in enumerate(labels)],
+        names=[f"photos/test/class_{label:03d}/image_{row:06d}.jpg" for row, label in enumerate(labels)],
         labels=labels.astype(np.int64),
         logits=2 * logits,
         class_names=[f"class_{index:03d}" for index in range(num_classes)],
@@ -45,7 +45,7 @@ def make_predictions(num_pictures: int, num_classes: int) -> Predictions:
 
 
 def make_samples(predictions: Predictions) -> Samples:
-    """Return a few pictures of smooth noise under all names."""
+    """Return a few images of smooth noise under all names."""
     random = np.random.default_rng(2)
     some = [
         cv2.resize(
@@ -89,11 +89,11 @@ def open_page(path: Path) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--pictures", type=int, default=10_000)
+    parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--classes", type=int, default=100)
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/report_cost.json"))
     arguments = parser.parse_args()
-    predictions = make_predictions(arguments.pictures, arguments.classes)
+    predictions = make_predictions(arguments.images, arguments.classes)
     samples = make_samples(predictions)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -103,7 +103,7 @@ def main() -> None:
         page = folder / "report.html"
         found = {
             "machine": describe(),
-            "num_pictures": arguments.pictures,
+            "num_images": arguments.images,
             "num_classes": arguments.classes,
             "size_mb": round(page.stat().st_size / 1e6, 2),
             "thumbnails_s": round(thumbnails_s, 2),

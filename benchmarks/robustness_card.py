@@ -1,8 +1,8 @@
-"""Claim: the robustness card of 1,000 pictures of 32 px takes minutes on two cores, and most of it is the network.
+"""Claim: the robustness card of 1,000 images of 32 px takes minutes on two cores, and most of it is the network.
 
-The published CIFAR-10 ResNet-20 (akamaster_resnet20) is asked about 1,000 pictures of the test set, each class its
+The published CIFAR-10 ResNet-20 (akamaster_resnet20) is asked about 1,000 images of the test set, each class its
 share, in 15 corruptions at 5 severities: 75,000 answers. Recorded are the card itself, the seconds it took, and the
-seconds of its parts, measured alone on 200 of the pictures: corrupting them, each kind, and the network's forward pass.
+seconds of its parts, measured alone on 200 of the images: corrupting them, each kind, and the network's forward pass.
 
     python benchmarks/robustness_card.py                 # four minutes on two cores
     python benchmarks/robustness_card.py --num-images 50
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from cifar10 import WEIGHTS, test_pictures
+from cifar10 import WEIGHTS, test_images
 from machine import describe
 
 from imgrec.data.sources import FolderData
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("results") / "robustness_card.json")
     options = parser.parse_args()
     network = make_cifar_resnet(depth=20, weights=str(WEIGHTS), num_classes=10).eval()
-    data = test_pictures(options.num_images)
+    data = test_images(options.num_images)
     with TemporaryDirectory() as folder:
         Corruptions(num_images=None)(Subject(network, data, answers(network, data), Path(folder), torch.device("cpu")))
         card = json.loads((Path(folder) / "robustness.json").read_text())
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def answers(network: torch.nn.Module, data: FolderData) -> Predictions:
-    """Return what the network says about the clean pictures."""
+    """Return what the network says about the clean images."""
     samples = data.split("test")
     with torch.inference_mode():
         logits = [network(batch["images"]).numpy() for batch in data.eval_dataloader("test")]
@@ -61,7 +61,7 @@ def answers(network: torch.nn.Module, data: FolderData) -> Predictions:
 
 
 def parts(network: torch.nn.Module, data: FolderData) -> dict[str, Any]:
-    """Return milliseconds per picture of each corruption (mean over severities, one core) and of the network."""
+    """Return milliseconds per image of each corruption (mean over severities, one core) and of the network."""
     samples = data.split("test")
     images = [samples.images[place] for place in range(min(NUM_TIMED, len(samples)))]
     corrupting = {}

@@ -1,8 +1,8 @@
-"""Claim: on hymenoptera an edge detector is called bad on every picture, methods that ask the network on fewer.
+"""Claim: on hymenoptera an edge detector is called bad on every image, methods that ask the network on fewer.
 
-Maps of the mobilenet_v2 probe for its predicted class, on pictures evenly spread over the validation set. An edge
+Maps of the mobilenet_v2 probe for its predicted class, on images evenly spread over the validation set. An edge
 detector ignores the network (Adebayo et al. 2018) and must fail the sanity check each time. Grad-CAM, integrated
-gradients and occlusion must be called bad on fewer than half of the pictures; how many of their maps are trustworthy,
+gradients and occlusion must be called bad on fewer than half of the images; how many of their maps are trustworthy,
 which takes every check, is told and not claimed. For each method: the share of maps better than every one of nine
 random orders in deletion and in insertion, the share that changes when the weights are shuffled, verdicts, mean gains.
 The checkpoint: python train.py experiment=hymenoptera_linear_probe
@@ -21,7 +21,7 @@ from machine import describe
 from imgrec.data.images.image import read_image
 from imgrec.studies.explain import Examiner, GradCam, IntegratedGradients, Occlusion
 from imgrec.studies.explain.methods import Heat
-from imgrec.studies.explain.record import Shown, picture_record, summary_of
+from imgrec.studies.explain.record import Shown, image_record, summary_of
 from imgrec.training.setup import load_classifier
 
 
@@ -39,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True, help="folder with hymenoptera")
-    parser.add_argument("--pictures", type=int, default=10)
+    parser.add_argument("--images", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "saliency_checks.json")
     arguments = parser.parse_args()
@@ -47,7 +47,7 @@ def main() -> None:
     methods = [GradCam(), IntegratedGradients(), Occlusion(), Edges()]
     examiner = Examiner(network, methods=methods, seed=arguments.seed)
     paths = sorted((arguments.data / "hymenoptera" / "val").glob("*/*.jpg"))
-    chosen = [paths[int(place * len(paths) / arguments.pictures)] for place in range(arguments.pictures)]
+    chosen = [paths[int(place * len(paths) / arguments.images)] for place in range(arguments.images)]
     rows, started = [], time.perf_counter()
     for path in chosen:
         image = preprocess(read_image(path))
@@ -56,7 +56,7 @@ def main() -> None:
         name = info.class_names[target]
         shown = Shown(path.name, path.parent.name, name, float(probabilities[target]), name)
         found = examiner(image, target=target)
-        rows += [picture_record(one, shown, png="") for one in found]
+        rows += [image_record(one, shown, png="") for one in found]
         print(path.name, {one.method: one.verdict.word for one in found}, flush=True)
     results = {one.name: summary_of([row for row in rows if row["method"] == one.name]) for one in methods}
     ours = [results[one.name]["bad"] for one in methods if one.name != Edges.name]
@@ -64,10 +64,10 @@ def main() -> None:
     result = {
         "machine": describe(),
         "seed": arguments.seed,
-        "pictures": len(chosen),
+        "images": len(chosen),
         "right": sum(row["label"] == row["prediction"] for row in rows) // len(methods),
         "holds": results[Edges.name]["bad"] == len(chosen) and max(ours) < len(chosen) / 2,
-        "seconds_a_picture": round((time.perf_counter() - started) / len(chosen), 1),
+        "seconds_an_image": round((time.perf_counter() - started) / len(chosen), 1),
         "median_completeness_residual": round(float(np.median(residuals)), 4),
         "results": results,
     }

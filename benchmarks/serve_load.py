@@ -6,7 +6,7 @@ clients and server together. In turns, several rounds: imgrec serve as it comes;
 for a Python that has it. Holds: throughput above plain FastAPI's and at least LitServe's, with a better p95.
 
 The target was 1.5 times plain FastAPI, and is reported too. It is out of reach in float32 here: a batch costs nearly as
-much for each picture as single pictures do (benchmarks/batch_gain.py), so that only what is around the network can be
+much for each image as single images do (benchmarks/batch_gain.py), so that only what is around the network can be
 saved, and the network is most of it. Whether each part holds stands under `holds` in the result.
 
 Then ten times as many requests as it can answer, whether it keeps up or not (F15): what is over is refused with

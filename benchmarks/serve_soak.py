@@ -31,7 +31,7 @@ from load_client import Client, post
 from machine import describe
 from serve_load import free_port, imgrec_command, running
 
-from imgrec.data.images.lazy_image import picture_from_bytes
+from imgrec.data.images.lazy_image import image_from_bytes
 from imgrec.deploy.bundle import load_bundle
 
 HERE = Path(__file__).resolve().parent
@@ -50,7 +50,7 @@ def expected_answers(models: list[Path], images: list[bytes]) -> Expected:
     found: Expected = {}
     for model in models:
         bundle = load_bundle(model)
-        rows = [bundle.run([bundle.prepare(picture_from_bytes(image, name="image"))]) for image in images]
+        rows = [bundle.run([bundle.prepare(image_from_bytes(image, name="image"))]) for image in images]
         probabilities = bundle.probabilities(np.concatenate(rows))
         found[bundle.sha256] = [dict(zip(bundle.class_names, row.tolist(), strict=True)) for row in probabilities]
     return found

@@ -1,11 +1,11 @@
-"""Claim: pictures of 32 px are augmented at least 8 times as fast as albumentations does it, sample by sample.
+"""Claim: images of 32 px are augmented at least 8 times as fast as albumentations does it, sample by sample.
 
 Both shift by up to 4 px with mirrored edges, mirror, and cut out a square of 8 px, on one core, and both begin with an
-array of pictures in memory and end with a contiguous batch uint8 (N, 3, 32, 32):
+array of images in memory and end with a contiguous batch uint8 (N, 3, 32, 32):
 
-    albumentations         A.Compose([Affine, HorizontalFlip, CoarseDropout]) picture by picture, collated by PyTorch
+    albumentations         A.Compose([Affine, HorizontalFlip, CoarseDropout]) image by image, collated by PyTorch
     albumentations, crop   the same with PadIfNeeded and RandomCrop in place of Affine
-    imgrec, sample         the same transforms in `imgrec.data.Augment`, each draw keyed by seed, epoch and picture
+    imgrec, sample         the same transforms in `imgrec.data.Augment`, each draw keyed by seed, epoch and image
     imgrec, batch          `imgrec.data.BatchAugment`, keyed as well; what `augment=small_images` is
     imgrec, data set       the same through imgrec's data set: by keys, with labels
     gather alone           no augmentation, to see what is left
@@ -40,7 +40,7 @@ from imgrec.data import ArrayImages, Augment, BatchAugment, Preprocess, Samples
 from imgrec.data.augment.batch import gather
 from imgrec.data.loading.dataset import ImageDataset
 
-SIZE, NUM_PICTURES, LIMIT = 32, 10_000, 8.0
+SIZE, NUM_IMAGES, LIMIT = 32, 10_000, 8.0
 SHIFT = [A.Affine(translate_px=(-4, 4), interpolation=cv2.INTER_NEAREST, border_mode=cv2.BORDER_REFLECT_101, p=1.0)]
 CROP = [A.PadIfNeeded(SIZE + 8, SIZE + 8, border_mode=cv2.BORDER_REFLECT_101), A.RandomCrop(SIZE, SIZE)]
 REST = [
@@ -74,7 +74,7 @@ def planes(images: Any) -> Tensor:
 
 def contenders(images: ArrayImages) -> dict[str, Batch]:
     augment = BatchAugment(shift_px=4, flip=0.5, cutout=0.5)
-    samples = Samples(range(NUM_PICTURES), images, np.zeros(NUM_PICTURES, dtype=np.int64))  # type: ignore[arg-type]
+    samples = Samples(range(NUM_IMAGES), images, np.zeros(NUM_IMAGES, dtype=np.int64))  # type: ignore[arg-type]
     data_set = ImageDataset(samples, preprocess=Preprocess(SIZE, mode="none"), augment=augment, seed=1)
 
     def from_data_set(indices: Any) -> Tensor:
@@ -108,12 +108,12 @@ def images_per_s(batch: Batch, orders: list[Any]) -> float:
 def measure(batch_size: int, *, rounds: int) -> dict[str, Any]:
     """Run all in turns, forth and back, so that a drift of the machine's speed falls on all alike."""
     random = np.random.default_rng(0)
-    batches = contenders(ArrayImages(random.integers(0, 256, (NUM_PICTURES, SIZE, SIZE, 3), dtype=np.uint8)))
+    batches = contenders(ArrayImages(random.integers(0, 256, (NUM_IMAGES, SIZE, SIZE, 3), dtype=np.uint8)))
     found: dict[str, list[float]] = {name: [] for name in batches}
     for number in range(rounds + 1):
         for name in list(batches)[:: -1 if number % 2 else 1]:
             many = 8192 if name in ("imgrec, batch", "imgrec, data set", "gather alone") else 1024
-            orders = random.permutation(NUM_PICTURES)[:many].reshape(-1, batch_size)
+            orders = random.permutation(NUM_IMAGES)[:many].reshape(-1, batch_size)
             found[name].append(images_per_s(batches[name], list(orders)))
     return summary({name: rates[1:] for name, rates in found.items()})  # the first round warms up
 

@@ -3,7 +3,7 @@
 And `import imgrec` adds at most 0.1 s to a bare Python. For the processor of the result, idle. Beside train.py with the
 built-in digits, taking turns: a loop in plain torch and torchvision, and the same libraries as imgrec uses put together
 in the usual way (Hydra around all of it, Lightning, three torchmetrics, albumentations, TensorBoard, scikit-learn's
-digits, two loader processes). All three train the same small network on 64 pictures of 32 px a step, on the CPU.
+digits, two loader processes). All three train the same small network on 64 images of 32 px a step, on the CPU.
 
     python benchmarks/startup.py            # writes benchmarks/results/startup.json; 5 minutes
 """

@@ -71,7 +71,7 @@ def tiny() -> nn.Module:
 
 
 def resnet18() -> nn.Module:
-    """Return resnet18 with the stem for small pictures: the arithmetic that 32 px deserve."""
+    """Return resnet18 with the stem for small images: the arithmetic that 32 px deserve."""
     return make_backbone("resnet18", num_classes=NUM_CLASSES, stem="small")
 
 

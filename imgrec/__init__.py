@@ -1,4 +1,4 @@
-"""imgrec: from a folder of pictures to an image classifier that you can trust and ship."""
+"""imgrec: from a folder of images to an image classifier that you can trust and ship."""
 
 import os
 

@@ -3,7 +3,7 @@
 ImgrecError                 exit code 2
 ├── ConfigError             a wrong key, a wrong value, or two that exclude each other
 ├── DataError               a folder, table, label or split that cannot be used
-│   └── ImageError          one picture that cannot be used; carries `path` and a reason `code`
+│   └── ImageError          one image that cannot be used; carries `path` and a reason `code`
 ├── WeightsError            weights that do not fit, or cannot be had
 ├── CheckpointError         a checkpoint that is damaged, foreign, or made for something else
 ├── BundleError             an exported model that is damaged, changed, hostile, or made for something else
@@ -53,7 +53,7 @@ class DataError(ImgrecError):
 
 
 class ImageError(DataError):
-    """One picture that cannot be used.
+    """One image that cannot be used.
 
     `code` is a stable reason: not_an_image, truncated, damaged, too_large, too_small, unsupported, unreadable,
     not_a_file, float_range.

@@ -91,7 +91,7 @@ def _log(
 
 
 def _embed(trainer: Trainer, network: nn.Module, data: ImageDataModule, predictions: Predictions) -> None:
-    """Give TensorBoard's projector some of the scored pictures, where TensorBoard is used."""
+    """Give TensorBoard's projector some of the scored images, where TensorBoard is used."""
     from pytorch_lightning.loggers import TensorBoardLogger
 
     from imgrec.evaluation.report.tensorboard.embedding import write_embedding

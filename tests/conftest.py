@@ -46,7 +46,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep facts about pictures out of the user's own cache."""
+    """Keep facts about images out of the user's own cache."""
     os.environ["IMGREC_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 

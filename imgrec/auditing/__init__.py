@@ -1,1 +1,1 @@
-"""Looks for what would spoil a result: broken files, twins, leaks across splits, wrong labels, shortcuts."""
+"""Looks for what would spoil a result: broken files, duplicates, leaks across splits, wrong labels, shortcuts."""

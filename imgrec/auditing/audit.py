@@ -8,20 +8,20 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from imgrec.auditing.dataset_checks.groups import crossing_groups, torn_groups
+from imgrec.auditing.dataset_checks.groups import crossing_groups, leaking_groups
 from imgrec.auditing.dataset_checks.shortcuts import shortcuts
-from imgrec.auditing.duplicates.near import exact_groups, near_pairs, twin_groups
+from imgrec.auditing.duplicates.near import duplicate_groups, exact_groups, near_pairs
 from imgrec.auditing.findings import Audit, Section
 from imgrec.auditing.output.fact_sections import (
     class_section,
     format_section,
     group_section,
     label_section,
+    leaking_section,
     outlier_section,
     shortcut_section,
-    torn_section,
 )
-from imgrec.auditing.output.sections import broken_section, conflict_section, leak_sections, twin_sections
+from imgrec.auditing.output.sections import broken_section, conflict_section, duplicate_sections, leak_sections
 from imgrec.auditing.scan.facts import FactsTable
 from imgrec.auditing.scan.scan import scan
 from imgrec.data.samples import Samples
@@ -37,8 +37,8 @@ _PACKAGES = ("imgrec", "numpy", "pillow", "scikit-learn", "cleanlab")
 class AuditSettings:
     """What to look for. Nothing in here changes where or how fast; that is given to `run_audit`.
 
-    labels: look for wrong labels. quick: broken files, exact twins and statistics alone.
-    features, weights: a network of torchvision that describes the pictures, and its weights; None: described by hand.
+    labels: look for wrong labels. quick: broken files, exact duplicates and statistics alone.
+    features, weights: a network of torchvision that describes the images, and its weights; None: described by hand.
     """
 
     labels: bool = True
@@ -57,7 +57,7 @@ class _Run:
     paths: Sequence[str]
     settings: AuditSettings
     say: Callable[[str], None]
-    twins: Sequence[str] = ()
+    duplicates: Sequence[str] = ()
     not_run: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     summaries: dict[str, Any] = field(default_factory=dict)
@@ -76,7 +76,7 @@ def run_audit(
     progress: Callable[[int, int], None] | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Audit:
-    """Look at every picture of `parts`, and return what was found.
+    """Look at every image of `parts`, and return what was found.
 
     target: what the report calls the data. base: the folder that paths in the report count from; None: as they are.
     notes: what is known already, for the report. workers, store, progress: as `scan` has them, they change no result.
@@ -92,7 +92,7 @@ def run_audit(
         facts=facts,
         paths=run.paths,
         sections=sections,
-        twins=run.twins,
+        duplicates=run.duplicates,
         not_run=run.not_run,
         settings=asdict(settings),
         versions=_versions(),
@@ -122,11 +122,11 @@ def fingerprint(facts: FactsTable, paths: Sequence[str]) -> str:
 def _sections(run: _Run) -> list[Section]:
     """Return all sections in the order of the page."""
     facts, paths = run.facts, run.paths
-    run.say("Comparing pictures")
+    run.say("Comparing images")
     groups = exact_groups(facts)
     pairs = [] if run.settings.quick else near_pairs(facts)
-    run.twins = twin_groups(facts, pairs)
-    exact, near = twin_sections(paths, groups=groups, pairs=pairs)
+    run.duplicates = duplicate_groups(facts, pairs)
+    exact, near = duplicate_sections(paths, groups=groups, pairs=pairs)
     run.summaries["near_evidence"] = [
         {"paths": [paths[pair.first], paths[pair.second]]}
         | {"kind": pair.kind, "distance": pair.distance, "similarity": pair.similarity}
@@ -143,7 +143,7 @@ def _sections(run: _Run) -> list[Section]:
         group_section(paths, crossing_groups(facts)),
         near_leaks,
         labels,
-        torn_section(paths, torn_groups(facts, pairs, seed=run.settings.seed)),
+        leaking_section(paths, leaking_groups(facts, pairs, seed=run.settings.seed)),
         shortcut_section(facts, paths, shortcuts(facts, seed=run.settings.seed)),
         exact,
         near,
@@ -159,7 +159,7 @@ def _say_what_was_not_run(run: _Run) -> None:
     if run.facts.group is None:
         run.not_run["groups"] = "the data names none; data.group_pattern or data.group_column would"
     else:
-        run.not_run["torn_groups"] = "the data names its groups"
+        run.not_run["leaking_groups"] = "the data names its groups"
     if run.settings.quick:
         run.not_run |= {"near_duplicates": "--quick", "leaks.near": "--quick"}
 
@@ -180,7 +180,7 @@ def _labels(run: _Run) -> Section:
             run.parts,
             features=settings.features,
             weights=settings.weights,
-            twins=run.twins,
+            duplicates=run.duplicates,
             seed=settings.seed,
         )
     except MissingExtraError as error:
@@ -188,7 +188,7 @@ def _labels(run: _Run) -> Section:
         return empty
     run.notes += ranking.notes
     if len(ranking.rows) == 0:
-        run.not_run["suspected_labels"] = " ".join(ranking.notes) or "no picture has a label"
+        run.not_run["suspected_labels"] = " ".join(ranking.notes) or "no image has a label"
     return label_section(run.facts, run.paths, ranking=ranking, summaries=run.summaries)
 
 

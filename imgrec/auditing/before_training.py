@@ -1,4 +1,4 @@
-"""A look at all pictures before training: what cannot be read is left out, and twins across splits are said."""
+"""A look at all images before training: what cannot be read is left out, and duplicates across splits are said."""
 
 import logging
 import os
@@ -24,7 +24,7 @@ Place = tuple[str, int]  # split, and place in it
 
 
 def facts_store() -> Path:
-    """Return the file in which facts about pictures are kept: in $IMGREC_CACHE, or the user's folder for caches."""
+    """Return the file in which facts about images are kept: in $IMGREC_CACHE, or the user's folder for caches."""
     cache = os.environ.get("IMGREC_CACHE")
     if cache:
         return Path(cache) / "facts.sqlite"
@@ -33,17 +33,17 @@ def facts_store() -> Path:
 
 
 def check_data(data: ImageDataModule) -> None:
-    """Leave out what cannot be read, and look for the same picture in two splits.
+    """Leave out what cannot be read, and look for the same image in two splits.
 
-    `data.check`: true, false, or auto: up to `MAX_CHECKED` files, and any number of pictures that are in memory or
+    `data.check`: true, false, or auto: up to `MAX_CHECKED` files, and any number of images that are in memory or
     prepared, which are only compared. `data.leaks`: error, warn or ignore.
-    Raises: DataError: more pictures to leave out than `data.max_bad`, or, with leaks=error, one picture in two splits.
+    Raises: DataError: more images to leave out than `data.max_bad`, or, with leaks=error, one image in two splits.
     """
     if data.check is False:
         return
     parts = {name: data.split(name) for name in SPLITS if data.has_split(name)}
     if all(_in_memory(samples.images) for samples in parts.values()):
-        _judge_leaks(data, _twins_in_memory(parts))
+        _judge_leaks(data, _duplicates_in_memory(parts))
     elif all(hasattr(_base(samples.images), "digests") for samples in parts.values()):
         _check_prepared(data, parts)
     elif all(_are_files(samples.images) for samples in parts.values()):
@@ -64,14 +64,14 @@ def _check_files(data: ImageDataModule, parts: Mapping[str, Samples]) -> None:
     for row in np.flatnonzero(~facts.is_usable):
         name, place = places[row]
         bad.setdefault(name, {})[place] = ImageError(facts.name[row], facts.code[row], facts.detail[row])
-    _judge_leaks(data, _twins((place, facts.pixel_hash[row]) for row, place in _usable(places, facts.is_usable)))
+    _judge_leaks(data, _duplicates((place, facts.pixel_hash[row]) for row, place in _usable(places, facts.is_usable)))
     near = [(places[pair.first], places[pair.second]) for pair in near_pairs(facts) if pair.kind != "exact"]
     _warn_of_near(data, [pair for pair in near if pair[0][0] != pair[1][0]])
     data.leave_out(bad)
 
 
 def _check_prepared(data: ImageDataModule, parts: Mapping[str, Samples]) -> None:
-    """Check pictures that were looked at when they were prepared: their digests and faults are known."""
+    """Check images that were looked at when they were prepared: their digests and faults are known."""
     bad: dict[str, dict[int, ImageError]] = {}
     contents: list[tuple[Place, object]] = []
     for name, samples in parts.items():
@@ -81,7 +81,7 @@ def _check_prepared(data: ImageDataModule, parts: Mapping[str, Samples]) -> None
                 bad.setdefault(name, {})[place] = ImageError(*base.bad[index])
             else:
                 contents.append(((name, place), base.digests[index]))
-    _judge_leaks(data, _twins(contents))
+    _judge_leaks(data, _duplicates(contents))
     data.leave_out(bad)
 
 
@@ -91,9 +91,9 @@ def _usable(
     return ((row, place) for row, place in enumerate(places) if is_usable[row])
 
 
-def _twins_in_memory(parts: Mapping[str, Samples]) -> list[tuple[Place, Place]]:
+def _duplicates_in_memory(parts: Mapping[str, Samples]) -> list[tuple[Place, Place]]:
     keys = ((name, place) for name, samples in parts.items() for place in range(len(samples)))
-    return _twins((key, _content(parts[key[0]].images[key[1]])) for key in keys)
+    return _duplicates((key, _content(parts[key[0]].images[key[1]])) for key in keys)
 
 
 def _content(image: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> tuple[tuple[int, ...], bytes]:
@@ -102,27 +102,27 @@ def _content(image: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> tuple[
     return image.shape, hashlib.blake2b(image.tobytes(), digest_size=16).digest()
 
 
-def _twins(contents: Iterable[tuple[Place, object]]) -> list[tuple[Place, Place]]:
-    """Return the pairs of places in different splits that hold the same picture, each picture with the first one."""
+def _duplicates(contents: Iterable[tuple[Place, object]]) -> list[tuple[Place, Place]]:
+    """Return the pairs of places in different splits that hold the same image, each image with the first one."""
     first: dict[tuple[object, str], Place] = {}
-    twins = []
+    duplicates = []
     for place, content in contents:
         first.setdefault((content, place[0]), place)
-        twins += [
+        duplicates += [
             (other, place)
             for split in SPLITS
             if split != place[0] and (other := first.get((content, split))) is not None
         ]
-    return twins
+    return duplicates
 
 
-def _judge_leaks(data: ImageDataModule, twins: list[tuple[Place, Place]]) -> None:
-    if not twins or data.leaks == "ignore":
+def _judge_leaks(data: ImageDataModule, duplicates: list[tuple[Place, Place]]) -> None:
+    if not duplicates or data.leaks == "ignore":
         return
-    message = f"{_count(twins)} the same in two splits, so that scores are too good: {_listed(data, twins)}."
+    message = f"{_count(duplicates)} the same in two splits, so that scores are too good: {_listed(data, duplicates)}."
     if data.leaks == "error":
         raise DataError(
-            f"{message} `imgrec split` divides without tearing twins apart (then data.splits=FILE), `imgrec audit` "
+            f"{message} `imgrec split` divides without tearing duplicates apart (then data.splits=FILE), `imgrec audit` "
             "shows them and proposes what to remove. data.leaks=warn goes on."
         )
     log.warning(message)
@@ -138,7 +138,7 @@ def _warn_of_near(data: ImageDataModule, pairs: list[tuple[Place, Place]]) -> No
 
 
 def _count(pairs: list[tuple[Place, Place]]) -> str:
-    return "1 pair of pictures is" if len(pairs) == 1 else f"{len(pairs)} pairs of pictures are"
+    return "1 pair of images is" if len(pairs) == 1 else f"{len(pairs)} pairs of images are"
 
 
 def _listed(data: ImageDataModule, pairs: list[tuple[Place, Place]]) -> str:
@@ -153,7 +153,7 @@ def _base(images: Images) -> Images:
 
 
 def _base_indices(images: Images) -> list[int]:
-    """Return where each picture of a view stands in what it is a view of."""
+    """Return where each image of a view stands in what it is a view of."""
     if not isinstance(images, ImagesView):
         return list(range(len(images)))
     below = _base_indices(images.images)

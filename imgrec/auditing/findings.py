@@ -19,11 +19,11 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")  # the worst fir
 class Case:
     """One thing found.
 
-    rows: the pictures it is about, as rows of the facts; shown side by side. None where it is about a class.
+    rows: the images it is about, as rows of the facts; shown side by side. None where it is about a class.
     text: what was seen, in a few words; file and class names in it are as the user wrote them, not escaped.
     entry: what audit.json says of it.
     confidence: how sure it is that something is wrong, 0 to 1.
-    suggestion: the label (index of a class) that the picture should have; -1: none is known.
+    suggestion: the label (index of a class) that the image should have; -1: none is known.
     """
 
     rows: tuple[int, ...]
@@ -60,7 +60,7 @@ class Audit:
     target: the words the user named the data by.
     paths: what this report calls each row of `facts`: relative to the target, with "/".
     sections: in the order of the page, those without cases too.
-    twins: one name per row, the same for exact and near twins.
+    duplicates: one name per row, the same for exact and near duplicates.
     not_run: what was not looked for -> why.
     summaries: further keys of audit.json: tables of numbers that are no cases.
     """
@@ -69,7 +69,7 @@ class Audit:
     facts: FactsTable
     paths: Sequence[str]
     sections: Sequence[Section]
-    twins: Sequence[str]
+    duplicates: Sequence[str]
     not_run: Mapping[str, str]
     settings: Mapping[str, Any]
     versions: Mapping[str, str]

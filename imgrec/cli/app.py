@@ -14,18 +14,18 @@ __all__ = ["VERBS", "main"]
 VERBS = {
     "train": ("imgrec.cli.verbs.train", "train a classifier, and test it"),
     "evaluate": ("imgrec.cli.verbs.evaluate", "score a checkpoint, or a model with weights, on any data"),
-    "compare": ("imgrec.cli.verbs.compare", "tell whether one run is better than another on the same pictures"),
+    "compare": ("imgrec.cli.verbs.compare", "tell whether one run is better than another on the same images"),
     "report": ("imgrec.cli.verbs.report", "build the page of an evaluation or a sweep again"),
-    "audit": ("imgrec.cli.verbs.audit", "look for broken files, twins, leaks and wrong labels before training"),
+    "audit": ("imgrec.cli.verbs.audit", "look for broken files, duplicates, leaks and wrong labels before training"),
     "split": ("imgrec.cli.verbs.split", "divide data into train, val and test, or folds, without leaks"),
-    "baselines": ("imgrec.cli.verbs.baselines", "what classical machine learning reaches on the same pictures"),
+    "baselines": ("imgrec.cli.verbs.baselines", "what classical machine learning reaches on the same images"),
     "explain": ("imgrec.cli.verbs.explain", "show where a network looked, and whether that can be trusted"),
-    "prepare": ("imgrec.cli.verbs.prepare", "decode pictures once, to train many times faster"),
+    "prepare": ("imgrec.cli.verbs.prepare", "decode images once, to train many times faster"),
     "export": (
         "imgrec.cli.verbs.export",
-        "a checkpoint as one ONNX file, checked against the checkpoint on real pictures",
+        "a checkpoint as one ONNX file, checked against the checkpoint on real images",
     ),
-    "predict": ("imgrec.cli.verbs.predict", "what a model says of pictures, videos, archives or a camera, as a table"),
+    "predict": ("imgrec.cli.verbs.predict", "what a model says of images, videos, archives or a camera, as a table"),
     "benchmark": ("imgrec.cli.verbs.benchmark", "latency and throughput of models on this machine, side by side"),
     "serve": ("imgrec.cli.verbs.serve", "answer images over HTTP with exported models"),
     "keys": ("imgrec.cli.verbs.keys", "make, list and revoke the keys of a server; check its audit log"),
@@ -51,7 +51,7 @@ def usage() -> str:
     width = max(len(verb) for verb in VERBS)
     verbs = "\n".join(f"  {verb:{width}}  {help_text}" for verb, (_, help_text) in VERBS.items())
     return (
-        "imgrec: from a folder of pictures to an image classifier.\n\n"
+        "imgrec: from a folder of images to an image classifier.\n\n"
         f"Usage: imgrec VERB ...\n\nVerbs:\n{verbs}\n\n"
         "imgrec VERB --help lists what a verb takes. imgrec --version prints the version.\n"
     )

@@ -14,23 +14,23 @@ SPLITS = ("train", "val", "test")
 
 
 class Images(Protocol):
-    """N pictures, decoded one at a time when they are asked for."""
+    """N images, decoded one at a time when they are asked for."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> UInt8Array:
-        """Return picture `index` as uint8 (H, W, 3), RGB, upright. Raises: ImageError."""
+        """Return image `index` as uint8 (H, W, 3), RGB, upright. Raises: ImageError."""
         ...
 
 
 @dataclass(frozen=True)
 class Samples:
-    """One split: N pictures with their labels.
+    """One split: N images with their labels.
 
-    names: what tables and messages call each picture: its path as found, or `digits/0012` where there is no file.
-    labels: int64 (N,) class indices; for several labels per picture uint8 (N, C) of 0 and 1.
-    groups: one name per picture (patient, video, site) or None.
-    columns: what else is known of each picture, by name: numbers (NaN = unknown) or texts ("" = unknown).
+    names: what tables and messages call each image: its path as found, or `digits/0012` where there is no file.
+    labels: int64 (N,) class indices; for several labels per image uint8 (N, C) of 0 and 1.
+    groups: one name per image (patient, video, site) or None.
+    columns: what else is known of each image, by name: numbers (NaN = unknown) or texts ("" = unknown).
     """
 
     names: Sequence[str]
@@ -67,14 +67,14 @@ def take(column: Column, indices: Sequence[int] | NDArray[np.int64]) -> Column:
 
 @dataclass(frozen=True)
 class ImagesView:
-    """Some of the pictures of another collection, in a chosen order."""
+    """Some of the images of another collection, in a chosen order."""
 
     images: Images
     indices: Sequence[int] | NDArray[np.int64]
 
     @property
     def in_memory(self) -> bool:
-        """Whether the pictures are decoded already."""
+        """Whether the images are decoded already."""
         return bool(getattr(self.images, "in_memory", False))
 
     def __len__(self) -> int:
@@ -91,7 +91,7 @@ class Splits:
     class_names: made from the training set (or given by a checkpoint); index i of every label means class_names[i].
     notes: what a user should know but that does not stop the run: files left out and why, a class missing in
         validation, hidden folders passed over. Each is one line with the names in it.
-    is_heap: whether the source names no splits, so that chance divided them.
+    is_unsplit: whether the source names no splits, so that chance divided them.
     """
 
     class_names: Sequence[str]
@@ -100,4 +100,4 @@ class Splits:
     test: Samples | None = None
     task: Task = "single"
     notes: Sequence[str] = field(default_factory=tuple)
-    is_heap: bool = False
+    is_unsplit: bool = False

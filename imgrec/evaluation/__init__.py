@@ -1,4 +1,4 @@
-"""From a table of predictions to scores, files, pictures and a printed table. Names are imported when first used."""
+"""From a table of predictions to scores, files, images and a printed table. Names are imported when first used."""
 
 import lazy_loader
 

@@ -13,7 +13,7 @@ from imgrec.data.samples import SPLITS
 from imgrec.evaluation.decisions import Decisions
 from imgrec.evaluation.decisions.decided import describe, write_decided
 from imgrec.evaluation.figures.console import print_scores
-from imgrec.evaluation.figures.draw_beside import table_and_pictures
+from imgrec.evaluation.figures.draw_beside import table_and_images
 from imgrec.evaluation.figures.thumbnails import write_thumbnails
 from imgrec.evaluation.metrics.metric_files import write_numbers
 from imgrec.evaluation.predictions.predictions import Predictions
@@ -34,17 +34,17 @@ def write_scores(
 ) -> dict[str, Any]:
     """Write an evaluation into `folder`, tell of it, and return its metrics; {} in all processes but the first.
 
-    last: what ends when the caller has nothing else to do; the pictures are there then.
+    last: what ends when the caller has nothing else to do; the images are there then.
     """
     if not trainer.is_global_zero:
         return {}
-    last.enter_context(table_and_pictures(predictions, folder))
+    last.enter_context(table_and_images(predictions, folder))
     metrics = write_numbers(predictions, folder)
     write_thumbnails(predictions, data.split(data.test_split), folder)
     print_scores(metrics)
     for line in describe(write_decided(predictions, decisions, folder, split=data.test_split)):
         log.info(line)
-    log.info("Evaluation: %s (metrics.json, decisions.json, predictions.parquet, pictures and more)", folder)
+    log.info("Evaluation: %s (metrics.json, decisions.json, predictions.parquet, images and more)", folder)
     return metrics
 
 

@@ -94,9 +94,9 @@ def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
 
 
 def describe_data(data: "ImageDataModule") -> dict[str, Any]:
-    """Return fingerprint, task, source, classes, and the pictures per split and class.
+    """Return fingerprint, task, source, classes, and the images per split and class.
 
-    splits: per split a count for each class, in the order of class_names. num_pictures: per split.
+    splits: per split a count for each class, in the order of class_names. num_images: per split.
     """
     from imgrec.data.samples import SPLITS
 
@@ -109,7 +109,7 @@ def describe_data(data: "ImageDataModule") -> dict[str, Any]:
         "target": f"{type(data).__module__}.{type(data).__qualname__}",
         "class_names": list(data.splits.class_names),
         "splits": counts,
-        "num_pictures": {name: len(samples) for name, samples in splits.items()},
+        "num_images": {name: len(samples) for name, samples in splits.items()},
         "left_out": len(data.quarantine),
     }
 

@@ -28,7 +28,7 @@ class Result(TypedDict):
 
 
 def of_evaluation(metrics: Mapping[str, Any], *, split: str, source: str) -> Result:
-    """Return the result of an evaluation: ranked by accuracy, for several labels per picture by average precision."""
+    """Return the result of an evaluation: ranked by accuracy, for several labels per image by average precision."""
     numbers = headline(metrics)
     name = "accuracy" if "accuracy" in numbers else "average_precision_macro"
     return Result(

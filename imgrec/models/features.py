@@ -1,4 +1,4 @@
-"""What a network sees in pictures before its head names classes."""
+"""What a network sees in images before its head names classes."""
 
 import torch
 from torch import Tensor, nn

@@ -95,10 +95,10 @@ def is_frozen(freeze: str | None) -> bool:
 
 
 def check_image_size(network: ImageNetwork, *, height: int, width: int) -> None:
-    """Let one picture without content through the layers, to learn before training whether they take its size.
+    """Let one image without content through the layers, to learn before training whether they take its size.
 
     Costs milliseconds: shapes are worked out, no numbers.
-    Raises: ConfigError: the pictures are too small for the layers, or not of the size that a transformer was made for.
+    Raises: ConfigError: the images are too small for the layers, or not of the size that a transformer was made for.
     """
     shapes = {name: tensor.detach().to("meta") for name, tensor in network.state_dict().items()}
     mode = network.training

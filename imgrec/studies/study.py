@@ -28,7 +28,7 @@ class Subject:
     network: images (N, 3, H, W), uint8 or float 0-255, to logits (N, C); in evaluation mode, on `device`.
     data: the data module; `data.test_split` names the split that was scored.
     predictions: what the network said about that split, in its order.
-    folder: of the evaluation; a study writes NAME.json there, and pictures into a folder NAME.
+    folder: of the evaluation; a study writes NAME.json there, and images into a folder NAME.
     """
 
     network: "nn.Module"

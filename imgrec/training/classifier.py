@@ -1,4 +1,4 @@
-"""The LightningModules: one that asks a network about pictures, and one that trains it. All parts are handed in."""
+"""The LightningModules: one that asks a network about images, and one that trains it. All parts are handed in."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -59,7 +59,7 @@ class Classifier(Scorer):
     optimizer: called with the network. scheduler: called with the optimizer, `total_steps` and `steps_per_epoch`.
     mixing: called as mixing(images, labels, key=(...)) on training batches; returns images and soft targets.
     class_names: what index i of the logits means.
-    multilabel: several labels per picture: logits are turned to probabilities by a sigmoid each.
+    multilabel: several labels per image: logits are turned to probabilities by a sigmoid each.
     record: plain data that a checkpoint carries under the key "imgrec".
     """
 
@@ -91,7 +91,7 @@ class Classifier(Scorer):
         self.first_images: Tensor | None = None
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss of a batch. Scores are against the labels as given, also where pictures are mixed."""
+        """Return the loss of a batch. Scores are against the labels as given, also where images are mixed."""
         images, targets = batch["images"], batch["labels"]
         if self.mixing is not None:
             key = (self.seed, self.current_epoch, batch_idx, self.global_rank)

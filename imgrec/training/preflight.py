@@ -59,7 +59,7 @@ def check_callbacks(callbacks: Sequence[Callback]) -> None:
 
 
 def check_trainer(trainer: Trainer) -> None:
-    """Refuse what would score a part of the pictures, or replace imgrec's own order of samples. Raises: ConfigError."""
+    """Refuse what would score a part of the images, or replace imgrec's own order of samples. Raises: ConfigError."""
     instead = "For a quick try: trainer.max_epochs=1 +trainer.limit_train_batches=2."
     if trainer.fast_dev_run:  # type: ignore[attr-defined]
         raise ConfigError(f"trainer.fast_dev_run scores one batch and keeps no checkpoint. {instead}")
@@ -68,7 +68,7 @@ def check_trainer(trainer: Trainer) -> None:
     limit = trainer.limit_test_batches
     if isinstance(limit, int) or limit < 1:
         raise ConfigError(
-            f"trainer.limit_test_batches={limit} leaves pictures out of the scores. Leave it out, or evaluate on a "
+            f"trainer.limit_test_batches={limit} leaves images out of the scores. Leave it out, or evaluate on a "
             "smaller set."
         )
 
@@ -79,7 +79,7 @@ def check_splits(data: ImageDataModule) -> None:
         samples = getattr(data.splits, name)
         if samples is None or not len(samples):
             share = " (data.val_fraction above 0 takes them from the training data)" if name == "val" else ""
-            raise DataError(f"The data has no {name} split: no pictures {purpose}. Give some{share}.")
+            raise DataError(f"The data has no {name} split: no images {purpose}. Give some{share}.")
 
 
 def check_monitors(config: DictConfig, callbacks: Sequence[Callback], metrics: MetricCollection) -> None:

@@ -37,7 +37,7 @@ log = logging.getLogger("imgrec")
 def read_data(config: DictConfig, *, report_to: Path | None = None, **given: Any) -> ImageDataModule:
     """Read the data of a configuration, and write what was found into it for the parts that depend on it.
 
-    report_to: for training: look at all pictures first, and report there what had to be left out.
+    report_to: for training: look at all images first, and report there what had to be left out.
     """
     data: ImageDataModule = build(config.data, **given)
     _splits(data)
@@ -59,24 +59,24 @@ def _splits(data: ImageDataModule) -> Any:
 
 
 def count_classes(labels: Any, num_classes: int) -> list[int]:
-    """Return the pictures per class, from labels int64 (N,) or 0/1 (N, C)."""
+    """Return the images per class, from labels int64 (N,) or 0/1 (N, C)."""
     counts = labels.sum(axis=0, dtype=np.int64) if labels.ndim == 2 else np.bincount(labels, minlength=num_classes)
     return [int(count) for count in counts]
 
 
 def check_task(config: DictConfig, data: ImageDataModule) -> None:
-    """Check that the loss and the scores are made for as many labels a picture as the data has. Raises: ConfigError."""
+    """Check that the loss and the scores are made for as many labels an image as the data has. Raises: ConfigError."""
     is_multilabel = data.splits.task == "multilabel"
     takes_many = "BinaryCrossEntropy" in str(config.loss.get("_target_", "")) and not config.loss.get("one_hot", False)
     if is_multilabel and not takes_many:
-        raise ConfigError("The data has several labels per picture. Add loss=bce metrics=multilabel.")
+        raise ConfigError("The data has several labels per image. Add loss=bce metrics=multilabel.")
     if is_multilabel != ("Multilabel" in str(config.metrics)):
         found, right = ("several labels", "multilabel") if is_multilabel else ("one label", "single")
-        raise ConfigError(f"The data has {found} per picture. Add metrics={right}.")
+        raise ConfigError(f"The data has {found} per image. Add metrics={right}.")
 
 
 def check_network(network: Any, preprocess: Any) -> None:
-    """Check that the network takes pictures of the preprocessed size, and say what would learn nothing.
+    """Check that the network takes images of the preprocessed size, and say what would learn nothing.
 
     Raises: ConfigError.
     """
@@ -117,7 +117,7 @@ class LoadedClassifier(NamedTuple):
     """What a checkpoint says how to build, without its data.
 
     network: images (N, 3, H, W), uint8 or float 0-255, to logits (N, C); on the CPU, in evaluation mode.
-    preprocess: a picture uint8 (H, W, 3) to what the network was trained on.
+    preprocess: an image uint8 (H, W, 3) to what the network was trained on.
     info: class names, task, seed and the whole configuration.
     """
 

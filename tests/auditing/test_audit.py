@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audit_data import picture, write_folders
+from audit_data import sample_image, write_folders
 from imgrec.auditing.audit import AuditSettings, relative_paths, run_audit
 from imgrec.auditing.findings import Audit, to_json
 from imgrec.auditing.output.explanations import EXPLANATIONS
@@ -25,7 +25,7 @@ def audit_folder(root: Path, **options) -> Audit:
 def dirty(tmp_path: Path) -> Path:
     """Two splits of two classes with one fault of each kind that needs no statistics."""
     files = {
-        f"{split}/{name}/{number}.png": picture(100 * place + 10 * label + number, size=64)
+        f"{split}/{name}/{number}.png": sample_image(100 * place + 10 * label + number, size=64)
         for place, split in enumerate(("train", "test"))
         for label, name in enumerate(("cat", "dog"))
         for number in range(4)
@@ -60,7 +60,7 @@ def test_every_section_is_explained(dirty):
 
 
 def test_without_splits_leaks_are_not_looked_for_and_that_is_said(tmp_path):
-    root = write_folders(tmp_path, {"cat/a.png": picture(1), "dog/b.png": picture(2)})
+    root = write_folders(tmp_path, {"cat/a.png": sample_image(1), "dog/b.png": sample_image(2)})
     assert "no splits" in audit_folder(root, workers=1).not_run["leaks"]
 
 
@@ -71,8 +71,10 @@ def test_a_quick_audit_says_what_it_leaves_out(dirty):
     assert len(exact.cases) == 1
 
 
-def test_pictures_without_labels_are_audited(tmp_path):
-    root = write_folders(tmp_path / "flat", {"a.png": picture(1), "b.png": picture(1), "c.png": picture(2)})
+def test_images_without_labels_are_audited(tmp_path):
+    root = write_folders(
+        tmp_path / "flat", {"a.png": sample_image(1), "b.png": sample_image(1), "c.png": sample_image(2)}
+    )
     audit = audit_folder(root, workers=1, settings=AuditSettings())
     assert json.loads(to_json(audit))["exact_duplicates"] == [["a.png", "b.png"]]
     assert "suspected_labels" in audit.not_run
@@ -95,7 +97,7 @@ def test_the_fingerprint_is_of_the_data_and_not_of_where_it_lies(dirty, tmp_path
     before = audit_folder(dirty, workers=1).fingerprint
     moved = dirty.rename(tmp_path / "elsewhere")
     assert audit_folder(moved, workers=1).fingerprint == before
-    write_folders(moved, {"train/cat/3.png": picture(999)})
+    write_folders(moved, {"train/cat/3.png": sample_image(999)})
     assert audit_folder(moved, workers=1).fingerprint != before
 
 

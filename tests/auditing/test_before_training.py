@@ -1,4 +1,4 @@
-"""The look at all pictures before training."""
+"""The look at all images before training."""
 
 import json
 import logging
@@ -23,15 +23,15 @@ from small_run import Noise, noise
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Class folders of train, val and test with 12, 4 and 4 different pictures a class."""
+    """Class folders of train, val and test with 12, 4 and 4 different images a class."""
     random = np.random.default_rng(0)
     for split, count in (("train", 12), ("val", 4), ("test", 4)):
         for name in ("ant", "bee"):
             (tmp_path / "photos" / split / name).mkdir(parents=True)
             for index in range(count):
                 coarse = random.integers(0, 256, (6, 6, 3), dtype=np.uint8)
-                picture = Image.fromarray(coarse).resize((48, 40), Image.Resampling.BICUBIC)
-                picture.save(tmp_path / "photos" / split / name / f"{index}.png")
+                image = Image.fromarray(coarse).resize((48, 40), Image.Resampling.BICUBIC)
+                image.save(tmp_path / "photos" / split / name / f"{index}.png")
     return tmp_path / "photos"
 
 
@@ -39,7 +39,7 @@ def folder_data(root: Path, **changes: Any) -> FolderData:
     return FolderData(root=str(root), preprocess=lambda image: image, **{"num_workers": 0, **changes})
 
 
-def test_clean_pictures_pass_without_a_word(root, caplog):
+def test_clean_images_pass_without_a_word(root, caplog):
     data = folder_data(root)
     with caplog.at_level(logging.WARNING, logger="imgrec"):
         check_data(data)
@@ -65,13 +65,13 @@ def test_what_cannot_be_read_is_left_out_and_reported(root, tmp_path):
 
 def test_more_than_may_be_left_out_ends_the_run(root):
     (root / "train" / "ant" / "3.png").write_bytes(b"")
-    with pytest.raises(DataError, match="1 of 24 train pictures cannot be used, at most 0"):
+    with pytest.raises(DataError, match="1 of 24 train images cannot be used, at most 0"):
         check_data(folder_data(root))
 
 
-def test_a_broken_test_picture_ends_the_run(root):
+def test_a_broken_test_image_ends_the_run(root):
     (root / "test" / "bee" / "0.png").write_bytes(b"")
-    with pytest.raises(DataError, match="1 of 8 test pictures"):
+    with pytest.raises(DataError, match="1 of 8 test images"):
         check_data(folder_data(root, max_bad=5))
 
 
@@ -82,7 +82,7 @@ def copy_across(root: Path) -> None:
 
 def test_the_same_pixels_in_two_splits_are_an_error_that_names_both(root):
     copy_across(root)
-    with pytest.raises(DataError, match=r"1 pair of pictures is .*ant/0\.png \(train\) = .*bee/copy\.bmp \(test\)"):
+    with pytest.raises(DataError, match=r"1 pair of images is .*ant/0\.png \(train\) = .*bee/copy\.bmp \(test\)"):
         check_data(folder_data(root))
 
 
@@ -95,18 +95,18 @@ def test_leaks_can_be_a_warning_or_ignored(root, caplog):
         assert sum("the same in two splits" in record.getMessage() for record in caplog.records) == said
 
 
-def test_the_same_picture_twice_in_one_split_is_no_leak(root):
+def test_the_same_image_twice_in_one_split_is_no_leak(root):
     Image.open(root / "train" / "ant" / "0.png").save(root / "train" / "ant" / "copy.bmp")
     check_data(folder_data(root))
 
 
-def test_a_near_twin_in_another_split_is_a_warning_with_the_pair(root, caplog):
-    picture = Image.open(root / "train" / "ant" / "0.png")
-    picture.resize((96, 80), Image.Resampling.BICUBIC).save(root / "val" / "ant" / "larger.png")
+def test_a_near_duplicate_in_another_split_is_a_warning_with_the_pair(root, caplog):
+    image = Image.open(root / "train" / "ant" / "0.png")
+    image.resize((96, 80), Image.Resampling.BICUBIC).save(root / "val" / "ant" / "larger.png")
     with caplog.at_level(logging.WARNING, logger="imgrec"):
         check_data(folder_data(root))
     (line,) = [record.getMessage() for record in caplog.records]
-    assert "1 pair of pictures is nearly the same in two splits" in line
+    assert "1 pair of images is nearly the same in two splits" in line
     assert "ant/0.png (train)" in line
     assert "ant/larger.png (val)" in line
 
@@ -118,12 +118,12 @@ def test_beyond_the_limit_files_are_looked_at_only_when_told(root, monkeypatch, 
         check_data(folder_data(root))
     assert "40 files: not looked at before training" in caplog.text
     check_data(folder_data(root, check=False))
-    with pytest.raises(DataError, match="test pictures"):
+    with pytest.raises(DataError, match="test images"):
         check_data(folder_data(root, check=True))
 
 
 class Shared(Noise):
-    """Pictures in memory of which one is in training and in the test."""
+    """Images in memory of which one is in training and in the test."""
 
     def read(self, class_names: Sequence[str] | None) -> Splits:
         train, test = noise("train", 12), noise("test", 6)
@@ -134,7 +134,7 @@ class Shared(Noise):
         return Splits(["a", "b", "c"], train=Samples(train.names, arrays, train.labels), test=leaky)
 
 
-def test_pictures_in_memory_are_compared_too():
+def test_images_in_memory_are_compared_too():
     with pytest.raises(DataError, match=r"train/7 \(train\) = test/4 \(test\)"):
         check_data(Shared())
 
@@ -148,16 +148,16 @@ def test_facts_are_kept_where_the_environment_says(monkeypatch, tmp_path):
 
 
 def prepared(root: Path, output: Path) -> PreparedData:
-    """The pictures of `root` as `imgrec prepare` leaves them."""
+    """The images of `root` as `imgrec prepare` leaves them."""
     splits = FolderData(root=str(root), preprocess=lambda image: image).splits
     parts = {name: getattr(splits, name) for name in ("train", "val", "test")}
     prepare(Source(str(root), parts, splits.class_names), output, shrink=Shrink(32), workers=1, max_bad=5)
     return PreparedData(root=str(output), preprocess=lambda image: image, max_bad=2)
 
 
-def test_prepared_pictures_are_compared_by_what_is_known_of_them(root, tmp_path):
+def test_prepared_images_are_compared_by_what_is_known_of_them(root, tmp_path):
     copy_across(root)
-    with pytest.raises(DataError, match=r"1 pair of pictures is .*ant/0\.png \(train\) = .*bee/copy\.bmp \(test\)"):
+    with pytest.raises(DataError, match=r"1 pair of images is .*ant/0\.png \(train\) = .*bee/copy\.bmp \(test\)"):
         check_data(prepared(root, tmp_path / "prepared"))
 
 

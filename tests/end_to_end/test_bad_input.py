@@ -21,11 +21,11 @@ from imgrec.core.files.run_folder import lock_run_folder
 from project import PROJECT
 
 CLASSES = ("ant", "bee", "cat")
-ON_PICTURES = ("data=folder", "data.root=pictures", "preprocess=small", "augment=none", "data.num_workers=0")
+ON_IMAGES = ("data=folder", "data.root=images", "preprocess=small", "augment=none", "data.num_workers=0")
 SEVERAL = ("data=table", "data.path=several.csv", "data.label_delimiter='+'", "preprocess=small", "data.num_workers=0")
 
 
-def save_picture(path: Path, *, width: int = 24) -> None:
+def save_image(path: Path, *, width: int = 24) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(list(path.as_posix().encode())).integers(0, 256, (20, width, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
@@ -44,26 +44,26 @@ class Stranger:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folders and files to go wrong with, and two trained checkpoints: digits/best.ckpt and pictures.run/best.ckpt."""
+    """Folders and files to go wrong with, and two trained checkpoints: digits/best.ckpt and images.run/best.ckpt."""
     folder = tmp_path_factory.mktemp("bad")
     for split, count in (("train", 6), ("val", 3), ("test", 3)):
         for name in CLASSES:
             for index in range(count):
-                save_picture(folder / "pictures" / split / name / f"{index}.png")
+                save_image(folder / "images" / split / name / f"{index}.png")
     for index in range(6):
-        save_picture(folder / "one" / "ant" / f"{index}.png")
-        save_picture(folder / "dogs" / "dog" / f"{index}.png")
+        save_image(folder / "one" / "ant" / f"{index}.png")
+        save_image(folder / "dogs" / "dog" / f"{index}.png")
         for name in ("ant", "bee"):
-            save_picture(folder / "empty" / name / f"{index}.png")
-            save_picture(folder / "sizes" / name / f"{index}.png", width=24 + index)
+            save_image(folder / "empty" / name / f"{index}.png")
+            save_image(folder / "sizes" / name / f"{index}.png", width=24 + index)
     (folder / "empty" / "cat").mkdir()
-    paths = sorted(folder.glob("pictures/*/*/*.png"))
+    paths = sorted(folder.glob("images/*/*/*.png"))
     rows = [f"{path},{path.parent.name}+{CLASSES[index % 3]}" for index, path in enumerate(paths)]
     (folder / "several.csv").write_text("\n".join(["path,label", *rows]))
     with contextlib.chdir(folder):
         assert command("train", *SHORT, "run_dir=digits").code == 0
-        assert command("train", *SHORT, *ON_PICTURES, "run_dir=pictures.run").code == 0
-        payload = load_checkpoint("pictures.run/best.ckpt")
+        assert command("train", *SHORT, *ON_IMAGES, "run_dir=images.run").code == 0
+        payload = load_checkpoint("images.run/best.ckpt")
         foreign = {**payload, "imgrec": {**payload["imgrec"], "config": {"model": {"_target_": "os.system"}}}}
         save_checkpoint(foreign, "foreign.ckpt")
         save_checkpoint({key: value for key, value in payload.items() if key != "imgrec"}, "bare.ckpt")
@@ -98,18 +98,18 @@ TRAINING = [
     (["model=resnet18", "model.weights=nowhere.pth"], "no weights file at nowhere.pth"),
     (["model=cifar_resnet", "model.weights=digits/best.ckpt"], "digits/best.ckpt is for another network"),
     (["model.weights=stranger.ckpt"], "contains Python objects"),
-    (["data=folder", "data.root=picturs"], "data.root=picturs: no folder 'picturs' ... Did you mean 'pictures'"),
+    (["data=folder", "data.root=picturs"], "data.root=picturs: no folder 'picturs' ... Did you mean 'images'"),
     (["data=folder", "data.root=one"], "one class only (ant)"),
     (["data=folder", "data.root=empty"], "Class folders without images: empty/cat. Fill or remove them"),
     (["data=folder", "data.root=sizes", "preprocess=none", "augment=none"], "set preprocess=crop or squash"),
     (["data=folder"], "Set data.root=FOLDER"),
-    (["data=folder", "data.test=pictures/test"], "The data has no train split"),
+    (["data=folder", "data.test=images/test"], "The data has no train split"),
     (["data.val_fraction=0"], "The data has no val split ... data.val_fraction above 0"),
     (["data=table", "data.path=several.csv", "data.label_column=lable"], "no column 'lable'. Did you mean 'label'"),
-    ([*SEVERAL], "several labels per picture. Add loss=bce metrics=multilabel"),
-    ([*SEVERAL, "loss=bce"], "several labels per picture. Add metrics=multilabel"),
-    (["metrics=multilabel"], "one label per picture. Add metrics=single"),
-    (["loss=bce"], "loss=bce takes several labels per picture ... loss.one_hot=true"),
+    ([*SEVERAL], "several labels per image. Add loss=bce metrics=multilabel"),
+    ([*SEVERAL, "loss=bce"], "several labels per image. Add metrics=multilabel"),
+    (["metrics=multilabel"], "one label per image. Add metrics=single"),
+    (["loss=bce"], "loss=bce takes several labels per image ... loss.one_hot=true"),
     (["data.num_classes=12"], "10 classes in the data, but data.num_classes=12. Set data.num_classes=10"),
     (["data.batch_size=0"], "data.batch_size=0, but it must be a whole number, 1 or more"),
     (["trainer.max_epochs=0"], "trainer.max_epochs=0 trains nothing"),
@@ -123,7 +123,7 @@ TRAINING = [
     (["resume=sometimes"], "resume=sometimes: use auto, never, or the path of a checkpoint"),
     (["resume=bare.ckpt"], "without imgrec's record"),
     (["resume=stranger.ckpt"], "holds Python objects ... does not load it"),
-    (["resume=pictures.run/best.ckpt"], "is of another network than this one"),
+    (["resume=images.run/best.ckpt"], "is of another network than this one"),
     (["resume=digits/best.ckpt", "seed=2"], "the data (files, labels or split), seed ... resume_allow_changed=["),
     (["resume=digits/best.ckpt", "data.batch_size=32"], "data.batch_size. Put them back"),
     (["resume=digits/best.ckpt", "optimizer.lr=0.5"], "optimizer.lr (0.001, now 0.5)"),
@@ -150,7 +150,7 @@ EVALUATION = [
     (["checkpoint=digits/best.ckpt", "data=folder", "data.test=dogs"], "does not know: dog. Known: 0, 1, 2"),
     (["checkpoint=digits/best.ckpt", "data.bacth_size=1"], "data.bacth_size is no key ... Did you mean 'batch_size'"),
     (
-        ["model=small_cnn", "model.weights=digits/best.ckpt", "data=folder", "data.test=pictures/test"],
+        ["model=small_cnn", "model.weights=digits/best.ckpt", "data=folder", "data.test=images/test"],
         "no head for so m",
     ),
 ]
@@ -186,7 +186,7 @@ def test_a_run_folder_in_use(here):
             check(command(verb, f"run_dir='{here}'"), f"{here} is in use by process {os.getpid()} ... run_dir=PATH")
 
 
-@pytest.mark.parametrize("place", ["pictures/train/ant/0.png", "/proc/nothing"])
+@pytest.mark.parametrize("place", ["images/train/ant/0.png", "/proc/nothing"])
 def test_a_run_folder_that_cannot_be_one(place, here):
     check(command("train", *SHORT, f"run_dir={place}"), f"{place} ... Give another folder: run_dir=PATH.")
 
@@ -207,17 +207,17 @@ def test_a_full_disk_loses_nothing(here):
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_picture_that_breaks_while_training_goes_on_loses_nothing(num_workers, here, tmp_path, monkeypatch):
-    shutil.copytree("pictures", tmp_path / "pictures")
+def test_an_image_that_breaks_while_training_goes_on_loses_nothing(num_workers, here, tmp_path, monkeypatch):
+    shutil.copytree("images", tmp_path / "images")
     monkeypatch.chdir(tmp_path)
-    words = ("+trainer.limit_train_batches=1.0", *ON_PICTURES[:-1], f"data.num_workers={num_workers}", "run_dir=run")
+    words = ("+trainer.limit_train_batches=1.0", *ON_IMAGES[:-1], f"data.num_workers={num_workers}", "run_dir=run")
     assert command("train", "trainer.max_epochs=1", *words).code == 0
     before = (tmp_path / "run" / "last.ckpt").read_bytes()
-    cut_short(tmp_path / "pictures" / "train" / "bee" / "3.png")
+    cut_short(tmp_path / "images" / "train" / "bee" / "3.png")
     done = command("train", "trainer.max_epochs=2", *words)
-    check(done, "pictures/train/bee/3.png: the file ends before the picture does ... [truncated]")
+    check(done, "images/train/bee/3.png: the file ends before the image does ... [truncated]")
     assert (tmp_path / "run" / "last.ckpt").read_bytes() == before
-    save_picture(tmp_path / "pictures" / "train" / "bee" / "3.png")
+    save_image(tmp_path / "images" / "train" / "bee" / "3.png")
     assert command("train", "trainer.max_epochs=2", *words).code == 0
 
 

@@ -89,7 +89,7 @@ def _also(group: str, preset: str) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("group", "preset"), [preset for preset in PRESETS if preset[0] in ("preprocess", "augment", "data", "logger")]
 )
-def test_a_preset_of_pictures_builds(group, preset, tmp_path, monkeypatch):
+def test_a_preset_of_images_builds(group, preset, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     if (group, preset) not in ABSTRACT:
         assert build(with_preset(group, preset)[group]) is not None

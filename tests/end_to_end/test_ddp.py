@@ -1,4 +1,4 @@
-"""Two processes on the CPU: every picture counts once, also where the number of them is odd."""
+"""Two processes on the CPU: every image counts once, also where the number of them is odd."""
 
 import csv
 import json
@@ -62,7 +62,7 @@ def test_two_processes_evaluate_like_one(folder):
         assert two[name] == pytest.approx(one[name], abs=1e-6)
 
 
-def test_the_table_has_each_picture_once_in_the_order_of_the_data(folder):
+def test_the_table_has_each_image_once_in_the_order_of_the_data(folder):
     from imgrec.evaluation import read_parquet
 
     one, two = (read_parquet(folder / name / "predictions.parquet") for name in ("one", "two"))
@@ -70,14 +70,14 @@ def test_the_table_has_each_picture_once_in_the_order_of_the_data(folder):
     assert len(set(two.names)) == NUM_TEST
 
 
-def test_training_by_two_processes_is_tested_on_each_picture_once(folder):
+def test_training_by_two_processes_is_tested_on_each_image_once(folder):
     trained, one = metrics(folder / "run" / "evaluation"), metrics(folder / "one")
     assert trained["num_samples"] == NUM_TEST
     assert trained["confusion_matrix"] == one["confusion_matrix"]
 
 
-def test_validation_by_two_processes_counts_each_picture_once(folder):
-    """The accuracy in the history is that of all pictures: a whole number of them, and what one process finds."""
+def test_validation_by_two_processes_counts_each_image_once(folder):
+    """The accuracy in the history is that of all images: a whole number of them, and what one process finds."""
     with (folder / "run" / "history.csv").open() as file:
         (row,) = csv.DictReader(file)
     evaluated_alone(folder, "val", "split=val")

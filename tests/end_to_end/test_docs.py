@@ -271,7 +271,7 @@ def test_scores_are_those_that_are_described(run):
     described = names_in("docs/evaluation.md", "Scores")
     assert set(scores) <= set(described)
     assert set(described) - set(scores) == {
-        *("subset_accuracy", "hamming_loss", "samples", "micro"),  # of several labels a picture
+        *("subset_accuracy", "hamming_loss", "samples", "micro"),  # of several labels an image
         *("sensitivity", "specificity", "ppv", "npv"),  # in the rows of per_class
     }
 

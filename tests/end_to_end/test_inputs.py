@@ -34,9 +34,9 @@ CLASSES = ("ant", "bee", "cat")
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Class folders in train, val and test; 6, 3 and 3 pictures of noise each."""
-    root = tmp_path_factory.mktemp("pictures")
+def sample_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Class folders in train, val and test; 6, 3 and 3 images of noise each."""
+    root = tmp_path_factory.mktemp("images")
     random = np.random.default_rng(1)
     for split, count in (("train", 6), ("val", 3), ("test", 3)):
         for name in CLASSES:
@@ -48,9 +48,9 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def checkpoint(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkpoint(sample_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
-    words = ("data=folder", f"data.root='{pictures}'", "preprocess=small", "augment=none", "data.num_workers=0")
+    words = ("data=folder", f"data.root='{sample_images}'", "preprocess=small", "augment=none", "data.num_workers=0")
     train(composed("train", folder, *SHORT, *words))
     return folder / "best.ckpt"
 
@@ -68,21 +68,21 @@ def test_classes_are_counted_for_one_label_and_for_several():
     assert count_classes(np.array([[1, 0], [1, 1]], dtype=np.uint8), 2) == [2, 1]
 
 
-def test_counts_of_many_pictures_do_not_overflow():
+def test_counts_of_many_images_do_not_overflow():
     assert count_classes(np.ones((300, 1), dtype=np.uint8), 1) == [300]
 
 
-def test_what_is_found_in_the_data_is_written_into_the_configuration(pictures):
-    config = composed("train", Path("out"), "data=folder", f"data.root='{pictures}'")
+def test_what_is_found_in_the_data_is_written_into_the_configuration(sample_images):
+    config = composed("train", Path("out"), "data=folder", f"data.root='{sample_images}'")
     data = read_data(config)
     assert (config.data.num_classes, config.data.num_samples, list(config.data.class_counts)) == (3, 18, [6, 6, 6])
     assert config.model.num_classes == 3
     assert data.splits.class_names == list(CLASSES)
 
 
-def test_what_the_source_noticed_is_said(pictures, caplog):
+def test_what_the_source_noticed_is_said(sample_images, caplog):
     config = composed(
-        "train", Path("out"), "data=folder", f"data.root='{pictures}'", "data.exclude=['train/cat/0.png']"
+        "train", Path("out"), "data=folder", f"data.root='{sample_images}'", "data.exclude=['train/cat/0.png']"
     )
     with caplog.at_level(logging.WARNING, logger="imgrec"):
         read_data(config)
@@ -96,10 +96,10 @@ def task(name: str) -> Any:
 @pytest.mark.parametrize(
     ("found", "words", "message"),
     [
-        ("multilabel", [], "several labels per picture. Add loss=bce metrics=multilabel"),
-        ("multilabel", ["loss=bce"], "several labels per picture. Add metrics=multilabel"),
+        ("multilabel", [], "several labels per image. Add loss=bce metrics=multilabel"),
+        ("multilabel", ["loss=bce"], "several labels per image. Add metrics=multilabel"),
         ("multilabel", ["loss=bce", "loss.one_hot=true", "metrics=multilabel"], "Add loss=bce metrics=multilabel"),
-        ("single", ["metrics=multilabel"], "one label per picture. Add metrics=single"),
+        ("single", ["metrics=multilabel"], "one label per image. Add metrics=single"),
     ],
 )
 def test_a_loss_or_scores_for_another_number_of_labels_are_refused(found, words, message):
@@ -112,7 +112,7 @@ def test_a_fitting_loss_and_scores_pass():
     check_task(composed("train", Path("out"), "loss=focal"), task("single"))
 
 
-def test_a_network_that_halves_a_small_picture_to_nothing_is_refused():
+def test_a_network_that_halves_a_small_image_to_nothing_is_refused():
     with pytest.raises(ConfigError, match="2"):
         check_network(make_small_cnn(num_classes=3), Preprocess(size=2, mode="squash"))
     check_network(make_small_cnn(num_classes=3), Preprocess(size=32, mode="squash"))
@@ -123,8 +123,10 @@ def test_a_frozen_network_of_random_values_is_warned_of(caplog):
     assert "the head learns from random features" in caplog.text
 
 
-def test_the_record_has_what_a_resumed_run_is_checked_by(pictures):
-    config = composed("train", Path("out"), "data=folder", f"data.root='{pictures}'", "data.batch_size=7", "seed=4")
+def test_the_record_has_what_a_resumed_run_is_checked_by(sample_images):
+    config = composed(
+        "train", Path("out"), "data=folder", f"data.root='{sample_images}'", "data.batch_size=7", "seed=4"
+    )
     data = read_data(config)
     record = make_record(config, data, world_size=2)
     assert record["data_fingerprint"] == data.fingerprint()
@@ -132,13 +134,13 @@ def test_the_record_has_what_a_resumed_run_is_checked_by(pictures):
     assert record["config"]["loss"]["class_counts"] == [6, 6, 6]
 
 
-def test_a_checkpoint_brings_its_network_its_data_and_its_preprocessing(checkpoint, pictures):
+def test_a_checkpoint_brings_its_network_its_data_and_its_preprocessing(checkpoint, sample_images):
     data, network = rebuilt(checkpoint)
     saved = load_checkpoint(checkpoint)["state_dict"]
     assert all(torch.equal(value, saved[f"net.{name}"]) for name, value in network.state_dict().items())
     assert data.preprocess == Preprocess(size=32, mode="squash")
     assert data.augment is None
-    assert data.split("test").names[0] == str(pictures / "test" / "ant" / "0.png")
+    assert data.split("test").names[0] == str(sample_images / "test" / "ant" / "0.png")
 
 
 def test_a_checkpoint_alone_gives_network_and_preprocessing_though_its_data_are_gone(checkpoint, tmp_path):
@@ -179,19 +181,19 @@ def test_a_key_that_the_checkpoint_does_not_have_is_refused(checkpoint):
         rebuilt(checkpoint, "data.bacth_size=5")
 
 
-def test_other_data_get_the_labels_of_the_checkpoint_by_name(checkpoint, pictures):
+def test_other_data_get_the_labels_of_the_checkpoint_by_name(checkpoint, sample_images):
     """Without ants, bee would be 0 and cat 1 if the classes were counted anew."""
     words = ("data.exclude=['*/ant/*']", "data.allow_empty_class=true")
-    data, _ = rebuilt(checkpoint, "data=folder", f"data.test='{pictures / 'test'}'", *words)
+    data, _ = rebuilt(checkpoint, "data=folder", f"data.test='{sample_images / 'test'}'", *words)
     assert data.splits.class_names == list(CLASSES)
     assert data.split("test").labels.tolist() == [1, 1, 1, 2, 2, 2]
 
 
-def test_a_label_that_the_checkpoint_does_not_know_is_named(checkpoint, pictures, tmp_path):
+def test_a_label_that_the_checkpoint_does_not_know_is_named(checkpoint, sample_images, tmp_path):
     for name in ("ant", "dog"):
         (tmp_path / name).mkdir()
-        picture = (pictures / "test" / "ant" / "0.png").read_bytes()
-        (tmp_path / name / "0.png").write_bytes(picture)
+        image = (sample_images / "test" / "ant" / "0.png").read_bytes()
+        (tmp_path / name / "0.png").write_bytes(image)
     with pytest.raises(DataError, match=r"labels that the model does not know: dog\. Known: ant, bee, cat"):
         rebuilt(checkpoint, "data=folder", f"data.test='{tmp_path}'")
 
@@ -223,8 +225,8 @@ def test_weights_for_other_classes_are_no_classifier_of_these(checkpoint):
         from_weights(evaluating(Path("out"), *words))
 
 
-def test_weights_take_their_classes_from_the_data_and_say_so(checkpoint, pictures, caplog):
-    words = ("model=small_cnn", f"model.weights='{checkpoint}'", "data=folder", f"data.test='{pictures / 'test'}'")
+def test_weights_take_their_classes_from_the_data_and_say_so(checkpoint, sample_images, caplog):
+    words = ("model=small_cnn", f"model.weights='{checkpoint}'", "data=folder", f"data.test='{sample_images / 'test'}'")
     with caplog.at_level(logging.INFO, logger="imgrec"):
         data, _ = from_weights(evaluating(Path("out"), *words))
     assert data.splits.class_names == list(CLASSES)
@@ -232,8 +234,8 @@ def test_weights_take_their_classes_from_the_data_and_say_so(checkpoint, picture
     assert data.preprocess == Preprocess(size=224)
 
 
-def test_the_configuration_of_an_evaluation_of_weights_can_be_written_down(checkpoint, pictures):
-    words = ("model=small_cnn", f"model.weights='{checkpoint}'", "data=folder", f"data.test='{pictures / 'test'}'")
+def test_the_configuration_of_an_evaluation_of_weights_can_be_written_down(checkpoint, sample_images):
+    words = ("model=small_cnn", f"model.weights='{checkpoint}'", "data=folder", f"data.test='{sample_images / 'test'}'")
     config = evaluating(Path("out"), *words)
     from_weights(config)
     assert to_plain(config)["data"]["augment"] is None

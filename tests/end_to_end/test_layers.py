@@ -131,7 +131,7 @@ def test_a_page_is_made_of_what_a_folder_holds_and_of_nothing_else():
     assert "imgrec.evaluation.figures.figures" not in {name.rpartition(".")[0] for name in ours}
 
 
-def test_pictures_and_provenance_come_to_a_report_from_the_jobs():
+def test_images_and_provenance_come_to_a_report_from_the_jobs():
     assert importers("imgrec.evaluation.figures.thumbnails") <= {"scoring.py", "cli/report.py"}
     assert importers("imgrec.evaluation.provenance", "imgrec.core.system.energy_meter") <= {
         "run.py",
@@ -159,7 +159,7 @@ def test_decisions_are_applied_without_torch_and_know_nothing_of_what_uses_them(
     assert importers(*above) & inside("decisions") == set()
 
 
-def test_foreign_pictures_are_a_study_that_a_configuration_names_and_nobody_imports():
+def test_foreign_images_are_a_study_that_a_configuration_names_and_nobody_imports():
     assert importers("imgrec.studies.ood") <= inside("ood")
 
 
@@ -181,7 +181,7 @@ def test_an_audit_knows_nothing_of_training():
 
 def test_a_server_knows_files_pixels_and_decisions_alone():
     ours = {name for module in inside("serve") for name in imports(module) if name.startswith("imgrec.")}
-    allowed = ("bundle", "data.image", "data.picture", "data.pillow_warnings", "data.preprocess", "data.samples")
+    allowed = ("bundle", "data.image", "data.image", "data.pillow_warnings", "data.preprocess", "data.samples")
     below = (*allowed, "decisions", "durable", "errors", "file_lock", "serve", "__version__")
     below += ("processors", "explain.baseline", "explain.occlusion", "explain.overlay")  # none of which knows torch
     assert {name for name in ours if not name.removeprefix("imgrec.").startswith(below)} == set()
@@ -199,7 +199,7 @@ def test_a_server_loads_nothing_of_the_training_side(module):
     assert not loaded(f"import {module}") & heavy
 
 
-def test_rivals_know_nothing_of_training_and_are_asked_for_by_the_command_line_alone():
+def test_baselines_know_nothing_of_training_and_are_asked_for_by_the_command_line_alone():
     above = (
         "imgrec.training.classifier",
         "imgrec.training.callbacks",
@@ -225,7 +225,7 @@ def test_explaining_is_asked_for_by_commands_and_the_server_and_knows_nothing_of
     assert importers(*above, "pytorch_lightning") & inside("explain") == set()
 
 
-def test_what_checks_a_map_knows_pictures_and_numbers_alone():
+def test_what_checks_a_map_knows_images_and_numbers_alone():
     free = {"arrays", "baseline", "cells", "faithfulness", "occlusion", "overlay", "similarity", "verdict"}
     above = ("torch", "torchvision", "captum", "imgrec.models", "imgrec.data", "imgrec.evaluation")
     assert importers(*above) & {f"explain/{name}.py" for name in free} == set()

@@ -1,4 +1,4 @@
-"""What is known of pictures beside their labels: from a table's columns, through divisions, to the predictions."""
+"""What is known of images beside their labels: from a table's columns, through divisions, to the predictions."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The scores of several labels per picture, against scikit-learn."""
+"""The scores of several labels per image, against scikit-learn."""
 
 import math
 
@@ -15,7 +15,7 @@ from imgrec.evaluation.predictions.predictions import Predictions
 
 @st.composite
 def tables(draw):
-    """Draw few pictures with few different logits: ties, empty rows, absent and never predicted classes are common."""
+    """Draw few images with few different logits: ties, empty rows, absent and never predicted classes are common."""
     shape = (draw(st.integers(1, 25)), draw(st.integers(2, 5)))
     labels = draw(arrays(np.uint8, shape, elements=st.integers(0, 1)))
     logits = draw(arrays(np.float32, shape, elements=st.sampled_from([-20, -1, 0, 0.5, 2])))
@@ -138,16 +138,16 @@ def test_means_leave_out_the_undefined_and_the_notes_say_so():
         "Never predicted: precision is undefined, and left out of the mean, for 2 classes: class 1, class 2.",
         "Neither in this set nor predicted: F1 is undefined, and left out of the mean, "
         "for 2 classes: class 1, class 2.",
-        "1 of 2 pictures have no label: recall is undefined, and left out of the mean over samples.",
+        "1 of 2 images have no label: recall is undefined, and left out of the mean over samples.",
     ]
 
 
-def test_pictures_without_any_label_are_noted():
+def test_images_without_any_label_are_noted():
     scores = decide([[1, 0], [0, 1], [0, 0]], [[False, False], [False, True], [False, False]])
     assert scores["notes"][-3:] == [
-        "1 of 3 pictures have no label: recall is undefined, and left out of the mean over samples.",
-        "2 of 3 pictures have no predicted label: precision is undefined, and left out of the mean over samples.",
-        "1 of 3 pictures have neither: F1 is undefined, and left out of the mean over samples.",
+        "1 of 3 images have no label: recall is undefined, and left out of the mean over samples.",
+        "2 of 3 images have no predicted label: precision is undefined, and left out of the mean over samples.",
+        "1 of 3 images have neither: F1 is undefined, and left out of the mean over samples.",
     ]
 
 

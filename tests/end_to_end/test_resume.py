@@ -49,7 +49,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], 
     return everything(*run), trace.steps
 
 
-# 50 pictures in batches of 8: 7 batches an epoch, 21 in all; last.ckpt every 3 steps and at the end of each epoch.
+# 50 images in batches of 8: 7 batches an epoch, 21 in all; last.ckpt every 3 steps and at the end of each epoch.
 @pytest.mark.parametrize("stop_after", [3, 5, 7, 8, 13, 14, 20])
 def test_a_killed_run_goes_on_bit_for_bit(stop_after: int, unbroken: Any, tmp_path: Path) -> None:
     with pytest.raises(Killed):

@@ -104,7 +104,7 @@ def test_an_evaluation_leaves_a_result_that_a_sweep_can_rank(trained: Trained, t
 
 
 def test_data_chosen_by_name_keep_the_preprocessing_and_the_division_of_the_checkpoint(folder: Path) -> None:
-    """conf/data/digits.yaml asks for pictures of 32 px, and the configuration of evaluate says seed=1."""
+    """conf/data/digits.yaml asks for images of 32 px, and the configuration of evaluate says seed=1."""
     assert command("train", *SHORT, "run_dir=run", "preprocess.size=20", "seed=5").code == 0
     assert command("evaluate", "checkpoint=run/best.ckpt", "data=digits", "run_dir=kept").code == 0
     assert (folder / "kept" / "metrics.json").read_bytes() == (folder / "run/evaluation/metrics.json").read_bytes()

@@ -23,7 +23,7 @@ from imgrec.serve.access.audit_log import AuditLog
 from imgrec.serve.http import page_files
 from project import PROJECT
 from serving import Server
-from small_bundle import colour_bundle, picture
+from small_bundle import colour_bundle, sample_image
 
 FORBIDDEN = ("torch", "torchvision", "torchmetrics", "pytorch_lightning", "lightning", "lightning_fabric", "hydra")
 FORBIDDEN += ("omegaconf", "albumentations")
@@ -90,9 +90,9 @@ def test_the_guard_keeps_them_out_and_notices(tmp_path: Path):
 def test_predict_takes_every_kind_of_input_and_writes_every_kind_of_table(bare: Bare):
     folder = bare.folder
     (folder / "photos").mkdir()
-    (folder / "photos" / "a.png").write_bytes(picture(255, 0, 0))
+    (folder / "photos" / "a.png").write_bytes(sample_image(255, 0, 0))
     with zipfile.ZipFile(folder / "more.zip", "w") as archive:
-        archive.writestr("b.png", picture(0, 255, 0))
+        archive.writestr("b.png", sample_image(0, 255, 0))
     film = cv2.VideoWriter(str(folder / "film.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 5.0, (64, 48))
     for _ in range(5):
         film.write(np.full((48, 64, 3), (255, 0, 0), dtype=np.uint8))
@@ -104,8 +104,8 @@ def test_predict_takes_every_kind_of_input_and_writes_every_kind_of_table(bare: 
     lists = [word for kind in ("txt", "csv", "jsonl", "parquet") for word in ("--list", f"list.{kind}")]
     words = ["m.onnx", "photos", "photos/*.png", "more.zip", "film.avi", "-", *lists]
     for output in ("t.csv", "t.jsonl", "t.parquet"):
-        bare.run("predict", *words, "--top-k", "2", "--output", output, data=picture(0, 0, 255))
-    assert bare.run("predict", *words, data=picture(0, 0, 255)).stdout.count(b"\n") == 1 + 9
+        bare.run("predict", *words, "--top-k", "2", "--output", output, data=sample_image(0, 0, 255))
+    assert bare.run("predict", *words, data=sample_image(0, 0, 255)).stdout.count(b"\n") == 1 + 9
     labels = [json.loads(line)["label"] for line in (folder / "t.jsonl").read_text().splitlines()]
     assert labels == ["red", "red", "green", "blue", "blue", *["red"] * 4]
 
@@ -126,7 +126,7 @@ def test_a_server_answers_on_every_route_serves_the_page_and_reloads(bare: Bare)
     try:
         for method, path in (("POST", "/v1/predict"), ("POST", "/v1/explain")):
             assert asked(server, method, path)[0] == 200
-        bad = asked(server, "POST", "/v1/predict", body=b"no picture")
+        bad = asked(server, "POST", "/v1/predict", body=b"no image")
         assert bad[0] == 415
         facts = ["/v1/models", "/v1/model", "/v1/status", "/v1/openapi.json", "/metrics", "/health/live"]
         page = [
@@ -145,7 +145,7 @@ def test_a_server_answers_on_every_route_serves_the_page_and_reloads(bare: Bare)
     assert "reloaded: m" in server.text()
 
 
-def asked(server: Server, method: str, path: str, *, body: bytes = picture(250, 20, 30)) -> tuple[int, Any]:
+def asked(server: Server, method: str, path: str, *, body: bytes = sample_image(250, 20, 30)) -> tuple[int, Any]:
     with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
         headers = {"content-type": "image/png"} if method == "POST" else {}
         connection.request(method, path, body=body if method == "POST" else None, headers=headers)

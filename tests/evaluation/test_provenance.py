@@ -24,7 +24,7 @@ def test_the_data_are_counted_by_split_and_class(data):
     about = describe_data(data)
     assert about["class_names"] == ["a", "b", "c"]
     assert about["splits"] == {"train": [17, 17, 16], "val": [7, 7, 6], "test": [7, 7, 7]}
-    assert about["num_pictures"] == {"train": 50, "val": 20, "test": 21}
+    assert about["num_images"] == {"train": 50, "val": 20, "test": 21}
     assert about["fingerprint"] == data.fingerprint()
     assert about["left_out"] == 0
 

@@ -319,8 +319,8 @@ def test_logits_equal_those_of_torchvision_on_real_weights(shared_data: Path) ->
     reference = models.mobilenet_v2()
     reference.load_state_dict(torch.load(weights, weights_only=True))
     files = sorted((shared_data / "hymenoptera" / "val" / "ants").glob("*.jpg"))[:4]
-    pictures = [np.asarray(Image.open(file).convert("RGB").resize((128, 128))) for file in files]
-    images = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
+    originals = [np.asarray(Image.open(file).convert("RGB").resize((128, 128))) for file in files]
+    images = torch.from_numpy(np.stack(originals)).permute(0, 3, 1, 2)
     assert network.loaded is not None
     assert not network.loaded.head_is_fresh
     assert_same_logits(logits_of(network, images), torchvision_logits(reference, images))

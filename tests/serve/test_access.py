@@ -21,9 +21,9 @@ from imgrec.serve.engine.service import Service
 from imgrec.serve.http.app import OPEN_ROUTES, Guard, check_guards, make_routes
 from imgrec.serve.settings import check_start, is_loopback, read_models
 from serving import inside, make_settings
-from small_bundle import picture
+from small_bundle import sample_image
 
-IMAGE = picture(250, 20, 30)
+IMAGE = sample_image(250, 20, 30)
 JPEG = {"content-type": "image/jpeg"}
 
 

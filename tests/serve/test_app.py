@@ -16,15 +16,15 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from imgrec.data.images.lazy_image import picture_from_bytes
+from imgrec.data.images.lazy_image import image_from_bytes
 from imgrec.deploy.bundle import load_bundle
 from imgrec.serve.access.keys import add_key
 from imgrec.serve.engine.service import Service
 from imgrec.serve.http.upload import UploadLimits
 from serving import inside, make_settings
-from small_bundle import COLOURS, RULE, SIZE_PX, colour_bundle, picture
+from small_bundle import COLOURS, RULE, SIZE_PX, colour_bundle, sample_image
 
-RED, GREEN, GRAY = picture(250, 20, 30), picture(20, 250, 30), picture(90, 90, 90)
+RED, GREEN, GRAY = sample_image(250, 20, 30), sample_image(20, 250, 30), sample_image(90, 90, 90)
 JPEG = {"content-type": "image/jpeg"}
 
 
@@ -75,7 +75,7 @@ def test_the_answer_is_that_of_the_bundle_itself(client: TestClient, folder: Pat
         buffer = io.BytesIO()
         Image.fromarray(rng.integers(0, 256, (77, 53, 3), dtype=np.uint8)).save(buffer, kind)
         data = buffer.getvalue()
-        expected = bundle.probabilities(bundle.run([bundle.prepare(picture_from_bytes(data, name="x"))]))[0]
+        expected = bundle.probabilities(bundle.run([bundle.prepare(image_from_bytes(data, name="x"))]))[0]
         got = {one["label"]: one["probability"] for one in predict(client, data)["predictions"][0]["classes"]}
         assert np.allclose([got[name] for name in COLOURS], expected, rtol=0, atol=1e-6)
 
@@ -116,7 +116,7 @@ def test_a_kind_of_answer_that_is_none_is_refused_and_not_taken_for_the_most(cli
 
 def test_many_clients_at_once_get_each_their_own_answer(client: TestClient):
     colours = [np.random.default_rng(number).permutation([250, 120, 10]).tolist() for number in range(60)]
-    images = [picture(*colour) for colour in colours]
+    images = [sample_image(*colour) for colour in colours]
     with ThreadPoolExecutor(12) as pool:
         labels = list(pool.map(lambda image: predict(client, image)["predictions"][0]["label"], images))
     assert labels == [COLOURS[int(np.argmax(colour))] for colour in colours]
@@ -150,10 +150,10 @@ def test_each_of_the_nasty_files_is_answered_or_refused_as_its_index_says(client
     [
         (b"<html>", 415, "not_an_image"),
         (b"%PDF-1.7", 415, "unsupported"),
-        (picture(1, 2, 3, size=(300, 300), kind="JPEG")[:-900], 422, "truncated"),
-        (picture(1, 2, 3)[:30], 422, "damaged"),
-        (picture(1, 2, 3, size=(1, 1)), 422, "too_small"),
-        (picture(1, 2, 3, size=(1, 20_000)), 422, "too_small"),
+        (sample_image(1, 2, 3, size=(300, 300), kind="JPEG")[:-900], 422, "truncated"),
+        (sample_image(1, 2, 3)[:30], 422, "damaged"),
+        (sample_image(1, 2, 3, size=(1, 1)), 422, "too_small"),
+        (sample_image(1, 2, 3, size=(1, 20_000)), 422, "too_small"),
         (b"", 400, "no_image"),
     ],
 )
@@ -212,7 +212,8 @@ def test_a_fault_of_ours_says_an_id_and_nothing_else(
 
 def test_no_refusal_tells_a_path_a_trace_a_shape_or_a_version(client: TestClient):
     requests: list[dict[str, Any]] = [
-        {"content": data, "headers": JPEG} for data in (b"x", picture(1, 2, 3)[:40], picture(1, 2, 3, size=(1, 9)))
+        {"content": data, "headers": JPEG}
+        for data in (b"x", sample_image(1, 2, 3)[:40], sample_image(1, 2, 3, size=(1, 9)))
     ]
     requests += [
         {"content": bytes([number]) * 50, "headers": {"content-type": f"multipart/form-data; boundary={number}"}}
@@ -276,7 +277,7 @@ def test_a_key_has_its_own_rate_budget_output_and_models(tmp_path: Path):
 # Explanations
 
 
-def test_an_explanation_is_the_prediction_and_a_picture_of_what_the_network_saw(client: TestClient):
+def test_an_explanation_is_the_prediction_and_an_image_of_what_the_network_saw(client: TestClient):
     halves = Image.new("RGB", (160, 160), (90, 90, 90))
     halves.paste((255, 40, 40), (0, 0, 80, 160))
     buffer = io.BytesIO()
@@ -294,7 +295,7 @@ def test_what_the_network_cannot_answer_is_not_explained_and_explanations_are_co
     with inside(make_settings(tmp_path, models=[("colours", wild)])) as (client, _):
         refused = client.post("/v1/explain", content=RED, headers=JPEG)
         assert (refused.status_code, refused.json()["error"]["code"]) == (500, "not_finite")
-        assert client.post("/v1/explain", content=picture(0, 0, 0), headers=JPEG).status_code == 200
+        assert client.post("/v1/explain", content=sample_image(0, 0, 0), headers=JPEG).status_code == 200
         assert client.post("/v1/explain", content=b"text", headers=JPEG).status_code == 415
         counted = client.get("/metrics").text
     for outcome in ("not_finite", "ok", "not_an_image"):
@@ -416,8 +417,8 @@ def test_pages_of_other_sites_get_nothing_through_a_visitors_browser(client: Tes
 
 
 def test_a_name_of_a_class_is_data_in_an_answer(client: TestClient):
-    body = predict(client, picture(0, 0, 250), model="farben")
+    body = predict(client, sample_image(0, 0, 250), model="farben")
     assert body["predictions"][0]["label"] == "<b>"
-    answer = client.post("/v1/predict", content=picture(0, 0, 250), headers=JPEG, params={"model": "farben"})
+    answer = client.post("/v1/predict", content=sample_image(0, 0, 250), headers=JPEG, params={"model": "farben"})
     assert answer.headers["content-type"] == "application/json"
     json.loads(answer.text)

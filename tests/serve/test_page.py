@@ -15,15 +15,15 @@ from imgrec.evaluation.decisions import Decisions
 from imgrec.evaluation.decisions.conformal import ConformalRule
 from imgrec.serve.access.keys import add_key, revoke_key
 from serving import Server, started
-from small_bundle import COLOURS, colour_bundle, picture
+from small_bundle import COLOURS, colour_bundle, sample_image
 from visitor import Visit
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.slow
 
 EVIL = "<script>alert(1)</script>"
-RED, BLUE, GREY = picture(250, 20, 30), picture(20, 30, 250), picture(90, 90, 90)
-TORN = picture(135, 130, 0)  # 0.62 and 0.38
+RED, BLUE, GREY = sample_image(250, 20, 30), sample_image(20, 30, 250), sample_image(90, 90, 90)
+TORN = sample_image(135, 130, 0)  # 0.62 and 0.38
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_the_key_is_in_no_address_and_stored_only_if_wanted(browser, server, key
         assert not any(keys["full"][-20:] in address for address in visit.addresses)
 
 
-def test_signing_out_forgets_the_pictures(browser, server, keys):
+def test_signing_out_forgets_the_images(browser, server, keys):
     with Visit(browser, server, keys["full"]) as visit:
         visit.choose(RED)
         visit.page.locator("#sign-out").click()
@@ -136,7 +136,7 @@ def test_a_revoked_key_leads_back_to_signing_in(browser, server, folder):
 
 
 @pytest.mark.parametrize("how", ["drop", "paste"])
-def test_a_picture_that_is_dropped_or_pasted_is_answered(how, visit):
+def test_an_image_that_is_dropped_or_pasted_is_answered(how, visit):
     visit.offer(how, f"{how}.png", BLUE)
     playwright.expect(visit.page.locator(".card .from").first).to_have_text(re.compile(how))
     (card,) = visit.cards(1)
@@ -146,7 +146,7 @@ def test_a_picture_that_is_dropped_or_pasted_is_answered(how, visit):
     visit.said_aloud(f"{how}.png: blue. Very sure.")
 
 
-def test_a_picture_is_shown_upright(visit):
+def test_an_image_is_shown_upright(visit):
     buffer = io.BytesIO()
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter
@@ -172,7 +172,7 @@ def test_each_of_several_has_its_own_answer_or_error(visit):
     cards = visit.choose(*files)
     assert "Very sure" in cards[0]
     assert "damaged" in cards[1] or "ends too early" in cards[1]
-    assert "not a picture file" in cards[2]
+    assert "not an image file" in cards[2]
     assert "The file is empty" in cards[3]
     assert "larger than this server takes" in cards[4]
     assert re.search(r"Unknown\s+Not sure enough to say. The nearest is (red|green|blue)", cards[5])
@@ -196,8 +196,8 @@ def test_doubt_and_what_it_could_be_are_said_in_words(visit):
     second = "<img src=x onerror=alert(2)>"
     assert f"Torn between {EVIL} and {second}." in card
     assert f"Could be: {EVIL} or {second}." in card
-    assert "For 90\u00a0% of pictures" in visit.text("#promise")
-    assert "a picture of something else gets one of these names too" in visit.text("#about-model")
+    assert "For 90\u00a0% of images" in visit.text("#guarantee")
+    assert "an image of something else gets one of these names too" in visit.text("#about-model")
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_many_classes_are_folded(visit):
 
 def test_several_labels_are_listed(visit):
     visit.page.locator("#model").select_option("several")
-    none_is_sure, all_are = visit.choose(picture(0, 0, 5), picture(250, 250, 250))
+    none_is_sure, all_are = visit.choose(sample_image(0, 0, 5), sample_image(250, 250, 250))
     assert re.search(r"Not sure about (red|green|blue), (red|green|blue) and (red|green|blue)", none_is_sure)
     assert "red, green and blue" in all_are
     assert all_are.count(", present") == 3
@@ -267,7 +267,7 @@ def test_a_key_without_the_scope_is_told_why_there_is_no_heat_map(browser, serve
         playwright.expect(visit.page.locator(".card .trouble")).to_have_text(re.compile("scope explain"))
 
 
-def test_earlier_pictures_can_be_opened_again_and_forgotten(browser, server, keys):
+def test_earlier_images_can_be_opened_again_and_forgotten(browser, server, keys):
     with Visit(browser, server, keys["full"]) as visit:
         visit.choose(RED)
         assert not visit.page.locator("#history").is_visible()
@@ -314,10 +314,10 @@ def test_all_can_be_done_from_the_keyboard(browser, server, keys):
         playwright.expect(page.locator("figure")).to_have_count(2)
 
 
-def test_the_camera_takes_a_picture(visit):
+def test_the_camera_takes_an_image(visit):
     visit.page.locator("#camera-open").click()
     playwright.expect(visit.page.locator("#camera-take")).to_be_focused()
-    playwright.expect(visit.page.locator("#camera-picture")).not_to_have_js_property("videoWidth", 0)
+    playwright.expect(visit.page.locator("#camera-image")).not_to_have_js_property("videoWidth", 0)
     visit.page.locator("#camera-take").click()
     playwright.expect(visit.page.locator(".card .from").first).to_have_text(re.compile("camera"))
     visit.cards(1)

@@ -21,9 +21,9 @@ from imgrec.deploy.bundle import load_bundle
 from imgrec.serve.access.keys import add_key, revoke_key
 from project import PROJECT
 from serving import Server, started
-from small_bundle import colour_bundle, picture
+from small_bundle import colour_bundle, sample_image
 
-RED = picture(250, 20, 30)
+RED = sample_image(250, 20, 30)
 HEADERS = {"content-type": "image/png"}
 LOOPBACK = "0100007F"  # as /proc/net/tcp writes it
 

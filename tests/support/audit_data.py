@@ -9,21 +9,21 @@ from PIL import Image
 
 from imgrec.auditing.duplicates.near import NearPair
 from imgrec.auditing.findings import Audit, Case, Section
-from imgrec.auditing.output.sections import broken_section, conflict_section, leak_sections, twin_sections
-from imgrec.auditing.scan.facts import FactsTable, PictureFacts, facts_table
+from imgrec.auditing.output.sections import broken_section, conflict_section, duplicate_sections, leak_sections
+from imgrec.auditing.scan.facts import FactsTable, ImageFacts, facts_table
 from imgrec.data.images.image import FileImages
 from imgrec.data.samples import Samples
 
 
-def picture(seed: int, *, size: int = 24) -> np.ndarray:
-    """Return a coloured picture with something on it, another one for each seed."""
+def sample_image(seed: int, *, size: int = 24) -> np.ndarray:
+    """Return a coloured image with something on it, another one for each seed."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC))
 
 
 def write_folders(root: Path, files: Mapping[str, np.ndarray]) -> Path:
-    """Write pictures, named `split/class/file.png` or `class/file.png`, and return the folder."""
+    """Write images, named `split/class/file.png` or `class/file.png`, and return the folder."""
     for name, pixels in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,10 +34,10 @@ def write_folders(root: Path, files: Mapping[str, np.ndarray]) -> Path:
 def make_facts(
     rows: Sequence[tuple[str, str, int]], *, class_names: Sequence[str] = ("cat", "dog"), **facts: Any
 ) -> FactsTable:
-    """Return facts of pictures given as (split, name, label); `facts` are columns, one value a row."""
+    """Return facts of images given as (split, name, label); `facts` are columns, one value a row."""
     splits = list(dict.fromkeys(split for split, _, _ in rows))
-    pictures = [
-        PictureFacts(
+    images = [
+        ImageFacts(
             **{
                 "width": 24,
                 "height": 24,
@@ -59,7 +59,7 @@ def make_facts(
             images=FileImages([Path(name) for name, _ in own]),
             labels=np.array([label for _, label in own], dtype=np.int64),
         )
-    return facts_table(parts, pictures, class_names=class_names)
+    return facts_table(parts, images, class_names=class_names)
 
 
 def make_audit(
@@ -68,10 +68,10 @@ def make_audit(
     groups: Sequence[Sequence[int]] = (),
     pairs: Sequence[NearPair] = (),
     more: Sequence[Section] = (),
-    twins: Sequence[str] = (),
+    duplicates: Sequence[str] = (),
     not_run: Mapping[str, str] | None = None,
 ) -> Audit:
-    """Return the audit of `facts` in which these twins, and `more`, were found."""
+    """Return the audit of `facts` in which these duplicates, and `more`, were found."""
     paths = facts.name
     leaks = leak_sections(facts, paths, groups=groups, pairs=pairs)
     conflicts = conflict_section(facts, paths, groups=groups, pairs=pairs)
@@ -79,7 +79,7 @@ def make_audit(
         broken_section(facts, paths),
         *leaks,
         conflicts,
-        *twin_sections(paths, groups=groups, pairs=pairs),
+        *duplicate_sections(paths, groups=groups, pairs=pairs),
         *more,
     ]
     return Audit(
@@ -87,7 +87,7 @@ def make_audit(
         facts=facts,
         paths=paths,
         sections=sections,
-        twins=twins or [str(row) for row in range(len(facts))],
+        duplicates=duplicates or [str(row) for row in range(len(facts))],
         not_run=not_run or {},
         settings={"seed": 1},
         versions={"imgrec": "0"},

@@ -1,4 +1,4 @@
-"""Made-up runs for the tests of compare: what several networks said about the same pictures."""
+"""Made-up runs for the tests of compare: what several networks said about the same images."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from imgrec.evaluation.predictions.predictions import Predictions
 
 
 def make_table(num_samples=300, num_classes=4, *, noise=0.3, seed=1, **changes):
-    """What a network said: the pictures are those of every other call, its own noise is by `noise` and `seed`."""
+    """What a network said: the images are those of every other call, its own noise is by `noise` and `seed`."""
     random = np.random.default_rng(0)
     labels = random.integers(0, num_classes, num_samples)
     logits = random.normal(size=(num_samples, num_classes))

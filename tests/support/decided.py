@@ -19,7 +19,7 @@ def table(seed: int, *, samples: int = 600, sharpness: float = 2.0):
 
 
 def several(seed: int, *, samples: int = 600):
-    """Return logits float32 (N, 3) and labels uint8 (N, 3), several a picture."""
+    """Return logits float32 (N, 3) and labels uint8 (N, 3), several an image."""
     rng = np.random.default_rng(seed)
     logits = (rng.normal(size=(samples, 3)) * 6).astype(np.float32)
     chances = to_probabilities(logits, task="multilabel", temperature=2.0)

@@ -9,7 +9,7 @@ PATCH = (slice(4, 12), slice(16, 24))  # rows and columns, of 32 x 32 pixels
 
 
 class PatchNetwork(nn.Module):
-    """Looks at one patch: the brighter it is, the more is said for class 1; the rest of the picture is never seen."""
+    """Looks at one patch: the brighter it is, the more is said for class 1; the rest of the image is never seen."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from imgrec.deploy.bundle import BundleInfo, bundle_from_bytes
 from imgrec.deploy.bundle.document import DOCUMENT_KEY
 from imgrec.deploy.bundle.seal import metadata_entry, seal
 from imgrec.deploy.export.graph import make_graph
-from imgrec.deploy.export.outputs import Pictures
+from imgrec.deploy.export.outputs import ImageSet
 from imgrec.evaluation.decisions import Decisions
 from imgrec.models.small_cnn import make_small_cnn
 
@@ -28,14 +28,14 @@ def info(**changes: Any) -> BundleInfo:
     return BundleInfo(class_names=list(CLASSES), **(parts | changes))
 
 
-def pictures(count: int = 30, *, size: int = 24, seed: int = 0) -> Pictures:
-    """Return pictures that differ by class: dark noise, light noise, stripes."""
+def sample_images(count: int = 30, *, size: int = 24, seed: int = 0) -> ImageSet:
+    """Return images that differ by class: dark noise, light noise, stripes."""
     random = np.random.default_rng(seed)
     labels = np.arange(count) % len(CLASSES)
     images = random.integers(0, 90, (count, size, size, 3))
     images[labels == 1] += 130
     images[labels == 2, :, ::4] += 150
-    return Pictures([f"{i}.png" for i in range(count)], ArrayImages(images.astype(np.uint8)), labels)
+    return ImageSet([f"{i}.png" for i in range(count)], ArrayImages(images.astype(np.uint8)), labels)
 
 
 @functools.cache
@@ -43,7 +43,7 @@ def network() -> nn.Module:
     """Return a network trained for a second."""
     torch.manual_seed(0)
     net = make_small_cnn(len(CLASSES), channels=(4, 8), hidden=8, dropout=0.0)
-    known = pictures(60, seed=1)
+    known = sample_images(60, seed=1)
     images = torch.from_numpy(np.stack([PREPROCESS(known.images[i]) for i in range(60)])).permute(0, 3, 1, 2)
     optimizer = torch.optim.Adam(net.parameters(), lr=0.02)
     net.train()

@@ -1,4 +1,4 @@
-"""Pictures to scan: smooth and detailed as photographs are, each unlike the others, and tables of their facts."""
+"""Images to scan: smooth and detailed as photographs are, each unlike the others, and tables of their facts."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -24,22 +24,22 @@ def photograph(seed: int, *, width: int = 200, height: int = 150) -> Image.Image
     return Image.fromarray((255 * total / total.max()).astype(np.uint8))
 
 
-def jpeg(picture: Image.Image, quality: int) -> bytes:
+def jpeg(image: Image.Image, quality: int) -> bytes:
     stream = BytesIO()
-    picture.save(stream, "JPEG", quality=quality)
+    image.save(stream, "JPEG", quality=quality)
     return stream.getvalue()
 
 
 def table_of(
-    pictures: Sequence[Image.Image | UInt8Array], *, split: Sequence[str] | None = None, labels: Sequence[int] = ()
+    images: Sequence[Image.Image | UInt8Array], *, split: Sequence[str] | None = None, labels: Sequence[int] = ()
 ) -> FactsTable:
-    """Return the facts of pictures; `split` gives each one's split, those of a split side by side."""
-    splits = split or ["train"] * len(pictures)
-    numbers = np.array(labels or [0] * len(pictures), np.int64)
+    """Return the facts of images; `split` gives each one's split, those of a split side by side."""
+    splits = split or ["train"] * len(images)
+    numbers = np.array(labels or [0] * len(images), np.int64)
     parts = {}
     for name in dict.fromkeys(splits):
         rows = [row for row, one in enumerate(splits) if one == name]
         nothing = ArrayImages(np.zeros((len(rows), 1, 1), np.uint8))
         parts[name] = Samples([f"{name}/{row}" for row in rows], nothing, numbers[rows])
-    facts = [check_pixels(np.asarray(picture)) for picture in pictures]
+    facts = [check_pixels(np.asarray(image)) for image in images]
     return facts_table(parts, facts, class_names=["ant", "bee"])

@@ -1,4 +1,4 @@
-"""Write tests/corruptions.json: what each corruption makes of two fixed pictures, for tests/test_corruptions.py.
+"""Write tests/corruptions.json: what each corruption makes of two fixed images, for tests/test_corruptions.py.
 
     python tests/record_corruptions.py
 
@@ -18,8 +18,8 @@ FILE = Path(__file__).with_name("corruptions.json")
 PACKAGES = ("numpy", "scipy", "opencv-python-headless", "pillow")
 
 
-def picture(height: int, width: int) -> np.ndarray:
-    """Return a picture with gradients, edges and colour, the same everywhere: no library draws it."""
+def sample_image(height: int, width: int) -> np.ndarray:
+    """Return an image with gradients, edges and colour, the same everywhere: no library draws it."""
     rows, columns = np.mgrid[0:height, 0:width]
     red = 255 * rows // max(1, height - 1)
     green = np.where((rows // 5 + columns // 7) % 2, 200, 40)
@@ -27,12 +27,12 @@ def picture(height: int, width: int) -> np.ndarray:
     return np.stack([red, green, blue], axis=-1).astype(np.uint8)
 
 
-PICTURES = {"small": picture(32, 32), "large": picture(72, 80)}
+IMAGES = {"small": sample_image(32, 32), "large": sample_image(72, 80)}
 
 
 def cells():
-    """Yield the name of each cell and what it makes of its picture."""
-    for size, image in PICTURES.items():
+    """Yield the name of each cell and what it makes of its image."""
+    for size, image in IMAGES.items():
         for corruption in CORRUPTIONS:
             for severity in SEVERITIES:
                 yield f"{size}/{corruption.name}/{severity}", corrupt(image, corruption, severity, seed=1, index=7)

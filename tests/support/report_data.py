@@ -29,14 +29,14 @@ def make_predictions(
     else:
         labels = (np.arange(num) % width).astype(np.int64)
         logits[np.arange(num), labels] += sure
-    names = [f"/data/photos/{'sub' if row % 2 else 'main'}/picture-{row:04d}.png" for row in range(num)]
+    names = [f"/data/photos/{'sub' if row % 2 else 'main'}/image-{row:04d}.png" for row in range(num)]
     return Predictions(names, labels, logits, list(class_names), task="multilabel" if several else "single")
 
 
-def write_folder(folder: Path, predictions: Predictions, *, parts: bool = True, pictures: bool = True) -> Path:
+def write_folder(folder: Path, predictions: Predictions, *, parts: bool = True, images: bool = True) -> Path:
     """Write an evaluation with the parts of all studies, and a history.csv above it; return its folder."""
     write_evaluation(predictions, folder)
-    if pictures:
+    if images:
         pixels = np.random.default_rng(4).integers(0, 256, (len(predictions), 12, 12, 3), dtype=np.uint8)
         write_thumbnails(predictions, Samples(predictions.names, ArrayImages(pixels), predictions.labels), folder)
     rows = ["epoch,step,lr/all,val/loss,val/accuracy,train/loss,train/accuracy"]
@@ -102,7 +102,7 @@ PARTS: dict[str, dict[str, Any]] = {
         }],
         "costs": [{"name": "triage", "costs": [[0, 1], [5, 0]],
                    "here": {"mean_cost": 0.2, "mean_cost_of_most_probable": 0.3, "changed": 7}}],
-        "refused": {"risk_1": "too few pictures"},
+        "refused": {"risk_1": "too few images"},
     },
     "ood.json": {
         "format": 1, "notes": [],
@@ -147,16 +147,16 @@ PARTS: dict[str, dict[str, Any]] = {
     },
     "explain.json": {
         "format": 1, "method": "gradcam", "failed": [], "notes": [],
-        "pictures": [{
+        "images": [{
             "path": f"photos/{EVIL}.png", "png": "explain/0.png", "label": "ant", "prediction": "bee",
             "target": "bee", "verdict": "bad", "reason": "it stays the same when the network is randomised",
             "deletion_auc": 0.4,
             "random_deletion_auc": 0.4, "insertion_auc": None, "random_insertion_auc": 0.5,
         }],
     },
-    "rivals.json": {
+    "baselines.json": {
         "format": 1, "num_train": 100, "num_test": 120, "num_cores": 2, "notes": [],
-        "rivals": [{
+        "baselines": [{
             "name": "hog-linear_svm", "is_floor": False, "accuracy": 0.7, "accuracy_interval": [0.6, 0.8],
             "num_errors": 36, "macro_f1": 0.69, "fit_s": 2.0, "predict_ms_per_image": 0.5, "size_bytes": 1234,
             "note": None,
@@ -170,7 +170,7 @@ PARTS: dict[str, dict[str, Any]] = {
         "seconds": {"total": 60.0, "predict": 50.0}, "source": {"checkpoint": "best.ckpt"},
         "config": {"seed": 1, "name": EVIL}, "model": {"name": "small_cnn", "num_parameters": 1234},
         "data": {"fingerprint": "ab12", "class_names": ["ant", "bee", "cat"], "target": "imgrec.data.sources.Folder",
-                 "splits": {"train": [4, 5, 6], "test": [40, 40, 40]}, "num_pictures": {"train": 15, "test": 120}},
+                 "splits": {"train": [4, 5, 6], "test": [40, 40, 40]}, "num_images": {"train": 15, "test": 120}},
         "code": {"commit": "abc", "has_changes": True}, "versions": {"python": "3.12"},
         "hardware": {"processor": "a processor", "cores": 2, "memory_gib": 8.0, "gpus": []},
         "energy": {"cpu_j": 3600.0, "gpu_j": None, "note": "no NVIDIA GPU"},

@@ -76,7 +76,7 @@ def serving(folder: Path) -> Iterator[Server]:
 
 
 def noise_samples(count: int, *, seed: int = 0, side: int = 12) -> Samples:
-    """Return pictures of noise in memory, with three classes in turn and a group for every four."""
+    """Return images of noise in memory, with three classes in turn and a group for every four."""
     pixels = np.random.default_rng(seed).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
     return Samples(
         names=[f"noise/{seed}/{i:04d}" for i in range(count)],
@@ -87,7 +87,7 @@ def noise_samples(count: int, *, seed: int = 0, side: int = 12) -> Samples:
 
 
 def write_noise(folder: Path, **sizes: int) -> dict[str, Samples]:
-    """Write shards of about eight pictures each into a folder; return what is in them."""
+    """Write shards of about eight images each into a folder; return what is in them."""
     parts = {part: noise_samples(size, seed=seed) for seed, (part, size) in enumerate(sizes.items(), start=1)}
     write_tar_shards(parts, class_names=CLASSES, output=folder, shard_mb=0.035)
     return parts

@@ -64,7 +64,7 @@ def colour_bundle(
     return path
 
 
-def picture(red: int, green: int, blue: int, *, size: tuple[int, int] = (40, 30), kind: str = "PNG") -> bytes:
+def sample_image(red: int, green: int, blue: int, *, size: tuple[int, int] = (40, 30), kind: str = "PNG") -> bytes:
     """Return an image file of one colour."""
     buffer = io.BytesIO()
     Image.new("RGB", size, (red, green, blue)).save(buffer, kind)

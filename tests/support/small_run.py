@@ -21,7 +21,7 @@ NUM_CLASSES = 3
 
 
 class Noise(ImageDataModule):
-    """Pictures of noise with a hint of their class: `num_train` for training, 20 each for validation and test."""
+    """Images of noise with a hint of their class: `num_train` for training, 20 each for validation and test."""
 
     def __init__(self, num_train: int = 50, num_test: int = 21, **loader: Any) -> None:
         super().__init__(preprocess=lambda image: image, **loader)

@@ -66,7 +66,7 @@ def test_a_run_needs_the_callbacks_that_leave_its_result():
 @pytest.mark.parametrize(
     "options", [{"fast_dev_run": True}, {"overfit_batches": 1}, {"limit_test_batches": 2}, {"limit_test_batches": 0.5}]
 )
-def test_what_would_score_a_part_of_the_pictures_is_refused(options):
+def test_what_would_score_a_part_of_the_images_is_refused(options):
     trainer = make_trainer(gpus=0, logger=False, **options)
     with pytest.raises(ConfigError, match=f"trainer.{next(iter(options))}"):
         preflight.check_trainer(trainer)
@@ -84,12 +84,12 @@ class Given(Noise):
 
 def test_data_without_validation_are_refused_with_the_way_out():
     full = Noise().splits
-    with pytest.raises(DataError, match=r"no val split: no pictures to choose the best epoch by.*data\.val_fraction"):
+    with pytest.raises(DataError, match=r"no val split: no images to choose the best epoch by.*data\.val_fraction"):
         preflight.check_splits(Given(Splits(full.class_names, train=full.train)))
     empty = full.train.subset([]) if full.train else None
     with pytest.raises(DataError, match="no val split"):
         preflight.check_splits(Given(Splits(full.class_names, train=full.train, val=empty)))
-    with pytest.raises(DataError, match="no train split: no pictures to train on"):
+    with pytest.raises(DataError, match="no train split: no images to train on"):
         preflight.check_splits(Given(Splits(full.class_names, test=full.test)))
     preflight.check_splits(Given(full))
 

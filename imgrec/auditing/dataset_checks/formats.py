@@ -17,9 +17,9 @@ FEW_STRAYS = 10  # and at most this number
 
 @dataclass(frozen=True)
 class FormatFacts:
-    """How many usable pictures have a format, a mode (as Pillow names it) or a flag (see `FactsTable.flags`).
+    """How many usable images have a format, a mode (as Pillow names it) or a flag (see `FactsTable.flags`).
 
-    per_class: class -> the same counts for its pictures, as "format JPEG", "mode L", "flag gray". findings: strays,
+    per_class: class -> the same counts for its images, as "format JPEG", "mode L", "flag gray". findings: strays,
     that is kinds of files which are rare in this data set, and files whose name does not say what they are.
     """
 
@@ -30,7 +30,7 @@ class FormatFacts:
     findings: list[Fact]
 
 
-# Flags that a stray may have; the others are no oddity in a few pictures of a photo collection (a gray photograph, an
+# Flags that a stray may have; the others are no oddity in a few images of a photo collection (a gray photograph, an
 # embedded profile), or are said elsewhere.
 _STRAY_FLAGS = ("animated", "palette", "cmyk", "alpha", "sixteen_bit", "extreme_aspect")
 
@@ -38,7 +38,7 @@ _STRAY_FLAGS = ("animated", "palette", "cmyk", "alpha", "sixteen_bit", "extreme_
 def format_facts(facts: FactsTable) -> FormatFacts:
     """Count formats, modes and flags.
 
-    Findings: warning: formats of at most 2 % and at most 10 pictures beside another format, and animated ones (the
+    Findings: warning: formats of at most 2 % and at most 10 images beside another format, and animated ones (the
     first frame is taken). info: modes and flags as rare as that; names with a wrong extension; a JPEG without its end.
     """
     rows = np.flatnonzero(facts.is_usable).tolist()
@@ -69,7 +69,7 @@ def _sorted(counter: Counter[str]) -> dict[str, int]:
 
 
 def _strays(kinds: Mapping[str, Mapping[int, Sequence[str]]], count: int) -> list[Fact]:
-    """Return the rare formats, then rare modes and flags of pictures that have not been named for their format."""
+    """Return the rare formats, then rare modes and flags of images that have not been named for their format."""
     found: list[Fact] = []
     named: set[int] = set()
     for kind, of_rows in kinds.items():
@@ -89,7 +89,7 @@ def _strays(kinds: Mapping[str, Mapping[int, Sequence[str]]], count: int) -> lis
 
 
 def _stray_text(kind: str, value: str, number: int, count: int) -> str:
-    what = {"format": f"{value} file", "mode": f"picture of mode {value}", "flag": f"{value} picture"}[kind]
+    what = {"format": f"{value} file", "mode": f"image of mode {value}", "flag": f"{value} image"}[kind]
     first = " The first frame is taken." if value == "animated" else ""
     return f"{number} {what}{'s' if number != 1 else ''} among {count}: a stray?{first}"
 

@@ -1,4 +1,4 @@
-"""Patterns by which file names may tell which pictures belong together, in the form that `data.group_pattern` takes."""
+"""Patterns by which file names may tell which images belong together, in the form that `data.group_pattern` takes."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -67,7 +67,7 @@ def file_keys(facts: FactsTable) -> list[str]:
 
 
 def candidate_patterns(facts: FactsTable, keys: Sequence[str]) -> Iterator[GroupPattern]:
-    """Return the patterns that find a group in every picture of training, and more than 2 groups in all."""
+    """Return the patterns that find a group in every image of training, and more than 2 groups in all."""
     required = np.array([split in ("train", "all") for split in facts.split], dtype=bool)
     seen = set()
     for pattern in (_FOLDER, *_NAMES):

@@ -11,12 +11,12 @@ from imgrec.auditing.dataset_checks.group_patterns import GroupPattern, candidat
 from imgrec.auditing.dataset_checks.likeness import FloatArray, nearest_of_class, standardized
 from imgrec.auditing.scan.facts import FactsTable
 
-__all__ = ["CrossingGroup", "Pair", "TornGroups", "crossing_groups", "torn_groups"]
+__all__ = ["CrossingGroup", "LeakingGroups", "Pair", "crossing_groups", "leaking_groups"]
 
 TEST_SHARE = 0.2  # of the random split that is reckoned with
-MIN_LIFT = 0.2  # of nearest pictures that are of the same group beyond chance, as a share of what is possible
+MIN_LIFT = 0.2  # of nearest images that are of the same group beyond chance, as a share of what is possible
 MIN_Z = 5.0  # standard errors of that above 0, as a dozen patterns are tried
-MIN_MATES = 0.5  # of pictures have another one of their group and class
+MIN_MATES = 0.5  # of images have another one of their group and class
 MAX_CHANCE = 0.95  # a group that holds nearly all of its class divides nothing
 MIN_SHARED = 5  # names in two classes that it takes to say that they are unrelated
 
@@ -24,7 +24,7 @@ IntArray = NDArray[np.int64]
 
 
 class Pair(Protocol):
-    """Two rows of near twins."""
+    """Two rows of near duplicates."""
 
     @property
     def first(self) -> int:
@@ -39,7 +39,7 @@ class Pair(Protocol):
 
 @dataclass(frozen=True)
 class CrossingGroup:
-    """A group, by the data's own word, with pictures in more than one split. rows: all of it."""
+    """A group, by the data's own word, with images in more than one split. rows: all of it."""
 
     group: str
     counts: dict[str, int]
@@ -49,14 +49,14 @@ class CrossingGroup:
 
 
 @dataclass(frozen=True)
-class TornGroups:
+class LeakingGroups:
     """A pattern of file names whose groups are scenes, tracks or origins, so that a random split would leak.
 
     pattern: for `data.group_pattern`. num_groups: that it finds; examples: some of their names.
-    same_group: share of pictures whose most similar picture of the class is of their group; chance: that share if
-        pictures of a class were alike without regard to groups.
-    num_pairs: near twins among the pictures that a split would divide; torn_before, torn_after: of these, how many a
-        random 80/20 split is expected to tear, picture by picture and group by group. rows: one group, to look at.
+    same_group: share of images whose most similar image of the class is of their group; chance: that share if
+        images of a class were alike without regard to groups.
+    num_pairs: near duplicates among the images that a split would divide; leaking_before, leaking_after: of these, how many a
+        random 80/20 split is expected to tear, image by image and group by group. rows: one group, to look at.
     """
 
     pattern: str
@@ -65,15 +65,15 @@ class TornGroups:
     same_group: float
     chance: float
     num_pairs: int
-    torn_before: float
-    torn_after: float
+    leaking_before: float
+    leaking_after: float
     rows: tuple[int, ...]
     text: str
     severity: Literal["warning"] = "warning"
 
 
 def crossing_groups(facts: FactsTable) -> list[CrossingGroup]:
-    """Return the groups of `facts.group` with pictures in two splits or more, the largest first."""
+    """Return the groups of `facts.group` with images in two splits or more, the largest first."""
     rows_of: dict[str, list[int]] = {}
     for row, group in enumerate(facts.group or []):
         if group:
@@ -88,12 +88,12 @@ def crossing_groups(facts: FactsTable) -> list[CrossingGroup]:
     return sorted(found, key=lambda one: (-len(one.rows), one.group))
 
 
-def torn_groups(facts: FactsTable, pairs: Sequence[Pair], *, seed: int = 1) -> list[TornGroups]:
-    """Return the one pattern of names, if any, by which pictures of a class are most clearly alike.
+def leaking_groups(facts: FactsTable, pairs: Sequence[Pair], *, seed: int = 1) -> list[LeakingGroups]:
+    """Return the one pattern of names, if any, by which images of a class are most clearly alike.
 
-    Each usable picture (at most 2000 a class and 20000 in all) is given the most similar one of its class, by the
+    Each usable image (at most 2000 a class and 20000 in all) is given the most similar one of its class, by the
     correlation of thumbnails. A pattern is proposed if its groups hold that neighbour more often than chance would:
-    by 20 % or more of what is left to 100 %, and 5 standard errors. It has to find a group in every training picture.
+    by 20 % or more of what is left to 100 %, and 5 standard errors. It has to find a group in every training image.
     Where the data name groups themselves, there is nothing to propose.
     """
     if facts.group is not None:
@@ -132,7 +132,7 @@ class _Support:
 
 
 def _support(pattern: GroupPattern, labels: IntArray, sample: IntArray, nearest: IntArray) -> _Support | None:
-    """Return how often the nearest picture is of the same group, or None if that is too seldom or means nothing."""
+    """Return how often the nearest image is of the same group, or None if that is too seldom or means nothing."""
     known = (pattern.group[sample] >= 0) & (pattern.group[nearest] >= 0)
     rows, neighbours = sample[known], nearest[known]
     if len(rows) == 0:
@@ -154,7 +154,7 @@ def _support(pattern: GroupPattern, labels: IntArray, sample: IntArray, nearest:
 def _alike_across_classes(
     pattern: GroupPattern, labels: IntArray, sample: IntArray, thumbnails: FloatArray, *, seed: int
 ) -> bool:
-    """Tell whether pictures of one name and different classes are more alike than those of different names.
+    """Tell whether images of one name and different classes are more alike than those of different names.
 
     If so, a name means the same in every class (a patient); if not, classes count anew (tracks 1, 2, 3 of each sign).
     """
@@ -168,7 +168,7 @@ def _alike_across_classes(
     if len(names) < MIN_SHARED:
         return True  # groups that are too large are safe, groups that are too small leak
     usual = float(_correlation(thumbnails, first[others], second[others]).mean())
-    # A name counts once, as its pictures are of one scene or of a few.
+    # A name counts once, as its images are of one scene or of a few.
     means = np.bincount(of_name, weights=_correlation(thumbnails, first[alike], second[alike])) / np.bincount(of_name)
     error = float(means.std(ddof=1)) / np.sqrt(len(means))
     return bool(means.mean() - usual > 3 * max(error, 1e-6))
@@ -188,33 +188,33 @@ def _proposal(
     pairs: Sequence[Pair],
     sample: IntArray,
     nearest: IntArray,
-) -> TornGroups:
+) -> LeakingGroups:
     group = pattern.group
-    # What a random split divides: pictures of a test that is given stay there.
+    # What a random split divides: images of a test that is given stay there.
     pairs = [pair for pair in pairs if {facts.split[pair.first], facts.split[pair.second]} <= {"train", "all"}]
     apart = sum(1 for pair in pairs if group[pair.first] != group[pair.second])
-    torn = 2 * TEST_SHARE * (1 - TEST_SHARE)  # of two pictures, the one is drawn and the other is not
+    torn = 2 * TEST_SHARE * (1 - TEST_SHARE)  # of two images, the one is drawn and the other is not
     together = group[sample] == group[nearest]
     shown = int(sample[together][0])
     mates = np.flatnonzero((group == group[shown]) & (facts.label == facts.label[shown]))[:4]
     text = (
-        f"{support.same:.0%} of the pictures have the one most like them in their own group "
+        f"{support.same:.0%} of the images have the one most like them in their own group "
         f"({support.chance:.0%} by chance), {pattern.num_groups} groups by data.group_pattern='{pattern.pattern}'."
     )
     if pairs:
         text += (
-            f" A random split would tear about {torn * len(pairs):.0f} of {len(pairs)} pairs of near twins, "
+            f" A random split would tear about {torn * len(pairs):.0f} of {len(pairs)} pairs of near duplicates, "
             f"one by these groups about {torn * apart:.0f}."
         )
-    return TornGroups(
+    return LeakingGroups(
         pattern=pattern.pattern,
         num_groups=pattern.num_groups,
         examples=pattern.examples,
         same_group=support.same,
         chance=support.chance,
         num_pairs=len(pairs),
-        torn_before=torn * len(pairs),
-        torn_after=torn * apart,
+        leaking_before=torn * len(pairs),
+        leaking_after=torn * apart,
         rows=tuple(int(row) for row in mates),
         text=text,
     )

@@ -1,4 +1,4 @@
-"""Which picture of its class each picture is most like, by thumbnails."""
+"""Which image of its class each image is most like, by thumbnails."""
 
 from collections.abc import Sequence
 
@@ -9,8 +9,8 @@ from imgrec.auditing.scan.facts import FactsTable
 
 __all__ = ["FloatArray", "nearest_of_class", "standardized"]
 
-WINDOW = 100  # pictures that follow each other by name: a sample of these keeps groups whole
-MAX_PER_CLASS, MAX_PICTURES = 2000, 20_000  # that are compared
+WINDOW = 100  # images that follow each other by name: a sample of these keeps groups whole
+MAX_PER_CLASS, MAX_IMAGES = 2000, 20_000  # that are compared
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
@@ -20,10 +20,10 @@ def nearest_of_class(facts: FactsTable, keys: Sequence[str], *, seed: int) -> tu
     """Return sampled rows (n,) and for each its most similar row of the same class and sample (n,)."""
     usable = np.flatnonzero(facts.is_usable & (facts.label >= 0))
     classes = np.unique(facts.label[usable])
-    limit = max(3, min(MAX_PER_CLASS, MAX_PICTURES // max(len(classes), 1)))
+    limit = max(3, min(MAX_PER_CLASS, MAX_IMAGES // max(len(classes), 1)))
     rng = np.random.default_rng(seed)
     rows, nearest = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for label in rng.permutation(classes)[: MAX_PICTURES // limit]:
+    for label in rng.permutation(classes)[: MAX_IMAGES // limit]:
         members = np.array(sorted(usable[facts.label[usable] == label], key=lambda row: keys[row]), dtype=np.int64)
         members = _windows(members, limit, rng)
         if len(members) < 3:

@@ -1,4 +1,4 @@
-"""Pictures far from all others in size, shape, brightness, contrast or sharpness, and those with nothing on them."""
+"""Images far from all others in size, shape, brightness, contrast or sharpness, and those with nothing on them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,27 +9,27 @@ from numpy.typing import NDArray
 from imgrec.auditing.dataset_checks.statistics import Severity
 from imgrec.auditing.scan.facts import FactsTable
 
-__all__ = ["MIN_PICTURES", "THRESHOLD", "Outlier", "outliers"]
+__all__ = ["MIN_IMAGES", "THRESHOLD", "Outlier", "outliers"]
 
-THRESHOLD = 5.0  # robust standard deviations; of a normal distribution, 1 picture in 2 million is as far
-MIN_PICTURES = 20  # fewer do not say what is usual
+THRESHOLD = 5.0  # robust standard deviations; of a normal distribution, 1 image in 2 million is as far
+MIN_IMAGES = 20  # fewer do not say what is usual
 BLANK_CONTRAST = 2.0  # standard deviation of gray, of 255: noise of a covered lens
 BLACK_BRIGHTNESS, WHITE_BRIGHTNESS = 8.0, 247.0  # mean gray
-FLAT_CONTRAST = 6.0  # a black or white picture may have this much: a few bright pixels, noise of compression
+FLAT_CONTRAST = 6.0  # a black or white image may have this much: a few bright pixels, noise of compression
 
 FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Outlier:
-    """A picture that stands out.
+    """An image that stands out.
 
     row: of the facts. property: size, aspect, brightness, contrast, sharpness; or blank, black, white.
     value: the property: shorter side in px, width / height, mean gray (0-255), standard deviation of gray, variance of
         the Laplacian; for blank, black and white the contrast or brightness.
     usual: the range that holds the middle 90 % of the data set.
     distance: from the median, in robust standard deviations, on the property's own scale; below 0: too low.
-    severity: warning for a picture with nothing on it, info otherwise.
+    severity: warning for an image with nothing on it, info otherwise.
     """
 
     row: int
@@ -46,7 +46,7 @@ class _Property:
     """What is compared.
 
     name, unit: in words. scale: brings the values to where equal steps are equally far. least: the smallest
-    standard deviation to reckon with on that scale, so that in a data set of equal pictures a trifle is none.
+    standard deviation to reckon with on that scale, so that in a data set of equal images a trifle is none.
     """
 
     name: str
@@ -76,25 +76,25 @@ _PROPERTIES = (
 
 
 def outliers(facts: FactsTable) -> list[Outlier]:
-    """Return the usable pictures that stand out, those with nothing on them first, then the farthest.
+    """Return the usable images that stand out, those with nothing on them first, then the farthest.
 
     Blank: contrast below 2. Black, white: mean gray below 8 or above 247, contrast below 6. Otherwise a property more
     than 5 robust standard deviations from the median: sides, aspect, contrast and sharpness by their logarithms,
     brightness as it is. Each side of the median has its own deviation: the larger one of 1.4826 MAD (of that side) and
-    of what the outermost 5 % tell, so that a long tail is no row of outliers. With fewer than 20 pictures nothing is
-    compared. A picture is listed once per property.
+    of what the outermost 5 % tell, so that a long tail is no row of outliers. With fewer than 20 images nothing is
+    compared. An image is listed once per property.
     """
     usable = np.flatnonzero(facts.is_usable)
     found = _empty_ones(facts, usable)
     empty = {outlier.row for outlier in found}
-    if len(usable) >= MIN_PICTURES:
+    if len(usable) >= MIN_IMAGES:
         compared = [outlier for item in _PROPERTIES for outlier in _far(facts, usable, item)]
         found += [one for one in compared if one.row not in empty or one.property in ("size", "aspect")]
     return sorted(found, key=lambda one: (one.severity == "info", -abs(one.distance), one.row, one.property))
 
 
 def _empty_ones(facts: FactsTable, usable: NDArray[np.int64]) -> list[Outlier]:
-    """Return the pictures that have nothing on them, whatever the others look like."""
+    """Return the images that have nothing on them, whatever the others look like."""
     found = []
     for row in usable:
         brightness, contrast = float(facts.brightness[row]), float(facts.contrast[row])

@@ -1,4 +1,4 @@
-"""What can be said of a picture without looking at what is on it, and how to say it of a whole class."""
+"""What can be said of an image without looking at what is on it, and how to say it of a whole class."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _MODE_FLAGS = ("gray", "palette", "cmyk", "alpha", "sixteen_bit")
 
 @dataclass(frozen=True)
 class Property:
-    """One property of n pictures.
+    """One property of n images.
 
     values: numbers (n,), or text where `is_category`. family: properties that say the same thing share one.
     phrase: a verb and what follows, with {} for the value or the interval.
@@ -37,7 +37,7 @@ class Property:
     severity: Severity = "warning"
 
     def best_rule(self, is_class: BoolArray) -> tuple[BoolArray, str]:
-        """Return for which pictures (n,) the most telling value or interval holds, and the words for that."""
+        """Return for which images (n,) the most telling value or interval holds, and the words for that."""
         if not self.is_category:
             low, high = best_interval(self.values.astype(float), is_class)
             holds = (self.values.astype(float) >= low) & (self.values.astype(float) <= high)
@@ -51,7 +51,7 @@ class Property:
 
 
 def file_properties(facts: FactsTable, rows: NDArray[np.int64]) -> Iterator[Property]:
-    """Return the properties of the pictures at `rows`."""
+    """Return the properties of the images at `rows`."""
     width, height = facts.width[rows].astype(float), facts.height[rows].astype(float)
     sizes = _texts(f"{w:.0f} x {h:.0f}" for w, h in zip(width, height, strict=True))
     yield Property("width", "size", width, "are {} px wide")
@@ -74,14 +74,14 @@ def file_properties(facts: FactsTable, rows: NDArray[np.int64]) -> Iterator[Prop
 
 def _border(share: FloatArray) -> Property:
     phrase = "have an empty border of {} % of the area"
-    # Where most pictures have one, it is the background of what is shown, not a frame that some got on the way.
+    # Where most images have one, it is the background of what is shown, not a frame that some got on the way.
     if np.median(share) > 2:
         return Property("border", "border", share, phrase, limit=CONTENT_LIMIT, severity="info")
     return Property("border", "border", share, phrase, limit=BORDER_LIMIT)
 
 
 def _content_properties(facts: FactsTable, rows: NDArray[np.int64], pixels: FloatArray) -> Iterator[Property]:
-    if any(facts.format[row] for row in rows):  # a picture in memory has no file size
+    if any(facts.format[row] for row in rows):  # an image in memory has no file size
         num_bytes = facts.num_bytes[rows].astype(float)
         yield Property("file size", "bytes", num_bytes / 1000, "have {} kB", limit=CONTENT_LIMIT, severity="info")
         yield Property(

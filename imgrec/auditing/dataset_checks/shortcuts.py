@@ -14,12 +14,12 @@ from imgrec.auditing.scan.facts import FactsTable
 __all__ = ["Shortcut", "shortcuts"]
 
 MAX_P = 0.01  # after Bonferroni's correction for all properties and classes
-MIN_PICTURES = 20  # of a class, and beside it: fewer prove nothing
+MIN_IMAGES = 20  # of a class, and beside it: fewer prove nothing
 NUM_FOLDS = 5
 NUM_PERMUTATIONS = 100
 NUM_BINS = 12
 NUM_VALUES = 12  # that a category keeps; the rarer ones are one value
-SAMPLE_SIZE = 20_000  # pictures that are looked at
+SAMPLE_SIZE = 20_000  # images that are looked at
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -32,7 +32,7 @@ class Shortcut:
     property: the name of one of `file_properties`. label: the class index.
     accuracy: balanced, of "is it this class?", cross-validated: 0.5 is guessing. p_value: that it is chance, corrected
         for all that was tried.
-    share_in_class, share_in_others: of pictures of which `text` says it. rows: examples from the class.
+    share_in_class, share_in_others: of images of which `text` says it. rows: examples from the class.
     severity: info for what may be the content, and for name endings, which no network sees but which say that classes
         come from different places; warning for the rest.
     """
@@ -52,18 +52,18 @@ def shortcuts(facts: FactsTable, *, seed: int = 1) -> list[Shortcut]:
     """Return the properties that tell a class from all others, the strongest first.
 
     Each property is cut into at most 12 intervals or values. Which of them speak for the class is learnt from four
-    fifths of the pictures and tried on the rest, five times. Reported are balanced accuracies above 0.65 (0.8 for a
+    fifths of the images and tried on the rest, five times. Reported are balanced accuracies above 0.65 (0.8 for a
     border; 0.9 for brightness, contrast, sharpness, colour, which may be the content, and for file sizes), unless
     shuffled labels reach the same (100 permutations, normal tail, Bonferroni; p above 0.01). Of properties that say the
     same (width, height, aspect ...) the strongest is reported, and no file size beside a size or a format. Classes with
-    fewer than 20 pictures are left out. Of two classes, the one that most of what is said holds for is named.
+    fewer than 20 images are left out. Of two classes, the one that most of what is said holds for is named.
     """
     rows = np.flatnonzero(facts.is_usable & (facts.label >= 0))
     if len(rows) > SAMPLE_SIZE:
         rows = np.sort(np.random.default_rng(seed).permutation(rows)[:SAMPLE_SIZE])
     labels = facts.label[rows]
     counts = np.bincount(labels, minlength=len(facts.class_names))
-    enough = np.flatnonzero((counts >= MIN_PICTURES) & (len(rows) - counts >= MIN_PICTURES))
+    enough = np.flatnonzero((counts >= MIN_IMAGES) & (len(rows) - counts >= MIN_IMAGES))
     if len(enough) == 0:
         return []
     properties = [item for item in file_properties(facts, rows) if len(np.unique(item.values)) > 1]
@@ -115,9 +115,9 @@ def _of_property(
 
 
 def _number_bins(values: FloatArray) -> IntArray:
-    """Cut numbers into at most 12 intervals with as many pictures each as equal values allow."""
+    """Cut numbers into at most 12 intervals with as many images each as equal values allow."""
     edges = np.unique(np.quantile(values, np.linspace(0, 1, NUM_BINS + 1)[1:-1]))
-    # Both sides: a value that many pictures share is an interval by itself.
+    # Both sides: a value that many images share is an interval by itself.
     return np.searchsorted(edges, values, side="left") + np.searchsorted(edges, values, side="right")
 
 
@@ -135,7 +135,7 @@ def held_out_accuracies(bins: IntArray, labels: IntArray, fold: IntArray, *, num
     num_bins = int(bins.max()) + 1
     place = (fold * num_bins + bins) * num_classes + labels
     counts = np.bincount(place, minlength=NUM_FOLDS * num_bins * num_classes)
-    inside = counts.reshape(NUM_FOLDS, num_bins, num_classes).astype(float)  # pictures by fold, bin and class
+    inside = counts.reshape(NUM_FOLDS, num_bins, num_classes).astype(float)  # images by fold, bin and class
     outside = inside.sum(axis=0) - inside
     says_yes = _share(outside) > _share(outside.sum(axis=2, keepdims=True) - outside)
     others = inside.sum(axis=2, keepdims=True) - inside
@@ -177,7 +177,7 @@ def _in_words(
     inside, others = float(holds[is_class].mean()), float(holds[~is_class].mean())
     of_class = f"all {is_class.sum()}" if inside == 1 else f"{inside:.0%} of the {is_class.sum()}"
     of_class = of_class if inside >= others else f"only {of_class}"
-    text = f"{of_class} pictures of {facts.class_names[label]} {words}; of the others {_share_words(others)}"
+    text = f"{of_class} images of {facts.class_names[label]} {words}; of the others {_share_words(others)}"
     examples = tuple(int(row) for row in rows[holds & is_class][:3])
     return Shortcut(item.name, label, accuracy, p_value, inside, others, examples, item.severity, text)
 

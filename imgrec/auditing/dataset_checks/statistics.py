@@ -1,4 +1,4 @@
-"""How many pictures each class has, in each split, and whether that is enough and alike."""
+"""How many images each class has, in each split, and whether that is enough and alike."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Severity = Literal["error", "warning", "info"]
 # Beyond a ratio of 3, accuracy starts to hide the small class; at 10, most losses neglect it without weights.
 NOTED_RATIO = 3.0
 WARNED_RATIO = 10.0
-FEW_PICTURES = 10  # of a class in training: fewer teach little and measure nothing
+FEW_IMAGES = 10  # of a class in training: fewer teach little and measure nothing
 SHIFT_SIZE = 0.1  # Cramer's V of class against split: a small effect by Cohen 1988, section 7.2
 SHIFT_P = 0.001
 
@@ -26,7 +26,7 @@ SHIFT_P = 0.001
 class Fact:
     """Something about the data set that deserves a look.
 
-    rows: of the facts, where it is about single pictures.
+    rows: of the facts, where it is about single images.
     """
 
     severity: Severity
@@ -36,11 +36,11 @@ class Fact:
 
 @dataclass(frozen=True)
 class Imbalance:
-    """How many usable pictures each class has.
+    """How many usable images each class has.
 
-    counts: split -> pictures per class, in the order of `class_names`. ratio: of the largest class to the smallest over
+    counts: split -> images per class, in the order of `class_names`. ratio: of the largest class to the smallest over
     all splits; infinite if one has none. effective_classes: exp of the entropy of the shares: C for C equal classes,
-    near 1 if one holds nearly all. unlabelled: usable pictures without one label. findings: the worst first.
+    near 1 if one holds nearly all. unlabelled: usable images without one label. findings: the worst first.
     """
 
     class_names: Sequence[str]
@@ -52,11 +52,11 @@ class Imbalance:
 
 
 def imbalance(facts: FactsTable) -> Imbalance:
-    """Count the usable pictures per class and split.
+    """Count the usable images per class and split.
 
-    Findings: error: a class without a picture in training, or with 1. warning: ratio of 10 or more; fewer than 10 in
+    Findings: error: a class without an image in training, or with 1. warning: ratio of 10 or more; fewer than 10 in
     training; splits whose class shares differ (chi-square p below 0.001 and Cramer's V of 0.1 or more). info: ratio of
-    3 or more; a class without a picture in another split.
+    3 or more; a class without an image in another split.
     """
     usable = facts.is_usable & (facts.label >= 0)
     splits = list(dict.fromkeys(facts.split))
@@ -83,7 +83,7 @@ def _imbalance_findings(
     found = []
     if np.isfinite(ratio) and ratio >= NOTED_RATIO:
         text = (
-            f"{names[int(total.argmax())]} has {total.max()} pictures, {names[int(total.argmin())]} {total.min()}: "
+            f"{names[int(total.argmax())]} has {total.max()} images, {names[int(total.argmin())]} {total.min()}: "
             f"{ratio:.3g} times as many. Accuracy alone would hide the smaller class."
         )
         found.append(Fact("warning" if ratio >= WARNED_RATIO else "info", text))
@@ -94,19 +94,19 @@ def _imbalance_findings(
 
 
 def _few(names: Sequence[str], counts: NDArray[np.int64], split: str) -> list[Fact]:
-    """Return what is to be said about classes with too few pictures in one split, or in the undivided heap."""
+    """Return what is to be said about classes with too few images in one split, or in the undivided heap."""
     is_training = split in ("train", "all")
     where = "" if split == "all" else f" in {split}"
     none = [name for name, number in zip(names, counts, strict=True) if number == 0]
-    few = [f"{name} ({n})" for name, n in zip(names, counts, strict=True) if 0 < n < FEW_PICTURES]
+    few = [f"{name} ({n})" for name, n in zip(names, counts, strict=True) if 0 < n < FEW_IMAGES]
     one = [name for name, number in zip(names, counts, strict=True) if number == 1]
     found = []
     if none:
-        found.append(Fact("error" if is_training else "info", f"No picture{where} of {listed(none)}."))
+        found.append(Fact("error" if is_training else "info", f"No image{where} of {listed(none)}."))
     if is_training and one:
-        found.append(Fact("error", f"One picture only{where} of {listed(one)}: it cannot be divided."))
+        found.append(Fact("error", f"One image only{where} of {listed(one)}: it cannot be divided."))
     if is_training and few:
-        found.append(Fact("warning", f"Fewer than {FEW_PICTURES} pictures{where} of {listed(few)}."))
+        found.append(Fact("warning", f"Fewer than {FEW_IMAGES} images{where} of {listed(few)}."))
     return found
 
 

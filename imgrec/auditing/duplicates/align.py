@@ -1,6 +1,6 @@
 """Compare thumbnails: lay one over the other, as a crop of it if need be, and tell how alike their details are.
 
-A perceptual hash says that two pictures are alike in the large, as two chest X-rays are. Copies are alike in what is
+A perceptual hash says that two images are alike in the large, as two chest X-rays are. Copies are alike in what is
 small too. So what is compared is the thumbnail less a blurred copy of itself, and since a shift by one pixel would
 already spoil that, the two are first aligned (Lucas and Kanade 1981; Baker and Matthews 2004, section 2, with scale and
 shift along each axis as the warp). Brightness and contrast cancel out in the correlation.
@@ -70,7 +70,7 @@ def align(first: UInt8Array, second: UInt8Array, warps: Floats) -> Floats:
 
 
 def _slopes(laid: Floats, warps: Floats) -> Floats:
-    """Return how the normalised pictures, as rows (N, K), change with each number of their warps: (N, 4, K)."""
+    """Return how the normalised images, as rows (N, K), change with each number of their warps: (N, 4, K)."""
     down = np.gradient(laid, axis=1) / warps[:, 0, None, None]
     across = np.gradient(laid, axis=2) / warps[:, 2, None, None]
     offset = _PLACES - _CENTER
@@ -86,17 +86,17 @@ def _slopes(laid: Floats, warps: Floats) -> Floats:
 def _least_squares(slopes: Floats, rest: Floats) -> Floats:
     """Return the steps (N, 4) that change the rows by `rest` (N, K) as nearly as can be."""
     squares = slopes @ slopes.transpose(0, 2, 1)
-    # Where there is nothing to hold on to, as across a picture of stripes, stay: ridge regression.
+    # Where there is nothing to hold on to, as across an image of stripes, stay: ridge regression.
     ridge = 1e-4 * np.trace(squares, axis1=1, axis2=2) + 1e-9
     squares = squares + ridge[:, None, None] * np.eye(4, dtype=np.float32)
     steps = np.linalg.solve(squares, slopes @ rest[:, :, None])[:, :, 0]
     return np.asarray(steps, np.float32)
 
 
-def _warped(pictures: Floats, warps: Floats) -> Floats:
-    """Sample each picture (N, 32, 32) where its warp says; beyond its edges it goes on as at them."""
+def _warped(images: Floats, warps: Floats) -> Floats:
+    """Sample each image (N, 32, 32) where its warp says; beyond its edges it goes on as at them."""
     down, across = _sampling(warps[:, 0], warps[:, 1]), _sampling(warps[:, 2], warps[:, 3])
-    return np.asarray(down @ pictures @ across.transpose(0, 2, 1), np.float32)
+    return np.asarray(down @ images @ across.transpose(0, 2, 1), np.float32)
 
 
 def _sampling(scale: Floats, shift: Floats) -> Floats:
@@ -112,16 +112,16 @@ def _sampling(scale: Floats, shift: Floats) -> Floats:
     return np.asarray(weights / weights.sum(axis=2, keepdims=True), np.float32)  # the edge lacks neighbours
 
 
-def _detail(pictures: Floats) -> Floats:
-    """Return the pictures less their blur by (1 2 1) / 4 along both axes, without the rim: (N, 30, 30)."""
-    down = (pictures[:, :-2] + 2 * pictures[:, 1:-1] + pictures[:, 2:]) / 4
+def _detail(images: Floats) -> Floats:
+    """Return the images less their blur by (1 2 1) / 4 along both axes, without the rim: (N, 30, 30)."""
+    down = (images[:, :-2] + 2 * images[:, 1:-1] + images[:, 2:]) / 4
     blurred = (down[:, :, :-2] + 2 * down[:, :, 1:-1] + down[:, :, 2:]) / 4
-    return np.asarray(pictures[:, 1:-1, 1:-1] - blurred, np.float32)
+    return np.asarray(images[:, 1:-1, 1:-1] - blurred, np.float32)
 
 
-def _normalised(pictures: Floats, noise: float) -> Floats:
-    """Return the pictures as rows (N, K) of mean 0 and length 1, or less where `noise` is a part of their variance."""
-    rows = pictures.reshape(len(pictures), -1)
+def _normalised(images: Floats, noise: float) -> Floats:
+    """Return the images as rows (N, K) of mean 0 and length 1, or less where `noise` is a part of their variance."""
+    rows = images.reshape(len(images), -1)
     rows = rows - rows.mean(axis=1, keepdims=True)
     squares = np.einsum("nk,nk->n", rows, rows) + noise * rows.shape[1]
     return np.asarray(rows / np.sqrt(np.maximum(squares, 1e-6))[:, None], np.float32)

@@ -1,4 +1,4 @@
-"""Which pairs of pictures are worth a closer look: those of which some view hashes nearly as some view of the other."""
+"""Which pairs of images are worth a closer look: those of which some view hashes nearly as some view of the other."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ from imgrec.auditing.scan.hashes import CROPS, MIRRORED, WHOLE
 
 __all__ = ["Candidates", "find_candidates"]
 
-# A cropped copy hashes as a crop of the original; so crops are looked up among whole pictures and mirror images.
+# A cropped copy hashes as a crop of the original; so crops are looked up among whole images and mirror images.
 _QUERIES = (WHOLE, *CROPS)
 _ENTRIES = (WHOLE, MIRRORED)
 
 # A pair and how it is alike in one integer, so that sorting brings the nearest view of each pair to the front:
-# the pair, then distance (7 bits), view (3), mirrored (1), and whether the view is of the second picture (1).
+# the pair, then distance (7 bits), view (3), mirrored (1), and whether the view is of the second image (1).
 _CODE_BITS = 12
 _MOST_WAITING = 1 << 22
 
@@ -44,7 +44,7 @@ class Candidates:
 def find_candidates(hashes: NDArray[np.uint64], *, radius: int) -> Candidates:
     """Return the pairs of rows of `hashes`, uint64 (N, NUM_HASHES), with views at most `radius` bits apart.
 
-    Of several ways in which two pictures are alike, the nearest is kept, and among equals the plainest.
+    Of several ways in which two images are alike, the nearest is kept, and among equals the plainest.
     """
     count = len(hashes)
     queries = np.concatenate([hashes[:, view] for view in _QUERIES])

@@ -1,4 +1,4 @@
-"""Twins: pictures that are the same pixel for pixel, and those that were made from one another."""
+"""Duplicates: images that are the same pixel for pixel, and those that were made from one another."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from imgrec.auditing.scan.facts import FactsTable
 from imgrec.auditing.scan.hashes import CROPS, WHOLE
 from imgrec.data.samples import UInt8Array
 
-__all__ = ["MIN_DETAIL", "NearPair", "exact_groups", "near_pairs", "twin_groups"]
+__all__ = ["MIN_DETAIL", "NearPair", "duplicate_groups", "exact_groups", "near_pairs"]
 
 # Measured on photographs, flowers and brain scans (benchmarks/near_duplicates.py): copies that were resized,
 # compressed, mirrored, brightened, cropped by 5 %, or all of it, are at 0.77 and above, other pairs at 0.69 and below.
@@ -24,10 +24,10 @@ MIN_RADIUS, MAX_RADIUS = 8, 10  # bits of 64 in which the hashes of a candidate 
 # Below these (standard deviation, gray levels) a thumbnail is blank: all blank pages look alike, and none is a copy.
 MIN_CONTRAST = 4.0
 
-# Where thousands look alike, as in a catalogue of shirts, only so many of a picture's candidates are looked at: the
+# Where thousands look alike, as in a catalogue of shirts, only so many of an image's candidates are looked at: the
 # most alike as they lie, and the nearest by hash where they must be aligned, which costs a hundred times as much.
 MOST_COMPARED, MOST_ALIGNED = 16, 2
-MAX_TWINS = 100
+MAX_DUPLICATES = 100
 _CHUNK = 512
 
 _STILL = np.array([1, 0, 1, 0], np.float32)  # the warp that changes nothing
@@ -53,7 +53,7 @@ class NearPair:
 
 
 def exact_groups(facts: FactsTable) -> list[list[int]]:
-    """Return the groups of two rows or more whose pictures are equal, pixel for pixel, in the order of the rows."""
+    """Return the groups of two rows or more whose images are equal, pixel for pixel, in the order of the rows."""
     groups: dict[bytes, list[int]] = {}
     for row in np.flatnonzero(facts.is_usable).tolist():
         groups.setdefault(bytes(facts.pixel_hash[row]), []).append(row)
@@ -61,10 +61,10 @@ def exact_groups(facts: FactsTable) -> list[list[int]]:
 
 
 def near_pairs(facts: FactsTable, *, min_detail: float = MIN_DETAIL) -> list[NearPair]:
-    """Return the pairs of near twins, the most alike first.
+    """Return the pairs of near duplicates, the most alike first.
 
-    Pairs of equal pictures are left to `exact_groups`; of equal pictures with one split and one label only the first
-    takes part. Blank pictures have no near twins.
+    Pairs of equal images are left to `exact_groups`; of equal images with one split and one label only the first
+    takes part. Blank images have no near duplicates.
     """
     rows = _rows_to_search(facts)
     radius = int(np.clip(num_blocks(2 * len(rows)), MIN_RADIUS, MAX_RADIUS))
@@ -75,11 +75,11 @@ def near_pairs(facts: FactsTable, *, min_detail: float = MIN_DETAIL) -> list[Nea
     return sorted(pairs, key=lambda pair: (-pair.similarity, pair.distance, pair.first, pair.second))
 
 
-def twin_groups(facts: FactsTable, pairs: Sequence[NearPair] | None = None) -> list[str]:
-    """Return one name a row, the same for exact and near twins: what belongs on one side of a split.
+def duplicate_groups(facts: FactsTable, pairs: Sequence[NearPair] | None = None) -> list[str]:
+    """Return one name a row, the same for exact and near duplicates: what belongs on one side of a split.
 
     pairs: what `near_pairs` returned; None: look for them.
-    Twins of twins are joined, the most alike first, but never into groups of more than MAX_TWINS pictures (equal ones
+    Duplicates of duplicates are joined, the most alike first, but never into groups of more than MAX_DUPLICATES images (equal ones
     aside): in a catalogue of shirts each is nearly like another, and a chain of them would tie all shirts together.
     """
     parent = list(range(len(facts)))
@@ -89,7 +89,7 @@ def twin_groups(facts: FactsTable, pairs: Sequence[NearPair] | None = None) -> l
             parent[row] = group[0]
     for pair in near_pairs(facts) if pairs is None else pairs:
         first, second = sorted((_root(parent, pair.first), _root(parent, pair.second)))
-        if first != second and size[first] + size[second] <= MAX_TWINS:
+        if first != second and size[first] + size[second] <= MAX_DUPLICATES:
             parent[second] = first
             size[first] += size[second]
     named = _names(facts)
@@ -126,7 +126,7 @@ def _rows_to_search(facts: FactsTable) -> NDArray[np.int64]:
 
 
 def _verified(candidates: Candidates, thumbnails: UInt8Array, min_detail: float) -> Iterator[NearPair]:
-    """Yield those candidates that are twins."""
+    """Yield those candidates that are duplicates."""
     plain = np.flatnonzero(candidates.view == WHOLE)
     alike = _whole(candidates[plain], thumbnails)
     plain, alike = plain[alike >= MIN_WHOLE], alike[alike >= MIN_WHOLE]
@@ -153,10 +153,10 @@ def _accept(
 ) -> Iterator[NearPair]:
     of_chunk = candidates[chunk]
     alike = compare(*_thumbnails(of_chunk, thumbnails), warps)
-    is_twin = (alike.whole >= MIN_WHOLE) & (alike.detail >= min_detail)
-    is_found[chunk] = is_twin
+    is_duplicate = (alike.whole >= MIN_WHOLE) & (alike.detail >= min_detail)
+    is_found[chunk] = is_duplicate
     is_cropped = np.any(np.abs(warps - _STILL) > _CROPPED, axis=1).tolist()
-    for place in np.flatnonzero(is_twin).tolist():
+    for place in np.flatnonzero(is_duplicate).tolist():
         words = ["mirrored"] * bool(of_chunk.is_mirrored[place]) + ["cropped"] * bool(is_cropped[place])
         first, second = sorted((int(of_chunk.moved[place]), int(of_chunk.target[place])))
         kind = " and ".join(words) or "similar"
@@ -183,7 +183,7 @@ def _whole(candidates: Candidates, thumbnails: UInt8Array) -> NDArray[np.float32
 
 
 def _nearest(candidates: Candidates, key: NDArray[Any], most: int) -> NDArray[np.bool_]:
-    """Return which candidates are among the `most` with the lowest key of either of their two pictures."""
+    """Return which candidates are among the `most` with the lowest key of either of their two images."""
     order = np.lexsort((candidates.target, candidates.moved, key))
     chosen = np.zeros(len(candidates), bool)
     for rows in (candidates.moved, candidates.target):

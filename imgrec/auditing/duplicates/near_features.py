@@ -1,4 +1,4 @@
-"""Near twins by the features of a network: a second opinion, on what hashes cannot see."""
+"""Near duplicates by the features of a network: a second opinion, on what hashes cannot see."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,8 @@ def feature_pairs(features: NDArray[np.floating], *, min_similarity: float = 0.9
     """Return pairs of rows of `features`, (N, D), whose cosine is at least `min_similarity`, the most alike first.
 
     most: pairs kept a row, its most alike. The kind of each pair is `features`, its distance -1.
-    Compares each with each, in blocks: N^2 D multiplications, 6 s for 20,000 pictures and 1,280 features on one core,
-    and memory for 1,024 N numbers. Rows that are all zero or not finite have no twins.
+    Compares each with each, in blocks: N^2 D multiplications, 6 s for 20,000 images and 1,280 features on one core,
+    and memory for 1,024 N numbers. Rows that are all zero or not finite have no duplicates.
     """
     length = np.linalg.norm(features, axis=1)
     is_usable = np.isfinite(length) & (length > 0)

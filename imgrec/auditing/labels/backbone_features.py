@@ -1,4 +1,4 @@
-"""Features of a pretrained torchvision network: what its last layer sees, for pictures that were never trained on."""
+"""Features of a pretrained torchvision network: what its last layer sees, for images that were never trained on."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,11 +38,11 @@ def weights_at_hand(name: str) -> bool:
 def backbone_features(
     images: Images, indices: Sequence[int] | IntArray, *, name: str, weights: str | Path, seed: int
 ) -> FloatArray:
-    """Describe the pictures at `indices` (n,) by what enters the last layer of a network, squashed to 224 x 224.
+    """Describe the images at `indices` (n,) by what enters the last layer of a network, squashed to 224 x 224.
 
     name, weights: as in `make_backbone`: a network of torchvision, and DEFAULT or a file.
     Returns: float32 (n, d), d at most 128, principal components.
-    Raises: ConfigError, WeightsError: as `make_backbone`. ImageError: a picture cannot be decoded; leave those out.
+    Raises: ConfigError, WeightsError: as `make_backbone`. ImageError: an image cannot be decoded; leave those out.
     """
     from imgrec.models import make_backbone
 
@@ -56,11 +56,11 @@ def backbone_features(
     return reduce_features(describe, len(places), seed=seed)
 
 
-def _pooled(network: "ImageNetwork", pictures: UInt8Array) -> FloatArray:
-    """Run pictures uint8 (n, H, W, 3) and return what the head was given, means over places if it is a map: (n, D)."""
+def _pooled(network: "ImageNetwork", images: UInt8Array) -> FloatArray:
+    """Run images uint8 (n, H, W, 3) and return what the head was given, means over places if it is a map: (n, D)."""
     import torch
 
     from imgrec.models.features import features_and_logits
 
-    features, _ = features_and_logits(network, torch.from_numpy(pictures).permute(0, 3, 1, 2))
+    features, _ = features_and_logits(network, torch.from_numpy(images).permute(0, 3, 1, 2))
     return np.asarray(features.cpu())

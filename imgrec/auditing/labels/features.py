@@ -1,6 +1,6 @@
-"""Numbers that describe what is in a picture, made by hand: edges, colours and a small copy, from 32 x 32 pixels.
+"""Numbers that describe what is in an image, made by hand: edges, colours and a small copy, from 32 x 32 pixels.
 
-They need no weights and no GPU and cost 0.3 ms a picture besides decoding. On small centred pictures (digits, clothes,
+They need no weights and no GPU and cost 0.3 ms an image besides decoding. On small centred images (digits, clothes,
 signs) they are nearly as good as a trained network's; on photographs they are poor, and `backbone_features` is for
 those.
 """
@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgrec.core.system.worker_pool import default_workers
-from imgrec.data.images.lazy_image import open_picture
+from imgrec.data.images.lazy_image import open_image
 from imgrec.data.samples import Images, UInt8Array
 
-__all__ = ["SIDE_PX", "describe_pictures", "handmade_features", "read_small", "reduce_features"]
+__all__ = ["SIDE_PX", "describe_images", "handmade_features", "read_small", "reduce_features"]
 
 SIDE_PX = 32
 NUM_COMPONENTS = 128  # of the principal component analysis
-SAMPLE_SIZE = 8192  # pictures that the components are computed from
-CHUNK = 1024  # pictures in memory at a time; 1024 x 1100 float32 are 4.5 MB
+SAMPLE_SIZE = 8192  # images that the components are computed from
+CHUNK = 1024  # images in memory at a time; 1024 x 1100 float32 are 4.5 MB
 
 _CELL_PX = 4
 _NUM_ANGLES = 8
@@ -33,38 +33,38 @@ Describe = Callable[[IntArray], FloatArray]  # positions (n,) -> features (n, D)
 
 
 def handmade_features(images: Images, indices: Sequence[int] | IntArray, *, seed: int) -> FloatArray:
-    """Describe the pictures at `indices` (n,), each decoded once.
+    """Describe the images at `indices` (n,), each decoded once.
 
-    Returns: float32 (n, d), d at most 128, principal components of `describe_pictures`; the same for the same seed.
-    Raises: ImageError: a picture cannot be decoded; leave those out.
+    Returns: float32 (n, d), d at most 128, principal components of `describe_images`; the same for the same seed.
+    Raises: ImageError: an image cannot be decoded; leave those out.
     """
     places = np.asarray(indices, dtype=np.int64)
-    return reduce_features(lambda rows: describe_pictures(read_small(images, places[rows])), len(places), seed=seed)
+    return reduce_features(lambda rows: describe_images(read_small(images, places[rows])), len(places), seed=seed)
 
 
 def read_small(images: Images, indices: IntArray, *, side_px: int = SIDE_PX) -> UInt8Array:
-    """Return pictures squashed to a square, anti-aliased: uint8 (n, side_px, side_px, 3)."""
+    """Return images squashed to a square, anti-aliased: uint8 (n, side_px, side_px, 3)."""
 
     def read(index: int) -> UInt8Array:
-        picture = open_picture(images, index)
-        height, width = picture.height_width
-        return picture.window((0, 0, width, height), size=(side_px, side_px))
+        image = open_image(images, index)
+        height, width = image.height_width
+        return image.window((0, 0, width, height), size=(side_px, side_px))
 
     # Decoders let go of the interpreter's lock, so threads help.
     with ThreadPoolExecutor(default_workers()) as pool:
         return np.stack(list(pool.map(read, indices.tolist())))
 
 
-def describe_pictures(pictures: UInt8Array) -> FloatArray:
-    """Describe each of n pictures by itself: uint8 (n, 32, 32, 3) -> float32 (n, 1056).
+def describe_images(images: UInt8Array) -> FloatArray:
+    """Describe each of n images by itself: uint8 (n, 32, 32, 3) -> float32 (n, 1056).
 
     512 strengths of edges in 8 directions and 8 x 8 places, 256 grays of a 16 x 16 copy without its mean and contrast,
     192 colours of an 8 x 8 copy, and 96 for how often each of 32 levels of red, green and blue is met.
     """
-    pixels: FloatArray = pictures.astype(np.float32) / np.float32(255)  # (n, 32, 32, 3)
+    pixels: FloatArray = images.astype(np.float32) / np.float32(255)  # (n, 32, 32, 3)
     gray: FloatArray = pixels @ np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
-    parts = [_edges(gray), _contrast_free(_pooled(gray[..., None], 2)), _pooled(pixels, 4), _levels(pictures)]
-    return np.concatenate([part.reshape(len(pictures), -1) for part in parts], axis=1)
+    parts = [_edges(gray), _contrast_free(_pooled(gray[..., None], 2)), _pooled(pixels, 4), _levels(images)]
+    return np.concatenate([part.reshape(len(images), -1) for part in parts], axis=1)
 
 
 def _edges(gray: FloatArray) -> FloatArray:
@@ -107,14 +107,14 @@ def _pooled(values: FloatArray, by: int) -> FloatArray:
 def _contrast_free(gray: FloatArray) -> FloatArray:
     flat = gray.reshape(len(gray), -1)
     centred = flat - flat.mean(axis=1, keepdims=True)
-    spread = 4 * centred.std(axis=1, keepdims=True) + np.float32(0.1)  # 0.1: a flat picture stays near 0
+    spread = 4 * centred.std(axis=1, keepdims=True) + np.float32(0.1)  # 0.1: a flat image stays near 0
     return np.asarray(centred / spread, dtype=np.float32)
 
 
-def _levels(pictures: UInt8Array) -> FloatArray:
+def _levels(images: UInt8Array) -> FloatArray:
     """Return how often each of 32 levels occurs in each channel (n, 96), as roots: few against none counts most."""
-    count = len(pictures)
-    level = pictures.reshape(count, -1, 3) >> 3
+    count = len(images)
+    level = images.reshape(count, -1, 3) >> 3
     place = level.astype(np.int64) + 32 * np.arange(3) + 96 * np.arange(count)[:, None, None]
     counts = np.bincount(place.ravel(), minlength=96 * count).reshape(count, 96)
     return np.asarray(np.sqrt(counts / level.shape[1]), dtype=np.float32)
@@ -132,7 +132,7 @@ class _Components:
 
 
 def reduce_features(describe: Describe, count: int, *, seed: int) -> FloatArray:
-    """Describe `count` pictures chunk by chunk and keep their principal components: float32 (count, d), d <= 128.
+    """Describe `count` images chunk by chunk and keep their principal components: float32 (count, d), d <= 128.
 
     The components come from a seeded sample of 8192, so that memory holds no more than that of the full descriptions.
     """
@@ -155,7 +155,7 @@ def _chunks(rows: IntArray) -> Iterator[IntArray]:
 
 
 def _principal(features: FloatArray) -> _Components:
-    """Compute the components by the covariance: D x D, whatever the number of pictures."""
+    """Compute the components by the covariance: D x D, whatever the number of images."""
     mean = features.mean(axis=0)
     centred = features - mean
     _, vectors = np.linalg.eigh((centred.T @ centred).astype(np.float64))

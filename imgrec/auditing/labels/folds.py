@@ -1,4 +1,4 @@
-"""Folds for judging labels: pictures that belong together are judged together, by pictures that do not."""
+"""Folds for judging labels: images that belong together are judged together, by images that do not."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ __all__ = ["judged_rows", "make_folds", "unite"]
 def unite(*names: Sequence[str] | None, count: int) -> IntArray:
     """Give each set of rows that hang together a number; what hangs together has a name in common, "" is no name.
 
-    names: of each kind (group, twin), one name per row, or None. Returns: int64 (count,).
+    names: of each kind (group, duplicate), one name per row, or None. Returns: int64 (count,).
     """
     rows = [f"{row:09}" for row in range(count)]
     groupings = [
@@ -28,7 +28,7 @@ def unite(*names: Sequence[str] | None, count: int) -> IntArray:
 def judged_rows(facts: FactsTable, units: IntArray, *, folds: int) -> tuple[IntArray, list[str]]:
     """Return the rows whose label can be judged, int64 (M,), and notes about classes that are left out.
 
-    A label needs a usable picture and a class with at least `folds` units (a unit: pictures that stay together); the
+    A label needs a usable image and a class with at least `folds` units (a unit: images that stay together); the
     class has to be in the folds that judge as well as in the one that is judged. Fewer than 2 such classes: no rows.
     """
     usable = np.flatnonzero(facts.is_usable & (facts.label >= 0))
@@ -39,9 +39,9 @@ def judged_rows(facts: FactsTable, units: IntArray, *, folds: int) -> tuple[IntA
     if few := [
         name for name, ok, number in zip(facts.class_names, enough, num_units, strict=True) if number and not ok
     ]:
-        notes.append(f"Labels of {listed(few)} are not judged: fewer than {folds} pictures that are no twins.")
+        notes.append(f"Labels of {listed(few)} are not judged: fewer than {folds} images that are no duplicates.")
     if enough.sum() < 2:
-        notes.append(f"No label is judged: {int(enough.sum())} classes have {folds} or more different pictures.")
+        notes.append(f"No label is judged: {int(enough.sum())} classes have {folds} or more different images.")
         return np.empty(0, dtype=np.int64), notes
     return usable[enough[facts.label[usable]]].astype(np.int64), notes
 
@@ -49,14 +49,14 @@ def judged_rows(facts: FactsTable, units: IntArray, *, folds: int) -> tuple[IntA
 def make_folds(labels: IntArray, units: IntArray, *, folds: int, seed: int) -> IntArray:
     """Put each unit into one of `folds` folds, so that each fold has about its share of each class.
 
-    labels, units: int64 (M,). Units of one picture are dealt out class by class; larger ones before, each to the fold
+    labels, units: int64 (M,). Units of one image are dealt out class by class; larger ones before, each to the fold
     that has least of its classes. Returns: int64 (M,), 0 to folds - 1, the same for the same seed.
     """
     _, labels = np.unique(labels, return_inverse=True)
     _, unit, sizes = np.unique(units, return_inverse=True, return_counts=True)
     rng = np.random.default_rng(seed)
     fold = np.full(len(labels), -1, dtype=np.int64)
-    have = np.zeros((folds, labels.max() + 1))  # pictures of each class in each fold
+    have = np.zeros((folds, labels.max() + 1))  # images of each class in each fold
     members = np.split(np.argsort(unit, kind="stable"), np.cumsum(sizes)[:-1])
     large = rng.permutation(np.flatnonzero(sizes > 1))
     for one in large[np.argsort(-sizes[large], kind="stable")]:

@@ -1,4 +1,4 @@
-"""Which labels are probably wrong: each picture's class is predicted by a model that has not seen it, or its twins."""
+"""Which labels are probably wrong: each image's class is predicted by a model that has not seen it, or its duplicates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from imgrec.auditing.labels.features import FloatArray, IntArray, handmade_features
 from imgrec.auditing.labels.folds import judged_rows, make_folds, unite
 from imgrec.auditing.scan.facts import FactsTable
-from imgrec.data.images.lazy_image import Picture, open_picture
+from imgrec.data.images.lazy_image import LazyImage, open_image
 from imgrec.data.samples import Samples, UInt8Array
 from imgrec.errors import MissingExtraError
 
@@ -19,7 +19,7 @@ __all__ = ["BY_HAND", "LabelRanking", "SuspectedLabel", "rank_labels", "suspecte
 
 BY_HAND = "edges and colours (made by hand)"
 TRUSTED_SKILL = 0.5  # below, the model is wrong about too many right labels for its word to count against a label
-FIT_SIZE = 60_000  # pictures that the model of a fold is fitted to, so that a million cost minutes
+FIT_SIZE = 60_000  # images that the model of a fold is fitted to, so that a million cost minutes
 STRENGTH = 0.1  # inverse of the penalty: found nearly best, 0.003 to 1, for 9 data sets with 5 % of labels flipped
 MAX_STEPS = 50  # of the fit; the ranking of Fashion-MNIST is the same after 30 as after 300
 
@@ -29,7 +29,7 @@ class SuspectedLabel:
     """A label that is probably wrong.
 
     row: of the facts. given, suggested: class indices. confidence: probability of `suggested`, 0 to 1.
-    score: probability of `given`, 0 (surely wrong) to 1, both by a model that was fitted without this picture.
+    score: probability of `given`, 0 (surely wrong) to 1, both by a model that was fitted without this image.
     """
 
     row: int
@@ -45,10 +45,10 @@ class LabelRanking:
 
     suspects: as many as cleanlab estimates to be wrong, the most doubtful first.
     rows: int64 (M,) rows of the facts, the most doubtful first; scores: float32 (M,), that of `SuspectedLabel`.
-    accuracy: mean over classes of the share of pictures whose given label is predicted; None: nothing was judged.
-    skill: the same on a scale where guessing has 0 and no error 1. Below 0.5, hard pictures crowd out wrong labels:
+    accuracy: mean over classes of the share of images whose given label is predicted; None: nothing was judged.
+    skill: the same on a scale where guessing has 0 and no error 1. Below 0.5, hard images crowd out wrong labels:
         `severity` is info then, else warning.
-    features: what the pictures were described by. notes: what was left out and why.
+    features: what the images were described by. notes: what was left out and why.
     """
 
     suspects: list[SuspectedLabel]
@@ -71,25 +71,25 @@ def suspected_labels(
     *,
     features: str | None = None,
     weights: str | Path | None = None,
-    twins: Sequence[str] | None = None,
+    duplicates: Sequence[str] | None = None,
     folds: int = 5,
     seed: int = 1,
 ) -> LabelRanking:
-    """Rank the labels of all splits together by how little a model of the other pictures agrees with them.
+    """Rank the labels of all splits together by how little a model of the other images agrees with them.
 
     parts: the splits that `facts` was made from, in the same order.
-    features: a network of torchvision, whose last layer describes the pictures; None: `handmade_features`. `weights`:
+    features: a network of torchvision, whose last layer describes the images; None: `handmade_features`. `weights`:
         a file, DEFAULT to fetch torchvision's, or None for torchvision's if they were fetched before. If not, the
-        notes say so and the pictures are described by hand.
-    twins: a name per row, equal for twins (`twin_groups`). Twins and pictures of a group are in one fold.
-    Not judged, and noted where labelled: broken pictures, classes with fewer groups of pictures than `folds`.
-    Several labels per picture: nothing is judged.
+        notes say so and the images are described by hand.
+    duplicates: a name per row, equal for duplicates (`duplicate_groups`). Duplicates and images of a group are in one fold.
+    Not judged, and noted where labelled: broken images, classes with fewer groups of images than `folds`.
+    Several labels per image: nothing is judged.
     Raises: MissingExtraError: cleanlab is not installed. ConfigError, WeightsError: as `make_backbone`.
     """
-    units = unite(facts.group, twins, count=len(facts))
+    units = unite(facts.group, duplicates, count=len(facts))
     rows, notes = judged_rows(facts, units, folds=folds)
     if any(part.labels.ndim == 2 for part in parts.values()):
-        notes = ["Several labels per picture: suspected labels are found for one label per picture only."]
+        notes = ["Several labels per image: suspected labels are found for one label per image only."]
     if len(rows) == 0:
         return LabelRanking([], rows, np.empty(0, dtype=np.float32), None, None, "", notes)
     _check_cleanlab()
@@ -108,7 +108,7 @@ def rank_labels(
     notes: Sequence[str] = (),
     seed: int = 1,
 ) -> LabelRanking:
-    """Rank labels int64 (M,) of pictures described by float32 (M, d), each judged by the model of the other folds.
+    """Rank labels int64 (M,) of images described by float32 (M, d), each judged by the model of the other folds.
 
     Every class is in two folds or more. Scores and the number of suspects are cleanlab's: self-confidence, and pruning
     by noise rate (Northcutt et al. 2021, arXiv:1911.00068, section 3.2). Raises: MissingExtraError.
@@ -150,7 +150,7 @@ def _check_cleanlab() -> None:
 def _out_of_fold(
     described: FloatArray, given: NDArray[np.intp], fold: IntArray, *, num_classes: int, seed: int
 ) -> FloatArray:
-    """Return the probabilities (M, C) that each picture gets from a logistic regression on the other folds."""
+    """Return the probabilities (M, C) that each image gets from a logistic regression on the other folds."""
     import warnings
 
     from sklearn.exceptions import ConvergenceWarning
@@ -184,7 +184,7 @@ def _at_most(rows: IntArray, given: NDArray[np.intp], limit: int, *, seed: int) 
 
 @dataclass(frozen=True)
 class _AllSplits:
-    """The pictures of all splits, one after the other, as the rows of the facts are."""
+    """The images of all splits, one after the other, as the rows of the facts are."""
 
     parts: Sequence[Samples]
 
@@ -195,10 +195,10 @@ class _AllSplits:
         part, place = self._find(index)
         return part.images[place]
 
-    def open(self, index: int) -> Picture:
-        """Open a picture without decoding it."""
+    def open(self, index: int) -> LazyImage:
+        """Open an image without decoding it."""
         part, place = self._find(index)
-        return open_picture(part.images, place)
+        return open_image(part.images, place)
 
     def _find(self, index: int) -> tuple[Samples, int]:
         for part in self.parts:
@@ -225,7 +225,7 @@ def _describe(
 
     if weights is None and not weights_at_hand(features):
         notes.append(
-            f"No weights of {features} are on this machine, so pictures are described by {BY_HAND}. "
+            f"No weights of {features} are on this machine, so images are described by {BY_HAND}. "
             "Name a file of weights, or DEFAULT to fetch torchvision's."
         )
         return handmade_features(images, rows, seed=seed), BY_HAND

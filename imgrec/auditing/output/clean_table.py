@@ -1,4 +1,4 @@
-"""A new table of the data, as a plan says: what `data=table` reads. No picture and no other file is touched."""
+"""A new table of the data, as a plan says: what `data=table` reads. No image and no other file is touched."""
 
 import csv
 import io
@@ -17,14 +17,14 @@ from imgrec.errors import DataError
 __all__ = ["CleanTable", "clean_table"]
 
 JSON_LINES = (".jsonl", ".ndjson")
-_DELIMITERS = ";|\t"  # between several labels of a picture
+_DELIMITERS = ";|\t"  # between several labels of an image
 
 
 @dataclass(frozen=True)
 class CleanTable:
     """A table as `data=table` reads it.
 
-    content: the file's bytes. counts: what became of the pictures, in words -> how many. words: what `train` needs
+    content: the file's bytes. counts: what became of the images, in words -> how many. words: what `train` needs
     besides data.path to read it.
     """
 
@@ -49,11 +49,11 @@ def clean_table(
     decisions: Sequence[Decision],
     output: Path,
 ) -> CleanTable:
-    """Return the table that `decisions` make of the pictures of `parts`, to be written at `output`.
+    """Return the table that `decisions` make of the images of `parts`, to be written at `output`.
 
-    Columns: path (relative where the picture lies below the table's folder, absolute otherwise), label, split where the
-    data has splits, group where the data or the plan names groups: pictures that either of them binds are in one.
-    Raises: DataError: pictures that are not in files, or have no label; names that CSV cannot hold.
+    Columns: path (relative where the image lies below the table's folder, absolute otherwise), label, split where the
+    data has splits, group where the data or the plan names groups: images that either of them binds are in one.
+    Raises: DataError: images that are not in files, or have no label; names that CSV cannot hold.
     """
     by_row = {decision.row: decision for decision in decisions}
     names = _group_names(parts, by_row)
@@ -61,7 +61,7 @@ def clean_table(
     unlabelled = [row.path for row in rows if not row.labels]
     if unlabelled and task == "single":
         raise DataError(
-            f"{len(unlabelled)} pictures have no label: {listed(unlabelled, 4)}. Nothing was written. A table to train "
+            f"{len(unlabelled)} images have no label: {listed(unlabelled, 4)}. Nothing was written. A table to train "
             "by needs one for each: put them into class folders, or say relabel or remove in the plan."
         )
     columns = {"path": "path", "label": "label"}
@@ -126,7 +126,7 @@ def _table_path(path: Path, folder: Path) -> str:
 def _group_names(parts: Mapping[str, Samples], by_row: Mapping[int, Decision]) -> dict[int, str] | None:
     """Return a group for every row, None where neither the data nor the plan names any.
 
-    What the data and the plan each bind together hangs together. A picture in no group is one by itself.
+    What the data and the plan each bind together hangs together. An image in no group is one by itself.
     """
     given = [group for part in parts.values() for group in part.groups or [""] * len(part)]
     planned = [by_row[row].group if row in by_row else "" for row in range(len(given))]

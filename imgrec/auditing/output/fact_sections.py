@@ -1,4 +1,4 @@
-"""From what is known of classes, files and single pictures to the sections of a report, and the tables beside them."""
+"""From what is known of classes, files and single images to the sections of a report, and the tables beside them."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from imgrec.auditing.dataset_checks.formats import format_facts
-from imgrec.auditing.dataset_checks.groups import CrossingGroup, TornGroups
+from imgrec.auditing.dataset_checks.groups import CrossingGroup, LeakingGroups
 from imgrec.auditing.dataset_checks.outliers import Outlier, outliers
 from imgrec.auditing.dataset_checks.shortcuts import Shortcut
 from imgrec.auditing.dataset_checks.statistics import Fact, imbalance
@@ -21,16 +21,16 @@ __all__ = [
     "format_section",
     "group_section",
     "label_section",
+    "leaking_section",
     "outlier_section",
     "shortcut_section",
-    "torn_section",
 ]
 
 Summaries = dict[str, Any]  # further keys of audit.json
 
 
 def class_section(facts: FactsTable, paths: Sequence[str], *, summaries: Summaries) -> Section:
-    """Return what is odd about the numbers of pictures per class; `summaries` gets the numbers."""
+    """Return what is odd about the numbers of images per class; `summaries` gets the numbers."""
     found = imbalance(facts)
     summaries["classes"] = {
         "names": list(found.class_names),
@@ -64,7 +64,7 @@ def fact_section(key: str, found: Sequence[Fact], paths: Sequence[str]) -> Secti
 
 
 def outlier_section(facts: FactsTable, paths: Sequence[str]) -> Section:
-    """Return a case per picture that stands out, with all that is odd about it."""
+    """Return a case per image that stands out, with all that is odd about it."""
     by_row = groupby(sorted(outliers(facts), key=lambda one: one.row), key=lambda one: one.row)
     found = [(row, list(of_row)) for row, of_row in by_row]
     found.sort(key=lambda pair: min((one.severity == "info", -abs(one.distance)) for one in pair[1]))
@@ -116,10 +116,10 @@ def _worth(ranking: LabelRanking) -> str:
     """Return what the judge of the labels is worth, in words."""
     if ranking.accuracy is None:
         return ""
-    said = f"Judged by {ranking.features}: right for {ranking.accuracy:.0%} of the pictures (mean over classes)."
+    said = f"Judged by {ranking.features}: right for {ranking.accuracy:.0%} of the images (mean over classes)."
     if ranking.severity == "info":
         said += (
-            " That is too little to take its word: hard pictures crowd out wrong labels, and none is in the plan. "
+            " That is too little to take its word: hard images crowd out wrong labels, and none is in the plan. "
             "A network with weights judges photographs better (--features, --weights)."
         )
     return said
@@ -139,9 +139,9 @@ def group_section(paths: Sequence[str], found: Sequence[CrossingGroup]) -> Secti
     return Section("groups", cases)
 
 
-def torn_section(paths: Sequence[str], found: Sequence[TornGroups]) -> Section:
+def leaking_section(paths: Sequence[str], found: Sequence[LeakingGroups]) -> Section:
     """Return a case per pattern of names whose groups a random division would tear apart."""
-    kept = ("pattern", "num_groups", "examples", "same_group", "chance", "num_pairs", "torn_before", "torn_after")
+    kept = ("pattern", "num_groups", "examples", "same_group", "chance", "num_pairs", "leaking_before", "leaking_after")
     cases = [
         Case(
             rows=one.rows,
@@ -155,7 +155,7 @@ def torn_section(paths: Sequence[str], found: Sequence[TornGroups]) -> Section:
         )
         for one in found
     ]
-    return Section("torn_groups", cases)
+    return Section("leaking_groups", cases)
 
 
 def shortcut_section(facts: FactsTable, paths: Sequence[str], found: Sequence[Shortcut]) -> Section:

@@ -20,17 +20,17 @@ from imgrec.data.sources.assemble import printable
 
 __all__ = ["to_html", "verdict"]
 
-NUM_SHOWN = 6  # cases of a section seen at once; twice as many where each has one picture
+NUM_SHOWN = 6  # cases of a section seen at once; twice as many where each has one image
 NUM_LISTED = 60  # cases of a section in the page, the rest is in audit.json
-NUM_PICTURES = 8  # of a case
+NUM_IMAGES = 8  # of a case
 NUM_CLASSES = 200  # rows of the table of classes
 
 _WORDS = {"error": ("error", "errors"), "warning": ("warning", "warnings"), "info": ("note", "notes")}
 
 
 @dataclass(frozen=True)
-class PictureView:
-    """A picture as the page shows it. `uri`: "" where it cannot be shown, `code` says why."""
+class ImageView:
+    """An image as the page shows it. `uri`: "" where it cannot be shown, `code` says why."""
 
     path: str
     label: str
@@ -43,12 +43,12 @@ class PictureView:
 
 @dataclass(frozen=True)
 class CaseView:
-    """A case as the page shows it. `confidence`: of the label it suggests; `num_hidden`: pictures not shown."""
+    """A case as the page shows it. `confidence`: of the label it suggests; `num_hidden`: images not shown."""
 
     text: str
     severity: str
     confidence: str
-    pictures: list[PictureView]
+    images: list[ImageView]
     num_hidden: int
 
 
@@ -56,7 +56,7 @@ class CaseView:
 class SectionView:
     """A section as the page shows it: `shown` at once, `more` on request, `num_left` in audit.json only.
 
-    is_narrow: no case has more than one picture. is_table: no case has a picture that can be shown.
+    is_narrow: no case has more than one image. is_table: no case has an image that can be shown.
     """
 
     anchor: str
@@ -121,10 +121,10 @@ def _title(key: str) -> str:
 def _section(section: Section, *, audit: Audit, thumbnails: Thumbnails, words: Mapping[str, str]) -> SectionView:
     about = EXPLANATIONS[section.key]
     views = [_case(case, audit=audit, thumbnails=thumbnails) for case in section.cases[:NUM_LISTED]]
-    is_narrow = all(len(case.pictures) == 1 for case in views)
+    is_narrow = all(len(case.images) == 1 for case in views)
     command = (section.command or about.command).format(pattern=_pattern(section), **words)
     if "--apply" in command and not any(audit.facts.file_sha256):
-        command = ""  # pictures in memory: no table can name them
+        command = ""  # images in memory: no table can name them
     num_shown = 2 * NUM_SHOWN if is_narrow else NUM_SHOWN
     return SectionView(
         anchor=section.key.replace(".", "-"),
@@ -147,23 +147,23 @@ def _pattern(section: Section) -> str:
 
 
 def _case(case: Case, *, audit: Audit, thumbnails: Thumbnails) -> CaseView:
-    rows = case.rows[:NUM_PICTURES]
+    rows = case.rows[:NUM_IMAGES]
     return CaseView(
         text=printable(case.text),
         severity=case.severity,
         confidence=f"{case.confidence:.0%}" if case.suggestion >= 0 and len(case.rows) == 1 else "",
-        pictures=[_picture(row, audit=audit, thumbnails=thumbnails) for row in rows],
+        images=[_image(row, audit=audit, thumbnails=thumbnails) for row in rows],
         num_hidden=len(case.rows) - len(rows),
     )
 
 
-def _picture(row: int, *, audit: Audit, thumbnails: Thumbnails) -> PictureView:
+def _image(row: int, *, audit: Audit, thumbnails: Thumbnails) -> ImageView:
     facts = audit.facts
     label, split = int(facts.label[row]), facts.split[row]
     width, height = int(facts.width[row]), int(facts.height[row])
     pixels = f"{width} x {height} px" if width else ""
     size = _bytes(int(facts.num_bytes[row]))
-    return PictureView(
+    return ImageView(
         path=printable(audit.paths[row]),
         label=printable(facts.class_names[label]) if label >= 0 else "",
         split="" if split == "all" else split,
@@ -181,7 +181,7 @@ def _bytes(count: int) -> str:
 
 
 def _classes(audit: Audit) -> dict[str, Any]:
-    """Return the table of pictures per class and split, the widths of its bars in percent."""
+    """Return the table of images per class and split, the widths of its bars in percent."""
     counts: dict[str, dict[str, int]] = {}
     for label, split in zip(audit.facts.label, audit.facts.split, strict=True):
         if label >= 0:
@@ -199,7 +199,7 @@ def _classes(audit: Audit) -> dict[str, Any]:
         )
         for name in order[:NUM_CLASSES]
     ]
-    return {"splits": ["pictures"] if splits == ["all"] else splits, "rows": rows, "num_left": len(order) - len(rows)}
+    return {"splits": ["images"] if splits == ["all"] else splits, "rows": rows, "num_left": len(order) - len(rows)}
 
 
 def command_words(*, target: str | None, words: Sequence[str], output: Path) -> dict[str, str]:

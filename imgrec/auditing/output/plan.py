@@ -1,4 +1,4 @@
-"""From findings to proposals: what to do about each picture, for a person to decide.
+"""From findings to proposals: what to do about each image, for a person to decide.
 
 Only what is certain is proposed outright: files that cannot be decoded and further copies of the same pixels are to be
 removed. Everything else is for review, with a label or a group filled in, and changes nothing until somebody says so.
@@ -19,13 +19,13 @@ ACTIONS: tuple[Action, ...] = ("remove", "relabel", "move", "review", "keep")  #
 # Which copy stays: the test as it was, so that scores stay comparable with what others published; then validation.
 _STAYS = ("test", "val", "train", "all")
 _REASONS = {
-    "label_conflicts": "twins with different labels",
-    "leaks.near": "near twin in another split",
+    "label_conflicts": "duplicates with different labels",
+    "leaks.near": "near duplicate in another split",
     "groups": "group in more than one split",
     "suspected_labels": "label looks wrong",
     "outliers": "outlier",
     "formats": "stray",
-    "near_duplicates": "near twin",
+    "near_duplicates": "near duplicate",
 }
 
 _NOT_FOR_INFORMATION = ("formats", "suspected_labels")  # of these only what is a warning is worth a line
@@ -33,7 +33,7 @@ _NOT_FOR_INFORMATION = ("formats", "suspected_labels")  # of these only what is 
 
 @dataclass(frozen=True)
 class Proposal:
-    """One line of plan.csv: what to do with the picture in `row` of the facts.
+    """One line of plan.csv: what to do with the image in `row` of the facts.
 
     new_label: the index of the class it should have, -1: none is known. group: what must stay in one split, "": alone.
     """
@@ -48,9 +48,9 @@ class Proposal:
 
 
 def propose(audit: Audit) -> list[Proposal]:
-    """Return one proposal per picture that anything was found about, in the order of the report.
+    """Return one proposal per image that anything was found about, in the order of the report.
 
-    A picture found by several checks gets the action that changes most, with all reasons.
+    An image found by several checks gets the action that changes most, with all reasons.
     """
     merged: dict[int, Proposal] = {}
     for proposal in _all(audit):
@@ -82,7 +82,7 @@ def _copies(audit: Audit, rows: Sequence[int]) -> Iterator[Proposal]:
     yield Proposal(stays, "keep", "exact duplicate", f"the copy that stays{where}", 1.0)
     for row in rows:
         if row != stays:
-            reason = "exact duplicate" if splits[row] == splits[stays] else "same picture in two splits"
+            reason = "exact duplicate" if splits[row] == splits[stays] else "same image in two splits"
             yield Proposal(row, "remove", reason, f"same pixels as {audit.paths[stays]}{where}", 1.0)
 
 
@@ -96,7 +96,7 @@ def _review(case: Case, *, reason: str, audit: Audit, changes_nothing: bool) -> 
 
 
 def _merge(first: Proposal, second: Proposal) -> Proposal:
-    """Return the stronger of two proposals for a picture, with the words of both; to keep it says nothing."""
+    """Return the stronger of two proposals for an image, with the words of both; to keep it says nothing."""
     strong, weak = sorted((first, second), key=lambda one: ACTIONS.index(one.action))
     if weak.action == "keep" or weak.reason in strong.reason.split("; "):
         return strong
@@ -109,11 +109,11 @@ def _merge(first: Proposal, second: Proposal) -> Proposal:
 
 
 def _families(audit: Audit) -> dict[int, str]:
-    """Return a name for the family of twins that a row belongs to; rows without a twin are left out."""
-    sizes = Counter(audit.twins)
+    """Return a name for the family of duplicates that a row belongs to; rows without a duplicate are left out."""
+    sizes = Counter(audit.duplicates)
     numbers: dict[str, int] = {}
     return {
-        row: f"twins-{numbers.setdefault(twins, len(numbers) + 1):04d}"
-        for row, twins in enumerate(audit.twins)
-        if sizes[twins] > 1
+        row: f"duplicates-{numbers.setdefault(duplicates, len(numbers) + 1):04d}"
+        for row, duplicates in enumerate(audit.duplicates)
+        if sizes[duplicates] > 1
     }

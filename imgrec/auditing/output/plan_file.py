@@ -77,7 +77,7 @@ def is_formula(text: str) -> bool:
 def read_plan(path: Path, *, paths: Sequence[str], class_names: Sequence[str], splits: Sequence[str]) -> list[Decision]:
     """Read an edited plan. Only the columns path and action must be there; others that nobody knows are let be.
 
-    paths: what the report calls the pictures, in the order of the rows. splits: those of the data, ["all"]: none.
+    paths: what the report calls the images, in the order of the rows. splits: those of the data, ["all"]: none.
     Raises: DataError: every line that cannot be followed, with its number and what is wrong with it.
     """
     if not _has_lines(path):
@@ -115,7 +115,7 @@ class _Reader:
         row = self.rows.get(text["path"], self.rows.get(str(values.get("path") or "")))
         action = text["action"].lower()
         if row is None:
-            return None, f"no picture {text['path'] or '(empty)'}.{self._near(text['path'])}"
+            return None, f"no image {text['path'] or '(empty)'}.{self._near(text['path'])}"
         if action not in ACTIONS:
             return None, f"action {text['action'] or '(empty)'} is none of {', '.join(ACTIONS)}"
         new_label, problem = self._label(text["new_label"]) if action == "relabel" else (-1, "")

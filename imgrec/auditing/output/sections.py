@@ -7,7 +7,7 @@ from imgrec.auditing.duplicates.near import NearPair
 from imgrec.auditing.findings import Case, Section, Severity
 from imgrec.auditing.scan.facts import FactsTable
 
-__all__ = ["broken_section", "conflict_section", "leak_sections", "twin_sections"]
+__all__ = ["broken_section", "conflict_section", "duplicate_sections", "leak_sections"]
 
 
 def broken_section(facts: FactsTable, paths: Sequence[str]) -> Section:
@@ -26,7 +26,9 @@ def broken_section(facts: FactsTable, paths: Sequence[str]) -> Section:
     return Section("broken", cases)
 
 
-def twin_sections(paths: Sequence[str], *, groups: Sequence[Sequence[int]], pairs: Sequence[NearPair]) -> list[Section]:
+def duplicate_sections(
+    paths: Sequence[str], *, groups: Sequence[Sequence[int]], pairs: Sequence[NearPair]
+) -> list[Section]:
     """Return all exact groups, the largest first, and all near pairs, the most alike first, leaks among them."""
     exact = [
         Case(
@@ -53,12 +55,12 @@ def twin_sections(paths: Sequence[str], *, groups: Sequence[Sequence[int]], pair
 def leak_sections(
     facts: FactsTable, paths: Sequence[str], *, groups: Sequence[Sequence[int]], pairs: Sequence[NearPair]
 ) -> list[Section]:
-    """Return the twins with one half in each of two splits."""
+    """Return the duplicates with one half in each of two splits."""
     exact = [
         Case(
             rows=tuple(group),
             severity="error",
-            text=f"the same picture in {_and([facts.split[row] for row in group])}",
+            text=f"the same image in {_and([facts.split[row] for row in group])}",
             entry=[paths[row] for row in group],
         )
         for group in groups
@@ -81,7 +83,7 @@ def leak_sections(
 def conflict_section(
     facts: FactsTable, paths: Sequence[str], *, groups: Sequence[Sequence[int]], pairs: Sequence[NearPair]
 ) -> Section:
-    """Return the twins with different labels, exact ones first."""
+    """Return the duplicates with different labels, exact ones first."""
     exact = [_conflict(facts, paths, group, kind="exact", severity="error", confidence=1.0) for group in groups]
     near = [
         _conflict(
@@ -108,7 +110,7 @@ def _conflict(
     return Case(
         rows=tuple(rows),
         severity=severity,
-        text=f"{'the same picture' if kind == 'exact' else f'twins ({kind})'}, labelled {said}",
+        text=f"{'the same image' if kind == 'exact' else f'duplicates ({kind})'}, labelled {said}",
         entry={"paths": [paths[row] for row in rows], "labels": names, "kind": kind},
         confidence=confidence,
         suggestion=_majority(labels),

@@ -1,4 +1,4 @@
-"""Small copies of pictures inside a page: data URIs of the bare pixels, without what else the files carry."""
+"""Small copies of images inside a page: data URIs of the bare pixels, without what else the files carry."""
 
 import base64
 from collections.abc import Mapping
@@ -8,21 +8,21 @@ from io import BytesIO
 from PIL import Image
 
 from imgrec.auditing.scan.facts import FactsTable
-from imgrec.data.images.lazy_image import open_picture
+from imgrec.data.images.lazy_image import open_image
 from imgrec.data.samples import Samples, UInt8Array
 from imgrec.errors import ImageError
 
 __all__ = ["LONGEST_PX", "MAX_BYTES", "Thumbnails"]
 
 LONGEST_PX = 192  # twice what a narrow screen shows, for screens of two pixels a point
-SMALL_PX = 64  # up to here a picture is kept as it is, without loss
+SMALL_PX = 64  # up to here an image is kept as it is, without loss
 JPEG_QUALITY = 80
 MAX_BYTES = 8_000_000  # of all data URIs of a page; about 1000 photographs
 
 
 @dataclass
 class Thumbnails:
-    """Makes each picture's data URI once, until `max_bytes` are spent. Rows are those of `facts`, made from `parts`."""
+    """Makes each image's data URI once, until `max_bytes` are spent. Rows are those of `facts`, made from `parts`."""
 
     facts: FactsTable
     parts: Mapping[str, Samples]
@@ -31,7 +31,7 @@ class Thumbnails:
     _spent: int = 0
 
     def uri(self, row: int) -> str:
-        """Return the data URI of a picture; "" for one that cannot be decoded, or when the page is full.
+        """Return the data URI of an image; "" for one that cannot be decoded, or when the page is full.
 
         Only pixels are written. What the file says besides, EXIF with a place on the map, colour profiles, comments,
         ends here.
@@ -57,7 +57,7 @@ class Thumbnails:
 
 
 def encode(image: UInt8Array) -> str:
-    """Return uint8 (H, W, 3) as a data URI: PNG where the picture is small, JPEG otherwise."""
+    """Return uint8 (H, W, 3) as a data URI: PNG where the image is small, JPEG otherwise."""
     content = BytesIO()
     is_small = max(image.shape[:2]) <= SMALL_PX
     if is_small:
@@ -69,10 +69,10 @@ def encode(image: UInt8Array) -> str:
 
 
 def _small(samples: Samples, index: int) -> UInt8Array:
-    picture = open_picture(samples.images, index)
-    height, width = picture.height_width
+    image = open_image(samples.images, index)
+    height, width = image.height_width
     scale = min(1.0, LONGEST_PX / max(height, width))
     if scale == 1.0:
-        return picture.pixels()
+        return image.pixels()
     size = max(1, round(height * scale)), max(1, round(width * scale))
-    return picture.window((0, 0, width, height), size=size)
+    return image.window((0, 0, width, height), size=size)

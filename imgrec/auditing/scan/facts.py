@@ -1,4 +1,4 @@
-"""What a scan knows about a data set: small facts about each picture, never its pixels."""
+"""What a scan knows about a data set: small facts about each image, never its pixels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,19 +8,19 @@ from numpy.typing import NDArray
 
 from imgrec.data.samples import Samples, UInt8Array
 
-__all__ = ["FACTS_VERSION", "NUM_HASHES", "THUMBNAIL_PX", "FactsTable", "PictureFacts", "facts_table"]
+__all__ = ["FACTS_VERSION", "NUM_HASHES", "THUMBNAIL_PX", "FactsTable", "ImageFacts", "facts_table"]
 
 FACTS_VERSION = 1  # part of the key under which facts are kept: raise it when any fact is computed in another way
 THUMBNAIL_PX = 32
-NUM_HASHES = 8  # perceptual hashes a picture, see imgrec.auditing.scan.hashes
+NUM_HASHES = 8  # perceptual hashes an image, see imgrec.auditing.scan.hashes
 DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True)
-class PictureFacts:
-    """The facts of one picture. What each means is said at `FactsTable`; here `pixel_hash` is `bytes` of length 16.
+class ImageFacts:
+    """The facts of one image. What each means is said at `FactsTable`; here `pixel_hash` is `bytes` of length 16.
 
-    For a picture that cannot be used (`code` is not ""), all that is known: at most the file's size, digest and header.
+    For an image that cannot be used (`code` is not ""), all that is known: at most the file's size, digest and header.
     """
 
     code: str = ""
@@ -44,25 +44,25 @@ class PictureFacts:
 
 @dataclass(frozen=True)
 class FactsTable:
-    """The facts of N pictures, all splits one after the other; row i of every column is the same picture.
+    """The facts of N images, all splits one after the other; row i of every column is the same image.
 
-    split, name: where the picture belongs and what tables and messages call it, as in `Samples.names`.
+    split, name: where the image belongs and what tables and messages call it, as in `Samples.names`.
     label: int64 (N,) index into `class_names`; -1: none, or several (multi-label).
     group: patient, video, site; None where the data name none.
-    code: "" for a picture that can be used, else why not: a code of `ImageError`, `crashed` (its decoder took the
+    code: "" for an image that can be used, else why not: a code of `ImageError`, `crashed` (its decoder took the
         process down, twice) or `timeout`. Columns from `pixel_hash` on are zero in such rows. `detail`: in words.
     flags: what is worth knowing of a file that can be used: no_eoi, animated, wrong_extension, extreme_aspect (above
         50), exif_rotated, icc_profile, gray, palette, cmyk, alpha, sixteen_bit.
-    format, mode: as Pillow calls them, "" for pictures in memory.
-    width, height: int32 pixels, upright. num_bytes: int64, the file's, or the array's for pictures in memory.
-    file_sha256: hexadecimal, "" for pictures in memory.
-    pixel_hash: S16, BLAKE2b of shape and upright RGB pixels: equal if and only if the decoded pictures are.
+    format, mode: as Pillow calls them, "" for images in memory.
+    width, height: int32 pixels, upright. num_bytes: int64, the file's, or the array's for images in memory.
+    file_sha256: hexadecimal, "" for images in memory.
+    pixel_hash: S16, BLAKE2b of shape and upright RGB pixels: equal if and only if the decoded images are.
     hashes: uint64 (N, NUM_HASHES), perceptual, see `imgrec.auditing.scan.hashes`.
     thumbnail: uint8 (N, 32, 32), gray, squashed with anti-aliasing.
-    The rest is float32 (N,), measured on the picture reduced to at most 256 px a side, see `imgrec.auditing.scan.measure`:
+    The rest is float32 (N,), measured on the image reduced to at most 256 px a side, see `imgrec.auditing.scan.measure`:
     brightness: mean gray, 0-255. contrast: standard deviation of gray, 0-127.5.
     sharpness: variance of the Laplacian of gray, 0 and up. colorfulness: Hasler and Suesstrunk 2003, 0 (gray) and up.
-    border: share of the area in a frame of constant gray, 0 (none) to 1 (a blank picture).
+    border: share of the area in a frame of constant gray, 0 (none) to 1 (a blank image).
     """
 
     split: list[str]
@@ -93,15 +93,15 @@ class FactsTable:
 
     @property
     def is_usable(self) -> NDArray[np.bool_]:
-        """Bool (N,): which rows are pictures that can be trained on."""
+        """Bool (N,): which rows are images that can be trained on."""
         return np.array([code == "" for code in self.code], dtype=bool)
 
 
 def facts_table(
-    parts: Mapping[str, Samples], pictures: Sequence[PictureFacts], *, class_names: Sequence[str]
+    parts: Mapping[str, Samples], images: Sequence[ImageFacts], *, class_names: Sequence[str]
 ) -> FactsTable:
-    """Return the table of `pictures`, which are those of all `parts` one after the other."""
-    count = len(pictures)
+    """Return the table of `images`, which are those of all `parts` one after the other."""
+    count = len(images)
     assert count == sum(len(part) for part in parts.values())
     has_groups = any(part.groups is not None for part in parts.values())
     groups = [group for part in parts.values() for group in part.groups or [""] * len(part)]
@@ -114,19 +114,19 @@ def facts_table(
         label=np.concatenate([*labels, np.empty(0)]).astype(np.int64),
         class_names=list(class_names),
         group=groups if has_groups else None,
-        code=[one.code for one in pictures],
-        detail=[one.detail for one in pictures],
-        flags=[one.flags for one in pictures],
-        format=[one.format for one in pictures],
-        mode=[one.mode for one in pictures],
-        width=np.fromiter((one.width for one in pictures), np.int32, count),
-        height=np.fromiter((one.height for one in pictures), np.int32, count),
-        num_bytes=np.fromiter((one.num_bytes for one in pictures), np.int64, count),
-        file_sha256=[one.file_sha256 for one in pictures],
-        pixel_hash=np.array([one.pixel_hash for one in pictures], dtype=f"S{DIGEST_BYTES}"),
-        hashes=np.array([one.hashes for one in pictures], dtype=np.uint64).reshape(count, NUM_HASHES),
-        thumbnail=np.array([one.thumbnail for one in pictures], np.uint8).reshape(count, THUMBNAIL_PX, THUMBNAIL_PX),
-        **{name: np.fromiter((getattr(one, name) for one in pictures), np.float32, count) for name in _MEASURES},
+        code=[one.code for one in images],
+        detail=[one.detail for one in images],
+        flags=[one.flags for one in images],
+        format=[one.format for one in images],
+        mode=[one.mode for one in images],
+        width=np.fromiter((one.width for one in images), np.int32, count),
+        height=np.fromiter((one.height for one in images), np.int32, count),
+        num_bytes=np.fromiter((one.num_bytes for one in images), np.int64, count),
+        file_sha256=[one.file_sha256 for one in images],
+        pixel_hash=np.array([one.pixel_hash for one in images], dtype=f"S{DIGEST_BYTES}"),
+        hashes=np.array([one.hashes for one in images], dtype=np.uint64).reshape(count, NUM_HASHES),
+        thumbnail=np.array([one.thumbnail for one in images], np.uint8).reshape(count, THUMBNAIL_PX, THUMBNAIL_PX),
+        **{name: np.fromiter((getattr(one, name) for one in images), np.float32, count) for name in _MEASURES},
     )
 
 

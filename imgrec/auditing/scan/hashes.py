@@ -1,4 +1,4 @@
-"""Perceptual hashes: 64 bits that stay nearly the same when a picture is resized, compressed or brightened."""
+"""Perceptual hashes: 64 bits that stay nearly the same when an image is resized, compressed or brightened."""
 
 from functools import cache
 
@@ -13,7 +13,7 @@ __all__ = ["CROPS", "MIRRORED", "WHOLE", "perceptual_hashes", "phash", "views"]
 HASHED_PX = 32
 NUM_FREQUENCIES = 8  # a side: 64 coefficients, one bit each
 
-# Columns of `FactsTable.hashes`. A picture that was cropped is found because a crop of the other one hashes as it does;
+# Columns of `FactsTable.hashes`. An image that was cropped is found because a crop of the other one hashes as it does;
 # nested crops of 2 to 12 % a side lie within a few bits of one of these.
 WHOLE, MIRRORED = 0, 1
 CROPS: dict[int, tuple[float, float, float, float]] = {  # (left, top, right, bottom) as shares of width and height
@@ -26,18 +26,18 @@ CROPS: dict[int, tuple[float, float, float, float]] = {  # (left, top, right, bo
 }
 
 
-def phash(pictures: UInt8Array) -> NDArray[np.uint64]:
-    """Hash gray pictures, uint8 (N, 32, 32), to uint64 (N,).
+def phash(images: UInt8Array) -> NDArray[np.uint64]:
+    """Hash gray images, uint8 (N, 32, 32), to uint64 (N,).
 
     Bit (u, v), u down and v across, says whether that coefficient of the cosine transform (type II) is above the
     median of the 8 x 8 lowest: Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions",
     section 3.2.1, with the details of the ImageHash package, whose `phash` gives the same bits.
     """
-    return _bits(_coefficients(pictures))
+    return _bits(_coefficients(images))
 
 
 def perceptual_hashes(gray: UInt8Array) -> NDArray[np.uint64]:
-    """Return the hashes of a gray picture, uint8 (H, W): of the whole, of its mirror image, and of its `CROPS`."""
+    """Return the hashes of a gray image, uint8 (H, W): of the whole, of its mirror image, and of its `CROPS`."""
     whole = _coefficients(views(gray, [(0.0, 0.0, 1.0, 1.0), *CROPS.values()]))
     # The cosine transform of the mirror image: odd frequencies across change their sign.
     mirrored = whole[:1] * np.where(np.arange(NUM_FREQUENCIES) % 2, -1, 1)
@@ -45,14 +45,14 @@ def perceptual_hashes(gray: UInt8Array) -> NDArray[np.uint64]:
 
 
 def views(gray: UInt8Array, boxes: list[tuple[float, float, float, float]]) -> UInt8Array:
-    """Return parts of a gray picture, given as shares of its sides, squashed to 32 x 32 with anti-aliasing."""
-    picture = Image.fromarray(gray)
-    width, height = picture.size
+    """Return parts of a gray image, given as shares of its sides, squashed to 32 x 32 with anti-aliasing."""
+    image = Image.fromarray(gray)
+    width, height = image.size
     size = (HASHED_PX, HASHED_PX)
     return np.stack(
         [
             np.asarray(
-                picture.resize(
+                image.resize(
                     size, Image.Resampling.BILINEAR, box=(left * width, top * height, right * width, bottom * height)
                 )
             )
@@ -61,10 +61,10 @@ def views(gray: UInt8Array, boxes: list[tuple[float, float, float, float]]) -> U
     )
 
 
-def _coefficients(pictures: UInt8Array) -> NDArray[np.float64]:
+def _coefficients(images: UInt8Array) -> NDArray[np.float64]:
     """Return the lowest frequencies of the two-dimensional cosine transform: (N, 8, 8)."""
     basis = _cosines()
-    return basis @ pictures.astype(np.float64) @ basis.T
+    return basis @ images.astype(np.float64) @ basis.T
 
 
 def _bits(coefficients: NDArray[np.float64]) -> NDArray[np.uint64]:

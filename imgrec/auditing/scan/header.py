@@ -1,4 +1,4 @@
-"""Facts of a picture file that are lost with decoding: its format, and what is odd about it though it can be used."""
+"""Facts of an image file that are lost with decoding: its format, and what is odd about it though it can be used."""
 
 import os
 from collections.abc import Iterator
@@ -26,48 +26,48 @@ _ORIENTATION_TAG = 0x0112
 
 
 def read_header(data: bytes, *, name: str) -> tuple[str, str, tuple[str, ...]]:
-    """Return format and mode as Pillow calls them, and the flags; see `FactsTable`. ("", "", ()) if not a picture."""
+    """Return format and mode as Pillow calls them, and the flags; see `FactsTable`. ("", "", ()) if not an image."""
     # What Pillow raises on damaged files is of a dozen kinds; the decoder says what is wrong.
-    with suppress(Exception), Image.open(BytesIO(data), formats=FORMATS) as picture:
-        kind = "JPEG" if picture.format == "MPO" else picture.format or ""  # MPO: several JPEGs in one file
-        return kind, picture.mode, tuple(_flags(picture, kind, data, name))
+    with suppress(Exception), Image.open(BytesIO(data), formats=FORMATS) as image:
+        kind = "JPEG" if image.format == "MPO" else image.format or ""  # MPO: several JPEGs in one file
+        return kind, image.mode, tuple(_flags(image, kind, data, name))
     return "", "", ()
 
 
-def _flags(picture: Image.Image, kind: str, data: bytes, name: str) -> Iterator[str]:
+def _flags(image: Image.Image, kind: str, data: bytes, name: str) -> Iterator[str]:
     if kind == "JPEG" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):  # no end after the start of the last scan
         yield "no_eoi"
     with suppress(Exception):
-        if picture.format != "MPO" and getattr(picture, "n_frames", 1) > 1:
+        if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
             yield "animated"
     if FORMAT_OF_SUFFIX.get(os.path.splitext(name)[1].lower(), kind) != kind:  # noqa: PTH122
         yield "wrong_extension"
-    if max(picture.size) > EXTREME_ASPECT * min(picture.size):
+    if max(image.size) > EXTREME_ASPECT * min(image.size):
         yield "extreme_aspect"
     with suppress(Exception):
-        if 2 <= int(picture.getexif().get(_ORIENTATION_TAG, 1)) <= 8:
+        if 2 <= int(image.getexif().get(_ORIENTATION_TAG, 1)) <= 8:
             yield "exif_rotated"
-    if picture.info.get("icc_profile"):
+    if image.info.get("icc_profile"):
         yield "icc_profile"
-    yield from _flags_of_mode(picture, kind, data)
+    yield from _flags_of_mode(image, kind, data)
 
 
-def _flags_of_mode(picture: Image.Image, kind: str, data: bytes) -> Iterator[str]:
-    if picture.mode in ("1", "L", "LA", "La", "I", "F") or picture.mode.startswith("I;16"):
+def _flags_of_mode(image: Image.Image, kind: str, data: bytes) -> Iterator[str]:
+    if image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;16"):
         yield "gray"
-    if picture.mode in ("P", "PA"):
+    if image.mode in ("P", "PA"):
         yield "palette"
-    if picture.mode == "CMYK":
+    if image.mode == "CMYK":
         yield "cmyk"
-    if picture.has_transparency_data:
+    if image.has_transparency_data:
         yield "alpha"
-    if _is_sixteen_bit(picture, kind, data):
+    if _is_sixteen_bit(image, kind, data):
         yield "sixteen_bit"
 
 
-def _is_sixteen_bit(picture: Image.Image, kind: str, data: bytes) -> bool:
+def _is_sixteen_bit(image: Image.Image, kind: str, data: bytes) -> bool:
     if kind == "PNG":
         return data[24] == 16  # IHDR: length, name, width, height, then the bit depth
     if kind == "TIFF":
-        return bool(max(getattr(picture, "tag_v2", {}).get(258, (8,))) > 8)  # BitsPerSample
-    return picture.mode == "I" or picture.mode.startswith("I;16")
+        return bool(max(getattr(image, "tag_v2", {}).get(258, (8,))) > 8)  # BitsPerSample
+    return image.mode == "I" or image.mode.startswith("I;16")

@@ -1,4 +1,4 @@
-"""Facts of decoded pixels: digest, hashes, thumbnail, and how bright, sharp, colourful and framed a picture is."""
+"""Facts of decoded pixels: digest, hashes, thumbnail, and how bright, sharp, colourful and framed an image is."""
 
 import hashlib
 from typing import Any
@@ -20,7 +20,7 @@ FRAME_RANGE = (
 
 
 def measure_pixels(image: UInt8Array) -> dict[str, Any]:
-    """Return those fields of `PictureFacts` that follow from the pixels, uint8 (H, W, 3), alone."""
+    """Return those fields of `ImageFacts` that follow from the pixels, uint8 (H, W, 3), alone."""
     reduced = _reduce(image)
     gray = np.asarray(reduced.convert("L"))
     thumbnail = reduced.convert("L").resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BILINEAR)
@@ -39,7 +39,7 @@ def measure_pixels(image: UInt8Array) -> dict[str, Any]:
 
 
 def pixel_hash(image: UInt8Array) -> bytes:
-    """Return 16 bytes that are equal for two pictures if and only if shape and every pixel are (BLAKE2b)."""
+    """Return 16 bytes that are equal for two images if and only if shape and every pixel are (BLAKE2b)."""
     digest = hashlib.blake2b(repr(image.shape).encode(), digest_size=DIGEST_BYTES)
     digest.update(np.ascontiguousarray(image).data)
     return digest.digest()
@@ -76,10 +76,10 @@ def _run(lines: UInt8Array) -> int:
 
 
 def _reduce(image: UInt8Array) -> Image.Image:
-    """Return the picture with no side above REDUCED_PX; a small one as it is."""
-    picture = Image.fromarray(image)
-    scale = REDUCED_PX / max(picture.size)
+    """Return the image with no side above REDUCED_PX; a small one as it is."""
+    pil = Image.fromarray(image)
+    scale = REDUCED_PX / max(pil.size)
     if scale >= 1:
-        return picture
-    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    return picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)
+        return pil
+    size = max(1, round(pil.width * scale)), max(1, round(pil.height * scale))
+    return pil.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)

@@ -1,10 +1,10 @@
-"""Scan a data set: decode every picture once, whole, where a crash costs a row, and keep its facts."""
+"""Scan a data set: decode every image once, whole, where a crash costs a row, and keep its facts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from imgrec.auditing.scan.check import check
-from imgrec.auditing.scan.facts import FactsTable, PictureFacts, facts_table
+from imgrec.auditing.scan.facts import FactsTable, ImageFacts, facts_table
 from imgrec.auditing.scan.store import FactsStore, FileKey, file_key
 from imgrec.core.system.worker_pool import Lost, default_workers, run_in_workers
 from imgrec.data.images.image import FileImages
@@ -13,7 +13,7 @@ from imgrec.errors import ImageError
 
 __all__ = ["TIMEOUT_S", "file_path", "scan"]
 
-TIMEOUT_S = 30.0  # for one picture; 89 megapixels take about 2 s
+TIMEOUT_S = 30.0  # for one image; 89 megapixels take about 2 s
 Progress = Callable[[int, int], None]
 
 
@@ -27,18 +27,18 @@ def scan(
     timeout_s: float = TIMEOUT_S,
     notes: list[str] | None = None,
 ) -> FactsTable:
-    """Return the facts of every picture of `parts` (split -> samples), in their order.
+    """Return the facts of every image of `parts` (split -> samples), in their order.
 
     workers: processes that decode; None: one a processor. The result does not depend on it.
     store: an SQLite file, made if absent, in which facts are kept by path, size and time of last change. A scan that
         was stopped goes on from there. Where it cannot be written to, the scan goes on without and `notes` says so.
-    progress: called with the number of pictures done and of all, after each.
-    timeout_s: what one picture may take; then its row gets the code `timeout`.
+    progress: called with the number of images done and of all, after each.
+    timeout_s: what one image may take; then its row gets the code `timeout`.
     """
     rows = _Rows(parts, FactsStore(store), progress)
     try:
         for row, result in run_in_workers(check, rows, workers=workers or default_workers(), timeout_s=timeout_s):
-            facts = PictureFacts(code=result.code, detail=result.detail) if isinstance(result, Lost) else result
+            facts = ImageFacts(code=result.code, detail=result.detail) if isinstance(result, Lost) else result
             rows.done(row, facts)
     finally:  # also when the user stops it
         rows.store.close()
@@ -48,25 +48,25 @@ def scan(
 
 
 def file_path(images: Images, index: int) -> Path | None:
-    """Return the file of picture `index`, None if the collection is not made of files."""
+    """Return the file of image `index`, None if the collection is not made of files."""
     while isinstance(images, ImagesView):
         index, images = int(images.indices[index]), images.images
     return images.paths[index] if isinstance(images, FileImages) else None
 
 
 class _Rows:
-    """The pictures of all parts: those that are known are done at once, the others are handed out."""
+    """The images of all parts: those that are known are done at once, the others are handed out."""
 
     def __init__(self, parts: Mapping[str, Samples], store: FactsStore, progress: Progress | None) -> None:
         self.parts = parts
         self.store = store
         self.progress = progress
         self.num_done = 0
-        self._facts: dict[int, PictureFacts] = {}
+        self._facts: dict[int, ImageFacts] = {}
         self._keys: dict[int, FileKey] = {}
 
     @property
-    def facts(self) -> list[PictureFacts]:
+    def facts(self) -> list[ImageFacts]:
         """All facts in the order of the parts."""
         return [self._facts[row] for row in range(len(self._facts))]
 
@@ -74,12 +74,12 @@ class _Rows:
         row = 0
         for part in self.parts.values():
             for index in range(len(part)):
-                picture = self._look_up(row, part.images, index)
-                if picture is not None:
-                    yield row, picture
+                image = self._look_up(row, part.images, index)
+                if image is not None:
+                    yield row, image
                 row += 1
 
-    def done(self, row: int, facts: PictureFacts) -> None:
+    def done(self, row: int, facts: ImageFacts) -> None:
         """Take in the facts of a row."""
         self._facts[row] = facts
         key = self._keys.pop(row, None)
@@ -106,7 +106,7 @@ class _Rows:
         try:
             return images[index]
         except ImageError as error:
-            self.done(row, PictureFacts(code=error.code, detail=error.detail))
+            self.done(row, ImageFacts(code=error.code, detail=error.detail))
             return None
 
     def _count(self) -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from imgrec.auditing.scan.facts import FACTS_VERSION, NUM_HASHES, THUMBNAIL_PX, PictureFacts
+from imgrec.auditing.scan.facts import FACTS_VERSION, NUM_HASHES, THUMBNAIL_PX, ImageFacts
 
 __all__ = ["FactsStore", "FileKey", "file_key"]
 
 FileKey = tuple[bytes, int, int]  # absolute path, size in bytes, time of last change in nanoseconds
 
 _TABLE = f"facts_{FACTS_VERSION}"
-_FIELDS = [field.name for field in fields(PictureFacts)]
+_FIELDS = [field.name for field in fields(ImageFacts)]
 _BATCH = 512
 # What depends on more than the file's bytes is found out anew each time.
 _NOT_KEPT = frozenset({"crashed", "timeout", "unreadable", "not_a_file"})
@@ -33,7 +33,7 @@ def file_key(path: Path) -> FileKey | None:
 
 
 class FactsStore:
-    """An SQLite file of facts, one row a picture file. Holds plain values only: nothing in it is ever executed.
+    """An SQLite file of facts, one row an image file. Holds plain values only: nothing in it is ever executed.
 
     A store that cannot be opened or written to keeps nothing, and `trouble` says why; the scan goes on without it.
     """
@@ -46,7 +46,7 @@ class FactsStore:
         if path is not None:
             self._open(path)
 
-    def get(self, key: FileKey) -> PictureFacts | None:
+    def get(self, key: FileKey) -> ImageFacts | None:
         """Return the facts of a file as it is now, None if they are not known."""
         if self._database is None:
             return None
@@ -58,7 +58,7 @@ class FactsStore:
             self._give_up(error)
             return None
 
-    def put(self, key: FileKey, facts: PictureFacts) -> None:
+    def put(self, key: FileKey, facts: ImageFacts) -> None:
         """Keep the facts of a file, in place of what was kept of that path."""
         if self._database is not None and facts.code not in _NOT_KEPT:
             self._waiting.append((*key, *_to_row(facts)))
@@ -103,7 +103,7 @@ class FactsStore:
             self._database = None
 
 
-def _to_row(facts: PictureFacts) -> list[object]:
+def _to_row(facts: ImageFacts) -> list[object]:
     row = {name: getattr(facts, name) for name in _FIELDS}
     row["flags"] = " ".join(facts.flags)
     row["hashes"] = facts.hashes.astype("<u8").tobytes()
@@ -111,12 +111,12 @@ def _to_row(facts: PictureFacts) -> list[object]:
     return list(row.values())
 
 
-def _from_row(row: tuple[object, ...]) -> PictureFacts:
+def _from_row(row: tuple[object, ...]) -> ImageFacts:
     values = dict(zip(_FIELDS, row, strict=True))
     hashes, thumbnail = values.pop("hashes"), values.pop("thumbnail")
     if not (isinstance(hashes, bytes) and isinstance(thumbnail, bytes)):
         raise ValueError("a row without hashes or thumbnail")
-    return PictureFacts(
+    return ImageFacts(
         **{**values, "flags": tuple(str(values["flags"]).split())},  # type: ignore[arg-type]
         hashes=np.frombuffer(hashes, "<u8").reshape(NUM_HASHES).astype(np.uint64),
         thumbnail=np.frombuffer(thumbnail, np.uint8).reshape(THUMBNAIL_PX, THUMBNAIL_PX),

@@ -1,4 +1,4 @@
-"""A column of a table beside the pictures: who is on a picture, or when it was taken, which no label says."""
+"""A column of a table beside the images: who is on an image, or when it was taken, which no label says."""
 
 import os
 from collections import Counter
@@ -30,12 +30,12 @@ def find_tables(target: str | None, words: Sequence[str]) -> list[Path]:
 
 
 def read_column(column: str, *, tables: Sequence[Path], names: Sequence[str], words: Sequence[str] = ()) -> list[Any]:
-    """Return the cell of `column` for each picture.
+    """Return the cell of `column` for each image.
 
     tables: where to look; those without the column are passed over. Their paths count from `data.root` in `words`, or
-    from their own folder; a file's name alone will do where only one picture has it.
-    names: paths of the pictures as the source gives them.
-    Raises: DataError: no table has the column, or a picture is in none of them, or its cell is empty.
+    from their own folder; a file's name alone will do where only one image has it.
+    names: paths of the images as the source gives them.
+    Raises: DataError: no table has the column, or an image is in none of them, or its cell is empty.
     """
     given = dict(word.split("=", 1) for word in words if "=" in word)
     cells: dict[str, Any] = {}
@@ -43,7 +43,7 @@ def read_column(column: str, *, tables: Sequence[Path], names: Sequence[str], wo
         key = given.get("data.path_column") or next((name for name in _PATH_COLUMNS if name in table.columns), None)
         if key is None or key not in table.columns:
             raise DataError(
-                f"{path} has no column that names the pictures (such as path), only {', '.join(table.columns)}. Add "
+                f"{path} has no column that names the images (such as path), only {', '.join(table.columns)}. Add "
                 f"data.path_column=NAME."
             )
         root = given.get("data.root", "").strip("'\"") or str(path.parent)
@@ -52,7 +52,7 @@ def read_column(column: str, *, tables: Sequence[Path], names: Sequence[str], wo
     if missing := [name for name, cell in zip(names, found, strict=True) if _is_empty(cell)]:
         where = ", ".join(str(path) for path in tables)
         raise DataError(
-            f"Column {column!r} ({where}) says nothing about {len(missing)} of {len(names)} pictures: "
+            f"Column {column!r} ({where}) says nothing about {len(missing)} of {len(names)} images: "
             f"{', '.join(missing[:4])}{', ...' if len(missing) > 4 else ''}."
         )
     return found
@@ -65,7 +65,7 @@ def _with_column(column: str, tables: Sequence[Path]) -> dict[Path, Table]:
         return found
     if not every:
         raise DataError(
-            f"No table says what {column!r} of a picture is. Give a table with that column, or put one into the folder "
+            f"No table says what {column!r} of an image is. Give a table with that column, or put one into the folder "
             f"(photos/metadata.csv with the columns path and {column}), or use --group-pattern."
         )
     columns = list(dict.fromkeys(name for table in every.values() for name in table.columns))

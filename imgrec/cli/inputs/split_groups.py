@@ -1,4 +1,4 @@
-"""What `imgrec split` keeps together: groups by a column or by names, and twins by their looks."""
+"""What `imgrec split` keeps together: groups by a column or by names, and duplicates by their looks."""
 
 import argparse
 import re
@@ -15,15 +15,15 @@ from imgrec.errors import ConfigError, DataError
 
 __all__ = ["TIES", "column_of", "find_groups"]
 
-TIES = {"exact": "equal pictures", "near": "twins (equal or nearly equal pictures)", "no": ""}
-"""What --keep-twins ties together, in words."""
+TIES = {"exact": "equal images", "near": "duplicates (equal or nearly equal images)", "no": ""}
+"""What --keep-duplicates ties together, in words."""
 
 
 def find_groups(options: argparse.Namespace, whole: Samples, names: Sequence[str], target: Target) -> list[str] | None:
-    """Return a group name per picture, of all that ties pictures together; None where nothing may.
+    """Return a group name per image, of all that ties images together; None where nothing may.
 
-    options: of `imgrec split`. names: of the pictures, relative to the data's folder.
-    Raises: ConfigError, DataError: a column, or an expression, that does not give every picture a group.
+    options: of `imgrec split`. names: of the images, relative to the data's folder.
+    Raises: ConfigError, DataError: a column, or an expression, that does not give every image a group.
     """
     given = [] if whole.groups is None else [list(whole.groups)]
     if options.group is not None:
@@ -31,16 +31,16 @@ def find_groups(options: argparse.Namespace, whole: Samples, names: Sequence[str
     if options.group_pattern is not None:
         given.append(_by_pattern(options.group_pattern, names))
     groups = merge_groups(*given, called=given[0]) if given else None
-    if options.keep_twins == "no":
+    if options.keep_duplicates == "no":
         return groups
-    twins = _twins(options, whole, target)
-    together = merge_groups(twins, *([] if groups is None else [groups]), called=groups or names)
-    _say_twins(twins, groups, together, ties=TIES[options.keep_twins])
+    duplicates = _duplicates(options, whole, target)
+    together = merge_groups(duplicates, *([] if groups is None else [groups]), called=groups or names)
+    _say_duplicates(duplicates, groups, together, ties=TIES[options.keep_duplicates])
     return together
 
 
 def column_of(options: argparse.Namespace, column: str, names: Sequence[str]) -> list[Any]:
-    """Return a cell per picture from the table that the options name. Raises: DataError: it has none for a picture."""
+    """Return a cell per image from the table that the options name. Raises: DataError: it has none for an image."""
     tables = find_tables(options.target, options.words)
     return read_column(column, tables=tables, names=names, words=options.words)
 
@@ -61,9 +61,9 @@ def _by_pattern(text: str, names: Sequence[str]) -> list[str]:
     return [group or "" for group in found]
 
 
-def _twins(options: argparse.Namespace, whole: Samples, target: Target) -> list[str]:
-    """Return a name per picture, equal for twins."""
-    from imgrec.auditing.duplicates.near import exact_groups, twin_groups
+def _duplicates(options: argparse.Namespace, whole: Samples, target: Target) -> list[str]:
+    """Return a name per image, equal for duplicates."""
+    from imgrec.auditing.duplicates.near import duplicate_groups, exact_groups
     from imgrec.auditing.scan.scan import scan
 
     notes: list[str] = []
@@ -76,26 +76,28 @@ def _twins(options: argparse.Namespace, whole: Samples, target: Target) -> list[
         notes=notes,
     )
     if broken := [name for name, code in zip(facts.name, facts.code, strict=True) if code]:
-        notes.append(f"{len(broken)} pictures cannot be read, and have no twins: {', '.join(broken[:4])}.")
+        notes.append(f"{len(broken)} images cannot be read, and have no duplicates: {', '.join(broken[:4])}.")
     for note in notes:
         sys.stderr.write(f"note: {note}\n")
-    if options.keep_twins == "near":
-        return list(twin_groups(facts))
-    twins = list(whole.names)
+    if options.keep_duplicates == "near":
+        return list(duplicate_groups(facts))
+    duplicates = list(whole.names)
     for rows in exact_groups(facts):
         for row in rows:
-            twins[row] = whole.names[rows[0]]
-    return twins
+            duplicates[row] = whole.names[rows[0]]
+    return duplicates
 
 
 def _progress(done: int, count: int) -> None:
     if sys.stderr.isatty() and (done == count or done % 20 == 0):
-        sys.stderr.write(f"\rlooking for twins: {done} of {count}{chr(10) if done == count else ''}")
+        sys.stderr.write(f"\rlooking for duplicates: {done} of {count}{chr(10) if done == count else ''}")
 
 
-def _say_twins(twins: Sequence[str], given: Sequence[str] | None, together: Sequence[str], *, ties: str) -> None:
-    tied = [size for size in Counter(twins).values() if size > 1]
+def _say_duplicates(
+    duplicates: Sequence[str], given: Sequence[str] | None, together: Sequence[str], *, ties: str
+) -> None:
+    tied = [size for size in Counter(duplicates).values() if size > 1]
     joined = "" if given is None else f"; with them {len(set(given))} groups become {len(set(together))}"
     sys.stderr.write(
-        f"note: {sum(tied)} pictures are {ties}, in {len(tied)} group{'' if len(tied) == 1 else 's'}{joined}.\n"
+        f"note: {sum(tied)} images are {ties}, in {len(tied)} group{'' if len(tied) == 1 else 's'}{joined}.\n"
     )

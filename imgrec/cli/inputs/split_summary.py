@@ -20,7 +20,7 @@ _MAX_LISTED = 8
 def describe_division(split: SplitFile, labels: Labels, *, wishes: Mapping[str, float]) -> str:
     """Return sizes per part and class, the largest group, and how far shares are from `wishes` (part -> share)."""
     counts = _counts(split, labels)
-    lines = [f"{len(split.names)} pictures, {len(split.class_names)} classes{_groups_text(split)}", ""]
+    lines = [f"{len(split.names)} images, {len(split.class_names)} classes{_groups_text(split)}", ""]
     lines += _table(_fold_rows(split, counts) if split.folds else _part_rows(split, counts, wishes))
     return "\n".join([*lines, "", _deviation(split, counts, wishes)])
 
@@ -43,14 +43,14 @@ def _groups_text(split: SplitFile) -> str:
     alone = sum(not group for group in split.groups)
     largest = int(np.argmax(sizes))
     return (
-        f"; {len(names)} groups of two or more, {alone} pictures alone; largest group: {names[largest]}, "
-        f"{sizes[largest]} pictures ({_percent(sizes[largest] / len(split.names))})"
+        f"; {len(names)} groups of two or more, {alone} images alone; largest group: {names[largest]}, "
+        f"{sizes[largest]} images ({_percent(sizes[largest] / len(split.names))})"
     )
 
 
 def _part_rows(split: SplitFile, counts: IndexArray, wishes: Mapping[str, float]) -> list[list[str]]:
     shown = split.class_names[:_MAX_CLASS_COLUMNS] if len(split.class_names) <= _MAX_CLASS_COLUMNS else []
-    rows = [["part", "pictures", "share", "wished", *shown]]
+    rows = [["part", "images", "share", "wished", *shown]]
     sizes = [np.count_nonzero(split.sides == side) for side in range(len(SPLITS))]
     for side, part in enumerate(SPLITS):
         numbers = [str(count) for count in counts[0, side, : len(shown)]]
@@ -87,7 +87,7 @@ def _deviation(split: SplitFile, counts: IndexArray, wishes: Mapping[str, float]
     name = split.class_names[of_class[2]]
     return (
         f"Furthest from its wished share: {_place(split, part)}, {_percent(sizes[part] / len(split.names))} of the "
-        f"pictures where {_percent(wished[part[1]])} was wished; of one class: {_place(split, of_class)}, "
+        f"images where {_percent(wished[part[1]])} was wished; of one class: {_place(split, of_class)}, "
         f"{_percent(counts[of_class] / total[of_class[0], 0, of_class[2]])} of {name}."
     )
 
@@ -117,7 +117,7 @@ def division_warnings(split: SplitFile, labels: Labels, *, wishes: Mapping[str, 
 
 def _rare_classes(split: SplitFile, labels: Labels, wishes: Mapping[str, float]) -> list[str]:
     needed = split.folds or sum(share > 0 for share in wishes.values())
-    kind = "groups" if any(split.groups) else "pictures"
+    kind = "groups" if any(split.groups) else "images"
     units = np.array([group or f"\0{place}" for place, group in enumerate(split.groups)])
     rare = []
     for index, name in enumerate(split.class_names):
@@ -135,7 +135,7 @@ def _absent_classes(split: SplitFile, counts: IndexArray, wishes: Mapping[str, f
         names = [name for name, count in zip(split.class_names, counts[fold, side], strict=True) if count == 0]
         if names and wishes[SPLITS[side]] > 0:
             absent.append(f"{_place(split, (fold, side))} ({_listed(names)})")
-    return [f"Without pictures of a class: {'; '.join(absent)}."] if absent else []
+    return [f"Without images of a class: {'; '.join(absent)}."] if absent else []
 
 
 def _large_groups(split: SplitFile, wishes: Mapping[str, float]) -> list[str]:
@@ -144,10 +144,10 @@ def _large_groups(split: SplitFile, wishes: Mapping[str, float]) -> list[str]:
     large = [f"{group} ({size})" for group, size in sizes.most_common() if size > limit]
     if not large:
         return []
-    advice = " Where looks alone tie them together, --keep-twins exact ties less."
+    advice = " Where looks alone tie them together, --keep-duplicates exact ties less."
     return [
-        f"Groups larger than the smallest part ({limit:.0f} pictures), which leave little choice: {_listed(large)}."
-        f"{advice if split.rule.get('keep_twins') == 'near' else ''}"
+        f"Groups larger than the smallest part ({limit:.0f} images), which leave little choice: {_listed(large)}."
+        f"{advice if split.rule.get('keep_duplicates') == 'near' else ''}"
     ]
 
 

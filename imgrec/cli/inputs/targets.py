@@ -30,13 +30,13 @@ _COLUMNS = ("path_column", "label_column", "split_column", "group_column", "labe
 
 @dataclass(frozen=True)
 class Target:
-    """Pictures and labels as the data itself has them.
+    """Images and labels as the data itself has them.
 
     where: what messages call the data, such as `data.root=photos`.
-    parts: "train", "val", "test" as far as the data names them, or "all" for one heap; at least one picture in all.
-    class_names: label i means class_names[i]; the label -1 means none. Classes without a picture are listed too.
+    parts: "train", "val", "test" as far as the data names them, or "all" for one heap; at least one image in all.
+    class_names: label i means class_names[i]; the label -1 means none. Classes without an image are listed too.
     notes: a line each for what was left out or is odd.
-    labelled: whether any picture has a label.
+    labelled: whether any image has a label.
     """
 
     where: str
@@ -75,13 +75,13 @@ def is_word(word: str) -> bool:
 
 
 def read_target(target: str | None, words: Sequence[str] = ()) -> Target:
-    """Read the pictures of a folder or a table, or of the data that `words` name.
+    """Read the images of a folder or a table, or of the data that `words` name.
 
-    target: a folder of class folders, or of train, val and test folders, or of pictures; a table; None = `words` say.
+    target: a folder of class folders, or of train, val and test folders, or of images; a table; None = `words` say.
     words: overrides as for train, each `key=value`; with `target`, changes of its keys (`data.label_column=kind`).
 
     A heap is not divided: `val_fraction` and `test_fraction` count for nothing, unless a split file or folds are named.
-    Raises: ConfigError: a word that cannot be. DataError: nothing there, or no picture in it.
+    Raises: ConfigError: a word that cannot be. DataError: nothing there, or no image in it.
     """
     data = open_data(target, words, preprocess=None, augment=None)
     where = target or " ".join(word for word in words if word.startswith("data"))
@@ -167,7 +167,7 @@ def _from_found(found: "Found") -> Target:
 
 def _from_splits(splits: Splits, *, where: str) -> Target:
     parts = _in_order({name: getattr(splits, name) for name in SPLITS})
-    if splits.is_heap and parts.keys() == {"train"}:
+    if splits.is_unsplit and parts.keys() == {"train"}:
         parts = {"all": parts["train"]}
     return Target(
         where=where,
@@ -180,7 +180,7 @@ def _from_splits(splits: Splits, *, where: str) -> Target:
 
 
 def _in_order(parts: Mapping[str, Samples | None]) -> dict[str, Samples]:
-    """Return the parts that hold pictures, "train" first."""
+    """Return the parts that hold images, "train" first."""
     there = {name: samples for name, samples in parts.items() if samples is not None and len(samples)}
     return {name: there[name] for name in ("all", *SPLITS) if name in there}
 

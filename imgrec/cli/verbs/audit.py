@@ -30,10 +30,10 @@ _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 _EPILOG = """\
 exit code: 0 nothing as bad as --fail-on, 1 something, 2 could not run, 130 stopped (the same command goes on).
 
-  error    broken files; one picture or one group in two splits; copies of a picture with different labels; a class
-           without a training picture
-  warning  near twins in two splits or with different labels; labels that look wrong; groups that file names show;
-           shortcuts; exact duplicates; classes 10 times as large as others; stray formats; blank pictures
+  error    broken files; one image or one group in two splits; copies of an image with different labels; a class
+           without a training image
+  warning  near duplicates in two splits or with different labels; labels that look wrong; groups that file names show;
+           shortcuts; exact duplicates; classes 10 times as large as others; stray formats; blank images
   info     near duplicates within a split; classes 3 times as large as others; outliers; oddities of files
 
 examples:
@@ -69,14 +69,14 @@ def make_parser() -> argparse.ArgumentParser:
     """Return what reads the command line; its errors are ConfigErrors."""
     parser = Parser(
         prog="imgrec audit",
-        description="Look for what would spoil a result: broken files, twins, leaks across splits, wrong labels.",
+        description="Look for what would spoil a result: broken files, duplicates, leaks across splits, wrong labels.",
         epilog=_EPILOG,
     )
     parser.add_argument("target", nargs="*", metavar="TARGET", help=f"a folder, a table, or {WORDS_HELP}")
     parser.add_argument("--output", metavar="PATH", help="folder of the report (default: audit); with --apply: table")
     parser.add_argument("--workers", type=int, metavar="N", help="processes that decode (default: one a processor)")
     parser.add_argument("--fail-on", choices=("error", "warning", "info", "never"), default="error")
-    parser.add_argument("--quick", action="store_true", help="no near twins and no labels")
+    parser.add_argument("--quick", action="store_true", help="no near duplicates and no labels")
     parser.add_argument("--no-labels", action="store_true", help="do not look for wrong labels")
     parser.add_argument("--features", metavar="NAME", help="a network of torchvision to judge labels by")
     parser.add_argument("--weights", metavar="FILE", help="its weights: a file, or DEFAULT to fetch them")
@@ -177,7 +177,7 @@ def _show(audit: "Audit", output: Path) -> None:
     from imgrec.auditing.output.page import verdict
 
     headline, detail = verdict(audit)
-    lines = [f"{len(audit.facts):,} pictures of {audit.target}", ""]
+    lines = [f"{len(audit.facts):,} images of {audit.target}", ""]
     if audit.worst_first:
         lines.append(f"{'errors':>9}{'warnings':>10}{'notes':>9}")
     for section in audit.worst_first:

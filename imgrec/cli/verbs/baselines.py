@@ -1,4 +1,4 @@
-"""`imgrec baselines`: what classical machine learning reaches on the same pictures, divided as for training."""
+"""`imgrec baselines`: what classical machine learning reaches on the same images, divided as for training."""
 
 import argparse
 import re
@@ -40,13 +40,13 @@ Features of a network (--backbone or --checkpoint) go with logistic_regression; 
 examples:
   imgrec baselines data=folder data.root=photos
   imgrec baselines data=folder data.root=photos --beside outputs/2026-01-31/12-00-00
-  imgrec baselines photos/ --features hog --models linear_svm,kernel_svm --output rivals
+  imgrec baselines photos/ --features hog --models linear_svm,kernel_svm --output baselines
   imgrec baselines photos/ --features {FROZEN} --backbone mobilenet_v2 --weights DEFAULT
 """
 
 
 def main() -> None:
-    """Read the command line, fit the rivals and print their table. Raises: ImgrecError."""
+    """Read the command line, fit the baselines and print their table. Raises: ImgrecError."""
     arguments = make_parser().parse_intermixed_args(sys.argv[1:])
     target, words = sort_words(arguments)
     try:
@@ -60,8 +60,8 @@ def make_parser() -> argparse.ArgumentParser:
     """Return what reads the command line; its errors are ConfigErrors."""
     parser = Parser(
         prog="imgrec baselines",
-        description="Fit classical models to the training pictures that train would use, and score them on the same "
-        "test pictures.",
+        description="Fit classical models to the training images that train would use, and score them on the same "
+        "test images.",
         epilog=_EPILOG,
     )
     parser.add_argument("target", nargs="*", metavar="TARGET", help=f"a folder, a table, or {WORDS_HELP}")
@@ -72,7 +72,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--backbone", metavar="NAME", help="a network of torchvision for frozen features")
     parser.add_argument("--weights", metavar="FILE", help="its weights: a file, or DEFAULT to fetch them")
     parser.add_argument("--checkpoint", metavar="FILE", help="a checkpoint of imgrec for frozen features instead")
-    parser.add_argument("--max-train", type=int, metavar="N", help="training pictures at most, classes in proportion")
+    parser.add_argument("--max-train", type=int, metavar="N", help="training images at most, classes in proportion")
     add_columns(parser)
     return parser
 
@@ -80,7 +80,7 @@ def make_parser() -> argparse.ArgumentParser:
 def _run(target: str | None, words: Sequence[str], arguments: argparse.Namespace) -> None:
     features, models = _features(arguments), _models(arguments.models)
     if arguments.max_train is not None and arguments.max_train < 2:
-        raise ConfigError(f"--max-train {arguments.max_train}: 2 or more, a picture for each of two classes.")
+        raise ConfigError(f"--max-train {arguments.max_train}: 2 or more, an image for each of two classes.")
     beside = _read_beside(arguments.beside)
     network, name, given = _frozen(arguments)
     data = open_data(target, words, augment=None, **given)
@@ -104,12 +104,12 @@ def _run(target: str | None, words: Sequence[str], arguments: argparse.Namespace
 
     output = Path(arguments.output or time.strftime("outputs/baselines/%Y-%m-%d/%H-%M-%S"))
     print_contest(write_contest(contest, output, network=beside))
-    also = f", and for its report {beside.folder / 'rivals.json'}" if beside is not None else ""
-    sys.stdout.write(f"Written: {output / 'rivals.json'}, a predictions.parquet for each rival{also}\n")
+    also = f", and for its report {beside.folder / 'baselines.json'}" if beside is not None else ""
+    sys.stdout.write(f"Written: {output / 'baselines.json'}, a predictions.parquet for each baseline{also}\n")
 
 
 def _contest(data: "ImageDataModule", plan: "Plan") -> "Contest":
-    from imgrec.studies.baselines.run import run_rivals
+    from imgrec.studies.baselines.run import run_baselines
 
     start = time.monotonic()
     line = ProgressLine(sys.stderr)
@@ -118,7 +118,7 @@ def _contest(data: "ImageDataModule", plan: "Plan") -> "Contest":
         line.say(f"{time.monotonic() - start:4.0f} s  {text}")
 
     with closing(line):
-        return run_rivals(data, plan, progress=line.update, say=say)
+        return run_baselines(data, plan, progress=line.update, say=say)
 
 
 # What is asked for
@@ -229,14 +229,14 @@ def _read_beside(folder: str | None) -> "NetworkLine | None":
 
 
 def _check_beside(beside: "NetworkLine", data: "ImageDataModule", scored: str) -> list[int] | None:
-    """Return the places of the pictures that the network was scored on; None: all of them. Raises: DataError."""
-    from imgrec.studies.baselines.network import check_same_pictures
+    """Return the places of the images that the network was scored on; None: all of them. Raises: DataError."""
+    from imgrec.studies.baselines.network import check_same_images
 
     samples, class_names = data.split(scored), data.splits.class_names
-    if samples.labels.ndim != 1:  # several labels per picture are refused when rivals are made
+    if samples.labels.ndim != 1:  # several labels per image are refused when baselines are made
         return None
     labels = [class_names[label] for label in samples.labels]
-    places = check_same_pictures(beside.predictions, samples.names, labels, num_held_out=beside.num_held_out)
+    places = check_same_images(beside.predictions, samples.names, labels, num_held_out=beside.num_held_out)
     return places if len(places) < len(samples) else None
 
 

@@ -23,7 +23,7 @@ FORMAT = 1
 _SUFFIXES = (".onnx", ".ckpt", ".xml")
 _EPILOG = """\
 A model is a bundle (.onnx), a checkpoint (.ckpt: PyTorch in float32 and bfloat16), or a file of OpenVINO (.xml).
-Latency is of one picture, throughput of batches; models take turns. Ratios are to the first row, above 1 is better.
+Latency is of one image, throughput of batches; models take turns. Ratios are to the first row, above 1 is better.
 
 examples:
   imgrec benchmark model.onnx best.ckpt
@@ -67,7 +67,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("models", nargs="*", metavar="MODEL", help="model.onnx, best.ckpt, model.xml")
     parser.add_argument("--rounds", type=int, default=20, metavar="N", help="turns of each model (20)")
-    parser.add_argument("--batch", type=int, default=32, metavar="N", help="pictures in a batch (32)")
+    parser.add_argument("--batch", type=int, default=32, metavar="N", help="images in a batch (32)")
     parser.add_argument("--threads", type=int, metavar="N", help="that work on one batch (default: one a core)")
     parser.add_argument(
         "--compile", action="store_true", help="checkpoints with torch.compile too, which takes minutes"
@@ -115,7 +115,7 @@ def _of_xml(path: Path, *, threads: int) -> "list[Contender]":
 
     size = read_openvino_info(path).preprocess.height_width
     if size is None:
-        raise BundleError(f"{path} takes pictures of any size, for which there is no fair one. Name another model.")
+        raise BundleError(f"{path} takes images of any size, for which there is no fair one. Name another model.")
     return of_openvino(path, size=size, threads=threads)
 
 
@@ -142,5 +142,5 @@ def _table(report: dict[str, Any]) -> str:
         f"{row['throughput_ratio']:6.2f}\n"
         for row in rows
     ]
-    about = f"One picture; batches of {report['batch_size']}; {report['threads']} threads, {report['rounds']} rounds.\n"
+    about = f"One image; batches of {report['batch_size']}; {report['threads']} threads, {report['rounds']} rounds.\n"
     return head + "".join(lines) + about

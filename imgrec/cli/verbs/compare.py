@@ -1,4 +1,4 @@
-"""`imgrec compare`: which run is better, on the same pictures."""
+"""`imgrec compare`: which run is better, on the same images."""
 
 import argparse
 import sys
@@ -17,7 +17,7 @@ _EPILOG = """\
 A RUN is a run folder, the folder of an evaluation, or a predictions.parquet. NAME=RUN gives it a name; several
 trainings of one recipe are NAME=RUN,RUN,RUN or a pattern in quotes, NAME='outputs/sweep/*': then recipes are compared.
 
-All must have been scored on the same pictures. Written: comparison.html, comparison.json, flips.csv.
+All must have been scored on the same images. Written: comparison.html, comparison.json, flips.csv.
 
 examples:
   imgrec compare outputs/run_a outputs/run_b
@@ -45,7 +45,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Return what reads the command line; its errors are ConfigErrors."""
     parser = Parser(
         prog="imgrec compare",
-        description="Compare two or more runs on the same pictures: differences with intervals, tests, and a verdict.",
+        description="Compare two or more runs on the same images: differences with intervals, tests, and a verdict.",
         epilog=_EPILOG,
     )
     parser.add_argument("runs", nargs="*", metavar="RUN", help="a run folder, an evaluation, or a table; two or more")

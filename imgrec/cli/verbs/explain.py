@@ -24,7 +24,7 @@ FOLDER = "explain"  # of the panels, in the folder of the output
 _SOME_UNREADABLE = 1
 
 _EPILOG = """\
-exit code: 0 all pictures explained, 1 some could not be read, 2 could not run.
+exit code: 0 all images explained, 1 some could not be read, 2 could not run.
 
 examples:
   imgrec explain outputs/mine/best.ckpt photo.jpg photos/
@@ -33,7 +33,7 @@ examples:
 
 
 def main() -> None:
-    """Read the command line and explain. Ends the process with 1 where a picture could not be read."""
+    """Read the command line and explain. Ends the process with 1 where an image could not be read."""
     arguments = make_parser().parse_args(sys.argv[1:])
     check_count("--limit", arguments.limit, at_least=1)
     paths, notes = _chosen(_listed(arguments.inputs), limit=arguments.limit)
@@ -45,25 +45,25 @@ def make_parser() -> argparse.ArgumentParser:
     """Return what reads the command line; its errors are ConfigErrors."""
     parser = Parser(
         prog="imgrec explain",
-        description="Show where on a picture the score of a class comes from, with checks that say what the map is "
+        description="Show where on an image the score of a class comes from, with checks that say what the map is "
         "worth.",
         epilog=_EPILOG,
     )
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint of imgrec, such as best.ckpt")
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", help='pictures, folders of them, or "patterns*.jpg"')
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", help='images, folders of them, or "patterns*.jpg"')
     parser.add_argument("--method", choices=(*METHODS, "all"), default="gradcam")
     parser.add_argument("--target", metavar="CLASS", help="the class to explain (default: the one predicted; of "
                         "several labels each that is predicted, or the most probable)")  # fmt: skip
     parser.add_argument("--baseline", choices=("blurred", "mean", "black"), default="blurred", help="what stands for "
                         "nothing")  # fmt: skip
     parser.add_argument("--output", metavar="DIR", default="explanation", help="folder of the result")
-    parser.add_argument("--limit", type=int, default=20, metavar="N", help="pictures at most, spread over all (20)")
+    parser.add_argument("--limit", type=int, default=20, metavar="N", help="images at most, spread over all (20)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the random orders and shuffled weights")
     return parser
 
 
 def _listed(inputs: Sequence[str]) -> list[Path]:
-    """Return the picture files that the words name, each once. Raises: DataError: a word that names nothing."""
+    """Return the image files that the words name, each once. Raises: DataError: a word that names nothing."""
     from imgrec.data.sources.walk import Walk
 
     paths: dict[Path, Path] = {}  # by what they lead to, so that each is explained once
@@ -77,7 +77,7 @@ def _listed(inputs: Sequence[str]) -> list[Path]:
         if path.is_dir():
             (files,) = Walk(inside=[str(path.resolve())]).files([word])
             if not files:
-                raise DataError(f"{word}: no picture in this folder.")
+                raise DataError(f"{word}: no image in this folder.")
             add(map(Path, files))
         elif path.exists():
             add([path])
@@ -85,9 +85,9 @@ def _listed(inputs: Sequence[str]) -> list[Path]:
             add(one for one in found if not one.is_dir())
         else:
             siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-            raise DataError(f"{word}: no such picture, folder or pattern.{did_you_mean(path.name, siblings)}")
+            raise DataError(f"{word}: no such image, folder or pattern.{did_you_mean(path.name, siblings)}")
     if not paths:
-        raise DataError(f"No picture among {', '.join(inputs)}.")
+        raise DataError(f"No image among {', '.join(inputs)}.")
     return list(paths.values())
 
 
@@ -96,12 +96,12 @@ def _chosen(paths: list[Path], *, limit: int) -> tuple[list[Path], list[str]]:
     if len(paths) <= limit:
         return paths, []
     step = len(paths) / limit
-    note = f"{limit} of {len(paths):,} pictures, evenly spread over the list. More: --limit N."
+    note = f"{limit} of {len(paths):,} images, evenly spread over the list. More: --limit N."
     return [paths[int(place * step)] for place in range(limit)], [note]
 
 
 def _explain(paths: Sequence[Path], arguments: argparse.Namespace, *, notes: Sequence[str]) -> bool:
-    """Explain the pictures, write everything, and return whether some could not be read."""
+    """Explain the images, write everything, and return whether some could not be read."""
     from imgrec.core.system.lean_imports import lean_imports
 
     with lean_imports():
@@ -133,7 +133,7 @@ def _explain(paths: Sequence[Path], arguments: argparse.Namespace, *, notes: Seq
     finally:
         line.close()
     if not work.rows:
-        raise DataError(f"None of the {len(paths)} pictures can be read, the first: {work.failed[0]['message']}")
+        raise DataError(f"None of the {len(paths)} images can be read, the first: {work.failed[0]['message']}")
     settings = {"baseline": examiner.baseline, "num_random": examiner.num_random, "seed": examiner.seed}
     content = write_explanations(output, work.rows, settings=settings, failed=work.failed, notes=notes)
     write_bytes(output / "explain.html", to_html(content, work.views, checkpoint=arguments.checkpoint))
@@ -157,7 +157,7 @@ def _methods(name: str) -> "list[Method]":
 
 
 class _Work:
-    """Pictures as they are explained one by one: panels on the disk, rows and views in memory."""
+    """Images as they are explained one by one: panels on the disk, rows and views in memory."""
 
     def __init__(self, loaded: "LoadedClassifier", examiner: Any, *, output: Path, target: str | None) -> None:
         self.loaded = loaded
@@ -169,12 +169,12 @@ class _Work:
         self.failed: list[dict[str, str]] = []
 
     def add(self, path: Path, number: int) -> None:
-        """Explain one picture, or note why it cannot be read."""
+        """Explain one image, or note why it cannot be read."""
         from imgrec.data.images.image import read_image
         from imgrec.evaluation.figures.figures import save_png
         from imgrec.studies.explain.page import map_view
         from imgrec.studies.explain.panel import caption_of, draw_panel
-        from imgrec.studies.explain.record import picture_record
+        from imgrec.studies.explain.record import image_record
 
         try:
             image = self.loaded.preprocess(read_image(path))
@@ -186,11 +186,11 @@ class _Work:
             for found in self.examiner(image, target=names.index(shown.target)):
                 png = f"{FOLDER}/{number:04d}{f'-{place}' if place else ''}-{found.method}.png"
                 save_png(draw_panel(found, caption_of(shown, found)), self.output / png)
-                self.rows.append(picture_record(found, shown, png=png))
+                self.rows.append(image_record(found, shown, png=png))
                 self.views.append(map_view(found, self.rows[-1]))
 
     def _said(self, path: Path, image: Any) -> "list[Shown]":
-        """Return what the network says about a picture, once for each class to explain."""
+        """Return what the network says about an image, once for each class to explain."""
         from imgrec.evaluation.decisions.probabilities import predicted_labels
         from imgrec.studies.explain.record import Shown
 
@@ -201,11 +201,11 @@ class _Work:
         if self.loaded.info.task == "multilabel":
             is_said = predicted_labels(probabilities, task="multilabel")[0]
             said = [name for name, one in zip(names, is_said, strict=True) if one]
-            # The surest label first; a folder's name cannot say which labels a picture has.
+            # The surest label first; a folder's name cannot say which labels an image has.
             targets = sorted(said, key=lambda name: -sure[name]) or [best]
             targets = targets if self.target is None else [self.target]
             return [Shown(str(path), None, said, sure[target], target) for target in targets]
-        # A picture in a folder that is called as a class is taken to be of that class.
+        # An image in a folder that is called as a class is taken to be of that class.
         label = path.parent.name if path.parent.name in names else None
         return [Shown(str(path), label, best, sure[best], self.target or best)]
 

@@ -16,7 +16,6 @@ from imgrec.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from imgrec.cli.inputs.checkpoint_data import FromCheckpoint
     from imgrec.deploy.bundle import BundleInfo
-    from imgrec.deploy.export.outputs import Pictures
 
 __all__ = ["main", "make_parser"]
 
@@ -56,7 +55,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Return what reads the command line; its errors are ConfigErrors."""
     parser = Parser(
         prog="imgrec export",
-        description="Write a checkpoint as one file for onnxruntime, once it answers about real pictures as the "
+        description="Write a checkpoint as one file for onnxruntime, once it answers about real images as the "
         "checkpoint does.",
         epilog=_EPILOG,
     )
@@ -67,11 +66,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--input", choices=("pixels", "image"), default="pixels", help="what the graph takes (pixels)")
     parser.add_argument("--int8", action="store_true", help="8-bit weights and activations")
     parser.add_argument("--float16", action="store_true", help="16-bit weights and activations")
-    parser.add_argument("--calibration", metavar="FOLDER", help="pictures for --int8 (default: the training split)")
+    parser.add_argument("--calibration", metavar="FOLDER", help="images for --int8 (default: the training split)")
     parser.add_argument("--calibration-images", type=int, default=128, metavar="N", help="how many of them (128)")
     parser.add_argument("--max-drop", type=float, default=1.0, metavar="X", help="points of accuracy to lose (1)")
-    parser.add_argument("--images", metavar="FOLDER", help="pictures for the check (default: the validation split)")
-    parser.add_argument("--limit", type=int, default=1000, metavar="N", help="pictures to check with, at most (1000)")
+    parser.add_argument("--images", metavar="FOLDER", help="images for the check (default: the validation split)")
+    parser.add_argument("--limit", type=int, default=1000, metavar="N", help="images to check with, at most (1000)")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
     return parser
 
@@ -110,7 +109,7 @@ def _export(
     source = read_checkpoint(checkpoint)
     from imgrec.deploy.export.write import Settings, export_bundle
 
-    pictures, calibration = _pictures(checkpoint, words, arguments)
+    images, calibration = _images(checkpoint, words, arguments)
     settings = Settings(
         input=arguments.input,
         precision="int8" if arguments.int8 else "float16" if arguments.float16 else "float32",
@@ -118,7 +117,7 @@ def _export(
         calibration=calibration,
     )
     info = _describe(source, checkpoint)
-    rest: dict[str, Any] = {"pictures": pictures, "say": line.say, "progress": line.update}
+    rest: dict[str, Any] = {"images": images, "say": line.say, "progress": line.update}
     if output.suffix == ".onnx":
         report = export_bundle(source.network, info, output, settings=settings, **rest)
     elif output.suffix == ".xml":
@@ -142,26 +141,24 @@ def _describe(source: "FromCheckpoint", checkpoint: str) -> "BundleInfo":
     )
 
 
-def _pictures(
-    checkpoint: str, words: Sequence[str], arguments: argparse.Namespace
-) -> "tuple[Pictures, Pictures | None]":
-    """Return the pictures to check with, and those to calibrate with; the checkpoint's data are read if need be."""
+def _images(checkpoint: str, words: Sequence[str], arguments: argparse.Namespace) -> "tuple[ImageSet, ImageSet | None]":
+    """Return the images to check with, and those to calibrate with; the checkpoint's data are read if need be."""
     from imgrec.cli.inputs.checkpoint_data import read_data_of, split_to_test
-    from imgrec.deploy.export.outputs import pictures_of_folder, some_of
+    from imgrec.deploy.export.outputs import images_of_folder, some_of
 
     needs_data = arguments.images is None or (arguments.int8 and arguments.calibration is None)
     data = read_data_of(checkpoint, words) if needs_data else None
     if arguments.images is not None:
-        pictures = pictures_of_folder(Path(arguments.images), limit=arguments.limit)
+        images = images_of_folder(Path(arguments.images), limit=arguments.limit)
     else:
         assert data is not None
-        pictures = some_of(split_to_test(data), arguments.limit)
+        images = some_of(split_to_test(data), arguments.limit)
     if not arguments.int8:
-        return pictures, None
+        return images, None
     if arguments.calibration is not None:
-        return pictures, pictures_of_folder(Path(arguments.calibration), limit=arguments.calibration_images)
+        return images, images_of_folder(Path(arguments.calibration), limit=arguments.calibration_images)
     assert data is not None
-    return pictures, some_of(data.split("train"), arguments.calibration_images)
+    return images, some_of(data.split("train"), arguments.calibration_images)
 
 
 def _show(output: Path, report: Mapping[str, Any]) -> None:
@@ -170,7 +167,7 @@ def _show(output: Path, report: Mapping[str, Any]) -> None:
     digest = f", SHA-256 {report['sha256'][:16]}..." if "sha256" in report else ""
     lines = [
         f"{output}: {report['size_bytes'] / 1e6:,.1f} MB{digest}",
-        f"Checked on {parity['pictures']:,} pictures: {parity['same_labels']:,} of {parity['pictures']:,} labels the "
+        f"Checked on {parity['images']:,} images: {parity['same_labels']:,} of {parity['images']:,} labels the "
         f"same{ties}; probabilities at most {parity['max_probability_difference']:.1g} apart.",
     ]
     if drop["measured"] == "accuracy":

@@ -1,4 +1,4 @@
-"""`imgrec predict`: what a model says of pictures from anywhere, as a table."""
+"""`imgrec predict`: what a model says of images from anywhere, as a table."""
 
 import argparse
 import sys
@@ -21,13 +21,13 @@ __all__ = ["main", "make_parser"]
 _SUFFIXES = (".csv", ".jsonl", ".parquet")
 _BATCH = 16
 _EPILOG = """\
-input: files, folders (all pictures below), patterns ("photos/**/*.jpg"), zip archives, videos, camera:0 (until Ctrl-C),
-or - for one picture from standard input.
+input: files, folders (all images below), patterns ("photos/**/*.jpg"), zip archives, videos, camera:0 (until Ctrl-C),
+or - for one image from standard input.
 
-A picture that cannot be used is a row with a reason in `error`. An interrupted command, given again, goes on where it
+An image that cannot be used is a row with a reason in `error`. An interrupted command, given again, goes on where it
 was; the table appears under its name when it is complete. Columns: docs/predict.md.
 
-exit code: 0 all answered or bad pictures told of, 1 bad pictures and --strict, 2 could not run, 130 interrupted.
+exit code: 0 all answered or bad images told of, 1 bad images and --strict, 2 could not run, 130 interrupted.
 
 examples:
   imgrec predict model.onnx photos/ --output predictions.csv
@@ -39,7 +39,7 @@ examples:
 
 
 def main() -> None:
-    """Read the command line and predict. Raises: ImgrecError; SystemExit 1: bad pictures, and --strict."""
+    """Read the command line and predict. Raises: ImgrecError; SystemExit 1: bad images, and --strict."""
     given = make_parser().parse_intermixed_args(sys.argv[1:])
     _check(given)
     try:
@@ -56,12 +56,12 @@ def make_parser() -> argparse.ArgumentParser:
     """Return what reads the command line; its errors are ConfigErrors."""
     parser = Parser(
         prog="imgrec predict",
-        description="Tell what a model says of pictures: a table with a row for each.",
+        description="Tell what a model says of images: a table with a row for each.",
         epilog=_EPILOG,
     )
-    what = "model.onnx of imgrec export or best.ckpt of a run; then pictures, see below"
+    what = "model.onnx of imgrec export or best.ckpt of a run; then images, see below"
     parser.add_argument("words", nargs="*", metavar="MODEL INPUT", help=what)
-    add = parser.add_argument_group("pictures").add_argument
+    add = parser.add_argument_group("images").add_argument
     add("--list", action="append", default=[], metavar="FILE", help=".txt, .csv, .jsonl, .parquet, or - : paths")
     add("--path-column", default="path", metavar="NAME", help="of a list that is a table (default: %(default)s)")
     add("--every", type=int, metavar="N", help="take every n-th frame of a video or camera")
@@ -72,9 +72,9 @@ def make_parser() -> argparse.ArgumentParser:
     add("--logits", action="store_true", help="what the network said before it became probabilities; not in CSV")
     add("--overwrite", action="store_true", help="replace a table that is there")
     add("--restart", action="store_true", help="throw away what an interrupted command has left")
-    add("--strict", action="store_true", help="exit code 1 when a picture could not be answered")
+    add("--strict", action="store_true", help="exit code 1 when an image could not be answered")
     add = parser.add_argument_group("speed").add_argument
-    add("--batch", type=int, metavar="N", help=f"pictures run at once (default: {_BATCH})")
+    add("--batch", type=int, metavar="N", help=f"images run at once (default: {_BATCH})")
     add("--threads", type=int, metavar="N", help="that decode and compute (default: one a processor)")
     return parser
 
@@ -83,7 +83,7 @@ def _check(given: argparse.Namespace) -> None:
     if not given.words:
         raise ConfigError("Which model? imgrec predict MODEL INPUT...")
     if not given.words[1:] and not given.list:
-        raise ConfigError("Which pictures? imgrec predict MODEL INPUT..., or --list FILE.")
+        raise ConfigError("Which images? imgrec predict MODEL INPUT..., or --list FILE.")
     for name in ("every", "batch", "threads"):
         if getattr(given, name) is not None:
             check_count(f"--{name}", getattr(given, name), at_least=1)
@@ -118,7 +118,7 @@ def _predict(given: argparse.Namespace) -> "Counts":
             before, counts = write_file(job, Path(given.output), restart=given.restart, line=line)
         else:
             before, counts = 0, write_stdout(job, line=line)
-    _summarize(counts, rate=(counts.pictures - before) / (time.monotonic() - start))
+    _summarize(counts, rate=(counts.images - before) / (time.monotonic() - start))
     return counts
 
 
@@ -139,15 +139,15 @@ def _prepare(given: argparse.Namespace) -> "Job":
 
 
 def _batch(expected: int | None, threads: int) -> int:
-    """Return how many pictures run at once: few of few, so that no thread is idle; one of a camera, which is live."""
+    """Return how many images run at once: few of few, so that no thread is idle; one of a camera, which is live."""
     return 1 if expected is None else max(1, min(_BATCH, -(-expected // threads)))
 
 
 def _summarize(counts: "Counts", *, rate: float) -> None:
     bad = counts.bad.total()
     reasons = ", ".join(f"{code} {count:,}" for code, count in counts.bad.most_common())
-    plural = "" if counts.pictures == 1 else "s"
-    lines = [f"{counts.pictures:,} picture{plural}, {rate:,.1f}/s: {counts.pictures - bad:,} answered"]
+    plural = "" if counts.images == 1 else "s"
+    lines = [f"{counts.images:,} image{plural}, {rate:,.1f}/s: {counts.images - bad:,} answered"]
     lines[0] += f", {bad:,} not ({reasons})." if bad else "."
     lines += [f"{count:,} are unknown by {rule}." for rule, count in sorted(counts.rejected.items())]
     sys.stderr.write("\n".join(lines) + "\n")

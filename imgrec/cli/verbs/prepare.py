@@ -49,12 +49,12 @@ def make_parser() -> argparse.ArgumentParser:
     """Return what reads the options."""
     parser = Parser(
         prog="imgrec prepare",
-        description="Decode each picture once, make it smaller, and keep the pixels: python train.py data=prepared\n"
+        description="Decode each image once, make it smaller, and keep the pixels: python train.py data=prepared\n"
         "data.root=DIR then reads them without decoding. Or, with --shards, pack the files into tar files.",
     )
     parser.add_argument("target", nargs="*", metavar="TARGET", help=f"a folder, a table, or {WORDS_HELP}")
     parser.add_argument("--output", metavar="DIR", help="the folder to make")
-    parser.add_argument("--side", type=int, default=256, metavar="PX", help="shorter side; smaller pictures stay (256)")
+    parser.add_argument("--side", type=int, default=256, metavar="PX", help="shorter side; smaller images stay (256)")
     parser.add_argument("--interpolation", default="bilinear", help="that of preprocess.interpolation (bilinear)")
     parser.add_argument("--workers", type=int, metavar="N", help="processes that decode (one a processor)")
     parser.add_argument("--max-bad", type=float, default=0.01, metavar="X", help="share or number of unreadable ones")
@@ -73,13 +73,13 @@ def _verify(path: str | None) -> None:
         raise ConfigError("Name the folder to look at: imgrec prepare --verify prepared")
     with closing(ProgressLine(sys.stderr)) as line:
         count = verify(Path(path), progress=line.update)
-    sys.stdout.write(f"{path}: {count:,} pictures are as they were written.\n")
+    sys.stdout.write(f"{path}: {count:,} images are as they were written.\n")
 
 
 def _check_outside(output: Path, target: str | None) -> None:
     """Refuse an output that the next look at the same folder would take for a class. Raises: DataError."""
     if target is not None and Path(target).is_dir() and output.resolve().is_relative_to(Path(target).resolve()):
-        raise DataError(f"--output {output} lies inside {target}, where it would be taken for pictures. Name another.")
+        raise DataError(f"--output {output} lies inside {target}, where it would be taken for images. Name another.")
 
 
 def _write_prepared(target: Target, output: Path, arguments: argparse.Namespace) -> None:
@@ -104,19 +104,19 @@ def _say(manifest: "Manifest", bad: "list[ImageError]", output: Path) -> None:
     for error in bad[:MAX_SAID]:
         sys.stderr.write(f"imgrec: could not be read: {error}\n")
     if len(bad) > MAX_SAID:
-        sys.stderr.write(f"imgrec: and {len(bad) - MAX_SAID} more; {output}/pictures.parquet has them all\n")
+        sys.stderr.write(f"imgrec: and {len(bad) - MAX_SAID} more; {output}/images.parquet has them all\n")
     counts = ", ".join(f"{part} {count:,}" for part, count in manifest.counts.items())
     size = sum(shard.num_bytes for shard in manifest.shards)
     left = f", {len(bad)} of them unreadable" if bad else ""
     sys.stdout.write(
-        f"{output}: {sum(manifest.counts.values()):,} pictures ({counts}){left}, {len(manifest.class_names)} classes, "
+        f"{output}: {sum(manifest.counts.values()):,} images ({counts}){left}, {len(manifest.class_names)} classes, "
         f"shorter side {manifest.side} px, {size / 1e6:,.0f} MB.\n"
         f"Train: python train.py data=prepared data.root={output}{_smaller(manifest.side)}\n"
     )
 
 
 def _smaller(side: int) -> str:
-    """Return what else training needs to be told where pictures are smaller than it asks for by itself."""
+    """Return what else training needs to be told where images are smaller than it asks for by itself."""
     if side >= USUAL_SIDE:
         return ""
     return f" preprocess.size={round(side * 0.875)} preprocess.resize={side}"
@@ -139,5 +139,5 @@ def _write_shards(target: Target, output: Path, arguments: argparse.Namespace) -
     counts = ", ".join(f"{part} {len(samples):,}" for part, samples in target.parts.items())
     num_shards = len(list(output.glob("*.tar")))
     sys.stdout.write(
-        f"{output}: {num_shards:,} shards ({counts} pictures).\nTrain: python train.py data=shards data.root={output}\n"
+        f"{output}: {num_shards:,} shards ({counts} images).\nTrain: python train.py data=shards data.root={output}\n"
     )

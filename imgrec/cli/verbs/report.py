@@ -11,8 +11,8 @@ __all__ = ["main", "make_parser"]
 
 _EPILOG = """\
 FOLDER is a run, the folder evaluation in it, the run_dir of evaluate.py, or the folder of a sweep. The page needs only
-the files in it, and neither network nor pictures. Small copies of the pictures are kept in thumbnails.parquet; where
-that is missing, they are made from the pictures, as the table names them, or as they are found below --images.
+the files in it, and neither network nor images. Small copies of the images are kept in thumbnails.parquet; where
+that is missing, they are made from the images, as the table names them, or as they are found below --images.
 
 examples:
   imgrec report outputs/mine
@@ -46,7 +46,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
     )
     parser.add_argument("folder", metavar="FOLDER", help="of a run, an evaluation or a sweep")
-    parser.add_argument("--images", metavar="ROOT", help="where the pictures are now, to make small copies anew")
+    parser.add_argument("--images", metavar="ROOT", help="where the images are now, to make small copies anew")
     return parser
 
 
@@ -73,4 +73,4 @@ def _make_thumbnails(folder: Path, images: Path | None) -> None:
     where = f"below {images}" if images is not None else "where the table says"
     if found < wanted:
         remedy = "" if images is not None else " If they have moved: --images ROOT."
-        sys.stderr.write(f"imgrec: {found} of {wanted} pictures for the page were found {where}.{remedy}\n")
+        sys.stderr.write(f"imgrec: {found} of {wanted} images for the page were found {where}.{remedy}\n")

@@ -60,7 +60,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the words after `imgrec split`."""
     parser = Parser(
         prog="imgrec split",
-        description="Divide pictures into train, val and test, or into folds, so that nothing leaks between them.",
+        description="Divide images into train, val and test, or into folds, so that nothing leaks between them.",
         epilog=f"Other sources: {WORDS_HELP}.\nHow the parts are made: docs/splits.md.",
     )
     add = parser.add_argument
@@ -68,16 +68,18 @@ def make_parser() -> argparse.ArgumentParser:
     add("--output", type=Path, metavar="FILE", help="where to write it (default: splits.json, if not there yet)")
     add("--folds", type=int, help="deal into so many folds, each the test once; without it one division is made")
     add("--repeats", type=int, default=1, help="deal the folds so many times, each time otherwise (default 1)")
-    add("--val", type=float, default=0.1, help="share of all pictures for validation (default 0.1)")
-    add("--test", type=float, help="share of all pictures for the test (default 0.1; with --folds 1/folds)")
+    add("--val", type=float, default=0.1, help="share of all images for validation (default 0.1)")
+    add("--test", type=float, help="share of all images for the test (default 0.1; with --folds 1/folds)")
     add(
         "--group", metavar="COLUMN", help="column of the table (or of one in the folder) that names what stays together"
     )
     add("--group-pattern", metavar="REGEX", help=r"expression whose first group, in a file's name, does: '^(\d+)_'")
     add("--time", metavar="COLUMN", help="column with a date or a number: the earliest to train, the latest to test")
-    add("--keep-twins", choices=tuple(TIES), default="near", help="pictures that stay together for their looks")
-    add("--scan", type=Path, metavar="FILE", help="keep what the search for twins finds here, so that it can go on")
-    add("--workers", type=int, help="processes that search for twins (default: one a processor)")
+    add("--keep-duplicates", choices=tuple(TIES), default="near", help="images that stay together for their looks")
+    add(
+        "--scan", type=Path, metavar="FILE", help="keep what the search for duplicates finds here, so that it can go on"
+    )
+    add("--workers", type=int, help="processes that search for duplicates (default: one a processor)")
     add("--seed", type=int, default=1, help="another seed, another division (default 1)")
     return parser
 
@@ -126,7 +128,7 @@ def _check_labels(whole: Samples, target: Target) -> None:
     without = [name for name, label in zip(whole.names, whole.labels, strict=True) if np.all(label == -1)]
     if without:
         raise DataError(
-            f"{target.where}: {len(without)} of {len(whole)} pictures have no label: {', '.join(without[:4])}. A "
+            f"{target.where}: {len(without)} of {len(whole)} images have no label: {', '.join(without[:4])}. A "
             f"division is made for training, so each needs one."
         )
 
@@ -135,7 +137,7 @@ def _pooled(target: Target) -> list[str]:
     if len(target.parts) < 2:
         return []
     sizes = ", ".join(f"{name} {len(samples)}" for name, samples in target.parts.items())
-    return [f"The data come divided ({sizes}). All pictures are divided anew."]
+    return [f"The data come divided ({sizes}). All images are divided anew."]
 
 
 # The division
@@ -166,7 +168,7 @@ def _say_early(times: Any, sides: Sides) -> None:
     early = int(np.count_nonzero(~is_train & (times < times[is_train].max())))
     if early:
         sys.stderr.write(
-            f"note: {early} pictures in val and test are earlier than the last in train: their groups end later.\n"
+            f"note: {early} images in val and test are earlier than the last in train: their groups end later.\n"
         )
 
 
@@ -177,13 +179,13 @@ def _rule(options: argparse.Namespace, whole: Samples, wishes: Mapping[str, floa
         *([f"pattern {options.group_pattern}"] if options.group_pattern is not None else []),
     ]
     values = {"val": wishes["val"], "test": wishes["test"], "group": groups, "time": options.time}
-    ties = [*groups, *([TIES[options.keep_twins]] if options.keep_twins != "no" else [])]
+    ties = [*groups, *([TIES[options.keep_duplicates]] if options.keep_duplicates != "no" else [])]
     how = f"along the time in column {options.time}" if options.time else "by chance, each class by its share"
     parts = ", ".join(f"{name} {share:.4g}" for name, share in wishes.items())
     again = f", {options.repeats} times" if options.repeats > 1 else ""
     what = f"{options.folds} folds, each the test once{again}" if options.folds else "one division"
     together = f"together stays what is tied by {' or by '.join(ties)}" if ties else "nothing is kept together"
-    return {"words": f"{what} ({parts}), {how}; {together}", **values, "keep_twins": options.keep_twins}
+    return {"words": f"{what} ({parts}), {how}; {together}", **values, "keep_duplicates": options.keep_duplicates}
 
 
 def _next_steps(options: argparse.Namespace) -> str:

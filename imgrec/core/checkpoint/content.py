@@ -24,7 +24,7 @@ class CheckpointInfo:
 
     config: the resolved configuration as plain data: a record of the run, never instantiated without the allow-list.
     class_names: one name per output of the network, in its order.
-    task: "single" (one class per picture) or "multilabel".
+    task: "single" (one class per image) or "multilabel".
     data_fingerprint: the digest of the training set's manifest; resuming on other data is refused.
     seed, batch_size, world_size: of the run, the last one being the number of processes; resuming needs the same.
     version: of imgrec, at the time of writing.

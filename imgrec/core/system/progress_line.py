@@ -1,4 +1,4 @@
-"""One line that says how far a long job is: pictures done, pictures a second, time left."""
+"""One line that says how far a long job is: images done, images a second, time left."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ _EVERY_S_IN_A_LOG = 10.0
 class ProgressLine:
     """Writes to a terminal over and over the same line, to anything else a line now and then."""
 
-    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic, *, unit: str = "pictures") -> None:
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic, *, unit: str = "images") -> None:
         self._stream = stream
         self._clock = clock
         self._unit = unit
@@ -22,7 +22,7 @@ class ProgressLine:
         self._width = 0
 
     def update(self, done: int, total: int | None, *, before: int = 0) -> None:
-        """Tell that `done` of `total` are done: pictures, or what `unit` calls them.
+        """Tell that `done` of `total` are done: images, or what `unit` calls them.
 
         total: None where nobody knows. before: how many of them were done before this line was begun.
         """

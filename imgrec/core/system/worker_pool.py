@@ -18,7 +18,7 @@ from imgrec.errors import ImgrecError
 
 __all__ = ["Lost", "default_workers", "run_in_workers"]
 
-CHUNK = 8  # items a message: a round trip costs more than a small picture
+CHUNK = 8  # items a message: a round trip costs more than a small image
 START_S = 120.0  # a Python start on a busy machine with cold discs
 
 

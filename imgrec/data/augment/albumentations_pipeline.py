@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from imgrec.data.images.lazy_image import DecodedPicture, Picture
+from imgrec.data.images.lazy_image import DecodedImage, LazyImage
 from imgrec.data.samples import UInt8Array
 from imgrec.errors import ConfigError, did_you_mean
 
@@ -20,19 +20,19 @@ _WORD = 0xFFFF_FFFF_FFFF_FFFF
 
 
 class Augment:
-    """A pipeline of albumentations transforms that gives the same picture for the same key, anywhere and at any time.
+    """A pipeline of albumentations transforms that gives the same image for the same key, anywhere and at any time.
 
     transforms: albumentations objects; one left partial (`_partial_: true`) gets the output size from here, as `size`
         or as `height` and `width`, whichever it takes. An empty list changes nothing and imports nothing.
-    after: what it works on: "decode" the picture as it is in its file, so that the pipeline has to make the size
-        itself; "preprocess" the picture that `Preprocess` has made.
+    after: what it works on: "decode" the image as it is in its file, so that the pipeline has to make the size
+        itself; "preprocess" the image that `Preprocess` has made.
     size: pixels of a side, or (height, width), of what must come out; None = not checked.
-    decode: for `from_picture`, when RandomResizedCrop comes first: "fast" has the part it draws decoded and no more,
-        "full" cuts the same part out of the whole picture.
+    decode: for `from_lazy_image`, when RandomResizedCrop comes first: "fast" has the part it draws decoded and no more,
+        "full" cuts the same part out of the whole image.
     Raises: ConfigError: a wrong entry, or (in a call) a result that is not uint8 (height, width, 3).
 
     A RandomResizedCrop that comes first, always applies (p=1) and is to average when it makes smaller (bilinear, with
-    `area_for_downscale`) draws as albumentations does, and is carried out by `Picture.window`, anti-aliased.
+    `area_for_downscale`) draws as albumentations does, and is carried out by `Image.window`, anti-aliased.
 
     One object serves one thread at a time; processes have copies.
     """
@@ -57,9 +57,9 @@ class Augment:
         self._crops_first = self._pipeline is not None and _is_window(self._pipeline.transforms[0])
 
     def __call__(self, image: UInt8Array, /, *, key: tuple[int, int, int]) -> UInt8Array:
-        """Return the picture augmented: uint8 (h, w, 3). `key` is (seed, epoch, index of the sample)."""
+        """Return the image augmented: uint8 (h, w, 3). `key` is (seed, epoch, index of the sample)."""
         if self._crops_first:
-            return self.from_picture(DecodedPicture(image), key=key)
+            return self.from_lazy_image(DecodedImage(image), key=key)
         if self._pipeline is None:
             return image
         self._draws.start(key)
@@ -68,21 +68,21 @@ class Augment:
         self._check(result)
         return result
 
-    def from_picture(self, picture: Picture, *, key: tuple[int, int, int]) -> UInt8Array:
-        """Return a picture that is not decoded yet augmented, as `self(picture.pixels(), key=key)`, but faster.
+    def from_lazy_image(self, image: LazyImage, *, key: tuple[int, int, int]) -> UInt8Array:
+        """Return an image that is not decoded yet augmented, as `self(image.pixels(), key=key)`, but faster.
 
         The numbers drawn are the same; pixels differ a little where the decoder left out detail that the size does not
-        show. Raises: ImageError: the picture cannot be decoded.
+        show. Raises: ImageError: the image cannot be decoded.
         """
         if not self._crops_first:
-            return self(picture.pixels(), key=key)
+            return self(image.pixels(), key=key)
         assert self._pipeline is not None
         crop, *others = self._pipeline.transforms
-        height_width = picture.height_width
+        height_width = image.height_width
         self._draws.start(key)
         self._draws.python.random()  # the one that Compose draws for its own probability
         box = crop.get_params_dependent_on_data({"shape": (*height_width, 3)}, {})["crop_coords"]
-        whole = picture if self.decode == "fast" else DecodedPicture(picture.pixels())
+        whole = image if self.decode == "fast" else DecodedImage(image.pixels())
         data: dict[str, Any] = {"image": whole.window(box, size=tuple(crop.size), interpolation="fast")}
         with _explained(height_width):
             for transform in others:
@@ -128,7 +128,7 @@ class KeyedDraws:
 
 
 def _is_window(transform: Any) -> bool:
-    """Whether `Picture.window` does what this transform would: its draws are kept, its resizing is anti-aliased."""
+    """Whether `Image.window` does what this transform would: its draws are kept, its resizing is anti-aliased."""
     import albumentations
     from cv2 import INTER_LINEAR
 
@@ -146,7 +146,7 @@ def _explained(shape: tuple[int, ...]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        message = f"augment.transforms failed on a picture of {shape[0]}x{shape[1]} px (height x width)"
+        message = f"augment.transforms failed on an image of {shape[0]}x{shape[1]} px (height x width)"
         raise ConfigError(f"{message}: {type(error).__name__}: {error}") from error
 
 

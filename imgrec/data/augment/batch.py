@@ -1,6 +1,6 @@
-"""Training augmentation of small pictures, a whole batch at a time: shift, mirror, cut out, as array operations.
+"""Training augmentation of small images, a whole batch at a time: shift, mirror, cut out, as array operations.
 
-A library that takes one picture after the other spends 100 us on a picture of 32 px, most of it on calls. Here a batch
+A library that takes one image after the other spends 100 us on an image of 32 px, most of it on calls. Here a batch
 costs a few dozen calls, whatever its length, and every draw is keyed as everywhere else.
 """
 
@@ -33,9 +33,9 @@ class Stream(IntEnum):
 
 @dataclass(frozen=True)
 class BatchDraws:
-    """What happens to each of N pictures.
+    """What happens to each of N images.
 
-    shift: int64 (2, N), pixels down and to the right. flip: bool (N,). hit: int64 (K,), which pictures get a hole.
+    shift: int64 (2, N), pixels down and to the right. flip: bool (N,). hit: int64 (K,), which images get a hole.
     hole: int64 (2, K), the top and left pixel of each hole.
     """
 
@@ -47,7 +47,7 @@ class BatchDraws:
 
 @dataclass(frozen=True)
 class BatchAugment:
-    """Shift, then mirror left and right, then cut out: the usual recipe for pictures of 64 px and less.
+    """Shift, then mirror left and right, then cut out: the usual recipe for images of 64 px and less.
 
     shift_px: pixels up, down, left and right, at most; each of the (2 * shift_px + 1)**2 places is equally likely, and
         what comes in is mirrored at the edge (pad and crop: He et al. 2015, section 4.2).
@@ -57,7 +57,7 @@ class BatchAugment:
     fill: red, green and blue of the hole, 0-255. The default is the ImageNet mean.
     Raises: ConfigError: a value out of range.
 
-    What happens to a picture is a pure function of (seed, epoch, sample index), whatever else is in its batch.
+    What happens to an image is a pure function of (seed, epoch, sample index), whatever else is in its batch.
     """
 
     shift_px: int = 0
@@ -79,16 +79,16 @@ class BatchAugment:
             check_count("augment.fill", value, at_least=0, at_most=255)
 
     def __call__(self, images: UInt8Array, /, *, seed: int, epoch: int, indices: NDArray[np.int64]) -> UInt8Array:
-        """Return N pictures augmented: uint8 (N, H, W, 3), new memory, laid out as (N, 3, H, W).
+        """Return N images augmented: uint8 (N, H, W, 3), new memory, laid out as (N, 3, H, W).
 
         `images` are uint8 (N, H, W, 3) in any layout and stay as they are. The layout of the result makes its
         `.transpose(0, 3, 1, 2)` contiguous, so that a batch needs no other copy; and mirroring is four times as fast.
-        Raises: ConfigError: pictures not larger than the shift.
+        Raises: ConfigError: images not larger than the shift.
         """
         height, width = images.shape[1:3]
         if min(height, width) <= self.shift_px:
             raise ConfigError(
-                f"augment.shift_px={self.shift_px}, but the pictures are {height}x{width} px (height x width), and no "
+                f"augment.shift_px={self.shift_px}, but the images are {height}x{width} px (height x width), and no "
                 "more than their own pixels can be mirrored. Set it lower, or 0 for none."
             )
         draws = self.draw(height, width, seed=seed, epoch=epoch, indices=indices)
@@ -99,7 +99,7 @@ class BatchAugment:
         return planes.transpose(0, 2, 3, 1)
 
     def draw(self, height: int, width: int, *, seed: int, epoch: int, indices: NDArray[np.int64]) -> BatchDraws:
-        """Return what happens to the pictures `indices`, of height x width pixels, in `epoch`."""
+        """Return what happens to the images `indices`, of height x width pixels, in `epoch`."""
         words = keyed_words(seed=seed, epoch=epoch, indices=indices, streams=len(Stream))
         hole_height, hole_width = self._hole_size(height, width)
         hit = np.flatnonzero(happens(words[Stream.CUTOUT, 0], self.cutout))
@@ -116,9 +116,9 @@ class BatchAugment:
 
 
 def gather(images: Images, indices: NDArray[np.int64]) -> UInt8Array:
-    """Return pictures of one size as uint8 (N, H, W, 3): at once where the collection can (`batch`), else one by one.
+    """Return images of one size as uint8 (N, H, W, 3): at once where the collection can (`batch`), else one by one.
 
-    Raises: ValueError: pictures of different sizes; ImageError: a picture that cannot be read.
+    Raises: ValueError: images of different sizes; ImageError: an image that cannot be read.
     """
     if isinstance(images, ImagesView):
         return gather(images.images, np.asarray(images.indices, dtype=np.int64)[indices])
@@ -140,7 +140,7 @@ def _below(words: UInt32Array, bound: int) -> NDArray[np.int64]:
 
 
 def _shifted(planes: UInt8Array, shift: NDArray[np.int64], *, margin: int) -> UInt8Array:
-    """Return each picture of (N, 3, H, W) moved by its own shift (2, N), at most `margin`: a window of it padded.
+    """Return each image of (N, 3, H, W) moved by its own shift (2, N), at most `margin`: a window of it padded.
 
     Always new memory, that the caller may write to.
     """

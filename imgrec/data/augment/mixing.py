@@ -15,7 +15,7 @@ __all__ = ["BatchMixing"]
 
 
 class BatchMixing:
-    """Mix each picture of a batch with its neighbour: MixUp blends the two, CutMix pastes a rectangle of the other.
+    """Mix each image of a batch with its neighbour: MixUp blends the two, CutMix pastes a rectangle of the other.
 
     Zhang et al. 2018, arXiv:1710.09412; Yun et al. 2019, arXiv:1905.04899; carried out by torchvision's transforms v2.
 

@@ -18,7 +18,7 @@ from imgrec.data.samples import UInt8Array
 from imgrec.errors import DataError, ImageError
 
 if TYPE_CHECKING:
-    from imgrec.data.images.lazy_image import Picture
+    from imgrec.data.images.lazy_image import LazyImage
 
 # Tried in this order. Not every format Pillow knows: each further parser is one more that a stranger's file can reach.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
@@ -26,8 +26,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
 # What a header may claim before anything is decoded. 89 Mpx as RGB is 268 MB, the bound at which Pillow starts to warn.
 MAX_PIXELS = 89_478_485
 MAX_SIDE_PX = 20_000
-MAX_FILE_BYTES = 1 << 30  # an uncompressed 16-bit RGB picture of MAX_PIXELS takes half of it
-MIN_SIDE_PX = 8  # of a file in a data set: less is a spacer or a tracking pixel, not a picture
+MAX_FILE_BYTES = 1 << 30  # an uncompressed 16-bit RGB image of MAX_PIXELS takes half of it
+MIN_SIDE_PX = 8  # of a file in a data set: less is a spacer or a tracking pixel, not an image
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -81,10 +81,10 @@ def decode_image(data: bytes, *, name: str) -> UInt8Array:
     """
     try:
         with no_pillow_warnings:
-            picture = _load(data, name)
-            method = _UPRIGHT.get(exif_orientation(picture))
-            picture = _to_rgb(picture, name)
-            return np.array(picture if method is None else picture.transpose(method))
+            image = _load(data, name)
+            method = _UPRIGHT.get(exif_orientation(image))
+            image = _to_rgb(image, name)
+            return np.array(image if method is None else image.transpose(method))
     except ImageError:
         raise
     # Damaged files made Pillow raise OSError, SyntaxError, ValueError, RuntimeError, TypeError, struct.error and more.
@@ -93,7 +93,7 @@ def decode_image(data: bytes, *, name: str) -> UInt8Array:
 
 
 def refuse_too_small(height_width: tuple[int, int], *, name: str, min_side_px: int = MIN_SIDE_PX) -> None:
-    """Raise ImageError `too_small` for a picture with a side below `min_side_px`."""
+    """Raise ImageError `too_small` for an image with a side below `min_side_px`."""
     if min(height_width) < min_side_px:
         height, width = height_width
         raise ImageError(name, "too_small", f"{width}x{height} px; at least {min_side_px} a side")
@@ -101,7 +101,7 @@ def refuse_too_small(height_width: tuple[int, int], *, name: str, min_side_px: i
 
 @dataclass(frozen=True)
 class FileImages:
-    """Pictures in files, read when they are asked for. One with a side below MIN_SIDE_PX is refused: `too_small`."""
+    """Images in files, read when they are asked for. One with a side below MIN_SIDE_PX is refused: `too_small`."""
 
     paths: Sequence[Path]
     in_memory: ClassVar[bool] = False
@@ -114,17 +114,17 @@ class FileImages:
         refuse_too_small((image.shape[0], image.shape[1]), name=str(self.paths[index]))
         return image
 
-    def open(self, index: int) -> "Picture":
-        """Return picture `index` with nothing but its header read. Raises: ImageError, here or when it is decoded."""
-        from imgrec.data.images.lazy_image import picture_from_bytes
+    def open(self, index: int) -> "LazyImage":
+        """Return image `index` with nothing but its header read. Raises: ImageError, here or when it is decoded."""
+        from imgrec.data.images.lazy_image import image_from_bytes
 
         path = self.paths[index]
-        return picture_from_bytes(read_regular_file(path), name=str(path))
+        return image_from_bytes(read_regular_file(path), name=str(path))
 
 
 @dataclass(frozen=True)
 class ArrayImages:
-    """Pictures in one array: uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3). Raises: DataError: any other."""
+    """Images in one array: uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3). Raises: DataError: any other."""
 
     array: UInt8Array
     in_memory: ClassVar[bool] = True
@@ -140,12 +140,12 @@ class ArrayImages:
         return len(self.array)
 
     def __getitem__(self, index: int, /) -> UInt8Array:
-        """Return a copy, so that nothing done to a picture reaches the data."""
+        """Return a copy, so that nothing done to an image reaches the data."""
         image = np.atleast_3d(self.array[index])
         return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image.copy()
 
     def batch(self, indices: NDArray[np.int64]) -> UInt8Array:
-        """Return copies of several pictures at once: uint8 (N, H, W, 3)."""
+        """Return copies of several images at once: uint8 (N, H, W, 3)."""
         images = self.array[indices]
         images = images[..., None] if images.ndim == 3 else images
         return np.repeat(images, 3, axis=3) if images.shape[3] == 1 else images
@@ -166,25 +166,25 @@ def read_regular_file(path: Path) -> bytes:
 
 def _load(data: bytes, name: str) -> Image.Image:
     """Return the first frame with its pixels decoded."""
-    picture = Image.open(BytesIO(data), formats=FORMATS)
-    width, height = picture.size
+    image = Image.open(BytesIO(data), formats=FORMATS)
+    width, height = image.size
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE_PX:
         limits = f"at most {MAX_PIXELS:,} pixels and {MAX_SIDE_PX:,} a side"
         raise ImageError(name, "too_large", f"its header says {width}x{height} px; {limits}")
     try:
-        picture.load()
+        image.load()
     except OSError as error:
-        if picture.format != "JPEG" or "truncated" not in str(error):
+        if image.format != "JPEG" or "truncated" not in str(error):
             raise
         whole = _load_without_end_mark(data)
         if whole is None:
             raise
         return whole
-    return picture
+    return image
 
 
 def _load_without_end_mark(data: bytes) -> Image.Image | None:
-    """Return the picture of a JPEG that lacks nothing but its end mark, None if pixels are missing.
+    """Return the image of a JPEG that lacks nothing but its end mark, None if pixels are missing.
 
     libjpeg fills what is missing and does not tell. So decode twice, with different bytes after the end: if pixels
     depend on them, those pixels were not in the file.
@@ -214,52 +214,52 @@ def _ends_to_try(data: bytes) -> tuple[bytes, bytes]:
     return b"\xff\xd9", stuffed + noise + restarts + b"\xff\xd9"
 
 
-def exif_orientation(picture: Image.Image) -> int:
+def exif_orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8. Broken EXIF says nothing about the pixels and counts as upright."""
     with suppress(Exception):  # the same many kinds as in decoding
-        orientation = int(picture.getexif().get(_ORIENTATION_TAG, 1))
+        orientation = int(image.getexif().get(_ORIENTATION_TAG, 1))
         return orientation if 1 <= orientation <= 8 else 1
     return 1
 
 
-def _to_rgb(picture: Image.Image, name: str) -> Image.Image:
-    mode = picture.mode
-    if mode == "RGB" and "transparency" not in picture.info:
-        return picture
-    if mode.startswith("I;16") or (mode == "I" and picture.format == "PPM"):  # Pillow scales any PGM to 16 bits
-        return _from_16_bit(picture)
+def _to_rgb(image: Image.Image, name: str) -> Image.Image:
+    mode = image.mode
+    if mode == "RGB" and "transparency" not in image.info:
+        return image
+    if mode.startswith("I;16") or (mode == "I" and image.format == "PPM"):  # Pillow scales any PGM to 16 bits
+        return _from_16_bit(image)
     if mode == "F":
         raise ImageError(name, "float_range", "float pixels, whose range is not stated; save as 8 or 16 bit")
     if mode == "I":
         raise ImageError(name, "unsupported", "32-bit or signed pixels, whose range is not stated; save as 8 or 16 bit")
     if mode == "LAB":
-        return _from_lab(picture)
+        return _from_lab(image)
     if mode == "La":  # gray multiplied by its alpha already
-        picture = picture.convert("LA")
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return picture.convert("RGB")
+        image = image.convert("LA")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
 
 
-def _from_16_bit(picture: Image.Image) -> Image.Image:
+def _from_16_bit(image: Image.Image) -> Image.Image:
     """Keep the highest 8 bits, as Pillow does for 16-bit colour; its own conversion of gray would cut off at 255."""
-    tags = getattr(picture, "tag_v2", {})  # of a TIFF
+    tags = getattr(image, "tag_v2", {})  # of a TIFF
     bits = tags.get(258, (16,))[0]
-    values = np.asarray(picture)
+    values = np.asarray(image)
     gray = (values >> (bits - 8)).astype(np.uint8)
     if tags.get(262) == 0:  # TIFF's "white is zero", which Pillow obeys for 8 bits only
         gray = 255 - gray
-    if "transparency" in picture.info:
-        gray[values == picture.info["transparency"]] = 255
+    if "transparency" in image.info:
+        gray[values == image.info["transparency"]] = 255
     return Image.fromarray(gray).convert("RGB")
 
 
-def _from_lab(picture: Image.Image) -> Image.Image:
+def _from_lab(image: Image.Image) -> Image.Image:
     from PIL import ImageCms
 
     lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-    converted = ImageCms.profileToProfile(picture, lab, srgb, outputMode="RGB")
+    converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
     assert converted is not None
     return converted
 
@@ -271,7 +271,7 @@ def _explain(error: Exception, data: bytes, name: str) -> ImageError:
         return _explain_unknown(data, name)
     is_cut_webp = data[:4] == b"RIFF" and int.from_bytes(data[4:8], "little") + 8 > len(data)
     if is_cut_webp or "truncated" in str(error).lower():
-        return ImageError(name, "truncated", "the file ends before the picture does; copy or download it again")
+        return ImageError(name, "truncated", "the file ends before the image does; copy or download it again")
     return ImageError(name, "damaged", f"cannot be decoded ({type(error).__name__}: {error})")
 
 

@@ -97,13 +97,13 @@ class _NotPlain(Exception):  # noqa: N818 - says what a file is, and is caught i
 
 
 def _orientation_by_pillow(data: bytes) -> int:
-    """Return the EXIF orientation, 1 to 8. Raises what Pillow raises, and _NotPlain: several pictures, or not YCbCr."""
+    """Return the EXIF orientation, 1 to 8. Raises what Pillow raises, and _NotPlain: several images, or not YCbCr."""
     with no_pillow_warnings:
-        picture = Image.open(BytesIO(data), formats=("JPEG",))
-        # A colour transform other than YCbCr's is told by Adobe's segment alone. MPO: several pictures.
-        if picture.format != "JPEG" or picture.info.get("adobe_transform", 1) != 1:
+        image = Image.open(BytesIO(data), formats=("JPEG",))
+        # A colour transform other than YCbCr's is told by Adobe's segment alone. MPO: several images.
+        if image.format != "JPEG" or image.info.get("adobe_transform", 1) != 1:
             raise _NotPlain
-        return exif_orientation(picture)
+        return exif_orientation(image)
 
 
 def _is_whole_scan(data: bytes, scan: int, num_components: int) -> bool:

@@ -1,4 +1,4 @@
-"""One picture that is not decoded yet: its size is known from the header, its pixels when they are asked for."""
+"""One image that is not decoded yet: its size is known from the header, its pixels when they are asked for."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,13 +10,13 @@ from imgrec.data.images.jpeg import PlainJpeg, Scale, decode_rows, decodes_as_pi
 from imgrec.data.images.window import Box, WindowInterpolation, resized_part
 from imgrec.data.samples import Images, ImagesView, UInt8Array
 
-__all__ = ["DecodedPicture", "JpegPicture", "Picture", "open_picture", "picture_from_bytes"]
+__all__ = ["DecodedImage", "JpegImage", "LazyImage", "image_from_bytes", "open_image"]
 
 _SCALES: tuple[Scale, ...] = (8, 4, 2)
 
 
-class Picture(Protocol):
-    """One picture, decoded no further than what is asked of it needs."""
+class LazyImage(Protocol):
+    """One image, decoded no further than what is asked of it needs."""
 
     @property
     def height_width(self) -> tuple[int, int]:
@@ -38,8 +38,8 @@ class Picture(Protocol):
 
 
 @dataclass(frozen=True)
-class DecodedPicture:
-    """A picture whose pixels, uint8 (H, W, 3), are at hand."""
+class DecodedImage:
+    """An image whose pixels, uint8 (H, W, 3), are at hand."""
 
     image: UInt8Array
 
@@ -53,12 +53,12 @@ class DecodedPicture:
         return self.image
 
     def window(self, box: Box, *, size: tuple[int, int], interpolation: WindowInterpolation = "bilinear") -> UInt8Array:
-        """Return the part `box` resized to `size`; see `Picture`."""
+        """Return the part `box` resized to `size`; see `Image`."""
         return resized_part(self.image, box, size=size, interpolation=interpolation)
 
 
 @dataclass(frozen=True)
-class JpegPicture:
+class JpegImage:
     """A plain JPEG in memory, decoded anew by each call and as little as it needs."""
 
     jpeg: PlainJpeg
@@ -84,33 +84,33 @@ class JpegPicture:
         left, top, right, bottom = _as_stored(box, self.jpeg.height_width, orientation)
         image = decode_rows(self.jpeg, rows=int(np.ceil(bottom)), scale=scale)
         if image is None:
-            whole = DecodedPicture(decode_image(self.jpeg.data, name=self.name))
+            whole = DecodedImage(decode_image(self.jpeg.data, name=self.name))
             return whole.window(box, size=size, interpolation=interpolation)
         stored_box = (left / scale, top / scale, right / scale, bottom / scale)
         stored_size = (size[1], size[0]) if orientation >= 5 else size
         return _upright(resized_part(image, stored_box, size=stored_size, interpolation=interpolation), orientation)
 
 
-def open_picture(images: Images, index: int) -> Picture:
-    """Return picture `index` of a collection, not decoded yet where the collection can do that (has `open`)."""
+def open_image(images: Images, index: int) -> LazyImage:
+    """Return image `index` of a collection, not decoded yet where the collection can do that (has `open`)."""
     if isinstance(images, ImagesView):
-        return open_picture(images.images, int(images.indices[index]))
+        return open_image(images.images, int(images.indices[index]))
     open_one = getattr(images, "open", None)
     if open_one is None:
-        return DecodedPicture(images[index])
-    picture: Picture = open_one(index)
-    return picture
+        return DecodedImage(images[index])
+    image: LazyImage = open_one(index)
+    return image
 
 
-def picture_from_bytes(data: bytes, *, name: str, min_side_px: int = MIN_SIDE_PX) -> Picture:
+def image_from_bytes(data: bytes, *, name: str, min_side_px: int = MIN_SIDE_PX) -> LazyImage:
     """Open an image file's bytes. A plain JPEG is not decoded before it is used; every other file is at once.
 
     Raises: ImageError as `decode_image`, for the very same files; `too_small`: a side below `min_side_px`.
     """
     jpeg = read_plain_jpeg(data)
-    picture = DecodedPicture(decode_image(data, name=name)) if jpeg is None else JpegPicture(jpeg, name)
-    refuse_too_small(picture.height_width, name=name, min_side_px=min_side_px)
-    return picture
+    image = DecodedImage(decode_image(data, name=name)) if jpeg is None else JpegImage(jpeg, name)
+    refuse_too_small(image.height_width, name=name, min_side_px=min_side_px)
+    return image
 
 
 def _scale_for(box: Box, size: tuple[int, int]) -> Scale:
@@ -120,7 +120,7 @@ def _scale_for(box: Box, size: tuple[int, int]) -> Scale:
 
 
 def _as_stored(box: Box, height_width: tuple[int, int], orientation: int) -> Box:
-    """Return where an upright box lies in the picture as stored, whose size is given."""
+    """Return where an upright box lies in the image as stored, whose size is given."""
     height, width = height_width
     left, top, right, bottom = box
     if orientation >= 5:  # rows are columns
@@ -133,7 +133,7 @@ def _as_stored(box: Box, height_width: tuple[int, int], orientation: int) -> Box
 
 
 def _upright(image: UInt8Array, orientation: int) -> UInt8Array:
-    """Return the stored picture turned as its EXIF orientation says: flipped as stored, then rows for columns."""
+    """Return the stored image turned as its EXIF orientation says: flipped as stored, then rows for columns."""
     if orientation in (2, 3, 7, 8):
         image = image[:, ::-1]
     if orientation in (3, 4, 6, 7):

@@ -1,4 +1,4 @@
-"""Silence for Pillow's own warnings while pictures are decoded: what is wrong with a file is said by an ImageError."""
+"""Silence for Pillow's own warnings while images are decoded: what is wrong with a file is said by an ImageError."""
 
 import re
 import threading

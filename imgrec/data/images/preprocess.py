@@ -11,7 +11,7 @@ from imgrec.data.samples import UInt8Array
 from imgrec.errors import ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:
-    from imgrec.data.images.lazy_image import Picture
+    from imgrec.data.images.lazy_image import LazyImage
     from imgrec.data.images.window import WindowInterpolation
 
 Mode = Literal["crop", "squash", "letterbox", "none"]
@@ -24,18 +24,18 @@ _MAX_RESIZED_PX = 32_000_000
 
 @dataclass(frozen=True)
 class Preprocess:
-    """Bring a picture uint8 (H, W, 3) to `size`, the same way in validation, evaluation, prediction and serving.
+    """Bring an image uint8 (H, W, 3) to `size`, the same way in validation, evaluation, prediction and serving.
 
-    size: pixels of a side, or (height, width); None, with mode "none" only, leaves pictures as they are.
-    mode: "crop" resizes until the picture just covers `resize`, then takes the centre (He et al. 2015, section 3.4;
+    size: pixels of a side, or (height, width); None, with mode "none" only, leaves images as they are.
+    mode: "crop" resizes until the image just covers `resize`, then takes the centre (He et al. 2015, section 3.4;
         equal, pixel for pixel, to torchvision's Resize and CenterCrop on PIL images). "squash" resizes to `size`,
         whatever the aspect. "letterbox" keeps the aspect and pads with `fill`. "none" only checks the size.
     resize: for "crop": pixels of the shorter side before the crop; None = size / 0.875 (256 for 224).
     interpolation: Pillow's, anti-aliased when it makes smaller (except "nearest").
     fill: for "letterbox": one value or (red, green, blue), 0-255. The default is the ImageNet mean.
-    decode: for `from_picture`: "full" decodes whole pictures: the same pixels as a call, bit for bit. "reduced" decodes
+    decode: for `from_lazy_image`: "full" decodes whole images: the same pixels as a call, bit for bit. "reduced" decodes
         no further than the result shows: faster for large photographs, and a little different.
-    Raises: ConfigError: a value that does not fit. A call raises DataError: mode "none" met a picture of another size.
+    Raises: ConfigError: a value that does not fit. A call raises DataError: mode "none" met an image of another size.
     """
 
     size: int | tuple[int, int] | None
@@ -63,39 +63,39 @@ class Preprocess:
         return (self.size, self.size) if isinstance(self.size, int) else self.size
 
     def keeps(self, height: int, width: int) -> bool:
-        """Whether a picture of this size comes out as it went in."""
+        """Whether an image of this size comes out as it went in."""
         if self.height_width not in (None, (height, width)):
             return False
         return self.mode != "crop" or self._covering_size(width, height) == (width, height)
 
     def __call__(self, image: UInt8Array, /) -> UInt8Array:
-        """Return the picture as the network sees it: uint8 (height, width, 3)."""
+        """Return the image as the network sees it: uint8 (height, width, 3)."""
         if self.height_width is None:
             return image
         if self.mode == "none":
             return self._checked(image)
-        picture = Image.fromarray(image)
+        lazy = Image.fromarray(image)
         make = {"crop": self._crop, "squash": self._squash, "letterbox": self._letterbox}[self.mode]
-        return np.array(make(picture, *self.height_width))
+        return np.array(make(lazy, *self.height_width))
 
-    def from_picture(self, picture: "Picture") -> UInt8Array:
-        """Return a picture that is not decoded yet as the network sees it. Raises: ImageError: it cannot be decoded."""
+    def from_lazy_image(self, lazy: "LazyImage") -> UInt8Array:
+        """Return an image that is not decoded yet as the network sees it. Raises: ImageError: it cannot be decoded."""
         if self.decode == "full" or self.height_width is None or self.mode == "none":
-            return self(picture.pixels())
-        height, width = picture.height_width
+            return self(lazy.pixels())
+        height, width = lazy.height_width
         interpolation: WindowInterpolation = "fast" if self.interpolation == "bilinear" else self.interpolation
         whole = (0, 0, width, height)
         if self.mode == "squash":
-            return picture.window(whole, size=self.height_width, interpolation=interpolation)
+            return lazy.window(whole, size=self.height_width, interpolation=interpolation)
         if self.mode == "letterbox":
-            inner = picture.window(whole, size=self._inner_size(height, width), interpolation=interpolation)
+            inner = lazy.window(whole, size=self._inner_size(height, width), interpolation=interpolation)
             return np.array(self._padded(Image.fromarray(inner), *self.height_width))
         resized_width, resized_height = self._covering_size(width, height)
         if resized_width * resized_height > _MAX_RESIZED_PX:
             box = self._crop_box(width, height)
-            return picture.window(box, size=self.height_width, interpolation=self.interpolation)
-        # Whole pictures, not a box through pixels, are what the fast resize is made for.
-        resized = picture.window(whole, size=(resized_height, resized_width), interpolation=interpolation)
+            return lazy.window(box, size=self.height_width, interpolation=self.interpolation)
+        # Whole images, not a box through pixels, are what the fast resize is made for.
+        resized = lazy.window(whole, size=(resized_height, resized_width), interpolation=interpolation)
         left, top, right, bottom = self._crop_place(resized_width, resized_height)
         return np.ascontiguousarray(resized[top:bottom, left:right])
 
@@ -114,15 +114,15 @@ class Preprocess:
             raise ConfigError(f"preprocess.size is missing. Given: {', '.join(values) or 'nothing'}.")
         return cls(**values)
 
-    def _crop(self, picture: Image.Image, height: int, width: int) -> Image.Image:
-        resized_width, resized_height = self._covering_size(*picture.size)
+    def _crop(self, lazy: Image.Image, height: int, width: int) -> Image.Image:
+        resized_width, resized_height = self._covering_size(*lazy.size)
         box = self._crop_place(resized_width, resized_height)
         if resized_width * resized_height <= _MAX_RESIZED_PX:
-            return self._resized(picture, resized_width, resized_height).crop(box)
-        return picture.resize((width, height), self._resample, box=self._crop_box(*picture.size))
+            return self._resized(lazy, resized_width, resized_height).crop(box)
+        return lazy.resize((width, height), self._resample, box=self._crop_box(*lazy.size))
 
     def _crop_box(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """Return what "crop" keeps of a picture, in its own pixels: left, top, right, bottom."""
+        """Return what "crop" keeps of an image, in its own pixels: left, top, right, bottom."""
         assert self.height_width is not None
         resized_width, resized_height = self._covering_size(width, height)
         scale_x, scale_y = width / resized_width, height / resized_height
@@ -130,7 +130,7 @@ class Preprocess:
         return left * scale_x, top * scale_y, min(right * scale_x, width), min(bottom * scale_y, height)
 
     def _crop_place(self, resized_width: int, resized_height: int) -> tuple[int, int, int, int]:
-        """Return what "crop" keeps of a resized picture: left, top, right, bottom."""
+        """Return what "crop" keeps of a resized image: left, top, right, bottom."""
         assert self.height_width is not None
         height, width = self.height_width
         left, top = round((resized_width - width) / 2), round((resized_height - height) / 2)
@@ -150,19 +150,19 @@ class Preprocess:
             return width * cover_height // height, cover_height
         return cover_width, height * cover_width // width
 
-    def _squash(self, picture: Image.Image, height: int, width: int) -> Image.Image:
-        return self._resized(picture, width, height)
+    def _squash(self, lazy: Image.Image, height: int, width: int) -> Image.Image:
+        return self._resized(lazy, width, height)
 
-    def _letterbox(self, picture: Image.Image, height: int, width: int) -> Image.Image:
-        inner_height, inner_width = self._inner_size(picture.height, picture.width)
-        return self._padded(self._resized(picture, inner_width, inner_height), height, width)
+    def _letterbox(self, lazy: Image.Image, height: int, width: int) -> Image.Image:
+        inner_height, inner_width = self._inner_size(lazy.height, lazy.width)
+        return self._padded(self._resized(lazy, inner_width, inner_height), height, width)
 
-    def _inner_size(self, picture_height: int, picture_width: int) -> tuple[int, int]:
-        """Return height and width of the picture within its padding."""
+    def _inner_size(self, image_height: int, image_width: int) -> tuple[int, int]:
+        """Return height and width of the image within its padding."""
         assert self.height_width is not None
         height, width = self.height_width
-        scale = min(height / picture_height, width / picture_width)
-        return min(height, max(1, round(picture_height * scale))), min(width, max(1, round(picture_width * scale)))
+        scale = min(height / image_height, width / image_width)
+        return min(height, max(1, round(image_height * scale))), min(width, max(1, round(image_width * scale)))
 
     def _padded(self, inner: Image.Image, height: int, width: int) -> Image.Image:
         fill = (self.fill,) * 3 if isinstance(self.fill, int) else self.fill
@@ -170,8 +170,8 @@ class Preprocess:
         canvas.paste(inner, ((width - inner.width) // 2, (height - inner.height) // 2))
         return canvas
 
-    def _resized(self, picture: Image.Image, width: int, height: int) -> Image.Image:
-        return picture if picture.size == (width, height) else picture.resize((width, height), self._resample)
+    def _resized(self, lazy: Image.Image, width: int, height: int) -> Image.Image:
+        return lazy if lazy.size == (width, height) else lazy.resize((width, height), self._resample)
 
     @property
     def _resample(self) -> Image.Resampling:
@@ -181,7 +181,7 @@ class Preprocess:
         if image.shape[:2] != self.height_width:
             assert self.height_width is not None
             raise DataError(
-                f"A picture of {_times(image.shape[:2])} px (height x width), but preprocess.size is "
+                f"An image of {_times(image.shape[:2])} px (height x width), but preprocess.size is "
                 f"{_times(self.height_width)} and preprocess.mode=none resizes nothing. "
                 "Set preprocess=crop, squash or letterbox."
             )

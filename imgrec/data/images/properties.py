@@ -1,4 +1,4 @@
-"""What can be measured of a picture as the network sees it, cheaply enough to do so in every evaluation."""
+"""What can be measured of an image as the network sees it, cheaply enough to do so in every evaluation."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,23 +8,23 @@ from PIL import Image
 
 from imgrec.data.samples import UInt8Array
 
-__all__ = ["PROPERTIES", "measure_pictures", "named_properties", "sharpness"]
+__all__ = ["PROPERTIES", "measure_images", "named_properties", "sharpness"]
 
 FloatArray = NDArray[np.float32]
 CHUNK_PX = 65_536  # measured at once: what a processor's cache holds
 PROPERTIES = ("height", "width", "brightness", "contrast", "sharpness")
-"""The columns of `measure_pictures`."""
+"""The columns of `measure_images`."""
 
 
-def measure_pictures(
+def measure_images(
     images: Sequence[UInt8Array] | UInt8Array, sizes: Sequence[tuple[int, int]] | NDArray[np.int64]
 ) -> FloatArray:
-    """Return the properties of N pictures of one size, float32 (N, 5), in the order of `PROPERTIES`.
+    """Return the properties of N images of one size, float32 (N, 5), in the order of `PROPERTIES`.
 
     images: uint8 (N, H, W, 3) as the network sees them. sizes: (height, width) in pixels of each as it was found.
     Brightness is the mean gray value, contrast its standard deviation, both 0-255; sharpness as `sharpness`.
 
-    Measured on what the network sees, because a picture of 4000 px that is a little blurred is sharp at 224 px, and one
+    Measured on what the network sees, because an image of 4000 px that is a little blurred is sharp at 224 px, and one
     that had to be made larger is not.
     """
     height, width = images[0].shape[:2]
@@ -35,17 +35,17 @@ def measure_pictures(
 
 
 def _measure(stack: UInt8Array) -> FloatArray:
-    """Return brightness, contrast and sharpness of pictures (N, H, W, 3): float32 (N, 3)."""
-    num_pictures, height, width = stack.shape[:3]
-    # All pictures as one tall one: a call for each would cost more than the measuring at 32 px.
-    tall = Image.fromarray(np.ascontiguousarray(stack).reshape(num_pictures * height, width, 3))
-    gray = np.asarray(tall.convert("L")).reshape(num_pictures, height, width)
-    pixels = gray.reshape(num_pictures, -1).astype(np.float32)
+    """Return brightness, contrast and sharpness of images (N, H, W, 3): float32 (N, 3)."""
+    num_images, height, width = stack.shape[:3]
+    # All images as one tall one: a call for each would cost more than the measuring at 32 px.
+    tall = Image.fromarray(np.ascontiguousarray(stack).reshape(num_images * height, width, 3))
+    gray = np.asarray(tall.convert("L")).reshape(num_images, height, width)
+    pixels = gray.reshape(num_images, -1).astype(np.float32)
     return np.column_stack([pixels.mean(axis=1), pixels.std(axis=1), sharpness(gray)]).astype(np.float32)
 
 
 def named_properties(measured: FloatArray) -> Mapping[str, NDArray[np.float64]]:
-    """Return what `measure_pictures` gave, (N, 5), by name, and the aspect (width / height) beside it."""
+    """Return what `measure_images` gave, (N, 5), by name, and the aspect (width / height) beside it."""
     columns = {name: measured[:, place].astype(np.float64) for place, name in enumerate(PROPERTIES)}
     size = {"height": columns.pop("height"), "width": columns.pop("width")}
     return {**size, "aspect": size["width"] / size["height"], **columns}

@@ -18,7 +18,7 @@ WindowInterpolation = Literal["fast", "nearest", "bilinear", "bicubic", "lanczos
 def resized_part(
     image: UInt8Array, box: Box, *, size: tuple[int, int], interpolation: WindowInterpolation = "bilinear"
 ) -> UInt8Array:
-    """Cut `box` out of a picture uint8 (H, W, 3), then resize it to `size` (height, width): uint8 (height, width, 3).
+    """Cut `box` out of an image uint8 (H, W, 3), then resize it to `size` (height, width): uint8 (height, width, 3).
 
     interpolation: Pillow's, anti-aliased when it makes smaller (except "nearest"). "fast" is "bilinear" as torch and
         OpenCV compute it for whole pixels: four times the speed, and never more than 1 of 255 apart.
@@ -44,14 +44,14 @@ def _fast_bilinear(part: UInt8Array, size: tuple[int, int]) -> UInt8Array:
     from torch import from_numpy
     from torch.nn.functional import interpolate
 
-    # (1, 3, H, W) whose bytes lie as in the picture, which torch's uint8 code takes without converting
+    # (1, 3, H, W) whose bytes lie as in the image, which torch's uint8 code takes without converting
     channels_last = from_numpy(np.require(part[None], requirements=("C", "W"))).permute(0, 3, 1, 2)
     planes = interpolate(channels_last, size=size, mode="bilinear", antialias=True)[0].numpy()
     return np.asarray(cv2.merge(list(planes)), dtype=np.uint8)  # torch takes 20 times as long to put it back
 
 
 def _enlarged(part: UInt8Array, size: tuple[int, int]) -> UInt8Array:
-    """Return the picture made larger on both axes, where there is nothing to anti-alias."""
+    """Return the image made larger on both axes, where there is nothing to anti-alias."""
     import cv2
 
     result = cv2.resize(part, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)

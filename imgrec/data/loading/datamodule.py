@@ -26,19 +26,19 @@ class ImageDataModule(LightningDataModule):
 
     preprocess: what the network sees outside training: uint8 (H, W, 3) -> uint8 (h, w, 3).
     augment: training augmentation, keyed by (seed, epoch, sample index); None means none.
-    batch_size: pictures per optimizer step and process. eval_batch_size: null = the same.
-    num_workers: loader processes; null = by the number of processors, 0 for pictures that are in memory already;
+    batch_size: images per optimizer step and process. eval_batch_size: null = the same.
+    num_workers: loader processes; null = by the number of processors, 0 for images that are in memory already;
         "auto" = what reads fastest here, by a measurement of some seconds (of `workers` and `prefetch` too).
     workers: "processes", or "threads" of this one; see `ThreadedLoader`.
     prefetch: batches that each of them has ready.
     timeout_s: seconds after which a batch that does not come ends the run; 0 = never.
     seed: keys the split, the order and every augmentation draw.
     splits, fold, folds: a split file, which part of it is the test, and into how many parts to divide without a file.
-    max_bad: pictures that may be left out because they cannot be read: a share of a split below 1, or a number.
-    check: whether all pictures are looked at before training, and leaks: what twins across splits are; see
+    max_bad: images that may be left out because they cannot be read: a share of a split below 1, or a number.
+    check: whether all images are looked at before training, and leaks: what duplicates across splits are; see
         `imgrec.auditing.before_training`.
     num_classes: null = as found; a number is checked against what is found.
-    class_counts, num_samples: training pictures per class and in all; written by the run for losses that weigh classes.
+    class_counts, num_samples: training images per class and in all; written by the run for losses that weigh classes.
     """
 
     # Ranks of an evaluation may differ by one sample, and a small set may leave a rank with none.
@@ -130,14 +130,14 @@ class ImageDataModule(LightningDataModule):
 
     @property
     def quarantine(self) -> Quarantine:
-        """The pictures that were left out because they cannot be read."""
+        """The images that were left out because they cannot be read."""
         if self._quarantine is None:
             sizes = {name: len(self.split(name)) for name in SPLITS if self.has_split(name)}
             self._quarantine = Quarantine(sizes, max_bad=self.max_bad)
         return self._quarantine
 
     def leave_out(self, errors: Mapping[str, Mapping[int, ImageError]]) -> None:
-        """Leave out pictures that cannot be read, by split and place in it. Raises: DataError: too many."""
+        """Leave out images that cannot be read, by split and place in it. Raises: DataError: too many."""
         assert self._train_sampler is None, "places in the data are fixed once there is a loader"
         kept: dict[str, Any] = {}
         for name, by_place in errors.items():
@@ -149,7 +149,7 @@ class ImageDataModule(LightningDataModule):
     def hold_out(self, name: str, *, fraction: float, to: str, seed: int) -> None:
         """Move this fraction of the split `name` to the split `to`, which it replaces.
 
-        Classes alike in both, groups on one side. Raises: DataError: too few pictures, or groups, to divide.
+        Classes alike in both, groups on one side. Raises: DataError: too few images, or groups, to divide.
         """
         assert self._train_sampler is None and to != name, "places in the data are fixed once there is a loader"
         samples = self.split(name)
@@ -225,8 +225,8 @@ class ImageDataModule(LightningDataModule):
     def eval_dataloader(self, split: str, *, strict: bool = True, measure: bool = False) -> KeyedLoader:
         """Batches of any split, in order and without augmentation.
 
-        strict: a picture that cannot be read is an error; otherwise it is left out, within `max_bad`.
-        measure: whether batches bring what can be measured of their pictures (`imgrec.data.images.properties`).
+        strict: an image that cannot be read is an error; otherwise it is left out, within `max_bad`.
+        measure: whether batches bring what can be measured of their images (`imgrec.data.images.properties`).
         """
         samples = self.split(split)
         rank, world_size = self._rank_and_world_size()

@@ -13,8 +13,8 @@ from torch.utils.data import Dataset, get_worker_info
 
 from imgrec.data.augment.batch import gather
 from imgrec.data.images.image import ArrayImages
-from imgrec.data.images.lazy_image import open_picture
-from imgrec.data.images.properties import measure_pictures
+from imgrec.data.images.lazy_image import open_image
+from imgrec.data.images.properties import measure_images
 from imgrec.data.loading.sampler import SampleKey
 from imgrec.data.samples import Images, ImagesView, Samples, UInt8Array
 from imgrec.errors import DataError, ImageError, ImgrecError
@@ -26,8 +26,8 @@ Transform = Callable[[UInt8Array], UInt8Array]
 class Batch(TypedDict):
     """images: uint8 (N, 3, H, W). labels: int64 (N,) or uint8 (N, C). indices: int64 (N,), the sample's place.
 
-    left_out: what is wrong with the pictures that should be here too, if there are any; taken out on arrival.
-    properties: float32 (N, P), what was measured of each picture, where that was asked for; see `measure_pictures`.
+    left_out: what is wrong with the images that should be here too, if there are any; taken out on arrival.
+    properties: float32 (N, P), what was measured of each image, where that was asked for; see `measure_images`.
     """
 
     images: Tensor
@@ -40,12 +40,12 @@ class Batch(TypedDict):
 class ImageDataset(Dataset[Batch | ImgrecError]):
     """Whole batches by their keys; used with `DataLoader(..., batch_size=None)` and a batch sampler.
 
-    `preprocess` makes every picture the same size. `augment`, for training only, works on the preprocessed picture
-    (`augment.after == "preprocess"`), in its place (`"decode"`), or on all pictures of the batch at once (`"batch"`).
+    `preprocess` makes every image the same size. `augment`, for training only, works on the preprocessed image
+    (`augment.after == "preprocess"`), in its place (`"decode"`), or on all images of the batch at once (`"batch"`).
     The first two are called as `augment(image, key=(seed, epoch, index))`.
 
-    strict: one picture that cannot be read makes the batch an error; otherwise the batch comes without it, and says so.
-    measure: whether batches bring the properties of their pictures; goes without `augment` only.
+    strict: one image that cannot be read makes the batch an error; otherwise the batch comes without it, and says so.
+    measure: whether batches bring the properties of their images; goes without `augment` only.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class ImageDataset(Dataset[Batch | ImgrecError]):
         strict: bool = True,
         measure: bool = False,
     ) -> None:
-        assert augment is None or not measure, "properties are those of the picture as it is"
+        assert augment is None or not measure, "properties are those of the image as it is"
         self.samples = samples
         self.preprocess = preprocess
         self.augment = augment
@@ -78,7 +78,7 @@ class ImageDataset(Dataset[Batch | ImgrecError]):
         return other
 
     def image(self, index: int, epoch: int) -> UInt8Array:
-        """Return picture `index` as the network sees it in `epoch`: uint8 (H, W, 3). Raises: ImageError."""
+        """Return image `index` as the network sees it in `epoch`: uint8 (H, W, 3). Raises: ImageError."""
         if self._after == "batch":
             one = self._preprocessed(index)[None]
             image: UInt8Array = self.augment(one, seed=self.seed, epoch=epoch, indices=np.array([index]))[0]
@@ -105,7 +105,7 @@ class ImageDataset(Dataset[Batch | ImgrecError]):
         return self._one_by_one(keys)
 
     def _measured(self, batch: Batch, images: Sequence[UInt8Array] | UInt8Array, sizes: Sequence[Any]) -> Batch:
-        batch["properties"] = torch.from_numpy(measure_pictures(images, sizes))
+        batch["properties"] = torch.from_numpy(measure_images(images, sizes))
         return batch
 
     def _one_by_one(self, keys: Sequence[SampleKey]) -> Batch:
@@ -128,7 +128,7 @@ class ImageDataset(Dataset[Batch | ImgrecError]):
                 images.append(image)
                 indices.append(index)
         if not images:
-            raise DataError(f"None of the {len(keys)} pictures of a batch can be read, the first: {left_out[0]}")
+            raise DataError(f"None of the {len(keys)} images of a batch can be read, the first: {left_out[0]}")
         _check_sizes(images, [self.samples.names[index] for index in indices])
         batch = self._made(images, np.array(indices, dtype=np.int64), epoch=keys[0][1])
         if left_out:
@@ -136,7 +136,7 @@ class ImageDataset(Dataset[Batch | ImgrecError]):
         return self._measured(batch, images, sizes) if self.measure else batch
 
     def _made(self, images: Sequence[UInt8Array] | UInt8Array, indices: IndexArray, *, epoch: int) -> Batch:
-        """Return the batch of pictures of one size, which lack only what is done to all of a batch at once."""
+        """Return the batch of images of one size, which lack only what is done to all of a batch at once."""
         if self._after == "batch":
             images = images if isinstance(images, np.ndarray) else np.stack(images)
             images = self.augment(images, seed=self.seed, epoch=epoch, indices=indices)
@@ -148,8 +148,8 @@ class ImageDataset(Dataset[Batch | ImgrecError]):
 
     def _one(self, index: int, epoch: int) -> UInt8Array:
         key = (self.seed, epoch, index)
-        if self._after == "decode" and hasattr(self.augment, "from_picture"):
-            image: UInt8Array = self.augment.from_picture(open_picture(self.samples.images, index), key=key)
+        if self._after == "decode" and hasattr(self.augment, "from_lazy_image"):
+            image: UInt8Array = self.augment.from_lazy_image(open_image(self.samples.images, index), key=key)
             return image
         image = self.samples.images[index] if self._after == "decode" else self._preprocessed(index)
         return image if self.augment is None else self.augment(image, key=key)
@@ -158,17 +158,17 @@ class ImageDataset(Dataset[Batch | ImgrecError]):
         return self._seen(index)[0]
 
     def _seen(self, index: int) -> tuple[UInt8Array, tuple[int, int]]:
-        """Return picture `index` as the network sees it, and the height and width that it was found with."""
-        from_picture = getattr(self.preprocess, "from_picture", None)
-        if from_picture is None:
+        """Return image `index` as the network sees it, and the height and width that it was found with."""
+        from_lazy_image = getattr(self.preprocess, "from_lazy_image", None)
+        if from_lazy_image is None:
             whole = self.samples.images[index]
             return self.preprocess(whole), (whole.shape[0], whole.shape[1])
-        picture = open_picture(self.samples.images, index)
-        return from_picture(picture), picture.height_width
+        image = open_image(self.samples.images, index)
+        return from_lazy_image(image), image.height_width
 
 
 def _check_sizes(images: Sequence[UInt8Array], names: Sequence[str]) -> None:
-    """Check that all pictures have one size. Raises: DataError."""
+    """Check that all images have one size. Raises: DataError."""
     for image, name in zip(images, names, strict=True):
         if image.shape != images[0].shape:
             raise DataError(
@@ -178,7 +178,7 @@ def _check_sizes(images: Sequence[UInt8Array], names: Sequence[str]) -> None:
 
 
 def _planes(images: Sequence[UInt8Array] | UInt8Array) -> Tensor:
-    """Return N pictures (H, W, 3) of one size as one contiguous uint8 (N, 3, H, W)."""
+    """Return N images (H, W, 3) of one size as one contiguous uint8 (N, 3, H, W)."""
     if isinstance(images, np.ndarray) and get_worker_info() is None:
         return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
     import cv2
@@ -198,7 +198,7 @@ def _empty(shape: tuple[int, ...]) -> Tensor:
 
 
 def _is_ready(images: Images, preprocess: Transform) -> bool:
-    """Whether the pictures are in one array already, of a size that `preprocess` would leave as it is."""
+    """Whether the images are in one array already, of a size that `preprocess` would leave as it is."""
     while isinstance(images, ImagesView):
         images = images.images
     keeps = getattr(preprocess, "keeps", None)

@@ -96,7 +96,7 @@ class KeyedLoader(DataLoader[Batch | ImgrecError]):
 class ThreadedLoader(KeyedLoader):
     """A loader whose batches are made by threads of this process, read ahead and given out in order.
 
-    Nothing is copied between processes, which for pictures that cost little to make is most of the work. Decoding,
+    Nothing is copied between processes, which for images that cost little to make is most of the work. Decoding,
     resizing and copying let other threads run; what is Python in between does not, so that many transforms, or many
     threads beside a training step of a few milliseconds, are better off in processes.
     """

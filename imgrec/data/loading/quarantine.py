@@ -1,4 +1,4 @@
-"""Pictures that cannot be used: each left out, counted once, listed with its reason, and bounded in number."""
+"""Images that cannot be used: each left out, counted once, listed with its reason, and bounded in number."""
 
 import hashlib
 import logging
@@ -14,24 +14,24 @@ __all__ = ["REPORT_NAME", "Quarantine", "check_max_bad"]
 log = logging.getLogger("imgrec")
 
 REPORT_NAME = "data_report.json"
-MAX_SAID = 10  # pictures that messages name; the report names all
+MAX_SAID = 10  # images that messages name; the report names all
 
 
 def check_max_bad(value: float) -> None:
-    """Check `data.max_bad`: a share below 1, or a whole number of pictures. Raises: ConfigError."""
+    """Check `data.max_bad`: a share below 1, or a whole number of images. Raises: ConfigError."""
     check_number("data.max_bad", value, at_least=0)
     if value >= 1 and value != int(value):
-        raise ConfigError(f"data.max_bad={value}: a share of the pictures, below 1, or a whole number of them.")
+        raise ConfigError(f"data.max_bad={value}: a share of the images, below 1, or a whole number of them.")
 
 
 class Quarantine:
-    """The pictures of a run that were left out.
+    """The images of a run that were left out.
 
-    sizes: pictures per split, of which `max_bad` may be left out: a share below 1, or a number. None of the test split
-        may: its scores would be of other pictures than its name says.
-    folder: where `data_report.json` is written, anew with every picture that is added; None = nowhere.
+    sizes: images per split, of which `max_bad` may be left out: a share below 1, or a number. None of the test split
+        may: its scores would be of other images than its name says.
+    folder: where `data_report.json` is written, anew with every image that is added; None = nowhere.
 
-    Nothing takes the place of a picture that is left out, and no file is changed.
+    Nothing takes the place of an image that is left out, and no file is changed.
     """
 
     def __init__(self, sizes: Mapping[str, int], *, max_bad: float, folder: Path | None = None) -> None:
@@ -44,7 +44,7 @@ class Quarantine:
         return len(self._found)
 
     def add(self, split: str, errors: Iterable[ImageError]) -> None:
-        """Count pictures of a split as left out; each path counts once, however often it is met.
+        """Count images of a split as left out; each path counts once, however often it is met.
 
         Raises: DataError: too many now, or one of the test split.
         """
@@ -57,17 +57,17 @@ class Quarantine:
         for error in list(new.values())[: max(0, MAX_SAID - said)]:
             log.warning("Left out of %s: %s", split, error)
         if len(self._found) > MAX_SAID >= said:
-            log.warning("More pictures are left out; %s lists them all.", REPORT_NAME)
+            log.warning("More images are left out; %s lists them all.", REPORT_NAME)
         self._check(split)
 
     def allowed(self, split: str) -> int:
-        """Return how many pictures of a split may be left out."""
+        """Return how many images of a split may be left out."""
         if split == "test":
             return 0
         return int(self.max_bad if self.max_bad >= 1 else self.max_bad * self.sizes[split])
 
     def write(self) -> None:
-        """Write `data_report.json`: how many pictures there are, and those left out, with path, reason and digest."""
+        """Write `data_report.json`: how many images there are, and those left out, with path, reason and digest."""
         if self.folder is None:
             return
         entries = [
@@ -86,7 +86,7 @@ class Quarantine:
         rule = "none of the test split may be left out" if split == "test" else f"at most {allowed} may be left out"
         remedy = "" if split == "test" else f" (data.max_bad={self.max_bad:g})"
         raise DataError(
-            f"{len(found)} of {self.sizes[split]} {split} pictures cannot be used, {rule}{remedy}. First: {found[0]}."
+            f"{len(found)} of {self.sizes[split]} {split} images cannot be used, {rule}{remedy}. First: {found[0]}."
             f"{where} `imgrec audit` looks at all of the data and proposes what to remove; data.exclude leaves out by "
             "name."
         )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
-# One sample as the data set needs it: which picture, and the epoch that keys its augmentation.
+# One sample as the data set needs it: which image, and the epoch that keys its augmentation.
 SampleKey = tuple[int, int]
 
 

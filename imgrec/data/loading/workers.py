@@ -1,4 +1,4 @@
-"""Who reads the pictures, and how many of them: by a rule, or by a short measurement."""
+"""Who reads the images, and how many of them: by a rule, or by a short measurement."""
 
 import logging
 import time
@@ -20,7 +20,7 @@ GAIN = 1.05  # another process must pay for its memory
 
 
 def usual_workers(dataset: ImageDataset) -> int:
-    """Return a process per processor, 8 at most; none for pictures in memory, which cost more to move than to read."""
+    """Return a process per processor, 8 at most; none for images in memory, which cost more to move than to read."""
     return 0 if getattr(dataset.samples.images, "in_memory", False) else min(num_processors(), MAX_WORKERS)
 
 
@@ -38,7 +38,7 @@ def fastest_workers(dataset: ImageDataset, *, batch_size: int) -> "Choice":
         if found[choice] > GAIN * found[best]:
             best = choice
     log.info(
-        "data.num_workers=auto: %s. Pictures/s: %s", best, "; ".join(f"{c}: {speed:,.0f}" for c, speed in found.items())
+        "data.num_workers=auto: %s. Images/s: %s", best, "; ".join(f"{c}: {speed:,.0f}" for c, speed in found.items())
     )
     return best
 
@@ -57,7 +57,7 @@ class Choice:
 
 
 def _speed(dataset: ImageDataset, choice: Choice, *, batch_size: int) -> float:
-    """Return pictures per second over `MEASURED_S`, beginning with the second batch."""
+    """Return images per second over `MEASURED_S`, beginning with the second batch."""
     sampler = KeyedBatchSampler(len(dataset), batch_size=min(batch_size, max(1, len(dataset) // 2)))
     loader = make_loader(
         dataset,
@@ -68,12 +68,12 @@ def _speed(dataset: ImageDataset, choice: Choice, *, batch_size: int) -> float:
     )
     batches = iter(loader)
     next(batches)
-    num_pictures, start = 0, time.perf_counter()
+    num_images, start = 0, time.perf_counter()
     for batch in batches:
         if isinstance(batch, dict):  # what cannot be read is said when training meets it
-            num_pictures += len(batch["indices"])
+            num_images += len(batch["indices"])
         if time.perf_counter() - start > MEASURED_S:
             break
     seconds = time.perf_counter() - start
     loader.end_workers()
-    return num_pictures / max(seconds, 1e-9)
+    return num_images / max(seconds, 1e-9)

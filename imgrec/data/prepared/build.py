@@ -1,4 +1,4 @@
-"""Make prepared data: decode each picture once, make it smaller, write its pixels where training maps them."""
+"""Make prepared data: decode each image once, make it smaller, write its pixels where training maps them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from imgrec.errors import DataError, ImageError
 
 __all__ = ["Source", "prepare"]
 
-MAX_WAITING_BYTES = 256 << 20  # of pictures that are done before an earlier one
-NUM_MEASURED = 16  # pictures whose size is looked at to know how much room is needed
-MAX_SAID = 5  # bad pictures that a message names
+MAX_WAITING_BYTES = 256 << 20  # of images that are done before an earlier one
+NUM_MEASURED = 16  # images whose size is looked at to know how much room is needed
+MAX_SAID = 5  # bad images that a message names
 Progress = Callable[[int, int], None]
 
 
@@ -52,16 +52,16 @@ def prepare(
 
     workers: processes that decode; None = one a processor. The result does not depend on it.
     overwrite: whether prepared data that is at `output` may be replaced, at the very end.
-    max_bad: pictures that may be unreadable: a share below 1, or a number. They become rows with a reason code.
-    shard_bytes: the size of a file of pixels, at most (but for a larger picture).
-    progress: called with the number of pictures done and of all.
+    max_bad: images that may be unreadable: a share below 1, or a number. They become rows with a reason code.
+    shard_bytes: the size of a file of pixels, at most (but for a larger image).
+    progress: called with the number of images done and of all.
 
     The folder appears when it is whole; until then, and after any error, there is only what was there before.
-    Returns: what was written, and what is wrong with the pictures that could not be read.
-    Raises: DataError: `output` is in use, the disk is too small, or too many pictures cannot be read.
+    Returns: what was written, and what is wrong with the images that could not be read.
+    Raises: DataError: `output` is in use, the disk is too small, or too many images cannot be read.
     """
     if not len(source):
-        raise DataError(f"{source.where}: no pictures to prepare.")
+        raise DataError(f"{source.where}: no images to prepare.")
     check_output(output, marks=(MANIFEST,), overwrite=overwrite)
     check_room(output, _estimated_bytes(source, shrink))
     with new_folder(output) as folder:
@@ -98,7 +98,7 @@ def _write_pixels(
     max_bad: float,
     progress: Progress | None,
 ) -> Rows:
-    """Read all pictures and write their pixels. Raises: DataError: too many cannot be read."""
+    """Read all images and write their pixels. Raises: DataError: too many cannot be read."""
     rows = Rows(len(source))
     first = num_done = 0
     for samples in source.parts.values():
@@ -106,7 +106,7 @@ def _write_pixels(
         for index, result in in_order(results, size=_num_bytes, most=MAX_WAITING_BYTES):
             if isinstance(result, ImageError):
                 rows.bad[first + index] = result
-                _check_bad(rows.bad, max_bad=max_bad, num_pictures=len(source))
+                _check_bad(rows.bad, max_bad=max_bad, num_images=len(source))
             else:
                 rows.add(first + index, result, packer.add(result.pixels))
             num_done += 1
@@ -121,13 +121,13 @@ def _num_bytes(result: Shrunk | ImageError) -> int:
     return 0 if isinstance(result, ImageError) else result.pixels.nbytes
 
 
-def _check_bad(bad: Mapping[int, ImageError], *, max_bad: float, num_pictures: int) -> None:
-    allowed = int(max_bad if max_bad >= 1 else max_bad * num_pictures)
+def _check_bad(bad: Mapping[int, ImageError], *, max_bad: float, num_images: int) -> None:
+    allowed = int(max_bad if max_bad >= 1 else max_bad * num_images)
     if len(bad) <= allowed:
         return
     found = [str(error) for error in bad.values()]
     raise DataError(
-        f"{len(found)} pictures cannot be read, of {num_pictures} at most {allowed} (--max-bad {max_bad:g}); stopped "
+        f"{len(found)} images cannot be read, of {num_images} at most {allowed} (--max-bad {max_bad:g}); stopped "
         "at the last of these:\n  "
         + "\n  ".join(found[-MAX_SAID:])
         + "\n`imgrec audit` looks at all and proposes what "
@@ -136,7 +136,7 @@ def _check_bad(bad: Mapping[int, ImageError], *, max_bad: float, num_pictures: i
 
 
 def _estimated_bytes(source: Source, shrink: Shrink) -> int:
-    """Return about how many bytes the pixels will take, by the sizes of some pictures."""
+    """Return about how many bytes the pixels will take, by the sizes of some images."""
     sizes = []
     for samples in source.parts.values():
         places = np.unique(np.linspace(0, len(samples) - 1, num=min(NUM_MEASURED, len(samples))).astype(np.int64))
@@ -145,11 +145,11 @@ def _estimated_bytes(source: Source, shrink: Shrink) -> int:
 
 
 def _kept_bytes(samples: Samples, index: int, shrink: Shrink) -> int:
-    """Return the bytes that a picture will take, 0 for one that cannot be read."""
-    from imgrec.data.images.lazy_image import open_picture
+    """Return the bytes that an image will take, 0 for one that cannot be read."""
+    from imgrec.data.images.lazy_image import open_image
 
     try:
-        height, width = kept_size(*open_picture(samples.images, index).height_width, side=shrink.side)
+        height, width = kept_size(*open_image(samples.images, index).height_width, side=shrink.side)
     except ImageError:
         return 0
     return -(-height * width * 3 // ALIGNMENT) * ALIGNMENT

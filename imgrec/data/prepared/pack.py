@@ -1,4 +1,4 @@
-"""The pixels of pictures, one after the other, in files of bounded size."""
+"""The pixels of images, one after the other, in files of bounded size."""
 
 import os
 from pathlib import Path
@@ -13,19 +13,19 @@ SHARD_BYTES = 1 << 30
 
 
 class Where(NamedTuple):
-    """The shard of a picture, by number, and the byte at which its pixels begin."""
+    """The shard of an image, by number, and the byte at which its pixels begin."""
 
     shard: int
     offset: int
 
 
-NOWHERE = Where(-1, -1)  # of a picture that could not be read
+NOWHERE = Where(-1, -1)  # of an image that could not be read
 
 
 class Packer:
-    """Writes `pixels-00000.bin`, `pixels-00001.bin`, ... into a folder; a picture lies in one file, in one piece.
+    """Writes `pixels-00000.bin`, `pixels-00001.bin`, ... into a folder; an image lies in one file, in one piece.
 
-    shard_bytes: a new file begins before this is passed; a single picture may be larger.
+    shard_bytes: a new file begins before this is passed; a single image may be larger.
     """
 
     def __init__(self, folder: Path, *, shard_bytes: int = SHARD_BYTES) -> None:
@@ -36,7 +36,7 @@ class Packer:
         self._size = 0
 
     def add(self, pixels: UInt8Array) -> Where:
-        """Write a picture, uint8 (H, W, 3), and return where it is. Raises: OSError."""
+        """Write an image, uint8 (H, W, 3), and return where it is. Raises: OSError."""
         start = -(-self._size // ALIGNMENT) * ALIGNMENT
         if self._file is None or (self._size and start + pixels.nbytes > self.shard_bytes):
             self.finish()

@@ -1,8 +1,8 @@
-"""The format of prepared data: shards of pixels, a table of pictures, and a description that comes last.
+"""The format of prepared data: shards of pixels, a table of images, and a description that comes last.
 
 prepared.json       what is here: version, side, classes, counts, shards with their sizes and digests
-pictures.parquet    a row per picture: name, label, split, group, sizes, shard, offset, and a code for bad files
-pixels-00000.bin    uint8 pixels, each picture (height, width, 3) in one piece that begins at a multiple of 64 bytes
+images.parquet    a row per image: name, label, split, group, sizes, shard, offset, and a code for bad files
+pixels-00000.bin    uint8 pixels, each image (height, width, 3) in one piece that begins at a multiple of 64 bytes
 """
 
 import hashlib
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 MANIFEST = "prepared.json"
-TABLE = "pictures.parquet"
+TABLE = "images.parquet"
 FORMAT = "imgrec-prepared"
 VERSION = 1
 ALIGNMENT = 64  # a cache line
@@ -49,8 +49,8 @@ class Shard:
 class Manifest:
     """What `prepared.json` says.
 
-    side, interpolation: how pictures were made smaller. class_names, task, heap: as the source had them; heap = it
-    named no splits. counts: pictures per part. num_bad: those that could not be read. fingerprint: of the source's
+    side, interpolation: how images were made smaller. class_names, task, heap: as the source had them; heap = it
+    named no splits. counts: images per part. num_bad: those that could not be read. fingerprint: of the source's
     names, labels, groups and classes; files_fingerprint: of its files' sizes and times of last change, or "".
     table: digest of the table. imgrec: the version that wrote it.
     """
@@ -140,7 +140,7 @@ def file_digest(path: Path) -> str:
 
 
 def pixel_digest(pixels: UInt8Array) -> bytes:
-    """Return 16 bytes that tell a picture, uint8 (H, W, 3) in one piece, from every other."""
+    """Return 16 bytes that tell an image, uint8 (H, W, 3) in one piece, from every other."""
     shape = f"{pixels.shape[0]}x{pixels.shape[1]}".encode()
     return hashlib.blake2b(pixels.data, digest_size=16, key=shape).digest()
 

@@ -1,4 +1,4 @@
-"""The pictures of prepared data: pixels in memory-mapped files, read without decoding."""
+"""The images of prepared data: pixels in memory-mapped files, read without decoding."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from imgrec.data.samples import Samples, UInt8Array
 from imgrec.errors import ImageError
 
 if TYPE_CHECKING:
-    from imgrec.data.images.lazy_image import Picture
+    from imgrec.data.images.lazy_image import LazyImage
 
 __all__ = ["Place", "PreparedImages", "PreparedSamples", "open_prepared"]
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where N pictures are: arrays int64 (N,); -1 in `shard` and `offset` for one that could not be read."""
+    """Where N images are: arrays int64 (N,); -1 in `shard` and `offset` for one that could not be read."""
 
     shard: NDArray[np.int64]
     offset: NDArray[np.int64]
@@ -28,17 +28,17 @@ class Place:
     width: NDArray[np.int64]
 
     def subset(self, rows: NDArray[np.int64]) -> "Place":
-        """Return the places of some pictures."""
+        """Return the places of some images."""
         return Place(self.shard[rows], self.offset[rows], self.height[rows], self.width[rows])
 
 
 class PreparedImages:
-    """Pictures in the files of pixels of a folder of prepared data.
+    """Images in the files of pixels of a folder of prepared data.
 
-    shards: the names of the files. place: where in them each picture is. digests: what tells pictures apart without
+    shards: the names of the files. place: where in them each image is. digests: what tells images apart without
     reading them (`pixel_digest`). bad: path, code and detail of those that could not be read, by index.
 
-    The files are mapped into memory when the first picture is asked for, in every process anew.
+    The files are mapped into memory when the first image is asked for, in every process anew.
     """
 
     in_memory: ClassVar[bool] = False  # reading costs little, but resizing and augmenting is worth processes
@@ -67,11 +67,11 @@ class PreparedImages:
         return {**self.__dict__, "_maps": {}}
 
     def __getitem__(self, index: int, /) -> UInt8Array:
-        """Return a copy of picture `index`, uint8 (H, W, 3). Raises: ImageError: its file could not be read."""
+        """Return a copy of image `index`, uint8 (H, W, 3). Raises: ImageError: its file could not be read."""
         return self.view(index).copy()
 
     def view(self, index: int) -> UInt8Array:
-        """Return picture `index` where it lies, read-only: uint8 (H, W, 3). Raises: ImageError, as indexing."""
+        """Return image `index` where it lies, read-only: uint8 (H, W, 3). Raises: ImageError, as indexing."""
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         index %= len(self)
@@ -82,14 +82,14 @@ class PreparedImages:
         pixels = self._map(int(place.shard[index]))
         return pixels[start : start + height * width * 3].reshape(height, width, 3)
 
-    def open(self, index: int) -> "Picture":
-        """Return picture `index` for a part of it to be taken, without a copy. Raises: ImageError, as indexing."""
-        from imgrec.data.images.lazy_image import DecodedPicture
+    def open(self, index: int) -> "LazyImage":
+        """Return image `index` for a part of it to be taken, without a copy. Raises: ImageError, as indexing."""
+        from imgrec.data.images.lazy_image import DecodedImage
 
-        return DecodedPicture(self.view(index))
+        return DecodedImage(self.view(index))
 
     def batch(self, indices: NDArray[np.int64]) -> UInt8Array:
-        """Return copies of several pictures of one size: uint8 (N, H, W, 3).
+        """Return copies of several images of one size: uint8 (N, H, W, 3).
 
         Raises: ValueError: they are of several sizes; ImageError, as indexing.
         """
@@ -104,7 +104,7 @@ class PreparedImages:
 
 @dataclass(frozen=True)
 class PreparedSamples(Samples):
-    """Samples whose pictures are prepared ones."""
+    """Samples whose images are prepared ones."""
 
     images: PreparedImages
 
@@ -149,7 +149,7 @@ def _samples(
 
 
 def _labels(values: Sequence[Any], manifest: Manifest) -> NDArray[np.int64] | NDArray[np.uint8]:
-    """Return labels int64 (N,), -1 for none, or uint8 (N, C) for several per picture."""
+    """Return labels int64 (N,), -1 for none, or uint8 (N, C) for several per image."""
     index_of = {name: index for index, name in enumerate(manifest.class_names)}
     if manifest.task != "multilabel":
         return np.array([-1 if value is None else index_of[value] for value in values], dtype=np.int64)

@@ -19,7 +19,7 @@ _NUMBERS = ("shard", "offset", "height", "width", "source_height", "source_width
 
 
 class Rows:
-    """What became of N pictures, in the order of all parts. bad: what is wrong with those that could not be read."""
+    """What became of N images, in the order of all parts. bad: what is wrong with those that could not be read."""
 
     def __init__(self, num_rows: int) -> None:
         self.bad: dict[int, ImageError] = {}
@@ -27,13 +27,13 @@ class Rows:
         self._numbers[2:] = 0
         self._digests = np.zeros((num_rows, 16), dtype=np.uint8)
 
-    def add(self, row: int, picture: Shrunk, where: Where) -> None:
-        """Take in a picture whose pixels have been written."""
-        self._numbers[:, row] = (*where, *picture.pixels.shape[:2], *picture.source_size)
-        self._digests[row] = np.frombuffer(picture.digest, dtype=np.uint8)
+    def add(self, row: int, image: Shrunk, where: Where) -> None:
+        """Take in an image whose pixels have been written."""
+        self._numbers[:, row] = (*where, *image.pixels.shape[:2], *image.source_size)
+        self._digests[row] = np.frombuffer(image.digest, dtype=np.uint8)
 
     def write(self, path: Path, parts: Mapping[str, Samples], *, class_names: Sequence[str]) -> None:
-        """Write the table as Parquet: a row per picture, with its label and group by name. Raises: OSError."""
+        """Write the table as Parquet: a row per image, with its label and group by name. Raises: OSError."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -58,7 +58,7 @@ class Rows:
 
 
 def _labels(samples: Samples, class_names: Sequence[str]) -> list[Any]:
-    """Return the label of each picture by name, None where it has none, or the list of its labels."""
+    """Return the label of each image by name, None where it has none, or the list of its labels."""
     if samples.labels.ndim == 2:
         return [[class_names[i] for i in np.flatnonzero(row).tolist()] for row in samples.labels]
     return [class_names[label] if label >= 0 else None for label in samples.labels.tolist()]
@@ -75,7 +75,7 @@ def fingerprint(parts: Mapping[str, Samples], class_names: Sequence[str]) -> str
 
 
 def files_fingerprint(parts: Mapping[str, Samples]) -> str:
-    """Return a SHA-256 over the size and the time of last change of all files; "" where pictures are in none."""
+    """Return a SHA-256 over the size and the time of last change of all files; "" where images are in none."""
     digest = hashlib.sha256()
     for samples in parts.values():
         paths = file_paths(samples.images)

@@ -1,4 +1,4 @@
-"""One picture as prepared data keeps it: the first half of `Preprocess(mode="crop")`, its resize without its crop."""
+"""One image as prepared data keeps it: the first half of `Preprocess(mode="crop")`, its resize without its crop."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ __all__ = ["MAX_SIDE_PX", "Shrink", "Shrunk", "file_paths", "kept_size", "shrink
 
 # Above it, the longest strip that imgrec reads is more than `Preprocess` resizes as a whole before its crop.
 MAX_SIDE_PX = 1536
-TIMEOUT_S = 60.0  # for one picture; 89 megapixels take about 2 s
+TIMEOUT_S = 60.0  # for one image; 89 megapixels take about 2 s
 
 
 @dataclass(frozen=True)
 class Shrunk:
-    """A picture made ready. pixels: uint8 (H, W, 3). source_size: height and width before. digest: of `pixels`."""
+    """An image made ready. pixels: uint8 (H, W, 3). source_size: height and width before. digest: of `pixels`."""
 
     pixels: UInt8Array
     source_size: tuple[int, int]
@@ -34,10 +34,10 @@ class Shrunk:
 
 @dataclass(frozen=True)
 class Shrink:
-    """Resizes pictures until their shorter side is `side` pixels; smaller ones stay as they are.
+    """Resizes images until their shorter side is `side` pixels; smaller ones stay as they are.
 
     A square `Preprocess(mode="crop", resize=side)` of the same interpolation then does to the result what is left of
-    what it would have done to the picture: the same pixels, bit for bit.
+    what it would have done to the image: the same pixels, bit for bit.
     Raises: ConfigError: a value that does not fit.
     """
 
@@ -49,7 +49,7 @@ class Shrink:
         check_choice("--interpolation", self.interpolation, get_args(Interpolation))
 
     def __call__(self, image: UInt8Array) -> UInt8Array:
-        """Return the picture, uint8 (H, W, 3), in the size that is kept."""
+        """Return the image, uint8 (H, W, 3), in the size that is kept."""
         height, width = kept_size(image.shape[0], image.shape[1], side=self.side)
         if (height, width) == image.shape[:2]:
             return image
@@ -57,7 +57,7 @@ class Shrink:
         return np.array(Image.fromarray(image).resize((width, height), resample))
 
     def read(self, images: Images, index: int) -> Shrunk | ImageError:
-        """Return picture `index` made ready, or what is wrong with it."""
+        """Return image `index` made ready, or what is wrong with it."""
         try:
             image = images[index]
         except ImageError as error:
@@ -76,10 +76,10 @@ def kept_size(height: int, width: int, *, side: int) -> tuple[int, int]:
 def shrink_all(
     samples: Samples, shrink: Shrink, *, workers: int | None = None, timeout_s: float = TIMEOUT_S
 ) -> Iterator[tuple[int, Shrunk | ImageError]]:
-    """Yield (index, picture or what is wrong with it) of all samples, in the order in which they get done.
+    """Yield (index, image or what is wrong with it) of all samples, in the order in which they get done.
 
-    Files are decoded by `workers` processes (None: one a processor), where a crash or a hang costs one picture; all
-    other pictures by this one, in order.
+    Files are decoded by `workers` processes (None: one a processor), where a crash or a hang costs one image; all
+    other images by this one, in order.
     """
     paths = file_paths(samples.images)
     if paths is None:

@@ -9,11 +9,11 @@ from imgrec.errors import DataError
 
 __all__ = ["verify"]
 
-MAX_SAID = 5  # pictures that a message names
+MAX_SAID = 5  # images that a message names
 
 
 def verify(root: Path, *, progress: Callable[[int, int], None] | None = None) -> int:
-    """Compare every picture in the folder `root` with its digest; return their number. Opening compares only some.
+    """Compare every image in the folder `root` with its digest; return their number. Opening compares only some.
 
     Raises: DataError: a file is missing, cut off or changed.
     """
@@ -33,7 +33,7 @@ def verify(root: Path, *, progress: Callable[[int, int], None] | None = None) ->
                 progress(done, total)
     if wrong:
         raise DataError(
-            f"{root}: {len(wrong)} of {total} pictures are not what was written: {', '.join(wrong[:MAX_SAID])}"
+            f"{root}: {len(wrong)} of {total} images are not what was written: {', '.join(wrong[:MAX_SAID])}"
             f"{', ...' if len(wrong) > MAX_SAID else ''}. Make it again: imgrec prepare ... --overwrite."
         )
     return total

@@ -87,7 +87,7 @@ class ShardCache:
         """Return `size` bytes of a shard from `offset` on, fewer where it ends before. Raises: DataError."""
         for _ in range(3):
             path = self.path(shard)
-            # Opened for each picture: that costs some microseconds, and no descriptor outlives a fork or an eviction.
+            # Opened for each image: that costs some microseconds, and no descriptor outlives a fork or an eviction.
             with suppress(FileNotFoundError), path.open("rb") as file:
                 file.seek(offset)
                 return file.read(size)

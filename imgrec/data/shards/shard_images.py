@@ -1,4 +1,4 @@
-"""Pictures inside tar files, read one at a time from the place that an index gives."""
+"""Images inside tar files, read one at a time from the place that an index gives."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, ClassVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.data.images.lazy_image import Picture, picture_from_bytes
+from imgrec.data.images.lazy_image import LazyImage, image_from_bytes
 from imgrec.data.samples import Images, ImagesView, UInt8Array
 from imgrec.data.shards.shard_cache import Shard, ShardCache
 from imgrec.errors import ImageError
@@ -46,10 +46,10 @@ class StringColumn(Sequence[str]):
 
 @dataclass(frozen=True)
 class ShardImages:
-    """N pictures in shards.
+    """N images in shards.
 
     shards: the tar files. shard: int32 (N,), which of them. offset, size: int64 (N,), where in it, in bytes.
-    names: what messages call each picture. One with a side below MIN_SIDE_PX is refused: `too_small`.
+    names: what messages call each image. One with a side below MIN_SIDE_PX is refused: `too_small`.
     """
 
     shards: Sequence[Shard]
@@ -66,9 +66,9 @@ class ShardImages:
     def __getitem__(self, index: int, /) -> UInt8Array:
         return self.open(index).pixels()
 
-    def open(self, index: int) -> Picture:
-        """Return picture `index` with nothing but its header read. Raises: ImageError, here or when it is decoded."""
-        return picture_from_bytes(self.read(index), name=self.names[index])
+    def open(self, index: int) -> LazyImage:
+        """Return image `index` with nothing but its header read. Raises: ImageError, here or when it is decoded."""
+        return image_from_bytes(self.read(index), name=self.names[index])
 
     def read(self, index: int) -> bytes:
         """Return the bytes of the image file. Raises: ImageError: the shard is cut short; DataError: it is gone."""
@@ -80,7 +80,7 @@ class ShardImages:
 
 
 def base_images(images: Images) -> ShardImages:
-    """Return the collection that a choice of the pictures of `ShardImages` was made from."""
+    """Return the collection that a choice of the images of `ShardImages` was made from."""
     while isinstance(images, ImagesView):
         images = images.images
     assert isinstance(images, ShardImages)
@@ -88,7 +88,7 @@ def base_images(images: Images) -> ShardImages:
 
 
 def shards_of(images: Images) -> NDArray[np.int32]:
-    """Return the number of the shard of each picture, int32 (N,), also of a choice of the pictures of `ShardImages`."""
+    """Return the number of the shard of each image, int32 (N,), also of a choice of the images of `ShardImages`."""
     if isinstance(images, ImagesView):
         numbers: NDArray[np.int32] = shards_of(images.images)[np.asarray(images.indices, dtype=np.int64)]
         return numbers

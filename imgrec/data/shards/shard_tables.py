@@ -34,7 +34,7 @@ _SOME = 20  # shards to index that are worth a word
 
 @dataclass(frozen=True)
 class Part:
-    """The pictures of some shards. table: their index; shard: int32 (N,), each picture's place in `shards`."""
+    """The images of some shards. table: their index; shard: int32 (N,), each image's place in `shards`."""
 
     table: "pyarrow.Table"
     shards: Sequence[Shard]

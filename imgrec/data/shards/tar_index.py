@@ -1,4 +1,4 @@
-"""Where every picture of some shards is, and what it shows: made from the tar files once, kept as a Parquet file.
+"""Where every image of some shards is, and what it shows: made from the tar files once, kept as a Parquet file.
 
 A WebDataset sample is a run of members that share their name up to its first dot: `0001.jpg`, `0001.cls`, `0001.json`.
 """
@@ -35,7 +35,7 @@ VERSION = 1
 class Keys:
     """What to take of a sample.
 
-    image: ending of the picture's member, such as `jpg` or `left.png`; None = the one listed ending that there is.
+    image: ending of the image's member, such as `jpg` or `left.png`; None = the one listed ending that there is.
     label, group: keys in the `json` member; without `label`, the label is the text of `cls`, else of `txt`.
     """
 
@@ -60,7 +60,7 @@ class _Collector:
         found = [ending for ending in members if self._is_image(ending)]
         of_no_use = set(members) - set(found) - set(LABEL_ENDINGS)
         if not found:
-            self.left_out["sample without a picture"] += 1
+            self.left_out["sample without an image"] += 1
             return
         self.left_out.update(f".{printable(ending)}" for ending in of_no_use)
         image = members[found[0]]
@@ -123,7 +123,7 @@ def index_shard(file: BinaryIO, *, name: str, keys: Keys) -> "pyarrow.Table":
     """Return the rows of one shard, from one pass over its headers and labels.
 
     Members with other endings are never looked into. Raises: DataError: no whole tar; samples that cannot be told apart
-    or have no label; no pictures.
+    or have no label; no images.
     """
     reader = TarReader(file, name)
     collector = _Collector(file, name, keys)
@@ -135,7 +135,7 @@ def index_shard(file: BinaryIO, *, name: str, keys: Keys) -> "pyarrow.Table":
         raise DataError(f"{name}: {len(collector.problems)} samples cannot be used:\n  {shown}")
     if not collector.rows:
         endings = f"Found: {listed(sorted(collector.left_out))}" if collector.left_out else "It is empty"
-        raise DataError(f"{name} holds no pictures ({', '.join(IMAGE_ENDINGS)}). {endings}.")
+        raise DataError(f"{name} holds no images ({', '.join(IMAGE_ENDINGS)}). {endings}.")
     has_lists = any(len(row["labels"]) != 1 for row in collector.rows)
     facts = {"multilabel": has_lists, "left_out": dict(collector.left_out)}
     return make_index([{"shard": name, **row} for row in collector.rows], facts)

@@ -91,7 +91,7 @@ class TarReader:
             or header[:6] == b"\xfd7zXZ\0"
             or header[:4] == b"(\xb5/\xfd"
         ):
-            return "is compressed, so that no picture in it can be found by its place. Unpack it to a plain .tar"
+            return "is compressed, so that no image in it can be found by its place. Unpack it to a plain .tar"
         return "is no tar file"
 
     def _skip(self, size: int, header: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Writes pictures as WebDataset shards: tar files of image files as they are, with their labels, and one index.
+"""Writes images as WebDataset shards: tar files of image files as they are, with their labels, and one index.
 
 The same input gives the same bytes: no times, no owners, a fixed order.
 """
@@ -52,16 +52,16 @@ def write_tar_shards(
     shard_mb: float = 256,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Write all pictures into `output`: `train-000000.tar`, ..., `val-000000.tar`, ..., and `index.parquet`.
+    """Write all images into `output`: `train-000000.tar`, ..., `val-000000.tar`, ..., and `index.parquet`.
 
-    Image files are copied byte for byte; pictures that are no files become PNG. Each is followed by `.cls` (the number
+    Image files are copied byte for byte; images that are no files become PNG. Each is followed by `.cls` (the number
     of its class; not for several labels) and `.json` (path, label or labels, group, split). Within a split the order is
     shuffled, so that every shard holds something of everything.
 
-    shard_mb: the size of a shard, at most, in megabytes of 10^6 bytes (but for a larger picture).
-    progress: called with the number of pictures done and of all.
+    shard_mb: the size of a shard, at most, in megabytes of 10^6 bytes (but for a larger image).
+    progress: called with the number of images done and of all.
     parts: "train", "val" and "test", or "all" for a heap that is divided when it is read.
-    `output` appears when everything is written. Raises: DataError: `output` is not empty, or has no room; a picture
+    `output` appears when everything is written. Raises: DataError: `output` is not empty, or has no room; an image
     without a label. ImageError: a file that is no image.
     """
     _check_labels(parts)
@@ -97,7 +97,7 @@ def _check_labels(parts: Mapping[str, Samples]) -> None:
         without = [samples.names[place] for place in np.flatnonzero(samples.labels == -1)[:4]]
         if samples.labels.ndim == 1 and without:
             raise DataError(
-                f"Pictures without a label, which shards need: {listed(without)}. Label them or leave them out."
+                f"Images without a label, which shards need: {listed(without)}. Label them or leave them out."
             )
 
 
@@ -112,7 +112,7 @@ class _Writer:
     shards: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def write(self, split: str, samples: Samples) -> Iterator[None]:
-        """Write the shards of a split, and yield after each picture."""
+        """Write the shards of a split, and yield after each image."""
         order = np.argsort(np.random.PCG64(_ORDER_SEED).random_raw(len(samples)), kind="stable")
         num_digits = len(str(max(len(samples) - 1, 0)))
         shard, num_shards = None, 0
@@ -133,7 +133,7 @@ class _Writer:
                 self._finish(shard, split)
 
     def _sample(self, samples: Samples, index: int, *, split: str) -> tuple[dict[str, bytes], dict[str, Any]]:
-        """Return the members of a sample by ending, the picture first, and its row in the index."""
+        """Return the members of a sample by ending, the image first, and its row in the index."""
         ending, data = _image_file(samples.images, index, name=samples.names[index])
         label, path = samples.labels[index], samples.names[index]
         group = None if samples.groups is None else samples.groups[index]
@@ -154,7 +154,7 @@ class _Writer:
         self.shards[shard.name] = {"size": shard.size, "sha256": shard.digest.hexdigest(), "split": split}
 
     def index(self, *, are_many: bool) -> "pyarrow.Table":
-        """Return the index of everything written. are_many: whether a picture has several labels."""
+        """Return the index of everything written. are_many: whether an image has several labels."""
         import pyarrow
 
         facts = {"class_names": list(self.class_names), "multilabel": are_many, "shards": self.shards}
@@ -174,7 +174,7 @@ class _ShardFile:
     digest: Any = field(default_factory=hashlib.sha256)
 
     def add_sample(self, key: str, members: Mapping[str, bytes], row: Mapping[str, Any]) -> None:
-        """Write the members of a sample; the first is the picture."""
+        """Write the members of a sample; the first is the image."""
         offsets = [self._add(f"{key}.{ending}", content) for ending, content in members.items()]
         size = len(next(iter(members.values())))
         self.rows.append({"shard": self.name, "offset": offsets[0], "size": size, **row})

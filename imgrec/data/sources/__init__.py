@@ -1,4 +1,4 @@
-"""Where pictures come from: one class a kind of source, each a data module whose `read` finds samples and classes."""
+"""Where images come from: one class a kind of source, each a data module whose `read` finds samples and classes."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Pictures in array files: npz in the layout of MedMNIST, or with `images` and `labels`; and the idx files of MNIST."""
+"""Images in array files: npz in the layout of MedMNIST, or with `images` and `labels`; and the idx files of MNIST."""
 
 import gzip
 import zlib
@@ -19,7 +19,7 @@ Array = NDArray[Any]
 
 
 class ArraysData(ImageDataModule):
-    """Pictures in an npz file; see `read_arrays`. `class_names` are the names of labels 0, 1, ..."""
+    """Images in an npz file; see `read_arrays`. `class_names` are the names of labels 0, 1, ..."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ def read_arrays(
     """Read `train_images`, `train_labels`, `val_...`, `test_...`, or `images` and `labels`, from an npz file.
 
     Images are uint8 (N, H, W), (N, H, W, 1), (N, H, W, 3) or channels first (N, 1, H, W), (N, 3, H, W). Labels are
-    whole numbers or text (N,) or (N, 1), or (N, C) of 0 and 1 for several labels per picture. An array `groups` (or
+    whole numbers or text (N,) or (N, 1), or (N, C) of 0 and 1 for several labels per image. An array `groups` (or
     `train_groups`, ...) names what must stay in one split.
 
     label_names: names of labels 0, 1, ...; None = the array `class_names` of the file, or else the numbers themselves.
@@ -169,7 +169,7 @@ def _labels(array: Array, where: str) -> Array:
         raise DataError(f"{where} is {array.dtype}: whole numbers or text are needed.")
     if array.ndim == 1:
         if array.size and array.min() < 0:
-            raise DataError(f"{where} has negative values ({array.min()}). Remove pictures without a label.")
+            raise DataError(f"{where} has negative values ({array.min()}). Remove images without a label.")
         return array.astype(np.int64)
     if array.ndim != 2 or array.max(initial=0) > 1 or array.min(initial=0) < 0:
         raise DataError(f"{where} has shape {array.shape}: (N,), or (N, C) of 0 and 1 for several labels, is needed.")
@@ -210,7 +210,7 @@ def _index(values: Array, index_of: Mapping[str, int]) -> NDArray[np.int64]:
 def _notes(labels: Mapping[str, Array]) -> list[str]:
     if all(array.ndim == 2 and np.all(array.sum(axis=1) == 1) for array in labels.values()):
         shape = next(iter(labels.values())).shape
-        return [f"Labels {shape} are read as several per picture, but each row has exactly one 1. Save (N,) for one."]
+        return [f"Labels {shape} are read as several per image, but each row has exactly one 1. Save (N,) for one."]
     return []
 
 

@@ -66,7 +66,7 @@ def assemble(
     }
     splits = _divide(parts, val_fraction=val_fraction, test_fraction=test_fraction, seed=seed)
     notes = [*found.notes, *_missing_classes(splits, names), *_shared_groups(splits)]
-    return Splits(class_names=names, task=found.task, notes=tuple(notes), is_heap="all" in found.parts, **splits)
+    return Splits(class_names=names, task=found.task, notes=tuple(notes), is_unsplit="all" in found.parts, **splits)
 
 
 def sort_names(names: Iterable[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""scikit-learn's handwritten digits: 1,797 real pictures that need no download."""
+"""scikit-learn's handwritten digits: 1,797 real images that need no download."""
 
 import gzip
 from collections.abc import Sequence

@@ -18,12 +18,12 @@ from imgrec.errors import ConfigError, DataError
 Folders = Mapping[str, str]  # name -> path, sorted by name
 Files = Mapping[str, Sequence[str]]  # class -> paths
 
-_NO_CLASS = ""  # stands for a class folder where pictures lie in none
+_NO_CLASS = ""  # stands for a class folder where images lie in none
 _OTHERS = "Array files, tables and sets of torchvision are named by data=arrays, data=table or data=torchvision."
 
 
 class FolderData(ImageDataModule):
-    """Pictures in class folders; see `read_folder`."""
+    """Images in class folders; see `read_folder`."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ def read_folder(
     exclude: Sequence[str] = (),
     allow_empty_class: bool = False,
 ) -> Splits:
-    r"""List the pictures of class folders; a class is a folder with everything below it.
+    r"""List the images of class folders; a class is a folder with everything below it.
 
     root: holds class folders, or folders named train, val and test (or a usual synonym) that hold them.
     train, val, test: such folders by themselves; they come before those of `root`.
@@ -112,16 +112,16 @@ def list_folder(
     group_pattern: str | None = None,
     exclude: Sequence[str] = (),
 ) -> Found:
-    """List pictures as `read_folder` does, but to look at and not to train on: nothing is divided, little is refused.
+    """List images as `read_folder` does, but to look at and not to train on: nothing is divided, little is refused.
 
-    There may be one class, or none; class folders may be empty; pictures that lie in a split's folder and in no class
-    folder get the label -1. Raises: DataError: a folder that is absent, or no picture at all.
+    There may be one class, or none; class folders may be empty; images that lie in a split's folder and in no class
+    folder get the label -1. Raises: DataError: a folder that is absent, or no image at all.
     """
     where, parts, walk = _open(root, {"train": train, "val": val, "test": test}, exclude)
     folders = {part: _class_folders(path, walk, may_be_flat=True) for part, path in parts.items()}
     files = _list_files(folders, walk)
     if not any(paths for of_part in files.values() for paths in of_part.values()):
-        raise DataError(f"{where}: no picture{''.join(walk.why_empty(path) for path in parts.values())}. {_OTHERS}")
+        raise DataError(f"{where}: no image{''.join(walk.why_empty(path) for path in parts.values())}. {_OTHERS}")
     names = sorted({name for of_part in files.values() for name in of_part} - {_NO_CLASS})
     hint = _depth_hint(names, parts)
     return Found(

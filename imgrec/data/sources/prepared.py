@@ -1,4 +1,4 @@
-"""Pictures that `imgrec prepare` has decoded and made smaller, as a source of data."""
+"""Images that `imgrec prepare` has decoded and made smaller, as a source of data."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ __all__ = ["PreparedData", "read_prepared"]
 
 
 class PreparedData(ImageDataModule):
-    """Pictures that `imgrec prepare` has made ready; see `read_prepared`."""
+    """Images that `imgrec prepare` has made ready; see `read_prepared`."""
 
     def __init__(self, *, root: str, val_fraction: float = 0.1, test_fraction: float = 0.1, **loader: Any) -> None:
         super().__init__(**loader)
@@ -45,7 +45,7 @@ def read_prepared(
     val_fraction, test_fraction, seed, class_names: as in `assemble`; a heap is divided as its source would be.
     preprocess: what the network is to see; a note says where it would see something else than from the files.
 
-    Pictures whose files could not be read are still there, and raise the same ImageError when they are asked for.
+    Images whose files could not be read are still there, and raise the same ImageError when they are asked for.
     Raises: DataError: files are missing, cut off, changed, or of another version; and as `assemble`.
     """
     folder = Path(root)
@@ -54,7 +54,7 @@ def read_prepared(
     manifest.check(folder)
     parts = open_prepared(folder, manifest)
     if any(samples.labels.ndim == 1 and (samples.labels < 0).any() for samples in parts.values()):
-        raise DataError(f"data.root={root} has pictures without a label. Train on those that have one.")
+        raise DataError(f"data.root={root} has images without a label. Train on those that have one.")
     found = Found(
         where=f"data.root={root}",
         parts=parts,
@@ -87,7 +87,7 @@ def _notes(manifest: Manifest, preprocess: Preprocess | None) -> list[str]:
     notes = []
     if manifest.num_bad:
         total = sum(manifest.counts.values())
-        notes.append(f"{manifest.num_bad} of {total} pictures could not be read when the data was prepared.")
+        notes.append(f"{manifest.num_bad} of {total} images could not be read when the data was prepared.")
     return notes + _notes_on_sizes(manifest, preprocess)
 
 
@@ -105,6 +105,6 @@ def _notes_on_sizes(manifest: Manifest, preprocess: Preprocess | None) -> list[s
     if wanted > manifest.side:
         return [
             f"The data was prepared with --side {manifest.side}, but preprocess asks for a shorter side of {wanted} "
-            f"px: pictures are made larger again. Prepare them with --side {wanted}, or set preprocess.resize lower."
+            f"px: images are made larger again. Prepare them with --side {wanted}, or set preprocess.resize lower."
         ]
     return []

@@ -1,4 +1,4 @@
-"""WebDataset shards: tar files of pictures and labels, on this machine or at URLs, more of them than the disk holds."""
+"""WebDataset shards: tar files of images and labels, on this machine or at URLs, more of them than the disk holds."""
 
 import math
 from collections import Counter
@@ -31,9 +31,9 @@ AHEAD = 2  # shards in the cache besides those in use: the one that comes next, 
 
 
 class ShardsData(ImageDataModule):
-    """Pictures in tar files; see `read_shards`. `class_names` are the names of labels 0, 1, ...
+    """Images in tar files; see `read_shards`. `class_names` are the names of labels 0, 1, ...
 
-    shuffle_shards: how many shards are open at a time in training; a picture is mixed with those of so many.
+    shuffle_shards: how many shards are open at a time in training; an image is mixed with those of so many.
     """
 
     def __init__(
@@ -98,11 +98,11 @@ class ShardsData(ImageDataModule):
             announce=lambda number: prefetcher.fetch(shards[number]),
         )
 
-    def _num_ahead(self, pictures_per_shard: float) -> int:
+    def _num_ahead(self, images_per_shard: float) -> int:
         """Return how many shards must be there besides the open ones: loader processes read some batches ahead."""
         num_workers = self.num_workers if isinstance(self.num_workers, int) else min(num_processors(), MAX_WORKERS)
-        pictures = self.batch_size * (1 + num_workers * self.prefetch)
-        return AHEAD + math.ceil(pictures / pictures_per_shard)
+        images = self.batch_size * (1 + num_workers * self.prefetch)
+        return AHEAD + math.ceil(images / images_per_shard)
 
 
 def read_shards(
@@ -119,7 +119,7 @@ def read_shards(
     seed: int = 1,
     class_names: Sequence[str] | None = None,
 ) -> Splits:
-    """List the pictures of shards. Pictures are read later, one by one, where the index says they are.
+    """List the images of shards. Images are read later, one by one, where the index says they are.
 
     root: folder or URL of shards that imgrec wrote; or
     train, val, test: shards by path or URL, with braces (`train-{000000..000127}.tar`), local ones with `*` too.
@@ -128,7 +128,7 @@ def read_shards(
     class_names, val_fraction, test_fraction, seed: as in `assemble`.
 
     Shards that imgrec did not write are indexed by one pass over them; the index is kept in the cache.
-    Raises: DataError: a shard that is absent, damaged, in two splits, or without pictures; and as `assemble`.
+    Raises: DataError: a shard that is absent, damaged, in two splits, or without images; and as `assemble`.
     """
     tables = ShardTables(cache, keys)
     given = {name: place for name, place in (("train", train), ("val", val), ("test", test)) if place is not None}
@@ -241,7 +241,7 @@ def _samples(part: Part, labels: _Labels, cache: ShardCache) -> Samples:
 
 
 def _check_places(images: ShardImages) -> None:
-    """Check that every picture lies inside its shard. Raises: DataError: the index is damaged or deceives."""
+    """Check that every image lies inside its shard. Raises: DataError: the index is damaged or deceives."""
     ends = np.array([shard.size for shard in images.shards], dtype=np.int64)[images.shard]
     good = (images.offset >= 0) & (images.size >= 0) & (images.size <= MAX_FILE_BYTES)
     good &= images.offset <= ends - images.size
@@ -251,7 +251,7 @@ def _check_places(images: ShardImages) -> None:
 
 
 def _groups(table: "pyarrow.Table") -> StringColumn | None:
-    """Return the group of each picture, None where no picture has one; a picture without is a group by itself."""
+    """Return the group of each image, None where no image has one; an image without is a group by itself."""
     import pyarrow.compute
 
     if table["group"].null_count == len(table):

@@ -1,4 +1,4 @@
-"""A table of pictures: one row each, with its path, its label, and where it belongs."""
+"""A table of images: one row each, with its path, its label, and where it belongs."""
 
 import math
 import os
@@ -18,7 +18,7 @@ from imgrec.errors import DataError
 
 
 class TableData(ImageDataModule):
-    """Pictures named by a table; see `read_table`."""
+    """Images named by a table; see `read_table`."""
 
     def __init__(
         self,
@@ -78,12 +78,12 @@ def read_table(
     seed: int = 1,
     class_names: Sequence[str] | None = None,
 ) -> Splits:
-    """Read pictures and labels from a table of `read_records`.
+    """Read images and labels from a table of `read_records`.
 
     path: one table, divided by `split_column` (train, val, test or a usual synonym) or here; or
     train, val, test: a table for each split.
     root: folder that relative paths count from; None = the folder of the table.
-    label_delimiter: divides several labels of a picture, as ";" in "dog;night"; a list in JSON or Parquet needs none,
+    label_delimiter: divides several labels of an image, as ";" in "dog;night"; a list in JSON or Parquet needs none,
         but any delimiter set. The task is then "multilabel", and no label at all is allowed.
     group_column: names what must stay in one split.
     metadata_columns: what else to carry along to the table of predictions, by which its scores are then divided:
@@ -115,7 +115,7 @@ def list_table(
 ) -> Found:
     """Read a table as `read_table` does, but to look at and not to train on: nothing is divided.
 
-    Files that are not there, rows without a label (-1) and pictures named twice are kept; `Found.notes` says so.
+    Files that are not there, rows without a label (-1) and images named twice are kept; `Found.notes` says so.
     Raises: DataError: rows without a path or with an unknown split, and tables that cannot be read.
     """
     columns = Columns(path_column, label_column, split_column, group_column, label_delimiter)

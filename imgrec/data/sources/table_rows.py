@@ -1,4 +1,4 @@
-"""The rows of tables of pictures, and everything that is wrong with them."""
+"""The rows of tables of images, and everything that is wrong with them."""
 
 import os
 import stat
@@ -22,7 +22,7 @@ NO_FILE = "no such file:"
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns are called; None = there is none. label_delimiter: divides several labels of a picture.
+    """What the columns are called; None = there is none. label_delimiter: divides several labels of an image.
 
     metadata: columns to carry along; "others" = every one that has no other role.
     """

@@ -44,7 +44,7 @@ SETS: Mapping[str, Mapping[str, Arguments]] = {
 }
 """What to call each set with for each of its parts. Parts without labels are left out."""
 
-# Options that would change what a label or a picture is behind imgrec's back, or that have a key of their own.
+# Options that would change what a label or an image is behind imgrec's back, or that have a key of their own.
 _OWN_OPTIONS = frozenset(
     {"root", "download", "transform", "transforms", "target_transform", "target_type", "target_types", "loader"}
 )
@@ -99,7 +99,7 @@ def read_torchvision(
     options: further arguments of the set, such as {"split": "balanced"} for EMNIST or {"size": "160px"} for Imagenette.
     class_names, val_fraction, test_fraction, seed: as in `assemble`. A set with its own validation part keeps it.
 
-    Classes without a picture in any part are left out of the class list.
+    Classes without an image in any part are left out of the class list.
     Raises: DataError: an unknown set, one that is not for classification, is not there or cannot be had; and as
     `assemble`. ConfigError: an option that the set does not take.
     """
@@ -257,7 +257,7 @@ def _label_names(data: Any, labels: NDArray[np.int64] | NDArray[np.uint8]) -> li
 
 @dataclass(frozen=True)
 class PilImages:
-    """Pictures that a torchvision set hands out as PIL images."""
+    """Images that a torchvision set hands out as PIL images."""
 
     data: Any
     names: Sequence[str]

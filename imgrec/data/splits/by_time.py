@@ -64,7 +64,7 @@ def split_by_time(times: FloatArray, *, fractions: Mapping[str, float], groups: 
     """Divide N samples along time: the earliest into train, then val, the latest into test.
 
     A group counts as being where its latest sample is: training then holds nothing that is later than its end, and
-    what may be out of place is an early picture in validation or test. Samples of one time stay together. The borders
+    what may be out of place is an early image in validation or test. Samples of one time stay together. The borders
     are those nearest to the wished shares.
     Returns: uint8 (N, 1), as one column of `deal_folds`.
     Raises: DataError: fewer times than parts, or a part that would stay empty.
@@ -74,7 +74,7 @@ def split_by_time(times: FloatArray, *, fractions: Mapping[str, float], groups: 
     parts = [name for name in SPLITS if fractions.get(name, 0) > 0]
     if len(moments) < len(parts):
         raise DataError(
-            f"{len(moments)} different times cannot be divided into {len(parts)} parts ({', '.join(parts)}): pictures "
+            f"{len(moments)} different times cannot be divided into {len(parts)} parts ({', '.join(parts)}): images "
             f"of one time{'' if groups is None else ', and of one group,'} stay together."
         )
     part_of_moment = _borders(counts, [fractions[part] for part in parts])

@@ -142,7 +142,7 @@ def divide(whole: Samples, sides: Sides, *, like: Splits) -> Splits:
     found = {name: np.flatnonzero(sides == side) for side, name in enumerate(SPLITS)}
     parts = {name: whole.subset(indices) for name, indices in found.items() if len(indices)}
     kept = [note for note in like.notes if not note.startswith(_ABOUT_DIVISION)]
-    notes = [*kept, *_missing_classes(parts, like.class_names), *_torn_groups(parts)]
+    notes = [*kept, *_missing_classes(parts, like.class_names), *_leaking_groups(parts)]
     train, val, test = (parts.get(name) for name in SPLITS)
     return replace(like, train=train, val=val, test=test, notes=tuple(notes))
 
@@ -164,7 +164,7 @@ def _missing_classes(parts: Mapping[str, Samples], class_names: Sequence[str]) -
     return notes
 
 
-def _torn_groups(parts: Mapping[str, Samples]) -> list[str]:
+def _leaking_groups(parts: Mapping[str, Samples]) -> list[str]:
     groups = {part: set(samples.groups) for part, samples in parts.items() if samples.groups is not None}
     return [
         f"Groups in both {one} and {other}: {', '.join(shared[:8])}{_more(len(shared) - 8)}: the scores on {other} "

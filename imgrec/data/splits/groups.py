@@ -1,4 +1,4 @@
-"""Groups that must stay together, from several reasons at once: a patient, a video, pictures that are twins."""
+"""Groups that must stay together, from several reasons at once: a patient, a video, images that are duplicates."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""All pictures of a data set in one heap, whatever splits it came in, in an order that depends on their names alone."""
+"""All images of a data set in one heap, whatever splits it came in, in an order that depends on their names alone."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from imgrec.data.samples import Column, Images, ImagesView, Samples, UInt8Array
 from imgrec.errors import DataError
 
 if TYPE_CHECKING:
-    from imgrec.data.images.lazy_image import Picture
+    from imgrec.data.images.lazy_image import LazyImage
 
 __all__ = ["JoinedImages", "common_folder", "pool"]
 
@@ -25,7 +25,7 @@ def pool(parts: Iterable[Samples | None]) -> Samples:
     """
     found = [part for part in parts if part is not None and len(part)]
     if not found:
-        raise DataError("The data holds no pictures to divide.")
+        raise DataError("The data holds no images to divide.")
     names = [name for part in found for name in part.names]
     _refuse_twice(names)
     has_groups = any(part.groups is not None for part in found)
@@ -63,7 +63,7 @@ def _refuse_twice(names: Sequence[str]) -> None:
         return
     seen: set[str] = set()
     twice = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-    raise DataError(f"Two pictures are called {twice}. A division needs names that tell pictures apart.")
+    raise DataError(f"Two images are called {twice}. A division needs names that tell images apart.")
 
 
 def common_folder(names: Sequence[str]) -> str:
@@ -107,7 +107,7 @@ class JoinedImages:
 
     @property
     def in_memory(self) -> bool:
-        """Whether the pictures are decoded already."""
+        """Whether the images are decoded already."""
         return all(getattr(part, "in_memory", False) for part in self.parts)
 
     def __len__(self) -> int:
@@ -117,11 +117,11 @@ class JoinedImages:
         part, place = self._place(index)
         return part[place]
 
-    def open(self, index: int) -> "Picture":
-        """Return picture `index`, not decoded yet where its collection can do that. Raises: ImageError."""
-        from imgrec.data.images.lazy_image import open_picture
+    def open(self, index: int) -> "LazyImage":
+        """Return image `index`, not decoded yet where its collection can do that. Raises: ImageError."""
+        from imgrec.data.images.lazy_image import open_image
 
-        return open_picture(*self._place(index))
+        return open_image(*self._place(index))
 
     def _place(self, index: int) -> tuple[Images, int]:
         if not -len(self) <= index < len(self):

@@ -1,6 +1,6 @@
 """Seeded division of a data set: each class in every split, each group in only one.
 
-The order is drawn from raw PCG64 words, whose stream NumPy promises never to change (`Generator.permutation` may): the
+The order is drawn from raw PCG64 words, whose stream NumPy guarantees never to change (`Generator.permutation` may): the
 same seed gives the same split with every release.
 """
 

@@ -62,7 +62,7 @@ def _refuse_changes(found: SplitFile, file: Path, now: Mapping[str, str], class_
     changes = find_changes(before, now, classes_before=found.class_names, classes_now=class_names)
     if changes:
         raise DataError(
-            f"{file} was made for other data ({len(found.names)} pictures; now {len(now)}). {changes}. "
+            f"{file} was made for other data ({len(found.names)} images; now {len(now)}). {changes}. "
             f"Make a new one: {_command(found, file)}   (data.splits=null data.fold=null: without a split file)"
         )
 

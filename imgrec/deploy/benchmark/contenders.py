@@ -1,4 +1,4 @@
-"""Models in the runtimes that there are, as functions of pictures."""
+"""Models in the runtimes that there are, as functions of images."""
 
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["of_bundle", "of_network", "of_openvino"]
 
-PHOTO = (375, 500)  # height, width: the pictures of a bundle that takes any size
+PHOTO = (375, 500)  # height, width: the images of a bundle that takes any size
 
 
 def of_network(network: "nn.Module", preprocess: Preprocess, path: Path, *, compiled: bool) -> list[Contender]:

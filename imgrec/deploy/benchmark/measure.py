@@ -12,7 +12,7 @@ from imgrec.data.samples import UInt8Array
 
 __all__ = ["Contender", "Measured", "measure"]
 
-_CALLS = 10  # of one picture, a round
+_CALLS = 10  # of one image, a round
 _WARM_UP = 3
 _SETTLE_S = 0.1  # until the threads of the one before have stopped spinning
 
@@ -21,7 +21,7 @@ _SETTLE_S = 0.1  # until the threads of the one before have stopped spinning
 class Contender:
     """A model in one runtime.
 
-    name: of the row. run: pictures uint8 (N, H, W, 3) -> logits. height_width: of the pictures it takes.
+    name: of the row. run: images uint8 (N, H, W, 3) -> logits. height_width: of the images it takes.
     size_bytes: of its file.
     """
 
@@ -33,7 +33,7 @@ class Contender:
 
 @dataclass
 class Measured:
-    """Times of one contender, in seconds: of calls with one picture, and of calls with a batch."""
+    """Times of one contender, in seconds: of calls with one image, and of calls with a batch."""
 
     contender: Contender
     batch_size: int
@@ -42,17 +42,17 @@ class Measured:
 
     @property
     def latency_ms(self) -> float:
-        """The median time of one picture."""
+        """The median time of one image."""
         return 1000 * statistics.median(self.singles)
 
     @property
     def latency_p95_ms(self) -> float:
-        """The time that 95 % of single pictures stay below."""
+        """The time that 95 % of single images stay below."""
         return 1000 * float(np.quantile(self.singles, 0.95))
 
     @property
     def throughput(self) -> float:
-        """Pictures a second in batches, by the median batch."""
+        """Images a second in batches, by the median batch."""
         return self.batch_size / statistics.median(self.batches)
 
     def to_dict(self, base: "Measured") -> dict[str, Any]:
@@ -75,7 +75,7 @@ def measure(
     progress: Callable[[int, int], None],
     say: Callable[[str], None] = lambda _step: None,
 ) -> list[Measured]:
-    """Run all contenders in turn, `rounds` times, on noise: what a picture shows does not change the time.
+    """Run all contenders in turn, `rounds` times, on noise: what an image shows does not change the time.
 
     say: told of each contender that is run for the first time, which takes minutes where it is compiled then.
     """

@@ -21,7 +21,7 @@ from imgrec.errors import BundleError, DataError, MissingExtraError
 from imgrec.evaluation.decisions import Decisions
 
 if TYPE_CHECKING:
-    from imgrec.data.images.lazy_image import Picture
+    from imgrec.data.images.lazy_image import LazyImage
 
 __all__ = ["Bundle", "bundle_from_bytes", "load_bundle", "read_bundle"]
 
@@ -30,7 +30,7 @@ MAX_BYTES = 1 << 31  # protocol buffers end there, and so does ONNX in one file
 
 
 class Bundle:
-    """A trained classifier: pictures in, logits out. Made by `load_bundle`.
+    """A trained classifier: images in, logits out. Made by `load_bundle`.
 
     class_names: one per logit. task: "single" or "multilabel". sha256: of the file without its digest: its name in
     logs and answers. decisions, preprocess: see `BundleInfo`. info: all that the file says of itself.
@@ -50,12 +50,12 @@ class Bundle:
 
     @property
     def task(self) -> Task:
-        """One class per picture ("single"), or any number ("multilabel")."""
+        """One class per image ("single"), or any number ("multilabel")."""
         return self.info.task
 
     @property
     def preprocess(self) -> Preprocess:
-        """What brings a picture to the network's size."""
+        """What brings an image to the network's size."""
         return self.info.preprocess
 
     @property
@@ -65,15 +65,15 @@ class Bundle:
 
     @property
     def runs_singly(self) -> bool:
-        """Whether pictures run one after the other, each as large as it is: of input "image"."""
+        """Whether images run one after the other, each as large as it is: of input "image"."""
         return self.info.input == "image"
 
-    def prepare(self, picture: "Picture") -> UInt8Array:
-        """Return a picture as `run` wants it: uint8 (H, W, 3). Raises: ImageError, DataError."""
-        return picture.pixels() if self.info.input == "image" else self.preprocess.from_picture(picture)
+    def prepare(self, image: "LazyImage") -> UInt8Array:
+        """Return an image as `run` wants it: uint8 (H, W, 3). Raises: ImageError, DataError."""
+        return image.pixels() if self.info.input == "image" else self.preprocess.from_lazy_image(image)
 
     def run(self, images: Sequence[UInt8Array] | UInt8Array, *, in_lane: bool = False) -> NDArray[np.float32]:
-        """Return logits float32 (N, C) for N prepared pictures, each uint8 (H, W, 3).
+        """Return logits float32 (N, C) for N prepared images, each uint8 (H, W, 3).
 
         Of input "pixels" all have one size and run as one batch; of input "image" they run one after the other.
         in_lane: on the calling thread alone, if the bundle was loaded with `lanes`.
@@ -82,13 +82,13 @@ class Bundle:
         images = list(images)
         for image in images:
             if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-                raise DataError(f"A picture is uint8 (height, width, 3), not {image.dtype} {image.shape}.")
+                raise DataError(f"An image is uint8 (height, width, 3), not {image.dtype} {image.shape}.")
         if not images:
             return np.empty((0, len(self.class_names)), dtype=np.float32)
         if self.info.input == "image":
             return np.concatenate([self._run(image, in_lane) for image in images])
         if len({image.shape for image in images}) > 1:
-            raise DataError("The pictures of a batch have several sizes. Bring each to one size with `prepare`.")
+            raise DataError("The images of a batch have several sizes. Bring each to one size with `prepare`.")
         return self._run(np.stack(images), in_lane)
 
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -103,7 +103,7 @@ class Bundle:
             logits: NDArray[np.float32] = session.run([OUTPUT], {INPUT: pixels})[0]
         except InvalidArgument:
             wanted = self.preprocess.height_width
-            raise DataError(f"Pictures of {pixels.shape[-3:-1]} px, but the graph takes {wanted}.") from None
+            raise DataError(f"Images of {pixels.shape[-3:-1]} px, but the graph takes {wanted}.") from None
         except Fail as error:
             if "allocate memory" in str(error):
                 raise MemoryError(f"No memory to run the network on {pixels.shape} at once.") from None
@@ -169,7 +169,7 @@ def _read(path: Path) -> bytes:
 
 
 def _check_kind(data: memoryview) -> None:
-    """Name what is often given by mistake: a checkpoint, a picture, an empty file."""
+    """Name what is often given by mistake: a checkpoint, an image, an empty file."""
     start = bytes(data[:8])
     if not start:
         raise BundleError("an empty file")
@@ -209,7 +209,7 @@ def _check_session(session: Any, info: BundleInfo, *, name: str) -> None:
 
 
 def _fits(shape: Sequence[Any], info: BundleInfo) -> bool:
-    """Whether the shape of a graph's input is that of a picture, or of a batch of them, of the size described."""
+    """Whether the shape of a graph's input is that of an image, or of a batch of them, of the size described."""
     is_image = info.input == "image"
     size = None if is_image and info.preprocess.mode != "none" else info.preprocess.height_width
     height, width = size or (None, None)

@@ -29,8 +29,8 @@ class BundleInfo:
     """All that a graph does not say.
 
     class_names: one per logit, in their order. task: "single" or "multilabel".
-    preprocess: what brings a picture to the network's size; in the "image" form the graph does it itself.
-    input: "pixels": uint8 (N, height, width, 3), preprocessed. "image": one picture uint8 (height, width, 3), any size.
+    preprocess: what brings an image to the network's size; in the "image" form the graph does it itself.
+    input: "pixels": uint8 (N, height, width, 3), preprocessed. "image": one image uint8 (height, width, 3), any size.
     precision: of the weights. mean, std: what the graph subtracts and divides by, of pixels of 0 to 1; for the record.
     decisions: the temperature of the probabilities, and the rules by which they become an answer.
     training: where the weights come from; plain data. parity: what the gate measured; plain data.

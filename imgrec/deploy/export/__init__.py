@@ -1,1 +1,1 @@
-"""From a checkpoint to files that other runtimes take, each checked against the checkpoint on real pictures."""
+"""From a checkpoint to files that other runtimes take, each checked against the checkpoint on real images."""

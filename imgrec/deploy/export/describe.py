@@ -23,7 +23,7 @@ _KEYS = ("max_epochs", "max_steps", "precision")  # of the trainer
 def describe(network: nn.Module, preprocess: Preprocess, info: CheckpointInfo, *, name: str, sha256: str) -> BundleInfo:
     """Return what a bundle of this checkpoint says of itself. name, sha256: of the checkpoint's file.
 
-    A bundle decodes pictures in full (`preprocess.decode=full`): what decodes in part needs torch.
+    A bundle decodes images in full (`preprocess.decode=full`): what decodes in part needs torch.
     """
     task: Task = "multilabel" if info.task == "multilabel" else "single"
     normalize = getattr(network, "normalize", None)

@@ -1,4 +1,4 @@
-"""The gate between an export and its final name: what both sides said of the same pictures, and whether it may pass."""
+"""The gate between an export and its final name: what both sides said of the same images, and whether it may pass."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from imgrec.core.files.json_file import write_json
 from imgrec.deploy.bundle import BundleInfo
 from imgrec.deploy.export.layers import Layer
-from imgrec.deploy.export.outputs import Pictures
+from imgrec.deploy.export.outputs import ImageSet
 from imgrec.deploy.export.parity import Drop, Parity, compare, measure_drop
 from imgrec.errors import ParityError
 
@@ -21,7 +21,7 @@ FORMAT = 1  # of the report
 
 @dataclass(frozen=True)
 class Gate:
-    """What the two sides said of the same pictures, and what may differ.
+    """What the two sides said of the same images, and what may differ.
 
     is_exact: labels have to be the same and probabilities within the tolerance; else accuracy may drop by `max_drop`
     percentage points.
@@ -38,7 +38,7 @@ class Gate:
         return self.parity.holds if self.is_exact else self.drop.points <= self.max_drop
 
     def to_dict(self, *, names: bool = True) -> dict[str, Any]:
-        """Return plain values. names: of the pictures that differ, which may be private."""
+        """Return plain values. names: of the images that differ, which may be private."""
         parity = self.parity.to_dict()
         if not names:
             del parity["different"]
@@ -46,10 +46,10 @@ class Gate:
         return content if self.is_exact else {**content, "max_drop": self.max_drop}
 
 
-def judge(pictures: Pictures, first: NDArray[Any], second: NDArray[Any], *, info: BundleInfo, max_drop: float) -> Gate:
+def judge(images: ImageSet, first: NDArray[Any], second: NDArray[Any], *, info: BundleInfo, max_drop: float) -> Gate:
     """Compare what checkpoint (first) and export (second) said: logits (N, C). Raises: ParityError: not finite."""
-    parity = compare(pictures.names, first, second, task=info.task)
-    drop = measure_drop(first, second, labels=pictures.labels, task=info.task)
+    parity = compare(images.names, first, second, task=info.task)
+    drop = measure_drop(first, second, labels=images.labels, task=info.task)
     return Gate(parity, drop, info.precision == "float32", max_drop)
 
 
@@ -76,13 +76,13 @@ def _explain(gate: Gate, layers: Sequence[Layer], path: Path) -> str:
     if not gate.is_exact:
         worst = ", ".join(f"{layer.name} ({layer.operator}, {layer.sqnr_db:.0f} dB)" for layer in layers[:3])
         moved = f" Layers that moved most: {worst}." if layers else ""
-        what = "Accuracy drops by" if drop.measured == "accuracy" else "The share of pictures with another label is"
+        what = "Accuracy drops by" if drop.measured == "accuracy" else "The share of images with another label is"
         return (
             f"{what} {drop.points:.1f} points ({drop.low:.1f} to {drop.high:.1f}, 95 %), and --max-drop is "
             f"{gate.max_drop:g}.{moved} {end}"
         )
-    count = parity.pictures - parity.same_labels - parity.ties
-    what = f"another label for {count} of {parity.pictures} pictures ({', '.join(parity.different[:3])})"
+    count = parity.images - parity.same_labels - parity.ties
+    what = f"another label for {count} of {parity.images} images ({', '.join(parity.different[:3])})"
     numbers = (
         f"probabilities up to {parity.max_probability_difference:.2g} apart, where {parity.tolerance:g} is allowed"
     )

@@ -21,7 +21,7 @@ _EXAMPLE_BATCH = 2  # torch.export takes a size of 1 in the example for a consta
 
 
 class PixelsToLogits(nn.Module):
-    """A network behind the layout in which decoders hand over pictures: (N, H, W, 3) -> logits (N, C)."""
+    """A network behind the layout in which decoders hand over images: (N, H, W, 3) -> logits (N, C)."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

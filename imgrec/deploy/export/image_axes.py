@@ -1,4 +1,4 @@
-"""Where the network's pixels lie in a picture of any size: what `Preprocess` works out, as operators of the graph."""
+"""Where the network's pixels lie in an image of any size: what `Preprocess` works out, as operators of the graph."""
 
 from dataclasses import dataclass
 
@@ -13,9 +13,9 @@ __all__ = ["Axis", "axes_of", "inside", "is_inside", "places"]
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of the resize: names of the picture's size and the resized size, float64; of the first pixel taken.
+    """One axis of the resize: names of the image's size and the resized size, float64; of the first pixel taken.
 
-    start: place of the first pixel of the result in the resized picture, float64; below 0 is padding. length: of the
+    start: place of the first pixel of the result in the resized image, float64; below 0 is padding. length: of the
     result, pixels.
     """
 
@@ -92,7 +92,7 @@ def double(nodes: Nodes, name: str) -> str:
 
 
 def places(nodes: Nodes, axis: Axis) -> str:
-    """Return where the result's pixels lie in the resized picture, float64 (length,); padding is beyond its ends."""
+    """Return where the result's pixels lie in the resized image, float64 (length,); padding is beyond its ends."""
     return str(nodes("Add", axis.start, nodes.number(np.arange(axis.length))))
 
 
@@ -103,7 +103,7 @@ def inside(nodes: Nodes, axis: Axis) -> str:
 
 
 def is_inside(nodes: Nodes, axis: Axis) -> str:
-    """Return which of the result's pixels lie in the resized picture and not in the padding, bool (length,)."""
+    """Return which of the result's pixels lie in the resized image and not in the padding, bool (length,)."""
     where = places(nodes, axis)
     is_after = nodes("GreaterOrEqual", where, nodes.number(0))
     return str(nodes("And", is_after, nodes("Less", where, axis.resized)))

@@ -1,7 +1,7 @@
 """Pillow's resize as operators of the graph.
 
 ONNX's own Resize is not Pillow's: it keeps fractions between its two passes, Pillow rounds to 8 bits after each. So the
-passes are two products of matrices, whose coefficients the graph makes from the picture's size as Pillow does
+passes are two products of matrices, whose coefficients the graph makes from the image's size as Pillow does
 (libImaging/Resample.c, `precompute_coeffs` and `normalize_coeffs_8bpc`): in float64, then as whole multiples of 2^-22.
 
 Sums of products of 8 and 22 bits need 30 bits, and float32 has 24. Each coefficient is therefore split into its high
@@ -30,22 +30,22 @@ _SUPPORT = {"bilinear": 1.0, "bicubic": 2.0, "lanczos": 3.0}
 
 
 def resample(nodes: Nodes, rows: Axis, columns: Axis, interpolation: str) -> str:
-    """Return the picture resized: uint8 (rows.length, columns.length, 3)."""
+    """Return the image resized: uint8 (rows.length, columns.length, 3)."""
     from onnx import TensorProto
 
     top, bottom, down = _coefficients(nodes, rows, interpolation)
     left, right, across = _coefficients(nodes, columns, interpolation)
     starts, ends = nodes("Concat", top, left, axis=0), nodes("Concat", bottom, right, axis=0)
-    picture = nodes("Slice", INPUT, starts, ends, nodes.constant([0, 1], np.int64))
-    picture = nodes("Cast", picture, to=TensorProto.FLOAT)
+    image = nodes("Slice", INPUT, starts, ends, nodes.constant([0, 1], np.int64))
+    image = nodes("Cast", image, to=TensorProto.FLOAT)
     if not _pillow_may_go_down_first():
-        return str(nodes("Cast", _across_then_down(nodes, picture, across, down, rows, columns), to=TensorProto.UINT8))
+        return str(nodes("Cast", _across_then_down(nodes, image, across, down, rows, columns), to=TensorProto.UINT8))
     # A condition would need graphs within the graph. So both ways are gone, the wrong one with a single pixel.
     goes_down_first = _goes_down_first(nodes, rows, columns)
-    size = nodes("Slice", nodes("Shape", picture), nodes.constant([0], np.int64), nodes.constant([2], np.int64))
+    size = nodes("Slice", nodes("Shape", image), nodes.constant([0], np.int64), nodes.constant([2], np.int64))
     one = nodes.constant([1, 1], np.int64)
-    first = _cut(nodes, picture, down, across, nodes("Where", goes_down_first, one, size))
-    other = _cut(nodes, picture, down, across, nodes("Where", goes_down_first, size, one))
+    first = _cut(nodes, image, down, across, nodes("Where", goes_down_first, one, size))
+    other = _cut(nodes, image, down, across, nodes("Where", goes_down_first, size, one))
     result = nodes(
         "Where",
         goes_down_first,
@@ -55,23 +55,23 @@ def resample(nodes: Nodes, rows: Axis, columns: Axis, interpolation: str) -> str
     return str(nodes("Cast", result, to=TensorProto.UINT8))
 
 
-def _across_then_down(nodes: Nodes, picture: str, across: str, down: str, rows: Axis, columns: Axis) -> str:
-    picture = nodes("Transpose", picture, perm=[1, 0, 2])  # (width, height, 3)
-    picture = nodes("Transpose", _pass(nodes, picture, across, columns.length), perm=[1, 0, 2])
-    return _pass(nodes, picture, down, rows.length)
+def _across_then_down(nodes: Nodes, image: str, across: str, down: str, rows: Axis, columns: Axis) -> str:
+    image = nodes("Transpose", image, perm=[1, 0, 2])  # (width, height, 3)
+    image = nodes("Transpose", _pass(nodes, image, across, columns.length), perm=[1, 0, 2])
+    return _pass(nodes, image, down, rows.length)
 
 
-def _down_then_across(nodes: Nodes, picture: str, across: str, down: str, rows: Axis, columns: Axis) -> str:
-    picture = nodes("Transpose", _pass(nodes, picture, down, rows.length), perm=[1, 0, 2])
-    return str(nodes("Transpose", _pass(nodes, picture, across, columns.length), perm=[1, 0, 2]))
+def _down_then_across(nodes: Nodes, image: str, across: str, down: str, rows: Axis, columns: Axis) -> str:
+    image = nodes("Transpose", _pass(nodes, image, down, rows.length), perm=[1, 0, 2])
+    return str(nodes("Transpose", _pass(nodes, image, across, columns.length), perm=[1, 0, 2]))
 
 
-def _cut(nodes: Nodes, picture: str, down: str, across: str, size: str) -> tuple[str, str, str]:
-    """Return the upper left `size` of the picture, and the coefficients of its rows and columns."""
+def _cut(nodes: Nodes, image: str, down: str, across: str, size: str) -> tuple[str, str, str]:
+    """Return the upper left `size` of the image, and the coefficients of its rows and columns."""
     start, one, two = (nodes.constant([value], np.int64) for value in (0, 1, 2))
     height, width = nodes("Slice", size, start, one), nodes("Slice", size, one, two)
-    picture = nodes("Slice", picture, nodes.constant([0, 0], np.int64), size)
-    return picture, nodes("Slice", down, start, height, one), nodes("Slice", across, start, width, one)
+    image = nodes("Slice", image, nodes.constant([0, 0], np.int64), size)
+    return image, nodes("Slice", down, start, height, one), nodes("Slice", across, start, width, one)
 
 
 def _goes_down_first(nodes: Nodes, rows: Axis, columns: Axis) -> str:
@@ -90,10 +90,10 @@ def _pillow_may_go_down_first() -> bool:
     return noise.resize((40, 30), bilinear).tobytes() == down_first.tobytes()
 
 
-def _pass(nodes: Nodes, picture: str, coefficients: str, length: int) -> str:
+def _pass(nodes: Nodes, image: str, coefficients: str, length: int) -> str:
     """Resize the first axis of (n, m, 3) with coefficients (2 length, n), high bits above low bits; whole numbers."""
-    rest = nodes("Slice", nodes("Shape", picture), nodes.constant([1], np.int64), nodes.constant([3], np.int64))
-    flat = nodes("Reshape", picture, nodes.constant([0, -1], np.int64))
+    rest = nodes("Slice", nodes("Shape", image), nodes.constant([1], np.int64), nodes.constant([3], np.int64))
+    flat = nodes("Reshape", image, nodes.constant([0, -1], np.int64))
     sums = nodes("MatMul", coefficients, flat)
     high, low = nodes("Split", sums, nodes.constant([length, length], np.int64), outputs=2, axis=0)
     down = nodes.constant(2.0**-_HALF_BITS, np.float32)

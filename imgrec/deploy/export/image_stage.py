@@ -1,4 +1,4 @@
-"""`Preprocess` as the first operators of a graph: one decoded picture of any size in, what the network takes out."""
+"""`Preprocess` as the first operators of a graph: one decoded image of any size in, what the network takes out."""
 
 from typing import Any
 
@@ -16,9 +16,9 @@ _PREFIX = "image/"
 
 
 def add_image_stage(model: Any, preprocess: Preprocess) -> None:
-    """Change a graph of pixels (N, height, width, 3) into one of a picture uint8 (height, width, 3) of any size.
+    """Change a graph of pixels (N, height, width, 3) into one of an image uint8 (height, width, 3) of any size.
 
-    A picture so narrow that "crop" would resize it to more than 32 million pixels is cropped after resizing all the
+    An image so narrow that "crop" would resize it to more than 32 million pixels is cropped after resizing all the
     same, where `Preprocess` crops before: the graph computes only what is left, at any size.
     """
     from onnx import TensorProto, helper
@@ -44,17 +44,17 @@ def add_image_stage(model: Any, preprocess: Preprocess) -> None:
 def _resize(nodes: Nodes, preprocess: Preprocess) -> str:
     rows, columns = axes_of(nodes, preprocess)
     if preprocess.interpolation == "nearest":
-        picture = nodes("Gather", INPUT, nearest(nodes, rows), axis=0)
-        picture = nodes("Gather", picture, nearest(nodes, columns), axis=1)
+        image = nodes("Gather", INPUT, nearest(nodes, rows), axis=0)
+        image = nodes("Gather", image, nearest(nodes, columns), axis=1)
     else:
-        picture = resample(nodes, rows, columns, preprocess.interpolation)
-    return _pad(nodes, picture, rows, columns, preprocess.fill) if preprocess.mode == "letterbox" else str(picture)
+        image = resample(nodes, rows, columns, preprocess.interpolation)
+    return _pad(nodes, image, rows, columns, preprocess.fill) if preprocess.mode == "letterbox" else str(image)
 
 
-def _pad(nodes: Nodes, picture: str, rows: Axis, columns: Axis, fill: int | tuple[int, int, int]) -> str:
-    """Return the picture with `fill` where it lies beyond the resized one."""
+def _pad(nodes: Nodes, image: str, rows: Axis, columns: Axis, fill: int | tuple[int, int, int]) -> str:
+    """Return the image with `fill` where it lies beyond the resized one."""
     is_row, is_column = (is_inside(nodes, axis) for axis in (rows, columns))
     is_row = nodes("Unsqueeze", is_row, nodes.constant([1, 2], np.int64))
     is_column = nodes("Unsqueeze", is_column, nodes.constant([0, 2], np.int64))
     colour = nodes.constant((fill,) * 3 if isinstance(fill, int) else fill, np.uint8)
-    return str(nodes("Where", nodes("And", is_row, is_column), picture, colour))
+    return str(nodes("Where", nodes("And", is_row, is_column), image, colour))

@@ -13,7 +13,7 @@ from imgrec.deploy.bundle.bundle import INPUT
 
 __all__ = ["Layer", "moved_layers"]
 
-_MAX_PICTURES = 4
+_MAX_IMAGES = 4
 _AT_ONCE = 8  # tensors asked for in one run: each is as large as an activation of the network
 _REPAIRED = "{}_DequantizeLinear_Output"  # what onnxruntime calls a tensor after its way through 8 bits
 _SILENT_DB = 200.0  # stands for a layer that did not change at all
@@ -21,7 +21,7 @@ _SILENT_DB = 200.0  # stands for a layer that did not change at all
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer's output before and after, over a few pictures.
+    """A layer's output before and after, over a few images.
 
     name: of the tensor in the graph. operator: what made it. sqnr_db: signal to quantization noise, 10 log10 of the sum
     of squares over the sum of squared differences; 20 dB is an error of a tenth. max_difference: the largest.
@@ -37,7 +37,7 @@ class Layer:
         return asdict(self)
 
 
-def moved_layers(before: Any, after: Any, pictures: Sequence[UInt8Array], *, count: int = 5) -> list[Layer]:
+def moved_layers(before: Any, after: Any, images: Sequence[UInt8Array], *, count: int = 5) -> list[Layer]:
     """Return the layers that moved most, the worst first. before, after: onnx.ModelProto of pixels.
 
     Tensors are matched by name, which quantization keeps; one that it took away, as it joined two operators, is left
@@ -46,14 +46,14 @@ def moved_layers(before: Any, after: Any, pictures: Sequence[UInt8Array], *, cou
     operators = {name: node.op_type for node in before.graph.node for name in node.output}
     there = {name for node in after.graph.node for name in node.output}
     # Where an activation was joined to its layer, the range of its 8 bits clips: look behind them.
-    twins = {name: _REPAIRED.format(name) if _REPAIRED.format(name) in there else name for name in operators}
-    names = [name for name in operators if twins[name] in there]
-    batch = np.stack(pictures[:_MAX_PICTURES])
+    duplicates = {name: _REPAIRED.format(name) if _REPAIRED.format(name) in there else name for name in operators}
+    names = [name for name in operators if duplicates[name] in there]
+    batch = np.stack(images[:_MAX_IMAGES])
     layers = []
     for start in range(0, len(names), _AT_ONCE):
         some = names[start : start + _AT_ONCE]
         firsts = _values(before, some, batch)
-        seconds = _values(after, [twins[name] for name in some], batch)
+        seconds = _values(after, [duplicates[name] for name in some], batch)
         for name, first, second in zip(some, firsts, seconds, strict=True):
             if np.issubdtype(first.dtype, np.floating) and first.size > first.shape[0]:
                 layers.append(_compare(name, operators[name], first, second))

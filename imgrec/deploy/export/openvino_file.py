@@ -24,7 +24,7 @@ from imgrec.deploy.bundle import BundleInfo
 from imgrec.deploy.bundle.document import DOCUMENT_KEY
 from imgrec.deploy.export.gate import judge, stop_if_failed, write_report
 from imgrec.deploy.export.graph import make_graph
-from imgrec.deploy.export.outputs import Pictures, Progress, answers_by, answers_of_network, prepared
+from imgrec.deploy.export.outputs import ImageSet, Progress, answers_by, answers_of_network, prepared
 from imgrec.deploy.export.parity import refuse_untrained
 from imgrec.deploy.export.write import Settings
 from imgrec.errors import BundleError, ConfigError, MissingExtraError
@@ -37,7 +37,7 @@ def export_openvino(
     info: BundleInfo,
     path: Path,
     *,
-    pictures: Pictures,
+    images: ImageSet,
     settings: Settings,
     say: Callable[[str], None],
     progress: Progress | None = None,
@@ -53,19 +53,19 @@ def export_openvino(
             "OpenVINO files take pixels, in float32 or with --int8. Leave out --input image and --float16."
         )
     info = replace(info, precision=settings.precision)
-    say(f"Asking the checkpoint about {len(pictures):,} pictures")
-    reference = answers_of_network(network, info.preprocess, pictures, progress=progress)
+    say(f"Asking the checkpoint about {len(images):,} images")
+    reference = answers_of_network(network, info.preprocess, images, progress=progress)
     refuse_untrained(reference, task=info.task)
     say("Making the graph")
     height, width = info.preprocess.height_width or (None, None)
     model = openvino.Core().read_model(make_graph(network, height=height, width=width).SerializeToString())
     if settings.precision == "int8":
         assert settings.calibration is not None
-        say(f"Calibrating with {len(settings.calibration):,} pictures")
+        say(f"Calibrating with {len(settings.calibration):,} images")
         model = _to_int8(model, prepared(info.preprocess, settings.calibration))
-    say("Asking the export about the same pictures")
-    answers = answers_by(_runner(model), info.preprocess.from_picture, pictures, progress=progress)
-    gate = judge(pictures, reference, answers, info=info, max_drop=settings.max_drop)
+    say("Asking the export about the same images")
+    answers = answers_by(_runner(model), info.preprocess.from_lazy_image, images, progress=progress)
+    gate = judge(images, reference, answers, info=info, max_drop=settings.max_drop)
     stop_if_failed(gate, path)
     model.set_rt_info(replace(info, parity=gate.to_dict(names=False)).to_json().decode(), [DOCUMENT_KEY])
     size = _save(model, path)
@@ -98,7 +98,7 @@ def _to_int8(model: Any, calibration: Sequence[UInt8Array]) -> Any:
     except ImportError:
         raise MissingExtraError("nncf", "openvino") from None
     nncf.set_log_level(logging.ERROR)
-    batches = nncf.Dataset([picture[None] for picture in calibration])
+    batches = nncf.Dataset([image[None] for image in calibration])
     with redirect_stdout(io.StringIO()):  # its own progress bars
         return nncf.quantize(model, batches, subset_size=len(calibration), preset=nncf.QuantizationPreset.MIXED)
 

@@ -1,4 +1,4 @@
-"""What a model says about real pictures, from the bytes of each file to its logits: both sides of the gate."""
+"""What a model says about real images, from the bytes of each file to its logits: both sides of the gate."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from imgrec.data.images.image import FileImages
-from imgrec.data.images.lazy_image import Picture, open_picture
+from imgrec.data.images.lazy_image import LazyImage, open_image
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.samples import Images, Samples, UInt8Array
 from imgrec.data.sources.walk import Walk
@@ -19,11 +19,11 @@ from imgrec.deploy.bundle.bundle import Bundle
 from imgrec.errors import DataError
 
 __all__ = [
-    "Pictures",
+    "ImageSet",
     "Progress",
     "answers_of_bundle",
     "answers_of_network",
-    "pictures_of_folder",
+    "images_of_folder",
     "prepared",
     "some_of",
 ]
@@ -33,8 +33,8 @@ Logits = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Pictures to ask both sides about.
+class ImageSet:
+    """Images to ask both sides about.
 
     names: as in tables and messages. labels: int64 (N,), or 0/1 (N, C) with several labels; None = not known.
     """
@@ -47,29 +47,29 @@ class Pictures:
         return len(self.names)
 
 
-def some_of(samples: Samples, limit: int) -> Pictures:
+def some_of(samples: Samples, limit: int) -> ImageSet:
     """Return at most `limit` of the samples, evenly spaced, so that sorted classes are all among them."""
     places = np.unique(np.linspace(0, len(samples) - 1, min(limit, len(samples))).round().astype(np.int64))
     chosen = samples.subset(places)
-    return Pictures(chosen.names, chosen.images, chosen.labels)
+    return ImageSet(chosen.names, chosen.images, chosen.labels)
 
 
-def pictures_of_folder(folder: Path, *, limit: int) -> Pictures:
-    """Return at most `limit` pictures in a folder and below, evenly spaced, without labels. Raises: DataError."""
+def images_of_folder(folder: Path, *, limit: int) -> ImageSet:
+    """Return at most `limit` images in a folder and below, evenly spaced, without labels. Raises: DataError."""
     if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder of pictures.")
+        raise DataError(f"{folder} is not a folder of images.")
     (files,) = Walk([os.path.realpath(folder)]).files([str(folder)])
     if not files:
-        raise DataError(f"{folder} holds no pictures.")
+        raise DataError(f"{folder} holds no images.")
     images = FileImages([Path(file) for file in files])
     chosen = some_of(Samples(files, images, np.full(len(files), -1)), limit)
-    return Pictures(chosen.names, chosen.images)
+    return ImageSet(chosen.names, chosen.images)
 
 
 def answers_of_network(
     network: Callable[[torch.Tensor], torch.Tensor],
     preprocess: Preprocess,
-    pictures: Pictures,
+    image_set: ImageSet,
     *,
     batch_size: int = 32,
     progress: Progress | None = None,
@@ -82,34 +82,34 @@ def answers_of_network(
             logits: Logits = network(images).float().numpy()
         return logits
 
-    return answers_by(ask, preprocess.from_picture, pictures, batch_size=batch_size, progress=progress)
+    return answers_by(ask, preprocess.from_lazy_image, image_set, batch_size=batch_size, progress=progress)
 
 
 def answers_of_bundle(
-    bundle: Bundle, pictures: Pictures, *, batch_size: int = 32, progress: Progress | None = None
+    bundle: Bundle, image_set: ImageSet, *, batch_size: int = 32, progress: Progress | None = None
 ) -> Logits:
     """Return logits (N, C) of a bundle, prepared by what the bundle itself says."""
-    return answers_by(bundle.run, bundle.prepare, pictures, batch_size=batch_size, progress=progress)
+    return answers_by(bundle.run, bundle.prepare, image_set, batch_size=batch_size, progress=progress)
 
 
-def prepared(preprocess: Preprocess, pictures: Pictures) -> list[UInt8Array]:
-    """Return all pictures as the network sees them, each uint8 (H, W, 3)."""
-    return [preprocess.from_picture(open_picture(pictures.images, place)) for place in range(len(pictures))]
+def prepared(preprocess: Preprocess, image_set: ImageSet) -> list[UInt8Array]:
+    """Return all images as the network sees them, each uint8 (H, W, 3)."""
+    return [preprocess.from_lazy_image(open_image(image_set.images, place)) for place in range(len(image_set))]
 
 
 def answers_by(
     ask: Callable[[list[UInt8Array]], Logits],
-    prepare: Callable[[Picture], UInt8Array],
-    pictures: Pictures,
+    prepare: Callable[[LazyImage], UInt8Array],
+    image_set: ImageSet,
     *,
     batch_size: int = 32,
     progress: Progress | None = None,
 ) -> Logits:
-    """Return logits (N, C) by `ask`, which gets batches of what `prepare` makes of each picture."""
+    """Return logits (N, C) by `ask`, which gets batches of what `prepare` makes of each image."""
     parts = []
-    for start in range(0, len(pictures), batch_size):
-        places = range(start, min(start + batch_size, len(pictures)))
-        parts.append(ask([prepare(open_picture(pictures.images, place)) for place in places]))
+    for start in range(0, len(image_set), batch_size):
+        places = range(start, min(start + batch_size, len(image_set)))
+        parts.append(ask([prepare(open_image(image_set.images, place)) for place in places]))
         if progress is not None:
-            progress(places.stop, len(pictures))
+            progress(places.stop, len(image_set))
     return np.concatenate(parts)

@@ -15,23 +15,23 @@ from imgrec.evaluation.decisions import to_probabilities
 __all__ = ["TOLERANCE", "Drop", "Parity", "compare", "measure_drop", "refuse_untrained"]
 
 TOLERANCE = 1e-4  # of a probability
-UNTRAINED = 1e-3  # a network whose probabilities move less than this over all pictures has learned nothing
+UNTRAINED = 1e-3  # a network whose probabilities move less than this over all images has learned nothing
 _Z = 1.959963984540054  # 95 %, two-sided
 _MAX_NAMED = 20
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How two models agree on the same pictures.
+    """How two models agree on the same images.
 
-    same_labels: pictures with the same label on both sides; with several labels the same set of labels.
-    ties: pictures whose labels differ although the first model itself has them within `tolerance` of each other (with
+    same_labels: images with the same label on both sides; with several labels the same set of labels.
+    ties: images whose labels differ although the first model itself has them within `tolerance` of each other (with
         several labels: within `tolerance` of 0.5), so that either is right. They are not in `same_labels`.
-    max_probability_difference, max_logit_difference: the largest over all pictures and classes.
-    different: names of up to 20 pictures with another label, ties left out.
+    max_probability_difference, max_logit_difference: the largest over all images and classes.
+    different: names of up to 20 images with another label, ties left out.
     """
 
-    pictures: int
+    images: int
     same_labels: int
     ties: int
     max_probability_difference: float
@@ -42,7 +42,7 @@ class Parity:
     @property
     def holds(self) -> bool:
         """Whether every label is the same or a tie, and every probability within the tolerance."""
-        is_same = self.same_labels + self.ties == self.pictures
+        is_same = self.same_labels + self.ties == self.images
         return is_same and self.max_probability_difference <= self.tolerance
 
     def to_dict(self) -> dict[str, Any]:
@@ -52,7 +52,7 @@ class Parity:
 
 @dataclass(frozen=True)
 class Drop:
-    """How much accuracy one model loses against another on the same labelled pictures, in percentage points.
+    """How much accuracy one model loses against another on the same labelled images, in percentage points.
 
     before, after: accuracy in percent. low, high: 95 % interval of `points`, paired: Bonett and Price 2012, "Adjusted
     Wald confidence interval for a difference of binomial proportions based on paired data", section 3.
@@ -74,7 +74,7 @@ class Drop:
 def compare(
     names: Sequence[str], first: NDArray[Any], second: NDArray[Any], *, task: Task, tolerance: float = TOLERANCE
 ) -> Parity:
-    """Compare the logits (N, C) of two models about the pictures `names`.
+    """Compare the logits (N, C) of two models about the images `names`.
 
     Raises: ParityError: a number on either side is not finite.
     """
@@ -86,7 +86,7 @@ def compare(
     is_tie = differ & _are_ties(before, labels_before, labels_after, task=task, tolerance=tolerance)
     wrong = np.flatnonzero(differ & ~is_tie)
     return Parity(
-        pictures=len(names),
+        images=len(names),
         same_labels=int((~differ).sum()),
         ties=int(is_tie.sum()),
         max_probability_difference=float(np.abs(before - after).max()),
@@ -105,15 +105,15 @@ def labels_of(probabilities: NDArray[np.float64], *, task: Task) -> NDArray[np.i
 
 
 def refuse_untrained(logits: NDArray[Any], *, task: Task) -> None:
-    """Raise ParityError where a network says the same of every picture: then any export of it would pass."""
+    """Raise ParityError where a network says the same of every image: then any export of it would pass."""
     probabilities = to_probabilities(logits, task=task, temperature=1.0)
     if len(logits) < 2:
-        raise ParityError("One picture tells nothing about parity. Give a folder with more: --images FOLDER.")
+        raise ParityError("One image tells nothing about parity. Give a folder with more: --images FOLDER.")
     if (moves := float(np.ptp(probabilities, axis=0).max())) < UNTRAINED:
         raise ParityError(
-            f"The network says the same of all {len(logits)} pictures: no probability moves by more than {moves:.1g}. "
-            "It is not trained, or the pictures are all alike, so that agreement would prove nothing. Nothing was "
-            "written. Export a trained checkpoint, or give other pictures: --images FOLDER."
+            f"The network says the same of all {len(logits)} images: no probability moves by more than {moves:.1g}. "
+            "It is not trained, or the images are all alike, so that agreement would prove nothing. Nothing was "
+            "written. Export a trained checkpoint, or give other images: --images FOLDER."
         )
 
 

@@ -1,7 +1,7 @@
-"""A graph with 8-bit weights and activations (static quantization, QDQ), made by onnxruntime from pictures.
+"""A graph with 8-bit weights and activations (static quantization, QDQ), made by onnxruntime from images.
 
 Weights: int8, symmetric, a scale for each output channel. Activations: uint8, with the range that the calibration
-pictures showed. That is what VNNI processors multiply at four times the speed of float32.
+images showed. That is what VNNI processors multiply at four times the speed of float32.
 """
 
 import logging
@@ -27,28 +27,28 @@ _TRANSFORMER_TYPES = ["Conv", "Gemm", "MatMul"]
 
 
 def to_int8(graph: Any, calibration: Sequence[UInt8Array]) -> Any:
-    """Return the onnx.ModelProto in 8 bits. calibration: pictures as the network sees them, uint8 (H, W, 3).
+    """Return the onnx.ModelProto in 8 bits. calibration: images as the network sees them, uint8 (H, W, 3).
 
-    Raises: BundleError: no picture to calibrate with.
+    Raises: BundleError: no image to calibrate with.
     """
     import onnx
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     if not calibration:
-        raise BundleError("No pictures to calibrate with. Give a folder: --calibration FOLDER.")
+        raise BundleError("No images to calibrate with. Give a folder: --calibration FOLDER.")
     is_transformer = any(node.op_type == _TRANSFORMER_MARK for node in graph.graph.node)
     with tempfile.TemporaryDirectory(prefix="imgrec-") as folder, _quiet():
         path = Path(folder) / "int8.onnx"
         quantize_static(
             onnx.shape_inference.infer_shapes(graph),
             path,
-            _Pictures(calibration),
+            _CalibrationImages(calibration),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
-            extra_options={"CalibMovingAverage": True},  # of each batch's range: one odd picture does not widen all
+            extra_options={"CalibMovingAverage": True},  # of each batch's range: one odd image does not widen all
             op_types_to_quantize=_TRANSFORMER_TYPES if is_transformer else None,
             nodes_to_exclude=_before_the_first_layer(graph),
         )
@@ -86,7 +86,7 @@ def _spread_channel_constants(graph: Any) -> None:
     """Repeat the constants of the normalisation for each pixel, when the graph is loaded.
 
     onnxruntime runs 8-bit graphs with the channels last, where three constants a pixel are taken one by one: a sixth of
-    the time of resnet18. Only where the graph says the size of its pictures.
+    the time of resnet18. Only where the graph says the size of its images.
     """
     from onnx import helper, numpy_helper
 
@@ -108,12 +108,12 @@ def _spread_channel_constants(graph: Any) -> None:
         graph.graph.node.insert(0, helper.make_node("Expand", [name, "plane"], [spread[name]]))
 
 
-class _Pictures:
+class _CalibrationImages:
     """Batches for onnxruntime's calibration."""
 
-    def __init__(self, pictures: Sequence[UInt8Array]) -> None:
-        starts = range(0, len(pictures), _BATCH)
-        self._batches: Iterator[UInt8Array] = (np.stack(pictures[start : start + _BATCH]) for start in starts)
+    def __init__(self, images: Sequence[UInt8Array]) -> None:
+        starts = range(0, len(images), _BATCH)
+        self._batches: Iterator[UInt8Array] = (np.stack(images[start : start + _BATCH]) for start in starts)
 
     def get_next(self) -> dict[str, UInt8Array] | None:
         batch = next(self._batches, None)

@@ -20,7 +20,7 @@ from imgrec.core.files.atomic_write import write_bytes
 from imgrec.deploy.bundle import BundleInfo
 from imgrec.deploy.bundle.document import DOCUMENT_KEY
 from imgrec.deploy.export.gate import judge, stop_if_failed, write_report
-from imgrec.deploy.export.outputs import Pictures, Progress, answers_of_network
+from imgrec.deploy.export.outputs import ImageSet, Progress, answers_of_network
 from imgrec.deploy.export.parity import refuse_untrained
 from imgrec.errors import BundleError, ImgrecError
 from imgrec.training.setup import load_exactly
@@ -38,7 +38,7 @@ def export_torch(
     path: Path,
     *,
     model: Mapping[str, Any],
-    pictures: Pictures,
+    images: ImageSet,
     say: Callable[[str], None],
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -46,8 +46,8 @@ def export_torch(
 
     model: the checkpoint's configuration of the network. Otherwise as `export_bundle`.
     """
-    say(f"Asking the checkpoint about {len(pictures):,} pictures")
-    reference = answers_of_network(network, info.preprocess, pictures, progress=progress)
+    say(f"Asking the checkpoint about {len(images):,} images")
+    reference = answers_of_network(network, info.preprocess, images, progress=progress)
     refuse_untrained(reference, task=info.task)
     say("Making the file")
     if path.suffix == ".pt2":
@@ -56,9 +56,9 @@ def export_torch(
     else:
         data = _to_safetensors(network, info, model)
         again = _from_safetensors(data, name=path.name)[0]
-    say("Asking the file about the same pictures")
-    answers = answers_of_network(again, info.preprocess, pictures, progress=progress)
-    gate = judge(pictures, reference, answers, info=info, max_drop=0)
+    say("Asking the file about the same images")
+    answers = answers_of_network(again, info.preprocess, images, progress=progress)
+    gate = judge(images, reference, answers, info=info, max_drop=0)
     stop_if_failed(gate, path)
     write_bytes(path, data)
     report = {**gate.to_dict(), "size_bytes": len(data)}

@@ -19,14 +19,14 @@ from imgrec.deploy.export.graph import make_graph
 from imgrec.deploy.export.half import to_float16
 from imgrec.deploy.export.image_stage import add_image_stage
 from imgrec.deploy.export.layers import moved_layers
-from imgrec.deploy.export.outputs import Pictures, Progress, answers_of_bundle, answers_of_network, prepared
+from imgrec.deploy.export.outputs import ImageSet, Progress, answers_of_bundle, answers_of_network, prepared
 from imgrec.deploy.export.parity import compare, refuse_untrained
 from imgrec.deploy.export.quantize import to_int8
 from imgrec.errors import ParityError
 
 __all__ = ["Graphs", "Settings", "export_bundle", "make_bundle", "to_bytes"]
 
-_SINGLES = 8  # pictures that are also asked about one by one
+_SINGLES = 8  # images that are also asked about one by one
 
 Say = Callable[[str], None]
 
@@ -36,13 +36,13 @@ class Settings:
     """What is made of a network.
 
     input: "pixels" or "image", see `BundleInfo`. precision: of weights and activations; float32 has to give equal
-    answers, the others may lose `max_drop` percentage points of accuracy. calibration: pictures for int8.
+    answers, the others may lose `max_drop` percentage points of accuracy. calibration: images for int8.
     """
 
     input: Input = "pixels"
     precision: Precision = "float32"
     max_drop: float = 1.0
-    calibration: Pictures | None = None
+    calibration: ImageSet | None = None
 
 
 class Graphs(NamedTuple):
@@ -58,32 +58,32 @@ def export_bundle(
     info: BundleInfo,
     path: Path,
     *,
-    pictures: Pictures,
+    images: ImageSet,
     settings: Settings,
     say: Say,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Write `network` as a bundle to `path` once it answers about `pictures` as the network does; return the report.
+    """Write `network` as a bundle to `path` once it answers about `images` as the network does; return the report.
 
     network: images (N, 3, H, W), 0-255, to logits; in evaluation mode, on the CPU.
     The report is written too, as `report_path`; where the gate fails it is all that is left.
     Raises: ParityError: the answers differ, or mean nothing. BundleError: the network cannot be exported.
     """
     info = replace(info, input=settings.input, precision=settings.precision)
-    say(f"Asking the checkpoint about {len(pictures):,} pictures")
-    reference = answers_of_network(network, info.preprocess, pictures, progress=progress)
+    say(f"Asking the checkpoint about {len(images):,} images")
+    reference = answers_of_network(network, info.preprocess, images, progress=progress)
     refuse_untrained(reference, task=info.task)
     say("Making the graph")
     graphs = make_bundle(network, info, settings, say=say)
     bundle = bundle_from_bytes(to_bytes(graphs.shipped, info), name=str(path))
-    say("Asking the export about the same pictures")
-    answers = answers_of_bundle(bundle, pictures, progress=progress)
-    gate = judge(pictures, reference, answers, info=info, max_drop=settings.max_drop)
+    say("Asking the export about the same images")
+    answers = answers_of_bundle(bundle, images, progress=progress)
+    gate = judge(images, reference, answers, info=info, max_drop=settings.max_drop)
     is_suspect = not gate.passed and not gate.is_exact
-    few = prepared(info.preprocess, _first(pictures)) if is_suspect else []
+    few = prepared(info.preprocess, _first(images)) if is_suspect else []
     stop_if_failed(gate, path, layers=moved_layers(graphs.whole, graphs.small, few) if few else ())
     if gate.is_exact:
-        _check_singles(bundle, pictures, answers, gate=gate, path=path)
+        _check_singles(bundle, images, answers, gate=gate, path=path)
     data = to_bytes(graphs.shipped, replace(info, parity=gate.to_dict(names=False)))
     sha256 = bundle_from_bytes(data, name=str(path)).sha256
     with durable_write(path, size=len(data)) as file:
@@ -101,7 +101,7 @@ def make_bundle(network: nn.Module, info: BundleInfo, settings: Settings, *, say
         small = to_float16(whole)
     elif settings.precision == "int8":
         assert settings.calibration is not None
-        say(f"Calibrating with {len(settings.calibration):,} pictures")
+        say(f"Calibrating with {len(settings.calibration):,} images")
         small = to_int8(whole, prepared(info.preprocess, settings.calibration))
     shipped = small
     if settings.input == "image":
@@ -116,19 +116,19 @@ def to_bytes(graph: Any, info: BundleInfo) -> bytes:
     return seal(body + metadata_entry(DOCUMENT_KEY, info.to_json()))
 
 
-def _check_singles(bundle: Bundle, pictures: Pictures, answers: NDArray[np.float32], *, gate: Gate, path: Path) -> None:
-    """Check that a picture by itself gets the answer that it has in a batch. Raises: ParityError."""
-    few = _first(pictures)
+def _check_singles(bundle: Bundle, images: ImageSet, answers: NDArray[np.float32], *, gate: Gate, path: Path) -> None:
+    """Check that an image by itself gets the answer that it has in a batch. Raises: ParityError."""
+    few = _first(images)
     alone = answers_of_bundle(bundle, few, batch_size=1)
     parity = compare(few.names, answers[: len(alone)], alone, task=bundle.task)
     if not parity.holds:
         write_report(path, {**gate.to_dict(), "passed": False, "alone": parity.to_dict()})
         raise ParityError(
-            f"The export answers otherwise about a picture alone than in a batch (probabilities differ by up to "
-            f"{parity.max_probability_difference:.2g}): the network mixes the pictures of a batch. Nothing was written "
+            f"The export answers otherwise about an image alone than in a batch (probabilities differ by up to "
+            f"{parity.max_probability_difference:.2g}): the network mixes the images of a batch. Nothing was written "
             f"as {path.name}; {report_path(path)} has the figures."
         )
 
 
-def _first(pictures: Pictures) -> Pictures:
-    return Pictures(pictures.names[:_SINGLES], pictures.images)
+def _first(images: ImageSet) -> ImageSet:
+    return ImageSet(images.names[:_SINGLES], images.images)

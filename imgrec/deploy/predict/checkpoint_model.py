@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from imgrec.data.images.lazy_image import Picture
+from imgrec.data.images.lazy_image import LazyImage
 from imgrec.data.samples import Task, UInt8Array
 from imgrec.deploy.bundle import BundleInfo
 from imgrec.evaluation.decisions import Decisions
@@ -18,7 +18,7 @@ __all__ = ["CheckpointModel"]
 class CheckpointModel:
     """A `Model` of a network: images uint8 (N, 3, H, W) to logits (N, C), in evaluation mode, on the CPU.
 
-    info: what a bundle of it would say of itself; pictures are decoded in full, as from a bundle.
+    info: what a bundle of it would say of itself; images are decoded in full, as from a bundle.
     """
 
     def __init__(self, network: nn.Module, info: BundleInfo, *, sha256: str) -> None:
@@ -33,7 +33,7 @@ class CheckpointModel:
 
     @property
     def task(self) -> Task:
-        """One class per picture, or any number."""
+        """One class per image, or any number."""
         return self._info.task
 
     @property
@@ -43,15 +43,15 @@ class CheckpointModel:
 
     @property
     def runs_singly(self) -> bool:
-        """No: a network runs batches of prepared pictures."""
+        """No: a network runs batches of prepared images."""
         return False
 
-    def prepare(self, picture: Picture, /) -> UInt8Array:
-        """Return a picture as the network sees it: uint8 (H, W, 3)."""
-        return self._info.preprocess.from_picture(picture)
+    def prepare(self, image: LazyImage, /) -> UInt8Array:
+        """Return an image as the network sees it: uint8 (H, W, 3)."""
+        return self._info.preprocess.from_lazy_image(image)
 
     def run(self, images: Sequence[UInt8Array], /) -> NDArray[np.float32]:
-        """Return logits float32 (N, C) of N pictures of one size."""
+        """Return logits float32 (N, C) of N images of one size."""
         batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
         with torch.inference_mode():
             logits: NDArray[np.float32] = self._network(batch).float().numpy()

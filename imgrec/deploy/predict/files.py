@@ -1,4 +1,4 @@
-"""Pictures in files."""
+"""Images in files."""
 
 # Strings and os.path: there may be a million files, and a Path for each costs more than the listing.
 # ruff: noqa: PTH116
@@ -14,14 +14,14 @@ from imgrec.data.images.image import read_regular_file
 from imgrec.deploy.predict.item import Item
 
 if TYPE_CHECKING:
-    from imgrec.data.images.lazy_image import Picture
+    from imgrec.data.images.lazy_image import LazyImage
 
 __all__ = ["FileSource", "identify"]
 
 
 @dataclass(frozen=True)
 class FileSource:
-    """One picture a file. names: of their rows, if not the paths."""
+    """One image a file. names: of their rows, if not the paths."""
 
     paths: Sequence[str]
     names: Sequence[str] | None = None
@@ -51,7 +51,7 @@ def identify(path: str) -> str:
     return f"{path}\0{info.st_size}\0{info.st_mtime_ns}"
 
 
-def _open(path: str) -> "Picture":
-    from imgrec.data.images.lazy_image import picture_from_bytes
+def _open(path: str) -> "LazyImage":
+    from imgrec.data.images.lazy_image import image_from_bytes
 
-    return picture_from_bytes(read_regular_file(Path(path)), name=path)
+    return image_from_bytes(read_regular_file(Path(path)), name=path)

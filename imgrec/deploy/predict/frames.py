@@ -14,7 +14,7 @@ from imgrec.deploy.predict.item import Item, bad_item
 from imgrec.errors import DataError
 
 if TYPE_CHECKING:
-    from imgrec.data.images.lazy_image import Picture
+    from imgrec.data.images.lazy_image import LazyImage
 
 __all__ = ["VIDEO_SUFFIXES", "CameraSource", "Pace", "VideoSource"]
 
@@ -186,8 +186,8 @@ def _frame_item(capture: Any, name: str, time_s: float) -> Item:
     return Item(name, partial(_open_frame, pixels, name), round(max(time_s, 0.0), 3), in_memory=True)
 
 
-def _open_frame(pixels: Any, name: str) -> "Picture":
-    from imgrec.data.images.lazy_image import DecodedPicture
+def _open_frame(pixels: Any, name: str) -> "LazyImage":
+    from imgrec.data.images.lazy_image import DecodedImage
 
     refuse_too_small((pixels.shape[0], pixels.shape[1]), name=name)
-    return DecodedPicture(pixels)
+    return DecodedImage(pixels)

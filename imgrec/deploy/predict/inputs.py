@@ -1,4 +1,4 @@
-"""From the words of a command to sources of pictures."""
+"""From the words of a command to sources of images."""
 
 # Strings and os.path: there may be a million files.
 # ruff: noqa: PTH110, PTH112, PTH113, PTH119, PTH120, PTH122, PTH207
@@ -24,7 +24,7 @@ from imgrec.deploy.predict.zip_source import ZipSource
 from imgrec.errors import ConfigError, DataError, ImageError, did_you_mean
 
 if TYPE_CHECKING:
-    from imgrec.data.images.lazy_image import Picture
+    from imgrec.data.images.lazy_image import LazyImage
 
 __all__ = ["Inputs", "read_inputs"]
 
@@ -35,29 +35,29 @@ _STANDARD_INPUT = "stdin"  # what its row is called: a cell that begins with - m
 
 @dataclass(frozen=True)
 class Inputs:
-    """All pictures of a command, in order. notes: what was left out, a line each."""
+    """All images of a command, in order. notes: what was left out, a line each."""
 
     sources: Sequence[Source]
     notes: Sequence[str] = ()
 
     @property
     def expected(self) -> int | None:
-        """How many pictures, as far as is known before the last; None: a camera is among them."""
+        """How many images, as far as is known before the last; None: a camera is among them."""
         counts = [source.expected for source in self.sources]
         return None if None in counts else sum(count for count in counts if count is not None)
 
     @property
     def has_time(self) -> bool:
-        """Whether any picture has a time."""
+        """Whether any image has a time."""
         return any(source.has_time for source in self.sources)
 
     def items(self) -> Iterator[Item]:
-        """Yield the pictures."""
+        """Yield the images."""
         for source in self.sources:
             yield from source.items()
 
     def digest(self) -> str | None:
-        """Return a hash that is another when the pictures are; None: they cannot be had a second time."""
+        """Return a hash that is another when the images are; None: they cannot be had a second time."""
         total = hashlib.sha256()
         for source in self.sources:
             texts = source.identity()
@@ -69,13 +69,13 @@ class Inputs:
 
 
 class StandardInput:
-    """One picture, from the bytes of standard input."""
+    """One image, from the bytes of standard input."""
 
     expected = 1
     has_time = False
 
     def items(self) -> Iterator[Item]:
-        """Yield the one picture."""
+        """Yield the one image."""
         data = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
         yield Item(_STANDARD_INPUT, partial(_open_bytes, data))
 
@@ -85,21 +85,21 @@ class StandardInput:
 
 
 def read_inputs(words: Sequence[str], *, lists: Sequence[str], path_column: str, pace: Pace) -> Inputs:
-    """Return the pictures that words and lists name, words first.
+    """Return the images that words and lists name, words first.
 
     words: files, folders, patterns, zip archives, videos, `camera:N`, `-`. lists: tables, or `-`.
     Raises: ConfigError: standard input twice. DataError: a word that names nothing, a table that cannot be used, or no
-    picture at all.
+    image at all.
     """
     if [*words, *lists].count("-") > 1:
-        raise ConfigError("Standard input can be read once: give - once, as a picture or as a list.")
+        raise ConfigError("Standard input can be read once: give - once, as an image or as a list.")
     notes: list[str] = []
     sources = [source for word in words for source in _sources(word, pace, notes)]
     sources += [read_list(file, path_column=path_column) for file in lists]
     inputs = Inputs(_joined(sources), notes)
     if inputs.expected == 0:
         left_out = f" {' '.join(notes)}" if notes else ""
-        raise DataError(f"No pictures found in {listed([*words, *lists])}.{left_out}")
+        raise DataError(f"No images found in {listed([*words, *lists])}.{left_out}")
     return inputs
 
 
@@ -174,9 +174,9 @@ def _joined(sources: Sequence[Source]) -> list[Source]:
     return joined
 
 
-def _open_bytes(data: bytes) -> "Picture":
-    from imgrec.data.images.lazy_image import picture_from_bytes
+def _open_bytes(data: bytes) -> "LazyImage":
+    from imgrec.data.images.lazy_image import image_from_bytes
 
     if len(data) > MAX_FILE_BYTES:
         raise ImageError(_STANDARD_INPUT, "too_large", f"more than {MAX_FILE_BYTES:,} bytes")
-    return picture_from_bytes(data, name=_STANDARD_INPUT)
+    return image_from_bytes(data, name=_STANDARD_INPUT)

@@ -1,4 +1,4 @@
-"""What is to be answered: pictures one after the other, from a source that can tell whether it is the same again."""
+"""What is to be answered: images one after the other, from a source that can tell whether it is the same again."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,31 +7,31 @@ from typing import TYPE_CHECKING, Protocol
 from imgrec.errors import ImageError
 
 if TYPE_CHECKING:
-    from imgrec.data.images.lazy_image import Picture
+    from imgrec.data.images.lazy_image import LazyImage
 
 __all__ = ["Item", "Source", "bad_item"]
 
 
 @dataclass(frozen=True)
 class Item:
-    """A picture that is not read yet.
+    """An image that is not read yet.
 
     name: of its row. open: reads it, in any thread; raises ImageError. time_s: since the start of a video or camera.
     in_memory: its pixels are here already, so that it should not wait in a queue before it is made small.
     """
 
     name: str
-    open: "Callable[[], Picture]"
+    open: "Callable[[], LazyImage]"
     time_s: float | None = None
     in_memory: bool = False
 
 
 class Source(Protocol):
-    """Some of the pictures of a command."""
+    """Some of the images of a command."""
 
     @property
     def expected(self) -> int | None:
-        """How many pictures, as far as is known before the last; None: it ends when somebody stops it."""
+        """How many images, as far as is known before the last; None: it ends when somebody stops it."""
         ...
 
     @property
@@ -40,18 +40,18 @@ class Source(Protocol):
         ...
 
     def items(self) -> Iterator[Item]:
-        """Yield the pictures, in the same order each time."""
+        """Yield the images, in the same order each time."""
         ...
 
     def identity(self) -> Iterator[str] | None:
-        """Yield texts that differ when the pictures do; None: they cannot be had a second time."""
+        """Yield texts that differ when the images do; None: they cannot be had a second time."""
         ...
 
 
 def bad_item(name: str, code: str, detail: str) -> Item:
     """Return an item that stands for something that cannot be read at all."""
 
-    def refuse() -> "Picture":
+    def refuse() -> "LazyImage":
         raise ImageError(name, code, detail)
 
     return Item(name, refuse)

@@ -1,4 +1,4 @@
-"""Lists of pictures: a path a line, or a column of a table."""
+"""Lists of images: a path a line, or a column of a table."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ _MAX_LISTED = 5
 
 
 def read_list(file: str, *, path_column: str) -> FileSource:
-    """Return the pictures that a list names; a path that is not there is a row with a reason later.
+    """Return the images that a list names; a path that is not there is a row with a reason later.
 
     file: `-` for standard input, or a name that ends in .txt: a path a line. Else a table of `read_records`, of which
     `path_column` holds the paths. Relative paths count from the folder of the list, those of `-` from here; rows carry
@@ -37,7 +37,7 @@ def read_list(file: str, *, path_column: str) -> FileSource:
         names = _read(path, path_column)
         folder = os.path.dirname(file)  # noqa: PTH120
     if not names:
-        raise DataError(f"--list {file}: it names no pictures.")
+        raise DataError(f"--list {file}: it names no images.")
     return FileSource([os.path.join(folder, name) for name in names], names)
 
 

@@ -10,13 +10,13 @@ from imgrec.data.samples import Task, UInt8Array
 from imgrec.evaluation.decisions import Decisions
 
 if TYPE_CHECKING:
-    from imgrec.data.images.lazy_image import Picture
+    from imgrec.data.images.lazy_image import LazyImage
 
 __all__ = ["Model"]
 
 
 class Model(Protocol):
-    """Pictures in, logits out; several threads may use it at the same time. Attributes: see `imgrec.deploy.bundle.Bundle`."""
+    """Images in, logits out; several threads may use it at the same time. Attributes: see `imgrec.deploy.bundle.Bundle`."""
 
     sha256: str
 
@@ -27,7 +27,7 @@ class Model(Protocol):
 
     @property
     def task(self) -> Task:
-        """One class per picture, or any number."""
+        """One class per image, or any number."""
         ...
 
     @property
@@ -37,11 +37,11 @@ class Model(Protocol):
 
     @property
     def runs_singly(self) -> bool:
-        """Whether pictures run one after the other, whole: a batch would gain nothing and hold all of them."""
+        """Whether images run one after the other, whole: a batch would gain nothing and hold all of them."""
         ...
 
-    def prepare(self, picture: "Picture", /) -> UInt8Array:
-        """Return a picture as `run` wants it: uint8 (H, W, 3). Raises: ImageError, DataError."""
+    def prepare(self, image: "LazyImage", /) -> UInt8Array:
+        """Return an image as `run` wants it: uint8 (H, W, 3). Raises: ImageError, DataError."""
         ...
 
     def run(self, images: Sequence[UInt8Array], /) -> NDArray[np.float32]:

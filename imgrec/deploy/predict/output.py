@@ -37,7 +37,7 @@ class Job:
     batch_size: int
 
     def rows(self, *, skip: int) -> Generator[list[Row]]:
-        """Yield the rows of batch after batch, without those of the first `skip` pictures."""
+        """Yield the rows of batch after batch, without those of the first `skip` images."""
         items = islice(self.inputs.items(), skip, None)
         for answers in answer_all(items, self.model, batch_size=self.batch_size, threads=self.threads):
             yield self.maker.rows(answers)
@@ -47,7 +47,7 @@ class Job:
         columns = [column.name for column in self.maker.columns]
         return {
             "model": self.model.sha256,
-            "pictures": self.inputs.digest() or f"once, {time.time_ns()}",
+            "images": self.inputs.digest() or f"once, {time.time_ns()}",
             "options": {"kind": kind, "columns": columns, "batch": self.batch_size},
             "version of imgrec": __version__,
         }
@@ -87,12 +87,12 @@ def write_file(job: Job, output: Path, *, restart: bool, line: ProgressLine) -> 
     kind = output.suffix.lower()
     with closing(PartialTable(output, key=job.key(kind), restart=restart)) as table:
         counts = Counts.from_dict(table.state) if table.state else Counts()
-        before = counts.pictures
+        before = counts.images
         lines: Lines = CsvLines(job.maker.columns, job.model.class_names) if kind == ".csv" else JsonLines()
         if not table.state:
             table.add(lines.header(), counts.to_dict())
         if before:
-            sys.stderr.write(f"Going on after {before:,} pictures.\n")
+            sys.stderr.write(f"Going on after {before:,} images.\n")
         try:
             _run(job, counts, lambda rows: table.add(lines.lines(rows), counts.to_dict()), line=line)
         finally:
@@ -107,19 +107,19 @@ def write_file(job: Job, output: Path, *, restart: bool, line: ProgressLine) -> 
 
 def _run(job: Job, counts: Counts, write: Callable[[list[Row]], None], *, line: ProgressLine | None) -> None:
     """Answer what `counts` does not hold yet. Raises: StopRequestedError: Ctrl-C, which ends a camera in good order."""
-    before, total = counts.pictures, job.inputs.expected
+    before, total = counts.images, job.inputs.expected
     try:
         with closing(job.rows(skip=before)) as batches:
             for rows in batches:
                 counts.add(rows)
                 write(rows)
                 if line is not None:
-                    line.update(counts.pictures, total and max(total, counts.pictures), before=before)
+                    line.update(counts.images, total and max(total, counts.images), before=before)
     except KeyboardInterrupt:
         if total is None:
             return
         raise StopRequestedError(
-            f"Interrupted after {counts.pictures:,} of {total:,} pictures. With --output, the same command goes on.",
+            f"Interrupted after {counts.images:,} of {total:,} images. With --output, the same command goes on.",
             exit_code=_INTERRUPTED,
         ) from None
     finally:

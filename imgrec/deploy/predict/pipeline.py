@@ -1,6 +1,6 @@
-"""From pictures to logits on all processors, in order.
+"""From images to logits on all processors, in order.
 
-Each thread takes a batch all the way: it reads, decodes and prepares the pictures, and runs the network on them with
+Each thread takes a batch all the way: it reads, decodes and prepares the images, and runs the network on them with
 itself alone. Decoding of one batch goes on beside the network on another, no thread waits for company, and none spins.
 All the costly parts let other threads run.
 """
@@ -27,7 +27,7 @@ _AHEAD = 2  # batches that wait beyond those that are worked at
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of one picture: logits float32 (C,), finite, or an error."""
+    """What became of one image: logits float32 (C,), finite, or an error."""
 
     name: str
     time_s: float | None
@@ -38,9 +38,9 @@ class Answer:
 def answer_all(items: Iterator[Item], model: Model, *, batch_size: int, threads: int) -> Iterator[list[Answer]]:
     """Yield the answers of each `batch_size` items, in order; the last batch may have fewer.
 
-    Which pictures run together depends on their places alone, not on speed: the same call gives the same numbers.
+    Which images run together depends on their places alone, not on speed: the same call gives the same numbers.
     At most `threads + 2` batches are under way, so memory does not grow with the number of items. Where the model runs
-    pictures singly, a batch is one: each is as large as it was taken.
+    images singly, a batch is one: each is as large as it was taken.
     """
     batch_size = 1 if model.runs_singly else batch_size
     pool = ThreadPoolExecutor(threads, thread_name_prefix="predict")
@@ -79,7 +79,7 @@ def _refuse(error: ImageError) -> UInt8Array:
 
 
 def _prepare(item: Item, model: Model) -> UInt8Array:
-    """Return an item as the network takes it. Raises: ImageError, for whatever is wrong with this picture alone."""
+    """Return an item as the network takes it. Raises: ImageError, for whatever is wrong with this image alone."""
     try:
         return model.prepare(item.open())
     except ImageError:
@@ -106,7 +106,7 @@ def _answer(batch: list[_Job], model: Model) -> list[Answer]:
 
 
 def _run(images: list[UInt8Array], model: Model) -> list[NDArray[np.float32] | Exception]:
-    """Return the logits of each picture; one that cannot be answered does not take the others along."""
+    """Return the logits of each image; one that cannot be answered does not take the others along."""
     if not images:
         return []
     if len({image.shape for image in images}) == 1:
@@ -121,7 +121,7 @@ def _run(images: list[UInt8Array], model: Model) -> list[NDArray[np.float32] | E
 def _run_one(image: UInt8Array, model: Model) -> NDArray[np.float32] | Exception:
     try:
         logits: NDArray[np.float32] = model.run([image])[0]
-    # Runtimes have errors of their own, MemoryError among them: whatever it is, it is this picture's.
+    # Runtimes have errors of their own, MemoryError among them: whatever it is, it is this image's.
     except Exception as error:
         return error
     return logits
@@ -133,6 +133,6 @@ def _checked(job: _Job, result: NDArray[np.float32] | Exception) -> Answer:
         error = ImageError(job.name, code, f"{type(result).__name__}: {result}")
         return Answer(job.name, job.time_s, None, error)
     if not np.isfinite(result).all():
-        detail = "the network answers NaN or infinity: do not use it for this picture, and mistrust it for others"
+        detail = "the network answers NaN or infinity: do not use it for this image, and mistrust it for others"
         return Answer(job.name, job.time_s, None, ImageError(job.name, "not_finite", detail))
     return Answer(job.name, job.time_s, result)

@@ -1,4 +1,4 @@
-"""What a row of the table says of one picture."""
+"""What a row of the table says of one image."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -29,15 +29,15 @@ class Column:
 
 @dataclass
 class Counts:
-    """How many pictures there were, how many of them were bad by reason, and how many each reject rule turned down."""
+    """How many images there were, how many of them were bad by reason, and how many each reject rule turned down."""
 
-    pictures: int = 0
+    images: int = 0
     bad: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
 
     def add(self, rows: Sequence[Row]) -> None:
         """Count rows."""
-        self.pictures += len(rows)
+        self.images += len(rows)
         for row in rows:
             if row["error"] is not None:
                 self.bad[row["error"]] += 1
@@ -47,12 +47,12 @@ class Counts:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return {"pictures": self.pictures, "bad": dict(self.bad), "rejected": dict(self.rejected)}
+        return {"images": self.images, "bad": dict(self.bad), "rejected": dict(self.rejected)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Counts":
         """Read what `to_dict` gave."""
-        return cls(int(values["pictures"]), Counter(values["bad"]), Counter(values["rejected"]))
+        return cls(int(values["images"]), Counter(values["bad"]), Counter(values["rejected"]))
 
 
 class RowMaker:

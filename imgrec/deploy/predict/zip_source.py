@@ -1,4 +1,4 @@
-"""Pictures in a zip archive, read one at a time into memory; nothing is ever unpacked to a disk."""
+"""Images in a zip archive, read one at a time into memory; nothing is ever unpacked to a disk."""
 
 import zipfile
 import zlib
@@ -14,17 +14,17 @@ from imgrec.deploy.predict.item import Item, bad_item
 from imgrec.errors import ImageError
 
 if TYPE_CHECKING:
-    from imgrec.data.images.lazy_image import Picture
+    from imgrec.data.images.lazy_image import LazyImage
 
 __all__ = ["ZipSource"]
 
-MAX_RATIO, SMALL_BYTES = 100, 16 << 20  # what grows more than that, and is not small after it, is no picture
+MAX_RATIO, SMALL_BYTES = 100, 16 << 20  # what grows more than that, and is not small after it, is no image
 _ENCRYPTED = 1  # of the flags of a member
 _HEAD_BYTES = 32
 
 
 class ZipSource:
-    """The pictures of an archive, sorted by name; hidden ones and what is no picture are left out, and counted.
+    """The images of an archive, sorted by name; hidden ones and what is no image are left out, and counted.
 
     Members that are encrypted, grow out of all proportion, or have a name that leads out of the archive are refused,
     each as a row of its own. So is the archive as a whole when it is none, or when its members overlap.
@@ -85,8 +85,8 @@ class ZipSource:
         except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError):
             return False
 
-    def _open(self, name: str, member: zipfile.ZipInfo) -> "Picture":
-        from imgrec.data.images.lazy_image import picture_from_bytes
+    def _open(self, name: str, member: zipfile.ZipInfo) -> "LazyImage":
+        from imgrec.data.images.lazy_image import image_from_bytes
 
         try:
             data = self._archive.read(member)
@@ -95,7 +95,7 @@ class ZipSource:
         # What a damaged member raises is not laid down: zlib and lzma have errors of their own.
         except Exception as error:
             raise ImageError(name, "damaged", f"cannot be unpacked ({error})") from error
-        return picture_from_bytes(data, name=name)
+        return image_from_bytes(data, name=name)
 
 
 def _problem_of(member: zipfile.ZipInfo) -> tuple[str, str] | None:

@@ -1,1 +1,1 @@
-"""Two or more runs on the same pictures: which is better, how surely, where, and on which pictures they differ."""
+"""Two or more runs on the same images: which is better, how surely, where, and on which images they differ."""

@@ -1,4 +1,4 @@
-"""The same pictures in the same order, with the classes in the same order: what a paired comparison needs."""
+"""The same images in the same order, with the classes in the same order: what a paired comparison needs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,10 +23,10 @@ class Aligned:
 
 
 def align(runs: Sequence[Run]) -> Aligned:
-    """Bring all tables into the order of the first. Pictures are matched by path.
+    """Bring all tables into the order of the first. Images are matched by path.
 
     Where a folder has moved, paths are matched by what they have after the part that all paths of a table begin with.
-    Raises: DataError: other pictures, other labels, other classes or another task; the message says which differ.
+    Raises: DataError: other images, other labels, other classes or another task; the message says which differ.
     """
     first = runs[0].tables[0]
     notes: list[str] = []
@@ -80,7 +80,7 @@ def _check_task(first: Predictions, other: Predictions, names: tuple[str, str]) 
 
 
 def _match_rows(first: Predictions, other: Predictions, *, names: tuple[str, str], notes: list[str]) -> np.ndarray:
-    """Return for each picture of `first` its row in `other`."""
+    """Return for each image of `first` its row in `other`."""
     ours, theirs = list(first.names), list(other.names)
     if ours == theirs:
         return np.arange(len(ours))
@@ -93,7 +93,7 @@ def _match_rows(first: Predictions, other: Predictions, *, names: tuple[str, str
             raise _difference(ours, theirs, names) if set(ours) & set(theirs) else _difference(*moved, names)
         ours, theirs = moved
         notes.append(
-            f"Pictures are matched by their paths below {visible(below[0]) or '.'} ({names[0]}) and "
+            f"Images are matched by their paths below {visible(below[0]) or '.'} ({names[0]}) and "
             f"{visible(below[1]) or '.'} ({names[1]})."
         )
     rows = {path: row for row, path in enumerate(theirs)}
@@ -104,7 +104,7 @@ def _check_doubles(about: str, paths: Sequence[str]) -> None:
     if len(set(paths)) < len(paths):
         seen: set[str] = set()
         doubled = next(path for path in paths if path in seen or seen.add(path))  # type: ignore[func-returns-value]
-        raise DataError(f"{about} holds {visible(doubled)} twice: its pictures cannot be matched by path.")
+        raise DataError(f"{about} holds {visible(doubled)} twice: its images cannot be matched by path.")
 
 
 def _common_folder(paths: Sequence[str]) -> str:
@@ -122,7 +122,7 @@ def _difference(ours: Sequence[str], theirs: Sequence[str], names: tuple[str, st
         f"only in {name} ({len(paths):,}): {_list(paths)}" for name, paths in zip(names, only, strict=True) if paths
     ]
     return DataError(
-        f"{names[0]} and {names[1]} were scored on different pictures: {len(set(ours) & set(theirs)):,} in both; "
+        f"{names[0]} and {names[1]} were scored on different images: {len(set(ours) & set(theirs)):,} in both; "
         f"{'; '.join(parts)}. Evaluate both on the same data: evaluate.py checkpoint=... data=... split=..."
     )
 
@@ -132,7 +132,7 @@ def _check_labels(first: Predictions, labels: np.ndarray, names: tuple[str, str]
     if len(differs):
         shown = _list([first.names[row] for row in differs.tolist()])
         raise DataError(
-            f"{len(differs):,} of {len(labels):,} pictures have another label in {names[1]} than in {names[0]}: "
+            f"{len(differs):,} of {len(labels):,} images have another label in {names[1]} than in {names[0]}: "
             f"{shown}. Evaluate both on the same data."
         )
 

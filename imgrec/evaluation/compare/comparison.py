@@ -73,7 +73,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All runs and all pairs of them. unit: what was resampled, picture or group."""
+    """All runs and all pairs of them. unit: what was resampled, image or group."""
 
     runs: list[RunScores]
     pairs: list[Pair]

@@ -59,7 +59,7 @@ def _pair_table(pair: Pair, console: Console) -> Table:
     for one in pair.differences:
         table.add_row(_short(one.score), show_share(one))
     flips = pair.flips
-    table.add_row("pictures", f"{flips.num_gained:,} gained, {flips.num_lost:,} lost, {flips.num_changed:,} other")
+    table.add_row("images", f"{flips.num_gained:,} gained, {flips.num_lost:,} lost, {flips.num_changed:,} other")
     return table
 
 

@@ -1,9 +1,9 @@
-"""Which of several runs is better on the same pictures, how surely, and where.
+"""Which of several runs is better on the same images, how surely, and where.
 
-The pictures are resampled once for all runs, so what is hard for all cancels out of a difference. A run of one training
+The images are resampled once for all runs, so what is hard for all cancels out of a difference. A run of one training
 is judged as this network. Where a run has several, the spread between them is part of the variance: for each run
-s^2 / S over S trainings, beside that of the pictures, with Satterthwaite's degrees of freedom. Both parts hold what
-pictures and trainings do together, so the interval is a little wide, never narrow.
+s^2 / S over S trainings, beside that of the images, with Satterthwaite's degrees of freedom. Both parts hold what
+images and trainings do together, so the interval is a little wide, never narrow.
 """
 
 from collections.abc import Mapping, Sequence
@@ -60,7 +60,7 @@ def compare_runs(aligned: Aligned, *, resamples: int = RESAMPLES, seed: int = SE
         runs=[one.scores for one in judged],
         pairs=[replace(pair, p_holm=p) for pair, p in zip(pairs, adjusted, strict=True)],
         first=first,
-        unit="picture" if first.groups is None else "group",
+        unit="image" if first.groups is None else "group",
         num_units=design.num_units,
         resamples=resamples,
         seed=seed,
@@ -90,7 +90,7 @@ class _Engine:
         return "per_class.recall" if self.first.task == "single" else "per_class.average_precision"
 
     @property
-    def picture_degrees(self) -> float:
+    def image_degrees(self) -> float:
         return max(self.design.num_units - 1.0, 1.0) if self.first.groups is not None else np.inf
 
     def judge(self, run: Run) -> _Judged:
@@ -131,7 +131,7 @@ class _Engine:
         variance = float(variance_of(draws.mean(axis=0)))
         if not np.isfinite(variance) or self.design.num_units < 2:
             return None
-        parts = [(variance, self.picture_degrees), (float(values.var(ddof=1)) / len(values), len(values) - 1.0)]
+        parts = [(variance, self.image_degrees), (float(values.var(ddof=1)) / len(values), len(values) - 1.0)]
         low, high = student_interval(float(values.mean()), *combine_errors(parts))
         least, most = ends_of(name)
         return max(low, least), min(high, most)
@@ -160,10 +160,10 @@ class _Engine:
         ours, theirs = a.values[name][where], b.values[name][where]
         value = float(theirs.mean() - ours.mean())
         draws = b.replicates[name][where].mean(axis=0) - a.replicates[name][where].mean(axis=0)
-        of_pictures = float(variance_of(draws))
-        of_pictures = 0.0 if of_pictures < ROUNDING else of_pictures
+        of_images = float(variance_of(draws))
+        of_images = 0.0 if of_images < ROUNDING else of_images
         of_seeds = _seed_parts(ours, theirs)
-        variance, degrees = combine_errors([(of_pictures, self.picture_degrees), *of_seeds])
+        variance, degrees = combine_errors([(of_images, self.image_degrees), *of_seeds])
         low = high = p = None
         if self.design.num_units > 1 and np.isfinite(variance) and variance > 0 and np.isfinite(value):
             low, high = student_interval(value, variance, degrees)
@@ -209,14 +209,14 @@ def _notes(runs: Sequence[Run], design: Design, first: Predictions) -> list[str]
             "two runs of one training each are compared as these networks."
         )
     if first.groups is not None and design.num_units < 2:
-        notes.append("All pictures are of one group: how groups differ is unknown, so nothing can be told apart.")
+        notes.append("All images are of one group: how groups differ is unknown, so nothing can be told apart.")
     elif first.groups is not None and design.num_units < FEWEST_GROUPS:
         notes.append(
             f"Only {design.num_units} groups: the intervals are unreliable; {FEWEST_GROUPS} or more are needed."
         )
     absent = [name for index, name in enumerate(first.class_names) if not _has(first, index)]
     if absent:
-        notes.append(f"{len(absent)} of {len(first.class_names)} classes have no picture; their scores are undefined.")
+        notes.append(f"{len(absent)} of {len(first.class_names)} classes have no image; their scores are undefined.")
     return notes
 
 

@@ -1,4 +1,4 @@
-"""The pictures that one run has right and another has wrong, and those on which they are wrong in different ways."""
+"""The images that one run has right and another has wrong, and those on which they are wrong in different ways."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ SEPARATOR = " | "
 
 @dataclass(frozen=True)
 class Flip:
-    """A picture. change: gained (b has it right, a not), lost, or changed (both wrong, another answer).
+    """An image. change: gained (b has it right, a not), lost, or changed (both wrong, another answer).
 
     a, b: what most trainings predicted. confidence_a, confidence_b: the mean probability of that; NaN with several
     labels. right_a, right_b: the share of trainings that are right; more than half counts as right.
@@ -40,7 +40,7 @@ class Flip:
 
 @dataclass(frozen=True)
 class Flips:
-    """The pictures that flipped, surest change first; and the counts, also per class: int64 (C,)."""
+    """The images that flipped, surest change first; and the counts, also per class: int64 (C,)."""
 
     rows: list[Flip]
     num_gained: int
@@ -51,7 +51,7 @@ class Flips:
 
 
 def find_flips(first: Predictions, a: Run, b: Run) -> Flips:
-    """Compare two runs picture by picture. Their tables are aligned with `first`."""
+    """Compare two runs image by image. Their tables are aligned with `first`."""
     right_a, right_b = _share_right(a), _share_right(b)
     is_a, is_b = right_a > 0.5, right_b > 0.5
     votes_a, votes_b = _votes(a), _votes(b)
@@ -76,7 +76,7 @@ def find_flips(first: Predictions, a: Run, b: Run) -> Flips:
 
 
 def to_csv(pairs: Sequence[tuple[str, str, Flips]]) -> bytes:
-    """Return one line per pair and picture."""
+    """Return one line per pair and image."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
@@ -94,7 +94,7 @@ def to_csv(pairs: Sequence[tuple[str, str, Flips]]) -> bytes:
 
 
 def _share_right(run: Run) -> NDArray[np.float64]:
-    """Return the share of trainings that have a picture right, all its labels, float64 (N,)."""
+    """Return the share of trainings that have an image right, all its labels, float64 (N,)."""
     hits = [(table.predicted == table.labels).reshape(len(table), -1).all(axis=1) for table in run.tables]
     return np.asarray(np.mean(hits, axis=0))
 

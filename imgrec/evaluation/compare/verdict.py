@@ -1,4 +1,4 @@
-"""What a comparison comes to, in words: which is better and by how much, or how many pictures would tell."""
+"""What a comparison comes to, in words: which is better and by how much, or how many images would tell."""
 
 import math
 from dataclasses import dataclass
@@ -48,9 +48,9 @@ def judge(pair: Pair, comparison: Comparison) -> Verdict:
     if not math.isfinite(main.value):
         return Verdict(None, "unclear", f"{_pair(names)} cannot be compared: {SHOWN[main.score]} is undefined.", None)
     if comparison.num_units < 2:
-        return Verdict(None, "unclear", f"{_pair(names)} cannot be told apart: all pictures are of one group.", None)
+        return Verdict(None, "unclear", f"{_pair(names)} cannot be told apart: all images are of one group.", None)
     if not flips.rows and main.variance == 0:
-        return Verdict(None, "same", f"{names[0]} and {names[1]} answer alike on all {count:,} pictures.", None)
+        return Verdict(None, "same", f"{names[0]} and {names[1]} answer alike on all {count:,} images.", None)
     is_clear = pair.p_holm < 1 - LEVEL and main.low is not None and main.high is not None and main.low * main.high > 0
     return _better(main, names) if is_clear else _unclear(pair, comparison, names)
 
@@ -102,13 +102,11 @@ def _unclear(pair: Pair, comparison: Comparison, names: tuple[str, str]) -> Verd
         is_crowd = pair.p < 1 - LEVEL <= pair.p_holm
         reason = "once the number of pairs is allowed for" if is_crowd else f"as the test sees it (p = {pair.p:.2f})"
         return Verdict(None, "unclear", f"{found}, {reason}.", None)
-    if not main.value:  # no number of pictures tells a difference of nothing
+    if not main.value:  # no number of images tells a difference of nothing
         return Verdict(None, "unclear", f"{found}.", None)
     needed = _needed(main, comparison.num_units)
     if needed is None:
-        more = (
-            "More pictures alone would not tell: the trainings of a run differ too much. Give more trainings of each."
-        )
+        more = "More images alone would not tell: the trainings of a run differ too much. Give more trainings of each."
     elif needed > _MOST:
         more, needed = f"More than {_MOST:,} would be needed to tell so small a difference.", None
     else:
@@ -119,7 +117,7 @@ def _unclear(pair: Pair, comparison: Comparison, names: tuple[str, str]) -> Verd
 def _needed(main: Difference, num_units: int) -> int | None:
     """Return the units with which a difference as large as this one is told in four of five tries; None: never.
 
-    The pictures' part of the variance shrinks with their number, that of the trainings does not.
+    The images' part of the variance shrinks with their number, that of the trainings does not.
     """
     wanted = (main.value / (_CONFIDENT + _POWER)) ** 2 - main.seed_variance
     if wanted <= 0:

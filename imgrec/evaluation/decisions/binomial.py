@@ -1,4 +1,4 @@
-"""Exact bounds and intervals for a share k of n, by which promises are made; Wilson's are in imgrec.evaluation.statistics.
+"""Exact bounds and intervals for a share k of n, by which guarantees are made; Wilson's are in imgrec.evaluation.statistics.
 
 SciPy is imported where a bound is computed: a shipped model applies rules that are fitted, and needs none.
 """

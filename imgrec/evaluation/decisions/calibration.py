@@ -34,7 +34,7 @@ class Bin:
 def said_and_true(
     probabilities: FloatArray, labels: NDArray[Any], *, task: Task
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Return (confidence, came true), both (M,): one a picture, its answer's; with several labels each of N x C."""
+    """Return (confidence, came true), both (M,): one an image, its answer's; with several labels each of N x C."""
     if task == "multilabel":
         return probabilities.ravel(), (labels == 1).ravel()
     return probabilities.max(axis=1), probabilities.argmax(axis=1) == labels

@@ -1,7 +1,7 @@
-"""Sets of classes that hold the true one with a promised probability (split conformal prediction).
+"""Sets of classes that hold the true one with a guaranteed probability (split conformal prediction).
 
-The promise is for pictures exchangeable with those it was fitted on, on the average over all of them: not for each
-class, and not for each kind of picture. Angelopoulos and Bates 2023, arXiv:2107.07511, is the introduction.
+The guarantee is for images exchangeable with those it was fitted on, on the average over all of them: not for each
+class, and not for each kind of image. Angelopoulos and Bates 2023, arXiv:2107.07511, is the introduction.
 """
 
 import math
@@ -24,11 +24,11 @@ class ConformalRule:
 
     method: "lac": classes with a probability of `limit` or more; the smallest sets on average, and some may be empty
         (Sadinle et al. 2019, arXiv:1609.00451). "aps": classes in falling order of probability for as long as those
-        before have at most `limit` together; never empty, and larger for hard pictures (Romano et al. 2020,
-        arXiv:2006.02544, without its random draw, so that a picture always gets the same set).
-    coverage: the promise: the set holds the true class with at least this probability. With several labels per
-        picture: of the true labels of a picture the set holds on average at least this share.
-    num_samples: pictures that it was fitted on.
+        before have at most `limit` together; never empty, and larger for hard images (Romano et al. 2020,
+        arXiv:2006.02544, without its random draw, so that an image always gets the same set).
+    coverage: the guarantee: the set holds the true class with at least this probability. With several labels per
+        image: of the true labels of an image the set holds on average at least this share.
+    num_samples: images that it was fitted on.
     """
 
     method: Literal["lac", "aps"]
@@ -37,7 +37,7 @@ class ConformalRule:
     num_samples: int
 
     def sets(self, probabilities: FloatArray) -> NDArray[np.bool_]:
-        """Return (N, C): which classes the set of each picture holds."""
+        """Return (N, C): which classes the set of each image holds."""
         if self.method == "lac":
             return np.asarray(probabilities >= self.limit)
         return np.asarray(mass_before(probabilities) <= self.limit)
@@ -46,10 +46,10 @@ class ConformalRule:
 def fit_conformal(
     probabilities: FloatArray, labels: NDArray[Any], *, task: Task, method: Method, coverage: float
 ) -> ConformalRule:
-    """Return the rule, fitted on `fewest_samples(coverage)` pictures or more, with any label at all.
+    """Return the rule, fitted on `fewest_samples(coverage)` images or more, with any label at all.
 
-    With n pictures the limit is the one that holds the true classes of ceil((n + 1) * coverage) of them, which makes
-    the promise hold for the next picture at any n (Vovk et al. 2005). labels: int64 (N,), or for several 0/1 (N, C).
+    With n images the limit is the one that holds the true classes of ceil((n + 1) * coverage) of them, which makes
+    the guarantee hold for the next image at any n (Vovk et al. 2005). labels: int64 (N,), or for several 0/1 (N, C).
     """
     total = len(labels)
     assert total >= fewest_samples(coverage)
@@ -66,12 +66,12 @@ def fit_conformal(
 
 
 def needed(total: int, coverage: float) -> int:
-    """Return of how many of `total` pictures the set must hold the true class: the (1 + 1/n) quantile."""
+    """Return of how many of `total` images the set must hold the true class: the (1 + 1/n) quantile."""
     return math.ceil((total + 1) * coverage - 1e-9)  # 0.95 * 20 is 19.000000000000004 in some orders
 
 
 def fewest_samples(coverage: float) -> int:
-    """Return the fewest pictures from which this coverage can be promised at all: 19 for 95 %."""
+    """Return the fewest images from which this coverage can be guaranteed at all: 19 for 95 %."""
     return math.ceil(coverage / (1 - coverage) - 1e-9)
 
 
@@ -87,10 +87,10 @@ def mass_before(probabilities: FloatArray) -> FloatArray:
 
 
 def _limit_of_missed(probabilities: FloatArray, labels: NDArray[Any], *, coverage: float) -> float:
-    """Return the largest limit under which the mean share of missed labels stays below what n pictures allow.
+    """Return the largest limit under which the mean share of missed labels stays below what n images allow.
 
     Conformal risk control (Angelopoulos et al. 2024, arXiv:2208.02814, eq. 4): n / (n + 1) * missed + 1 / (n + 1) is
-    at most 1 - coverage. A picture without labels misses none.
+    at most 1 - coverage. An image without labels misses none.
     """
     total, is_true = len(labels), labels == 1
     share = 1 / np.maximum(is_true.sum(axis=1), 1)

@@ -15,7 +15,7 @@ __all__ = ["describe", "write_decided"]
 
 FORMAT = 1
 OPTIMISTIC = (
-    "Temperature and rules were fitted on the pictures that are scored here, so what they did says nothing about "
+    "Temperature and rules were fitted on the images that are scored here, so what they did says nothing about "
     "what they will do."
 )
 
@@ -51,8 +51,8 @@ def _describe_rules(outcome: Mapping[str, Any]) -> Iterator[str]:
     for rule in outcome["reject"]:
         here, risk = rule["here"], rule["here"]["risk"]
         wrong = "" if risk is None else f", {risk:.2%} of them wrong"
-        promised = f"promised: {rule['risk']:.2%} or less"
-        yield f"{rule['name']}: accepts {here['coverage']:.1%} of the answers{wrong} ({promised})"
+        guaranteed = f"guaranteed: {rule['risk']:.2%} or less"
+        yield f"{rule['name']}: accepts {here['coverage']:.1%} of the answers{wrong} ({guaranteed})"
     for rule in outcome["conformal"]:
         here = rule["here"]
         yield f"{rule['name']}: sets of {here['mean_size']:.2f} classes hold the true one in {here['coverage']:.1%}"

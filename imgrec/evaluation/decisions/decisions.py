@@ -2,7 +2,7 @@
 
     decisions = Decisions.from_dict(json.loads(text))
     decided = decisions.decide(logits)
-    decided.describe(0)    # plain data about the first picture
+    decided.describe(0)    # plain data about the first image
 
 NumPy alone: no torch, no pandas, no SciPy.
 """
@@ -35,7 +35,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class FittedOn:
-    """What temperature and rules were fitted on: the name of the split, and how many pictures of it."""
+    """What temperature and rules were fitted on: the name of the split, and how many images of it."""
 
     split: str
     num_samples: int
@@ -43,9 +43,9 @@ class FittedOn:
 
 @dataclass(frozen=True)
 class Decided:
-    """What N pictures lead to, by C classes; rules by name.
+    """What N images lead to, by C classes; rules by name.
 
-    probabilities: float64 (N, C). labels: int64 (N,), or for several labels per picture uint8 (N, C).
+    probabilities: float64 (N, C). labels: int64 (N,), or for several labels per image uint8 (N, C).
     confidence: float64 (N,), how probable it is that the answer is right; see `answer_confidence`.
     accepted: bool (N,) for each reject option. sets: bool (N, C) for each conformal rule.
     positive: bool (N, C) for each operating point. cheapest: int64 (N,) for each table of costs.
@@ -64,7 +64,7 @@ class Decided:
         return len(self.confidence)
 
     def describe(self, index: int) -> dict[str, Any]:
-        """Return what is decided about one picture as plain data, classes by name."""
+        """Return what is decided about one image as plain data, classes by name."""
         label = self.labels[index]
         return {
             "label": self._names(label) if self.labels.ndim == 2 else self.class_names[int(label)],
@@ -83,7 +83,7 @@ class Decided:
 class Decisions:
     """A temperature, and rules by name, for the outputs of one network.
 
-    task: "single", one label per picture, or "multilabel". class_names: what index i of the logits means.
+    task: "single", one label per image, or "multilabel". class_names: what index i of the logits means.
     temperature: the logits are divided by it before they become probabilities; 1 changes nothing.
     fitted_on: None where nothing was fitted.
     reject, conformal, operating_points, costs: the rules.

@@ -1,4 +1,4 @@
-"""Rules fitted on pictures whose labels are known, and why some of them cannot be had."""
+"""Rules fitted on images whose labels are known, and why some of them cannot be had."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ __all__ = ["Calibration", "fit_conformals", "fit_points", "fit_rejects"]
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """The N pictures to fit on: probabilities (N, C), labels int64 (N,) or for several 0/1 (N, C), groups or None."""
+    """The N images to fit on: probabilities (N, C), labels int64 (N,) or for several 0/1 (N, C), groups or None."""
 
     probabilities: FloatArray
     labels: NDArray[Any]
@@ -45,15 +45,15 @@ class Calibration:
         )
 
     def notes(self) -> Iterator[str]:
-        """Yield what weakens every promise that is fitted here."""
+        """Yield what weakens every guarantee that is fitted here."""
         there = self.truth.any(axis=0)
         if self.task == "single" and there.sum() == 1:
             only = self.class_names[int(there.argmax())]
-            yield f"All pictures that this was fitted on are {only}: they tell nothing of the other classes."
+            yield f"All images that this was fitted on are {only}: they tell nothing of the other classes."
         if self.groups is not None and (largest := max(Counter(self.groups).values())) > 1:
             yield (
-                f"The {len(self):,} pictures are of {len(set(self.groups)):,} groups, up to {largest:,} in one, and "
-                "pictures of a group are alike. The promises count them as independent, which makes them too strong."
+                f"The {len(self):,} images are of {len(set(self.groups)):,} groups, up to {largest:,} in one, and "
+                "images of a group are alike. The guarantees count them as independent, which makes them too strong."
             )
 
 
@@ -70,12 +70,12 @@ def fit_rejects(
             rules[name] = rule
         elif len(on) < fewest:
             refused[name] = (
-                f"{len(on):,} pictures cannot show that at most {percent(risk)} % of the answers are wrong, even if "
+                f"{len(on):,} images cannot show that at most {percent(risk)} % of the answers are wrong, even if "
                 f"all are right: it takes {fewest:,} or more."
             )
         else:
             refused[name] = (
-                f"No confidence is high enough to promise at most {percent(risk)} % wrong: {int(is_wrong.sum()):,} of "
+                f"No confidence is high enough to guarantee at most {percent(risk)} % wrong: {int(is_wrong.sum()):,} of "
                 f"{len(on):,} answers are wrong, too many of them among the surest."
             )
     return rules
@@ -90,13 +90,13 @@ def fit_conformals(
         for coverage in coverages:
             name, fewest = f"{method}_{percent(coverage)}", fewest_samples(coverage)
             if method == "aps" and on.task == "multilabel":
-                refused[name] = "APS is for one label per picture; LAC serves several."
+                refused[name] = "APS is for one label per image; LAC serves several."
             elif len(on) < fewest:
                 refused[name] = (
-                    f"{len(on):,} pictures are too few to promise {percent(coverage)} %: it takes {fewest:,} or more."
+                    f"{len(on):,} images are too few to guarantee {percent(coverage)} %: it takes {fewest:,} or more."
                 )
             elif not on.truth.any():
-                refused[name] = "No picture has a label, so there is nothing to cover."
+                refused[name] = "No image has a label, so there is nothing to cover."
             else:
                 rules[name] = fit_conformal(on.probabilities, on.labels, task=on.task, method=method, coverage=coverage)
     return rules
@@ -120,7 +120,7 @@ def fit_points(
         without = [own for own, limit in zip(on.class_names, kept, strict=True) if own in chosen and limit is None]
         if without:
             refused[name] = (
-                f"{percent(target)} % {measure} takes {fewest_samples(target):,} or more pictures {kind}; there are "
+                f"{percent(target)} % {measure} takes {fewest_samples(target):,} or more images {kind}; there are "
                 f"fewer for {listed(without)}."
             )
         if len(without) < len(chosen):

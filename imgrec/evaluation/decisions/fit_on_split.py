@@ -43,12 +43,12 @@ def hold_out(data: ImageDataModule, *, fraction: float, seed: int) -> None:
     data.hold_out(data.test_split, fraction=fraction, to=_fit_slot(data.test_split), seed=seed)
     sizes = [len(data.split(name)) for name in (_fit_slot(data.test_split), data.test_split)]
     log.info(
-        "Decisions are fitted on %s pictures of %s, scores are of the other %s.", sizes[0], data.test_split, sizes[1]
+        "Decisions are fitted on %s images of %s, scores are of the other %s.", sizes[0], data.test_split, sizes[1]
     )
 
 
 def _fit_slot(scored: str) -> str:
-    """Return the split whose place the pictures to fit on take."""
+    """Return the split whose place the images to fit on take."""
     return "val" if scored != "val" else "train"
 
 

@@ -16,12 +16,12 @@ Measure = Literal["sensitivity", "specificity"]
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """Call a picture positive for a class where the class's probability is at or above its threshold.
+    """Call an image positive for a class where the class's probability is at or above its threshold.
 
     measure, target: what was wanted: this sensitivity (share of the positives that are called so), or this specificity
         (share of the negatives that are not), of each class.
-    thresholds: one per class; None where the class has none: not asked for, or too few pictures of one side.
-    num_samples: pictures that they were fitted on.
+    thresholds: one per class; None where the class has none: not asked for, or too few images of one side.
+    num_samples: images that they were fitted on.
     """
 
     measure: Literal["sensitivity", "specificity"]
@@ -30,7 +30,7 @@ class OperatingPoint:
     num_samples: int
 
     def positive(self, probabilities: FloatArray) -> NDArray[np.bool_]:
-        """Return (N, C): which classes each picture is called positive for; never for one without a threshold."""
+        """Return (N, C): which classes each image is called positive for; never for one without a threshold."""
         limits = np.array([np.inf if limit is None else limit for limit in self.thresholds])
         return np.asarray(probabilities >= limits)
 
@@ -40,7 +40,7 @@ def fit_threshold(
 ) -> float | None:
     """Return the threshold that gives the other measure most while this one reaches its target, or None.
 
-    Taken one picture to the safe side: of n positives, floor((n + 1) * (1 - target)) - 1 may be missed. Then the next
+    Taken one image to the safe side: of n positives, floor((n + 1) * (1 - target)) - 1 may be missed. Then the next
     positive is called so with probability `target` or more, which the plain share of n would not give. None: n is too
     small for that (19 are needed for 95 %). Likewise for negatives and specificity.
 

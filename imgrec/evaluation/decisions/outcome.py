@@ -1,4 +1,4 @@
-"""What decisions did on pictures whose labels are known, beside what they promised; all as plain data."""
+"""What decisions did on images whose labels are known, beside what they guaranteed; all as plain data."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,7 +21,7 @@ BoolArray = NDArray[np.bool_]
 
 
 def measure_outcome(decisions: Decisions, logits: NDArray[Any], labels: NDArray[Any]) -> dict[str, Any]:
-    """Return, for each rule, its parameters, its promise, and under `here` what it did on these N pictures.
+    """Return, for each rule, its parameters, its guarantee, and under `here` what it did on these N images.
 
     logits: (N, C), N above 0. labels: int64 (N,), or for several 0/1 (N, C). Intervals are exact binomial ones (95 %).
     """
@@ -68,7 +68,7 @@ def _reject(name: str, rule: RejectRule, is_accepted: BoolArray, is_wrong: BoolA
         "wrong": wrong,
         **_share("coverage", accepted, len(is_wrong)),
         **risk,
-        # The promise is about the risk behind this sample; it is refuted where the sample cannot come from it.
+        # The guarantee is about the risk behind this sample; it is refuted where the sample cannot come from it.
         "is_refuted": risk["risk_low"] is not None and risk["risk_low"] > rule.risk,
     }
     return {"name": name, **to_plain(rule), "here": here}
@@ -110,10 +110,10 @@ def _conformal(
 
 
 def _covered(rule: ConformalRule, covered: int, total: int) -> dict[str, Any]:
-    """Return the coverage, and between which shares it would lie for 95 of 100 draws of both sets of pictures.
+    """Return the coverage, and between which shares it would lie for 95 of 100 draws of both sets of images.
 
-    Given the pictures that the rule was fitted on, the coverage is a draw from a Beta distribution around the promise
-    (Vovk 2012); the number covered of `total` further ones is beta-binomial. Ties, such as many pictures whose true
+    Given the images that the rule was fitted on, the coverage is a draw from a Beta distribution around the guarantee
+    (Vovk 2012); the number covered of `total` further ones is beta-binomial. Ties, such as many images whose true
     class comes first, make it cover more.
     """
     from scipy.stats import betabinom
@@ -131,7 +131,7 @@ def _covered(rule: ConformalRule, covered: int, total: int) -> dict[str, Any]:
 
 
 def _covered_labels(sets: BoolArray, truth: BoolArray) -> dict[str, Any]:
-    """Return the mean share of a picture's labels that its set holds, over pictures with any; a normal interval."""
+    """Return the mean share of an image's labels that its set holds, over images with any; a normal interval."""
     has_labels = truth.any(axis=1)
     shares = (sets & truth).sum(axis=1)[has_labels] / truth.sum(axis=1)[has_labels]
     if not len(shares):

@@ -26,7 +26,7 @@ class Plan:
 
     temperature: whether to fit one; false = 1.
     risks: for each, a reject option named `risk_PERCENT`: at most this share wrong among the accepted answers.
-    delta: the probability with which such a promise may fail, over the draw of the validation pictures.
+    delta: the probability with which such a guarantee may fail, over the draw of the validation images.
     conformal: methods of sets of classes, "lac" and "aps"; coverages: for each, sets named `METHOD_PERCENT`.
     operating_points: by name, {"sensitivity": 0.95} or {"specificity": 0.95}, and "classes": a list, if not all. Of two
         classes the second is the positive one.
@@ -80,7 +80,7 @@ class Plan:
         for name, costs in self.costs.items():
             key = f"decisions.costs.{name}"
             if task == "multilabel":
-                raise ConfigError(f"{key}: costs are for one label per picture. Take an operating point instead.")
+                raise ConfigError(f"{key}: costs are for one label per image. Take an operating point instead.")
             make_cost_rule(key, costs, class_names=class_names)
 
     def fit(
@@ -93,10 +93,10 @@ class Plan:
         split: str,
         groups: Sequence[str] | None = None,
     ) -> Decisions:
-        """Return temperature and rules fitted on N pictures.
+        """Return temperature and rules fitted on N images.
 
-        logits: (N, C), N above 0. labels: int64 (N,), or for several 0/1 (N, C). split: what to call the pictures.
-        groups: a name per picture, where several show the same patient or the like.
+        logits: (N, C), N above 0. labels: int64 (N,), or for several 0/1 (N, C). split: what to call the images.
+        groups: a name per image, where several show the same patient or the like.
         A rule that cannot be had is in `refused` of the result, with the reason. Raises: ConfigError, as `check`.
         """
         self.check(class_names, task=task)

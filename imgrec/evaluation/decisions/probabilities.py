@@ -34,7 +34,7 @@ def predicted_labels(probabilities: FloatArray, *, task: Task) -> NDArray[np.int
 def answer_confidence(probabilities: FloatArray, *, task: Task) -> FloatArray:
     """Return (N,): how probable it is that the answer is right, as the network has it.
 
-    One label per picture: the probability of the predicted class. Several: the probability of the least sure of its
+    One label per image: the probability of the predicted class. Several: the probability of the least sure of its
     yes-or-no answers, as one wrong label makes the answer wrong.
     """
     if task == "multilabel":

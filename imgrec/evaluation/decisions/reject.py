@@ -17,9 +17,9 @@ COVERAGES = tuple(i / 20 for i in range(20, 0, -1))  # the shares of accepted an
 class RejectRule:
     """Accept an answer where its confidence is above `threshold`.
 
-    risk: the promise: with probability `1 - delta` over the draw of the pictures it was fitted on, at most this share
-        of the accepted answers is wrong, for pictures from the same source.
-    accepted, wrong, num_samples: what it did on the pictures that it was fitted on.
+    risk: the guarantee: with probability `1 - delta` over the draw of the images it was fitted on, at most this share
+        of the accepted answers is wrong, for images from the same source.
+    accepted, wrong, num_samples: what it did on the images that it was fitted on.
     upper_bound: of the share of wrong ones, exact, at the confidence that was needed as several thresholds were tried.
     """
 
@@ -37,15 +37,15 @@ class RejectRule:
 
 
 def fit_reject(confidence: FloatArray, is_wrong: NDArray[np.bool_], *, risk: float, delta: float) -> RejectRule | None:
-    """Return the rule that accepts most and keeps the promise, or None: these answers show none that would.
+    """Return the rule that accepts most and keeps the guarantee, or None: these answers show none that would.
 
     At most twenty thresholds are tried: the confidences below which 0, 5, ..., 95 % of the answers lie, without those
     that accept too few to show anything. Given the m-th largest of n confidences, the answers above it are a sample of
     all answers above it, so their wrong ones are binomial: each threshold is an exact test, and `delta` is divided by
-    the number of tests. A search over all thresholds by the bound at `delta` would break the promise (Geifman and
+    the number of tests. A search over all thresholds by the bound at `delta` would break the guarantee (Geifman and
     El-Yaniv 2017, arXiv:1705.08500; Angelopoulos et al. 2021, arXiv:2110.01052: learn, then test).
 
-    confidence, is_wrong: (N,), of the pictures to fit on. risk, delta: in (0, 1).
+    confidence, is_wrong: (N,), of the images to fit on. risk, delta: in (0, 1).
     """
     order = np.sort(confidence)[::-1]
     ranks = _ranks(len(confidence), risk=risk, delta=delta)

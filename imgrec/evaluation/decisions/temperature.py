@@ -11,7 +11,7 @@ from imgrec.evaluation.decisions.probabilities import Task, to_probabilities
 __all__ = ["LARGEST", "SMALLEST", "Temperature", "fit_temperature"]
 
 SMALLEST, LARGEST = 0.001, 1000.0
-FEW = 100  # pictures below which a note says that the fit rests on few
+FEW = 100  # images below which a note says that the fit rests on few
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Temperature:
 
 
 def fit_temperature(logits: NDArray[Any], labels: NDArray[Any], *, task: Task) -> Temperature:
-    """Return the temperature with the least log loss (for several labels: binary cross entropy) on these pictures.
+    """Return the temperature with the least log loss (for several labels: binary cross entropy) on these images.
 
     The loss is convex in 1 / temperature, so the zero of its slope is found by bisection and interpolation (Brent):
     nothing to tune, no local minimum. The search ends at `LARGEST`. Where every answer is right the loss only falls as
@@ -36,10 +36,10 @@ def fit_temperature(logits: NDArray[Any], labels: NDArray[Any], *, task: Task) -
     logits = np.asarray(logits, dtype=np.float64)
     if task == "single":
         logits = logits - logits.max(axis=1, keepdims=True)  # changes no probability, and loses no digits
-    on = f"{len(logits):,} picture{'s' * (len(logits) > 1)}"
+    on = f"{len(logits):,} image{'s' * (len(logits) > 1)}"
     coldest, hottest = (_slope(1 / limit, logits, labels, task) for limit in (SMALLEST, LARGEST))
     if coldest == hottest == 0:
-        return Temperature(1.0, "Temperature 1: the network says the same of every picture, so none fits better.")
+        return Temperature(1.0, "Temperature 1: the network says the same of every image, so none fits better.")
     if coldest <= 0:
         return Temperature(1.0, f"Temperature 1: the {on} show no mistake to fit it to.")
     if hottest >= 0:

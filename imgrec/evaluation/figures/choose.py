@@ -1,11 +1,11 @@
-"""Which pictures a page shows: the surest mistakes, and some of each cell of the confusion matrix."""
+"""Which images a page shows: the surest mistakes, and some of each cell of the confusion matrix."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imgrec.evaluation.predictions.predictions import Predictions
 
-__all__ = ["NUM_THUMBNAILS", "choose_pictures", "worst_mistakes"]
+__all__ = ["NUM_THUMBNAILS", "choose_images", "worst_mistakes"]
 
 NUM_THUMBNAILS = 900  # about 4 MB of photographs
 _PER_CELL = 24  # as many as the page names of a cell
@@ -14,7 +14,7 @@ _PER_CELL = 24  # as many as the page names of a cell
 def worst_mistakes(predictions: Predictions) -> NDArray[np.int64]:
     """Return the rows with a wrong prediction, the worst first: the surest, or those that deny a label the surest.
 
-    With several labels per picture a row is as bad as its worst label: how far its probability is from the truth.
+    With several labels per image a row is as bad as its worst label: how far its probability is from the truth.
     """
     if predictions.task == "multilabel":
         wrong = np.flatnonzero((predictions.predicted != predictions.labels).any(axis=1))
@@ -25,8 +25,8 @@ def worst_mistakes(predictions: Predictions) -> NDArray[np.int64]:
     return np.asarray(wrong[np.argsort(-badness[wrong], kind="stable")], dtype=np.int64)
 
 
-def choose_pictures(predictions: Predictions, *, at_most: int = NUM_THUMBNAILS) -> list[int]:
-    """Return the rows whose pictures a page may show, in their order of importance.
+def choose_images(predictions: Predictions, *, at_most: int = NUM_THUMBNAILS) -> list[int]:
+    """Return the rows whose images a page may show, in their order of importance.
 
     First the worst mistakes, then the first of each cell of the confusion matrix in turn, so that each cell has some.
     """

@@ -1,4 +1,4 @@
-"""The pictures of an evaluation, from its table alone: confusion_matrix.png, pr_curves.png, reliability.png.
+"""The images of an evaluation, from its table alone: confusion_matrix.png, pr_curves.png, reliability.png.
 
 `python -m imgrec.evaluation.figures.draw_all FOLDER` draws them from the table in FOLDER, once its standard input has ended.
 """
@@ -15,11 +15,11 @@ from imgrec.evaluation.figures.reliability import draw_reliability
 from imgrec.evaluation.predictions.parquet import read_parquet
 from imgrec.evaluation.predictions.predictions import Predictions
 
-__all__ = ["draw_pictures"]
+__all__ = ["draw_images"]
 
 
-def draw_pictures(predictions: Predictions, folder: Path) -> None:
-    """Draw them into `folder`; several labels per picture have no confusion matrix. Raises: RunFolderError."""
+def draw_images(predictions: Predictions, folder: Path) -> None:
+    """Draw them into `folder`; several labels per image have no confusion matrix. Raises: RunFolderError."""
     names, labels = predictions.class_names, predictions.labels
     is_positive = labels == 1
     if predictions.task == "single":
@@ -33,14 +33,14 @@ def draw_pictures(predictions: Predictions, folder: Path) -> None:
 
 
 def main() -> None:
-    """Draw the pictures of the folder that the command line names."""
+    """Draw the images of the folder that the command line names."""
     gc.disable()  # what matplotlib makes lives as long as this process, which is a second
     import matplotlib.backends.backend_agg
     import matplotlib.figure  # noqa: F401 - what takes longest, before the table is there
 
     folder = Path(sys.argv[1])
     sys.stdin.read()
-    draw_pictures(read_parquet(folder / "predictions.parquet"), folder)
+    draw_images(read_parquet(folder / "predictions.parquet"), folder)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A table of predictions, and its pictures drawn by a process of their own while this one goes on.
+"""A table of predictions, and its images drawn by a process of their own while this one goes on.
 
 Importing matplotlib and drawing take as long as all numbers of an evaluation, and Python's threads would take turns.
 Nothing depends on that process: where it does not come to its end, this one draws.
@@ -12,11 +12,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from imgrec.core.system.hardware import num_processors
-from imgrec.evaluation.figures.draw_all import draw_pictures
+from imgrec.evaluation.figures.draw_all import draw_images
 from imgrec.evaluation.predictions.parquet import write_parquet
 from imgrec.evaluation.predictions.predictions import Predictions
 
-__all__ = ["table_and_pictures"]
+__all__ = ["table_and_images"]
 
 FEWEST_ROWS = 2_000  # below, the process would start for longer than it saves
 MOST_NUMBERS = 5_000_000  # logits of a table that may be in memory twice: with its probabilities 120 MB
@@ -24,8 +24,8 @@ PATIENCE_S = 300.0
 
 
 @contextmanager
-def table_and_pictures(predictions: Predictions, folder: Path) -> Iterator[None]:
-    """Write predictions.parquet into `folder`, and draw its pictures while the block runs.
+def table_and_images(predictions: Predictions, folder: Path) -> Iterator[None]:
+    """Write predictions.parquet into `folder`, and draw its images while the block runs.
 
     They are there when it has ended; after an error inside, too, which says nothing about them. Ctrl-C and other ends
     do not wait for them. Raises: RunFolderError: something cannot be written.
@@ -34,7 +34,7 @@ def table_and_pictures(predictions: Predictions, folder: Path) -> Iterator[None]
     try:
         write_parquet(predictions, folder / "predictions.parquet")
         if process is None:
-            draw_pictures(predictions, folder)
+            draw_images(predictions, folder)
         else:
             _go(process)
         yield
@@ -47,7 +47,7 @@ def table_and_pictures(predictions: Predictions, folder: Path) -> Iterator[None]
             _end(process)
         raise
     if process is not None and not _is_done(process):
-        draw_pictures(predictions, folder)
+        draw_images(predictions, folder)
 
 
 def _is_worth_it(predictions: Predictions) -> bool:

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation, drawn without any global state of matplotlib: safe in threads and beside a user's plots.
+"""Images of an evaluation, drawn without any global state of matplotlib: safe in threads and beside a user's plots.
 
 Each `draw_` function returns a Figure; `render` turns it into an array for TensorBoard, `save_png` into a file.
 Colours are told apart by the colour-blind (Okabe and Ito 2008). Names are drawn as they are, never as formulas.
@@ -33,11 +33,11 @@ UNKNOWN_LETTER = "\N{WHITE SQUARE}"
 CURVES_INCHES = (8.0, 5.0)
 LEGEND_PT, LEGEND_TITLE_PT = 8.0, 10.0
 CELL_INCHES = 1.5
-TITLE_SHARE = 0.14  # height of a title, where the width of a picture is 1
+TITLE_SHARE = 0.14  # height of a title, where the width of an image is 1
 
 
 def draw_confusion_matrix(confusion: NDArray[np.int64], *, class_names: Sequence[str]) -> "Figure":
-    """Draw counts (C, C), rows the true class, coloured by the share of the row; grey where a class has no picture.
+    """Draw counts (C, C), rows the true class, coloured by the share of the row; grey where a class has no image.
 
     Counts are written into the cells for up to 25 classes; with many classes only every k-th name is.
     """
@@ -87,7 +87,7 @@ def _longest_inches(names: Sequence[str], *, size_pt: float) -> float:
 
 
 def _shades() -> Any:
-    """Return light to dark blue; exactly nothing is white, no picture at all is grey."""
+    """Return light to dark blue; exactly nothing is white, no image at all is grey."""
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap
 
@@ -147,7 +147,7 @@ def draw_pr_curves(
     names = _class_titles(class_names)
     for place, index in enumerate(chosen.tolist()):
         name, area = names[index], areas[index]
-        label = f"{name}: no picture" if np.isnan(area) else f"{name}: {area:.3f}"
+        label = f"{name}: no image" if np.isnan(area) else f"{name}: {area:.3f}"
         style = ("-", "--")[place // len(COLOURS)]
         _draw_steps(axes, rankings[index], color=COLOURS[place % len(COLOURS)], linestyle=style, label=label)
     is_partial = len(chosen) < len(areas)
@@ -201,12 +201,12 @@ def _finish_curves(axes: Any, *, title: str) -> None:
 
 
 def draw_image_grid(images: NDArray[np.uint8], titles: Sequence[str]) -> "Figure":
-    """Draw pictures (N, H, W, 3), values 0-255, in rows as even as a square, each under its title."""
+    """Draw images (N, H, W, 3), values 0-255, in rows as even as a square, each under its title."""
     from matplotlib.figure import Figure
 
     num_columns = int(np.ceil(np.sqrt(len(images))))
     num_rows = int(np.ceil(len(images) / num_columns))
-    height = images.shape[1] / images.shape[2]  # of a picture, where its width is 1
+    height = images.shape[1] / images.shape[2]  # of an image, where its width is 1
     pitch = height + TITLE_SHARE
     figure = Figure(figsize=(CELL_INCHES * num_columns, CELL_INCHES * pitch * num_rows), dpi=DPI)
     axes = figure.add_axes((0, 0, 1, 1))

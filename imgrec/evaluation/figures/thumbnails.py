@@ -1,4 +1,4 @@
-"""Small copies of the pictures that a report shows, kept beside its numbers, so that it can be built without them."""
+"""Small copies of the images that a report shows, kept beside its numbers, so that it can be built without them."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -8,11 +8,11 @@ import numpy as np
 
 from imgrec.core.files import arrow_table as arrow
 from imgrec.core.files.atomic_write import durable_write
-from imgrec.data.images.lazy_image import open_picture, picture_from_bytes
+from imgrec.data.images.lazy_image import image_from_bytes, open_image
 from imgrec.data.images.pillow_warnings import no_pillow_warnings
 from imgrec.data.samples import Samples, UInt8Array
 from imgrec.errors import ImageError
-from imgrec.evaluation.figures.choose import choose_pictures
+from imgrec.evaluation.figures.choose import choose_images
 from imgrec.evaluation.predictions.predictions import Predictions
 
 __all__ = ["LONGEST_PX", "THUMBNAILS_NAME", "write_thumbnails", "write_thumbnails_from"]
@@ -21,15 +21,15 @@ log = logging.getLogger("imgrec")
 
 THUMBNAILS_NAME = "thumbnails.parquet"
 LONGEST_PX = 128
-SMALL_PX = 48  # up to here a picture is kept without loss
+SMALL_PX = 48  # up to here an image is kept without loss
 QUALITY = 82
 MAX_BYTES = 7_000_000  # of all thumbnails; a third more as text in the page
 
 
 def write_thumbnails(predictions: Predictions, samples: Samples, folder: Path) -> int:
-    """Write `thumbnails.parquet` (path, image) of the pictures that the page will show; return how many.
+    """Write `thumbnails.parquet` (path, image) of the images that the page will show; return how many.
 
-    samples: where the pictures are, found by their names. One that cannot be read is left out. Only pixels are kept,
+    samples: where the images are, found by their names. One that cannot be read is left out. Only pixels are kept,
     not what else a file says. Raises: RunFolderError: the file cannot be written.
     """
     places = {name: place for place, name in enumerate(samples.names)}
@@ -41,7 +41,7 @@ def write_thumbnails_from(predictions: Predictions, folder: Path, *, root: Path 
 
     Returns how many were found, and how many were looked for. None found: nothing is written.
     """
-    wanted = choose_pictures(predictions)
+    wanted = choose_images(predictions)
     places = {row: _find(predictions.names[row], root) for row in wanted}
     if not any(places.values()):
         return 0, len(wanted)
@@ -50,7 +50,7 @@ def write_thumbnails_from(predictions: Predictions, folder: Path, *, root: Path 
 
 
 def _find(name: str, root: Path | None) -> Path | None:
-    """Return the file of a picture: as named, or the longest end of its path that is there below `root`."""
+    """Return the file of an image: as named, or the longest end of its path that is there below `root`."""
     path = Path(name)
     if root is None:
         return path if path.is_file() else None
@@ -67,7 +67,7 @@ def _write(predictions: Predictions, folder: Path, small: Callable[[int], UInt8A
     contents: list[bytes] = []
     spent = 0
     with no_pillow_warnings:  # once for all of them
-        for row in choose_pictures(predictions):
+        for row in choose_images(predictions):
             image = small(row)
             if image is None:
                 continue
@@ -94,11 +94,11 @@ def _small(samples: Samples, place: int | None) -> UInt8Array | None:
     if place is None:
         return None
     try:
-        picture = open_picture(samples.images, place)
-        height, width = picture.height_width
+        image = open_image(samples.images, place)
+        height, width = image.height_width
         if max(height, width) <= LONGEST_PX:
-            return picture.pixels()
-        return picture.window((0, 0, width, height), size=_fit(height, width))
+            return image.pixels()
+        return image.window((0, 0, width, height), size=_fit(height, width))
     except ImageError:  # gone or changed since it was scored
         return None
 
@@ -107,9 +107,9 @@ def _small_file(path: Path | None) -> UInt8Array | None:
     if path is None:
         return None
     try:
-        picture = picture_from_bytes(path.read_bytes(), name=str(path))
-        height, width = picture.height_width
-        return picture.window((0, 0, width, height), size=_fit(height, width))
+        image = image_from_bytes(path.read_bytes(), name=str(path))
+        height, width = image.height_width
+        return image.window((0, 0, width, height), size=_fit(height, width))
     except (OSError, ImageError):
         return None
 
@@ -120,7 +120,7 @@ def _fit(height: int, width: int) -> tuple[int, int]:
 
 
 def _encode(image: UInt8Array) -> bytes:
-    """Return uint8 (H, W, 3) as PNG where the picture is small, as JPEG otherwise: WebP takes 20 times as long."""
+    """Return uint8 (H, W, 3) as PNG where the image is small, as JPEG otherwise: WebP takes 20 times as long."""
     import cv2
 
     pixels = np.ascontiguousarray(image[..., ::-1])

@@ -41,7 +41,7 @@ def compute_scores(predictions: Predictions, *, resamples: int = RESAMPLES, seed
 
 
 def score_single(labels: NDArray[np.int64], probabilities: FloatArray, *, class_names: Sequence[str]) -> dict[str, Any]:
-    """Score one label per picture: labels (N,) class indices, probabilities (N, C).
+    """Score one label per image: labels (N,) class indices, probabilities (N, C).
 
     Adds to the common scores: accuracy, top5 (the true class among the min(5, C) most probable), balanced_accuracy,
     cohen_kappa, matthews and confusion_matrix (rows: true class, columns: predicted). log_loss in nats; brier as the
@@ -78,10 +78,10 @@ def score_single(labels: NDArray[np.int64], probabilities: FloatArray, *, class_
 def score_multilabel(
     labels: NDArray[np.int64], probabilities: FloatArray, *, class_names: Sequence[str]
 ) -> dict[str, Any]:
-    """Score several labels per picture: labels (N, C) of 0 and 1, probabilities (N, C); p > 0.5 is predicted.
+    """Score several labels per image: labels (N, C) of 0 and 1, probabilities (N, C); p > 0.5 is predicted.
 
-    Adds to the common scores: subset_accuracy (all C labels right; num_errors counts the other pictures),
-    hamming_loss (share of the N x C labels that are wrong), and the mean over pictures (`samples`) of precision,
+    Adds to the common scores: subset_accuracy (all C labels right; num_errors counts the other images),
+    hamming_loss (share of the N x C labels that are wrong), and the mean over images (`samples`) of precision,
     recall and f1. average_precision.macro is known as mAP; micro treats the N x C labels as one list, as do log_loss
     (of a label's own yes or no, in nats) and brier (its squared error, 0 to 1).
     """
@@ -131,10 +131,10 @@ def _average_precisions(rankings: Sequence[Ranking]) -> FloatArray:
 def _per_class(
     class_names: Sequence[str], counts: Counts, rankings: Sequence[Ranking], *, screened: int
 ) -> list[dict[str, Any]]:
-    """Return one row per class: class, support (pictures that have it), and its own scores.
+    """Return one row per class: class, support (images that have it), and its own scores.
 
-    screened: the number of pictures where each class is a yes-or-no question (two classes, or several labels per
-    picture); sensitivity, specificity, PPV and NPV are added then. 0 otherwise.
+    screened: the number of images where each class is a yes-or-no question (two classes, or several labels per
+    image); sensitivity, specificity, PPV and NPV are added then. 0 otherwise.
     """
     areas = {"auroc": _aurocs(rankings), "average_precision": _average_precisions(rankings)}
     columns = {"support": counts.actual, **counts.rates(), **areas}

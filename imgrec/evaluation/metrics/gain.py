@@ -1,4 +1,4 @@
-"""What a second look at the same pictures gains, with an interval from resampling the pictures, pairs kept.
+"""What a second look at the same images gains, with an interval from resampling the images, pairs kept.
 
 For one network that is asked twice, such as with and without averaged views: a difference of two shares, no p-value.
 Whether one run is better than another is judged by imgrec.evaluation.compare: it draws within classes and whole groups, takes in
@@ -30,9 +30,9 @@ class Gain:
 
 
 def measure_gain(first: Shares, second: Shares, *, seed: int, num_resamples: int = NUM_RESAMPLES) -> Gain:
-    """Compare two scores of the same N pictures.
+    """Compare two scores of the same N images.
 
-    Each resample draws N pictures with replacement and scores both on them. Efron and Tibshirani 1993, "An introduction
+    Each resample draws N images with replacement and scores both on them. Efron and Tibshirani 1993, "An introduction
     to the bootstrap", chapter 13.
     """
     assert first.name == second.name
@@ -47,12 +47,12 @@ def measure_gain(first: Shares, second: Shares, *, seed: int, num_resamples: int
 
 
 def _resampled_sums(columns: NDArray[np.float64], rng: np.random.Generator, num_resamples: int) -> NDArray[np.float64]:
-    """Return the sums of K columns (K, N) over resamples, (K, R). Equal pictures are drawn together: multinomial."""
+    """Return the sums of K columns (K, N) over resamples, (K, R). Equal images are drawn together: multinomial."""
     kinds, counts = np.unique(columns, axis=1, return_counts=True)
-    num_pictures = columns.shape[1]
+    num_images = columns.shape[1]
     per_chunk = max(1, CHUNK // len(counts))
     sums = [
-        kinds @ rng.multinomial(num_pictures, counts / num_pictures, size=min(per_chunk, num_resamples - done)).T
+        kinds @ rng.multinomial(num_images, counts / num_images, size=min(per_chunk, num_resamples - done)).T
         for done in range(0, num_resamples, per_chunk)
     ]
     return np.concatenate(sums, axis=1)

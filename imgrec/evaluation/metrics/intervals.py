@@ -1,7 +1,7 @@
 """95 % intervals of all scores of a table, in the structure of the scores.
 
 What they are about: other test sets drawn like this one, scored by the same network. Classes keep their numbers of
-pictures; with groups (patients, videos) whole groups are drawn. They tell nothing of another training or other data.
+images; with groups (patients, videos) whole groups are drawn. They tell nothing of another training or other data.
 """
 
 from collections.abc import Mapping
@@ -230,17 +230,17 @@ def _describe(design: Design, predictions: Predictions) -> dict[str, Any]:
     return {
         "level": LEVEL,
         "kind": design.kind,
-        "unit": "picture" if predictions.groups is None else "group",
+        "unit": "image" if predictions.groups is None else "group",
         "num_units": design.num_units,
         "reason": _REASONS[design.kind],
     }
 
 
 _REASONS = {
-    "stratified by class": "The numbers of pictures per class are taken as given; pictures are independent.",
-    "rows": "A picture may have several labels, so there is no class to draw by; pictures are independent.",
-    "groups": "Pictures of a group resemble each other, so whole groups are drawn.",
-    "groups, stratified by class": "Pictures of a group resemble each other, so whole groups are drawn, by class.",
+    "stratified by class": "The numbers of images per class are taken as given; images are independent.",
+    "rows": "An image may have several labels, so there is no class to draw by; images are independent.",
+    "groups": "Images of a group resemble each other, so whole groups are drawn.",
+    "groups, stratified by class": "Images of a group resemble each other, so whole groups are drawn, by class.",
 }
 
 
@@ -248,7 +248,7 @@ def _group_notes(design: Design, predictions: Predictions) -> list[str]:
     if predictions.groups is None:
         return []
     if design.num_units < 2:
-        return ["All pictures are of one group: how groups differ is unknown, so there are no intervals."]
+        return ["All images are of one group: how groups differ is unknown, so there are no intervals."]
     if design.num_units < FEWEST_GROUPS:
         return [f"Only {design.num_units} groups: the intervals are unreliable; {FEWEST_GROUPS} or more are needed."]
     return []

@@ -1,4 +1,4 @@
-"""The files that an evaluation leaves: predictions.parquet, metrics.json, per_class.csv, slices.json, and pictures."""
+"""The files that an evaluation leaves: predictions.parquet, metrics.json, per_class.csv, slices.json, and images."""
 
 import csv
 import io
@@ -9,7 +9,7 @@ from typing import Any
 
 from imgrec.core.files.atomic_write import write_bytes
 from imgrec.core.files.json_file import plain
-from imgrec.evaluation.figures.draw_all import draw_pictures
+from imgrec.evaluation.figures.draw_all import draw_images
 from imgrec.evaluation.metrics.compute import compute_scores
 from imgrec.evaluation.metrics.slices import write_slices
 from imgrec.evaluation.predictions.parquet import write_parquet
@@ -28,7 +28,7 @@ def write_evaluation(predictions: Predictions, folder: Path) -> dict[str, Any]:
     """
     write_parquet(predictions, folder / "predictions.parquet")
     scores = write_numbers(predictions, folder)
-    draw_pictures(predictions, folder)
+    draw_images(predictions, folder)
     return scores
 
 

@@ -1,4 +1,4 @@
-"""What each picture adds to the scores that are means over pictures: one number per picture and score."""
+"""What each image adds to the scores that are means over images: one number per image and score."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ TOP = 5
 
 
 def single_rows(labels: NDArray[np.int64], probabilities: FloatArray) -> dict[str, FloatArray]:
-    """Return accuracy, top5, log_loss and brier of each picture, float64 (N,): labels (N,), probabilities (N, C).
+    """Return accuracy, top5, log_loss and brier of each image, float64 (N,): labels (N,), probabilities (N, C).
 
     brier: the sum over classes of (p - y)^2, 0 to 2. Brier 1950 (Monthly Weather Review 78), eq. 2; for two classes
     twice what others call the Brier score.
@@ -29,10 +29,10 @@ def single_rows(labels: NDArray[np.int64], probabilities: FloatArray) -> dict[st
 
 
 def multilabel_rows(labels: NDArray[np.int64], probabilities: FloatArray) -> dict[str, FloatArray]:
-    """Return the scores of each picture over its labels, float64 (N,): labels (N, C) of 0 and 1; NaN where undefined.
+    """Return the scores of each image over its labels, float64 (N,): labels (N, C) of 0 and 1; NaN where undefined.
 
     subset_accuracy: all are right. hamming_loss: share that is wrong. log_loss: mean of -log p(yes or no, as it is).
-    brier: mean of (p - y)^2, 0 to 1. precision.samples, recall.samples, f1.samples: over the labels of the picture.
+    brier: mean of (p - y)^2, 0 to 1. precision.samples, recall.samples, f1.samples: over the labels of the image.
     """
     is_predicted, is_actual = probabilities > 0.5, labels == 1
     hits, predicted, actual = (kind.sum(axis=1) for kind in (is_predicted & is_actual, is_predicted, is_actual))
@@ -49,7 +49,7 @@ def multilabel_rows(labels: NDArray[np.int64], probabilities: FloatArray) -> dic
 
 
 def _is_near_top(labels: NDArray[np.int64], probabilities: FloatArray, top: int) -> NDArray[np.bool_]:
-    """Tell for each picture whether fewer than `top` classes come before the true one, bool (N,).
+    """Tell for each image whether fewer than `top` classes come before the true one, bool (N,).
 
     Of equal probabilities the later class comes first, as in scikit-learn's `top_k_accuracy_score`.
     """

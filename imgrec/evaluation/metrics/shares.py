@@ -1,7 +1,7 @@
-"""The score of any subset of pictures, its interval, and how it differs from another subset's.
+"""The score of any subset of images, its interval, and how it differs from another subset's.
 
-One label per picture: accuracy, a plain proportion. Several labels: F1 over all decisions of the subset (micro), which
-is a ratio of two sums over pictures. Both are sum(part) / sum(whole).
+One label per image: accuracy, a plain proportion. Several labels: F1 over all decisions of the subset (micro), which
+is a ratio of two sums over images. Both are sum(part) / sum(whole).
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ Z = 1.959963984540054  # of the normal distribution, two-sided at that level
 
 @dataclass(frozen=True)
 class Score:
-    """A score of n pictures with its interval; all NaN where the score is undefined. num_right: None for F1."""
+    """A score of n images with its interval; all NaN where the score is undefined. num_right: None for F1."""
 
     score: float
     low: float
@@ -44,14 +44,14 @@ class Difference:
 
 @dataclass(frozen=True)
 class Shares:
-    """What each of N pictures adds to the score sum(part) / sum(whole). name: `accuracy` or `micro_f1`."""
+    """What each of N images adds to the score sum(part) / sum(whole). name: `accuracy` or `micro_f1`."""
 
     name: str
     part: FloatArray
     whole: FloatArray
 
     def score(self, chosen: BoolArray | None = None) -> Score:
-        """Return the score of the pictures where `chosen` (N,) is true, or of all."""
+        """Return the score of the images where `chosen` (N,) is true, or of all."""
         part, whole = (self.part, self.whole) if chosen is None else (self.part[chosen], self.whole[chosen])
         if not whole.sum():
             return Score(np.nan, np.nan, np.nan, len(part), 0 if self.is_proportion else None)
@@ -63,11 +63,11 @@ class Shares:
 
     @property
     def is_proportion(self) -> bool:
-        """Whether each picture is right or wrong and nothing between."""
+        """Whether each image is right or wrong and nothing between."""
         return self.name == "accuracy"
 
     def compare(self, chosen: BoolArray) -> Difference:
-        """Return how the score of `chosen` (N,) differs from that of the other pictures; they share none.
+        """Return how the score of `chosen` (N,) differs from that of the other images; they share none.
 
         Proportions: interval by Newcombe 1998, "Interval estimation for the difference between independent
         proportions", method 10; p-value by Fisher's exact test, two-sided. F1: both by the normal distribution of the
@@ -88,19 +88,19 @@ class Shares:
 
 
 def independence_notes(predictions: Predictions) -> list[str]:
-    """Return what to say of the intervals here where pictures come in groups: they take each picture for itself."""
+    """Return what to say of the intervals here where images come in groups: they take each image for itself."""
     if predictions.groups is None or len(set(predictions.groups)) == len(predictions):
         return []
-    return ["Intervals and tests take pictures as independent; those of one group are alike, so both are bold."]
+    return ["Intervals and tests take images as independent; those of one group are alike, so both are bold."]
 
 
 def shares_of(predictions: Predictions) -> Shares:
-    """Return what each picture of a table adds to its score."""
+    """Return what each image of a table adds to its score."""
     return shares(predictions.labels, predictions.predicted)
 
 
 def shares(labels: NDArray[np.generic], predicted: NDArray[np.generic]) -> Shares:
-    """Return what each picture adds to the score: labels and predictions as indices (N,), or 0 and 1 (N, C)."""
+    """Return what each image adds to the score: labels and predictions as indices (N,), or 0 and 1 (N, C)."""
     if labels.ndim == 1:
         return Shares("accuracy", (labels == predicted).astype(np.float64), np.ones(len(labels)))
     is_actual, is_predicted = labels == 1, predicted == 1

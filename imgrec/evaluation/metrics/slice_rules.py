@@ -16,14 +16,14 @@ BoolArray = NDArray[np.bool_]
 NUM_PARTS = 5  # of a column of numbers, as equal in size as ties allow
 FEW_VALUES = 8  # numbers with no more than these are cut by value
 MOST_SLICES = 20  # of texts; the rarer ones are pooled
-RARE = 20  # pictures; values with fewer are pooled: nothing can be said of each
+RARE = 20  # images; values with fewer are pooled: nothing can be said of each
 MISSING = "no value"
 MOST_DIGITS = 12  # of an edge that is shown
 
 
 @dataclass(frozen=True)
 class Slice:
-    """Some of the pictures. chosen: bool (N,). low, high: edges of a part of the numbers, low alone for one value."""
+    """Some of the images. chosen: bool (N,). low, high: edges of a part of the numbers, low alone for one value."""
 
     label: str
     chosen: BoolArray
@@ -33,7 +33,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class Cut:
-    """A column in slices, which share no picture. kind: number or text. rule: in words.
+    """A column in slices, which share no image. kind: number or text. rule: in words.
 
     edges: of the parts of numbers; a part holds its lower edge and not its upper one, the last part both.
     num_pooled: rare values that became one slice. why_not: why there are no slices, where there are none.
@@ -103,7 +103,7 @@ def _cut_texts(column: Sequence[str]) -> Cut:
         same = f"the same value everywhere: {visible(next(iter(counts)))}" if counts else "no values"
         return Cut("text", "", (), len(counts), num_missing, why_not=same)
     if not common:
-        why_not = f"none of its {len(counts)} values is that of {RARE} pictures or more"
+        why_not = f"none of its {len(counts)} values is that of {RARE} images or more"
         return Cut("text", "", (), len(counts), num_missing, num_pooled, why_not=why_not)
     values = np.array(column, dtype=object)
     slices = [Slice(visible(value), np.asarray(values == value, dtype=np.bool_)) for value in common]

@@ -1,6 +1,6 @@
-"""Where a network is worse: scores by what is known of the pictures, from the table of predictions alone.
+"""Where a network is worse: scores by what is known of the images, from the table of predictions alone.
 
-Every slice is compared with all other pictures of its column's cut. Tests of many slices find differences by chance, so
+Every slice is compared with all other images of its column's cut. Tests of many slices find differences by chance, so
 their p-values are corrected by Holm's method over all of them; of two slices that are all of a column one test counts.
 """
 
@@ -23,12 +23,12 @@ __all__ = ["FORMAT", "compute_slices", "write_slices"]
 
 FORMAT = 1
 ALPHA = 0.05
-FEWEST = 20  # pictures in a slice of which anything can be said
+FEWEST = 20  # images in a slice of which anything can be said
 COARSE = 0.10  # a slice in which only differences above this would be found says nothing
 POWER_Z = 1.959963984540054 + 0.8416212335729143  # two-sided at 5 %, found in 80 % of such sets
 TITLES = {
-    "image:height": "height of the file's picture (px)",
-    "image:width": "width of the file's picture (px)",
+    "image:height": "height of the file's image (px)",
+    "image:width": "width of the file's image (px)",
     "image:aspect": "aspect (width / height)",
     "image:brightness": "brightness (mean gray value, 0-255)",
     "image:contrast": "contrast (standard deviation of gray values)",
@@ -40,7 +40,7 @@ VERDICTS = ("worse", "no difference found", "better", "too small")
 
 @dataclass(frozen=True)
 class _Tested:
-    """A slice, its score, that of the other pictures, and the difference between them."""
+    """A slice, its score, that of the other images, and the difference between them."""
 
     column: str
     part: Slice
@@ -100,8 +100,8 @@ def _adjusted(tested: Sequence[_Tested], cuts: Mapping[str, Cut]) -> list[float]
     seen: set[str] = set()
     counts = np.zeros(len(tested), dtype=np.bool_)
     for place, one in enumerate(tested):
-        is_twin = len(cuts[one.column].slices) == 2 and one.column in seen
-        counts[place] = not is_twin and not np.isnan(p_values[place])
+        is_duplicate = len(cuts[one.column].slices) == 2 and one.column in seen
+        counts[place] = not is_duplicate and not np.isnan(p_values[place])
         seen.add(one.column)
     adjusted = np.full(len(tested), np.nan)
     adjusted[counts] = holm(p_values[counts])
@@ -147,7 +147,7 @@ def _detectable(one: _Tested, overall: float) -> float:
     sizes = one.score.num_samples, one.rest.num_samples
     if min(sizes) == 0:
         return float("nan")
-    # At an accuracy of 1 the variance would be 0, and one picture would be enough.
+    # At an accuracy of 1 the variance would be 0, and one image would be enough.
     share = min(max(overall, 0.5 / sum(sizes)), 1 - 0.5 / sum(sizes))
     variance = share * (1 - share)
     if one.score.num_right is None:
@@ -189,7 +189,7 @@ def _notes(predictions: Predictions, cuts: Mapping[str, Cut]) -> list[str]:
     notes = []
     for name, cut in cuts.items():
         if cut.slices and cut.num_missing:
-            notes.append(f"{cut.num_missing} pictures have no value of {name}: they are a slice of their own.")
+            notes.append(f"{cut.num_missing} images have no value of {name}: they are a slice of their own.")
         if cut.slices and cut.num_pooled:
             notes.append(f"{name}: {cut.num_pooled} of {cut.num_values} values are rare and pooled into one slice.")
     return [*notes, *independence_notes(predictions)]

@@ -17,7 +17,7 @@ def class_notes(class_names: Sequence[str], counts: Counts, *, num_samples: int,
         "Not in this set: recall, AUROC and average precision are undefined": is_absent,
         "Never predicted: precision is undefined": is_unpredicted,
         "Neither in this set nor predicted: F1 is undefined": is_absent & is_unpredicted,
-        "In every picture of this set: AUROC is undefined": counts.actual == num_samples,
+        "In every image of this set: AUROC is undefined": counts.actual == num_samples,
     }
     notes = [
         f"{what}, and left out of the mean, for {name_some(class_names, chosen)}."
@@ -28,14 +28,14 @@ def class_notes(class_names: Sequence[str], counts: Counts, *, num_samples: int,
 
 
 def sample_notes(samples: Counts) -> list[str]:
-    """Say how many pictures the means over samples leave out."""
+    """Say how many images the means over samples leave out."""
     undefined = {
         "no label: recall is undefined": samples.actual == 0,
         "no predicted label: precision is undefined": samples.predicted == 0,
         "neither: F1 is undefined": (samples.actual == 0) & (samples.predicted == 0),
     }
     return [
-        f"{chosen.sum()} of {len(chosen)} pictures have {what}, and left out of the mean over samples."
+        f"{chosen.sum()} of {len(chosen)} images have {what}, and left out of the mean over samples."
         for what, chosen in undefined.items()
         if chosen.any()
     ]
@@ -46,5 +46,5 @@ def _agreement_notes(counts: Counts) -> list[str]:
     if not np.isnan(counts.matthews()):
         return []
     which = "Matthews correlation" if not np.isnan(counts.cohen_kappa()) else "Matthews correlation and Cohen's kappa"
-    one = "pictures" if (counts.actual > 0).sum() == 1 else "predictions"
+    one = "images" if (counts.actual > 0).sum() == 1 else "predictions"
     return [f"All {one} are of one class: {which} {'is' if which.endswith('correlation') else 'are'} undefined."]

@@ -46,7 +46,7 @@ def predict(trainer: Trainer, scorer: Scorer, *, data: ImageDataModule, provenan
 
 
 def _columns(samples: Samples, measured: NDArray[np.float32]) -> dict[str, Column]:
-    """Return what the data says of each picture as `meta:NAME`, and what was measured as `image:NAME`."""
+    """Return what the data says of each image as `meta:NAME`, and what was measured as `image:NAME`."""
     said = {f"meta:{name}": column for name, column in samples.columns.items()}
     return {**said, **{f"image:{name}": column for name, column in named_properties(measured).items()}}
 

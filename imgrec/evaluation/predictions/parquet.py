@@ -1,7 +1,7 @@
-"""Predictions as a Parquet file: one row per picture, readable by any tool, exact for this one.
+"""Predictions as a Parquet file: one row per image, readable by any tool, exact for this one.
 
 Columns: path, label, prediction, confidence, logits, probabilities, group; `meta:NAME` and `image:NAME`, as many as
-there are; and path_exact where a name is not valid Unicode. For several labels per picture, label, prediction and
+there are; and path_exact where a name is not valid Unicode. For several labels per image, label, prediction and
 confidence are lists. Class names, task, format version, provenance and temperature are JSON in the schema metadata
 under the key `imgrec`.
 """
@@ -118,7 +118,7 @@ def _name_labels(labels: NDArray[np.int64] | NDArray[np.uint8], class_names: Seq
 
 
 def _confidence(predictions: Predictions) -> Any:
-    """Return the probability of each predicted class: one per picture, or a list that goes with `prediction`."""
+    """Return the probability of each predicted class: one per image, or a list that goes with `prediction`."""
     if predictions.task == "single":
         return arrow.numbers(predictions.probabilities.max(axis=1))
     is_chosen = predictions.predicted == 1
@@ -222,7 +222,7 @@ def _read_names(table: Any) -> list[str]:
 
 
 def _read_labels(table: Any, class_names: Sequence[str], *, task: str) -> NDArray[np.int64] | NDArray[np.uint8]:
-    """Return labels as indices int64 (N,), several per picture as uint8 (N, C). Raises: DataError: no such class."""
+    """Return labels as indices int64 (N,), several per image as uint8 (N, C). Raises: DataError: no such class."""
     import pyarrow as pa
 
     column = table["label"]

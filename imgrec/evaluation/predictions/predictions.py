@@ -1,4 +1,4 @@
-"""What a network said about a set of pictures: the table from which every number can be computed again."""
+"""What a network said about a set of images: the table from which every number can be computed again."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,17 +17,17 @@ __all__ = ["Predictions", "visible"]
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a network said about N pictures, and what they are.
+    """What a network said about N images, and what they are.
 
-    names: path of each picture as found. class_names: C names; index i of labels and logits means class_names[i].
+    names: path of each image as found. class_names: C names; index i of labels and logits means class_names[i].
     labels: int64 (N,) class indices; for `task="multilabel"` uint8 (N, C) of 0 and 1.
-    logits: float32 (N, C), the network's raw output. groups: one name per picture (patient, video, site) or None.
-    columns: what else is known of each picture, by name: float64 (N,) with NaN for unknown, or texts, "" for unknown.
+    logits: float32 (N, C), the network's raw output. groups: one name per image (patient, video, site) or None.
+    columns: what else is known of each image, by name: float64 (N,) with NaN for unknown, or texts, "" for unknown.
         `meta:NAME` is from the data, `image:NAME` was measured.
     provenance: what made the table (checkpoint, data, versions), as plain text.
     temperature: what the logits are divided by before they become probabilities; 1 = as the network says them.
 
-    Raises: DataError: no pictures, doubled class names, a label outside the list, logits that are not finite, or a
+    Raises: DataError: no images, doubled class names, a label outside the list, logits that are not finite, or a
     temperature that is not above 0.
     """
 
@@ -57,7 +57,7 @@ class Predictions:
 
     @cached_property
     def probabilities(self) -> NDArray[np.float64]:
-        """float64 (N, C): softmax over the classes; for several labels per picture the sigmoid of each logit."""
+        """float64 (N, C): softmax over the classes; for several labels per image the sigmoid of each logit."""
         return to_probabilities(self.logits, task=self.task, temperature=self.temperature)
 
     @cached_property
@@ -77,7 +77,7 @@ class Predictions:
         if not 0 < self.temperature < float("inf"):
             raise DataError(f"temperature={self.temperature}, but it must be a number above 0.")
         if not len(self):
-            raise DataError("No predictions: the set that was evaluated holds no pictures.")
+            raise DataError("No predictions: the set that was evaluated holds no images.")
         largest = len(self.class_names) - 1 if self.task == "single" else 1
         outside = np.flatnonzero(((self.labels < 0) | (self.labels > largest)).reshape(len(self), -1).any(axis=1))
         if len(outside):
@@ -86,7 +86,7 @@ class Predictions:
         broken = np.flatnonzero(~np.isfinite(self.logits).all(axis=1))
         if len(broken):
             raise DataError(
-                f"The logits of {len(broken)} of {len(self)} pictures are NaN or infinite, "
+                f"The logits of {len(broken)} of {len(self)} images are NaN or infinite, "
                 f"first {visible(self.names[broken[0]])}. Use a checkpoint from before training diverged."
             )
 

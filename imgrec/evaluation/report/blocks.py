@@ -7,7 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-__all__ = ["Absent", "Block", "Cell", "Chart", "Column", "Facts", "Picture", "Pictures", "Section", "Table", "Words"]
+__all__ = [
+    "Absent",
+    "Block",
+    "Cell",
+    "Chart",
+    "Column",
+    "Facts",
+    "ImageCard",
+    "ImageGallery",
+    "Section",
+    "Table",
+    "Words",
+]
 
 Kind = Literal["text", "number", "bar", "heat", "about"]
 
@@ -97,8 +109,8 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One or more pictures of equal meaning side by side, under one caption. uris: (data URI, what it is)."""
+class ImageCard:
+    """One or more images of equal meaning side by side, under one caption. uris: (data URI, what it is)."""
 
     uris: Sequence[tuple[str, str]]
     title: str
@@ -108,15 +120,15 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """A gallery. is_wide: each entry holds several pictures."""
+class ImageGallery:
+    """A gallery. is_wide: each entry holds several images."""
 
-    pictures: Sequence[Picture]
+    images: Sequence[ImageCard]
     is_wide: bool = False
-    template: ClassVar[str] = "pictures"
+    template: ClassVar[str] = "images"
 
 
-Block = Words | Absent | Facts | Table | Chart | Pictures
+Block = Words | Absent | Facts | Table | Chart | ImageGallery
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class EvaluationFolder:
     """The folder of an evaluation.
 
     predictions: None where the table cannot be read; `problem` says why. scores: as `metrics.json` has them.
-    thumbnails: data URIs of small copies, by the picture's name. history: the rows of `history.csv` of the run.
+    thumbnails: data URIs of small copies, by the image's name. history: the rows of `history.csv` of the run.
     """
 
     path: Path
@@ -50,7 +50,7 @@ class EvaluationFolder:
 
     @cached_property
     def common(self) -> str:
-        """The folder that all pictures lie in, with its last slash; "" where there is none."""
+        """The folder that all images lie in, with its last slash; "" where there is none."""
         names = self.predictions.names if self.predictions is not None else []
         first, last = min(names, default=""), max(names, default="")  # what these two share, all names share
         pairs = enumerate(zip(first, last, strict=False))
@@ -58,7 +58,7 @@ class EvaluationFolder:
         return first[: max(first.rfind("/", 0, end), first.rfind("\\", 0, end)) + 1]
 
     def short(self, name: str) -> str:
-        """Return a picture's name as the page shows it, without the folder that all lie in."""
+        """Return an image's name as the page shows it, without the folder that all lie in."""
         return visible(name.removeprefix(self.common))
 
     @cached_property
@@ -78,7 +78,7 @@ class EvaluationFolder:
 
     @property
     def is_multilabel(self) -> bool:
-        """Whether a picture may have several labels."""
+        """Whether an image may have several labels."""
         return bool(self.scores["task"] == "multilabel")
 
 
@@ -124,7 +124,7 @@ def _is_scores(scores: dict[str, Any]) -> bool:
 
 
 def read_thumbnails(path: Path) -> dict[str, bytes]:
-    """Return small pictures, as PNG or JPEG files, by name.
+    """Return small images, as PNG or JPEG files, by name.
 
     None where `thumbnails.parquet` is missing or damaged: a page lives without.
     """

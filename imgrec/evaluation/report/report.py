@@ -10,7 +10,7 @@ from imgrec.evaluation.predictions.predictions import visible
 from imgrec.evaluation.report.blocks import Absent, Block, Section
 from imgrec.evaluation.report.evaluation_folder import EvaluationFolder, read_folder
 from imgrec.evaluation.report.render import render_page
-from imgrec.evaluation.report.sections.baselines import rivals_blocks
+from imgrec.evaluation.report.sections.baselines import baselines_blocks
 from imgrec.evaluation.report.sections.calibration import calibration_blocks, decisions_blocks, ood_blocks
 from imgrec.evaluation.report.sections.card import card_section
 from imgrec.evaluation.report.sections.classes import confusion_section, curves_section, per_class_section
@@ -79,7 +79,7 @@ def _sections(folder: EvaluationFolder) -> list[Section]:
         from_file("calibration.json", calibration_blocks, "calibration", "Can its confidence be believed?",
                   "Of all answers given with 80 % confidence, 80 % should be right.", EVALUATE),
         threshold_section(folder),
-        from_file("decisions.json", decisions_blocks, "decisions", "Decisions: promised and measured",
+        from_file("decisions.json", decisions_blocks, "decisions", "Decisions: guaranteed and measured",
                   "Rules made on one part of the data, and what they keep on the other.", EVALUATE),
         mistakes_section(folder),
         from_file("explain.json", partial(explain_blocks, folder=folder.path), "explain", "Where it looked",
@@ -87,17 +87,17 @@ def _sections(folder: EvaluationFolder) -> list[Section]:
         from_file("slices.json", slices_blocks, "slices", "Slices",
                   "Parts of the data on which the network may be weaker, the worst first.", EVALUATE),
         from_file("robustness.json", robustness_blocks, "robustness", "Robustness",
-                  "What is left of the score when pictures are noisy, blurred, foggy or badly compressed.",
+                  "What is left of the score when images are noisy, blurred, foggy or badly compressed.",
                   f"{EVALUATE} robustness=corruptions"),
         from_file("attack.json", attack_blocks, "attacks", "Attacks",
-                  "What is left when somebody changes pictures on purpose.", f"{EVALUATE} robustness=attack"),
-        from_file("ood.json", ood_blocks, "ood", "Pictures of something else",
-                  "Whether pictures that belong to no class can be told from the data's own.",
+                  "What is left when somebody changes images on purpose.", f"{EVALUATE} robustness=attack"),
+        from_file("ood.json", ood_blocks, "ood", "Images of something else",
+                  "Whether images that belong to no class can be told from the data's own.",
                   f"{EVALUATE} ood=folder ood.folder=foreign"),
-        from_file("rivals.json", rivals_blocks, "rivals", "Classical rivals",
+        from_file("baselines.json", baselines_blocks, "baselines", "Classical baselines",
                   "What other methods reach on the same split.", "imgrec baselines data=folder data.root=photos"),
         from_file("tta.json", tta_blocks, "tta", "Test-time augmentation",
-                  "Asking the network several times about changed copies of each picture.", f"{EVALUATE} tta=flip"),
+                  "Asking the network several times about changed copies of each image.", f"{EVALUATE} tta=flip"),
         Section("data", "Data", DATA_LEADS[folder.is_of_training], data_blocks(folder)),
         from_file("provenance.json", provenance_blocks, "provenance", "Provenance",
                   "Enough to make these numbers again.", EVALUATE),

@@ -1,4 +1,4 @@
-"""Tests of two classifiers on the same pictures, and intervals of what they differ by."""
+"""Tests of two classifiers on the same images, and intervals of what they differ by."""
 
 import math
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ FEW_PAIRS = 25  # discordant pairs below which the exact test is used (McNemar's
 
 @dataclass(frozen=True)
 class McNemar:
-    """a_only, b_only: pictures that only the one, or only the other, has right. p: two-sided. method: how found."""
+    """a_only, b_only: images that only the one, or only the other, has right. p: two-sided. method: how found."""
 
     a_only: int
     b_only: int
@@ -33,7 +33,7 @@ class McNemar:
 def mcnemar(a_only: int, b_only: int) -> McNemar:
     """Test that two classifiers are right equally often: where they differ, each should be right in half.
 
-    Below 25 such pictures the exact binomial test, which is cautious: its p-values are too large where little can
+    Below 25 such images the exact binomial test, which is cautious: its p-values are too large where little can
     happen. From 25 on its mid-p variant (half the probability of what was seen), which has no need of a continuity
     correction and keeps its level. Fagerland, Lydersen and Laake 2013 (BMC Med Res Methodol 13:91).
     """
@@ -54,7 +54,7 @@ def mcnemar(a_only: int, b_only: int) -> McNemar:
 def paired_shares(a_only: int, b_only: int, total: int, *, level: float = LEVEL) -> tuple[float, float]:
     """Return the interval of (b_only - a_only) / total for few discordant pairs; it has a width even without any.
 
-    Half a picture is added to each cell of the table of four. Agresti and Min 2005 (Statistics in Medicine 24), sec. 3.
+    Half an image is added to each cell of the table of four. Agresti and Min 2005 (Statistics in Medicine 24), sec. 3.
     """
     from scipy.special import ndtri
 

@@ -1,11 +1,11 @@
 """How often each row counts in each of B resamples of a test set: the weights behind every bootstrap interval.
 
 A resample draws units with replacement inside each stratum. Without groups the unit is the row and the stratum its
-class: the class mix of the test set is taken as given, as it is where pictures were collected or divided by class. With
+class: the class mix of the test set is taken as given, as it is where images were collected or divided by class. With
 groups (patients, videos) the unit is the group, whose rows come and go together.
 
 From m units of a stratum m - 1 are drawn and count m / (m - 1) times (Rao and Wu 1988, JASA 83, section 4). Drawing m
-would make each stratum's variance too small by that factor: 20 % for a class with five pictures.
+would make each stratum's variance too small by that factor: 20 % for a class with five images.
 """
 
 from collections.abc import Iterator, Sequence
@@ -63,7 +63,7 @@ def stratified_design(labels: NDArray[np.int64]) -> Design:
 
 
 def simple_design(num_rows: int) -> Design:
-    """Return the design for independent rows that have no class of their own (several labels per picture)."""
+    """Return the design for independent rows that have no class of their own (several labels per image)."""
     return Design("rows", _numbered(num_rows), np.zeros(num_rows, dtype=np.int64))
 
 

@@ -19,7 +19,7 @@ from io import BytesIO
 from PIL import Image
 
 from imgrec.data.images.image import FORMATS
-from imgrec.data.images.lazy_image import picture_from_bytes
+from imgrec.data.images.lazy_image import image_from_bytes
 from imgrec.data.images.pillow_warnings import no_pillow_warnings
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.samples import UInt8Array
@@ -62,7 +62,7 @@ def serve(connection: socket.socket, *, timeout_s: float, max_pixels: int) -> No
 
 def _prepared(data: bytes, preprocess: Preprocess, max_pixels: int) -> UInt8Array:
     _refuse_too_large(data, max_pixels)
-    return preprocess.from_picture(picture_from_bytes(data, name="image"))
+    return preprocess.from_lazy_image(image_from_bytes(data, name="image"))
 
 
 def _refuse_too_large(data: bytes, max_pixels: int) -> None:

@@ -50,7 +50,7 @@ def load_model(name: str, path: Path, *, threads: int, reject: str) -> ServedMod
     bundle = load_bundle(path, threads=threads, spins=False, lanes=threads > 1)
     if bundle.info.input != "pixels":
         raise ConfigError(
-            f"{path} takes pictures of any size (input {bundle.info.input}), which can fill the memory of a server. "
+            f"{path} takes images of any size (input {bundle.info.input}), which can fill the memory of a server. "
             "Export it with --input pixels."
         )
     height_width = bundle.preprocess.height_width

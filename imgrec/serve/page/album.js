@@ -1,11 +1,11 @@
-// All pictures of this session: the ones shown in full, and the earlier ones as thumbnails. In memory alone.
+// All images of this session: the ones shown in full, and the earlier ones as thumbnails. In memory alone.
 import { explain } from "/page/api.js";
 import { askAbout, countDown } from "/page/asking.js";
-import { makeCard, pictureOf } from "/page/card.js";
+import { makeCard, imageOf } from "/page/card.js";
 import { byId, element, sayAloud, visible } from "/page/dom.js";
 import { duration, inWords, isTransient } from "/page/errors.js";
 import { makePreview } from "/page/previews.js";
-import { describe, promiseOf } from "/page/words.js";
+import { describe, guaranteeOf } from "/page/words.js";
 
 const KEPT = 200; // the oldest go first: each holds its file
 const HEAT_ATTEMPTS = 10;
@@ -22,13 +22,13 @@ export function startAlbum(signedOut) {
     entries = entries.filter((entry) => shown.includes(entry));
     drawHistory();
     byId("work-title").focus();
-    sayAloud("Earlier pictures are forgotten.");
+    sayAloud("Earlier images are forgotten.");
   });
 }
 
 /** Show files in full, and ask a model about them. */
 export async function add(files, model, { severalModels }) {
-  shown = files.map((file) => ({ id: nextId++, file, name: file.name || "picture", model, severalModels, state: "asking", preview: undefined }));
+  shown = files.map((file) => ({ id: nextId++, file, name: file.name || "image", model, severalModels, state: "asking", preview: undefined }));
   entries = [...shown, ...entries];
   release(entries.splice(KEPT));
   drawAll();
@@ -134,7 +134,7 @@ function cardOf(entry) {
 
 function drawAll() {
   byId("answers").hidden = shown.length === 0;
-  byId("promise").textContent = shown.length === 0 ? "" : promiseOf(shown[0].model);
+  byId("guarantee").textContent = shown.length === 0 ? "" : guaranteeOf(shown[0].model);
   byId("cards").replaceChildren(...shown.map((entry) => makeCard(entry, actions)));
   drawHistory();
 }
@@ -148,7 +148,7 @@ function drawHistory() {
 function thumbnail(entry) {
   const [what, how] = summary(entry);
   return element("li", {}, element("button", { type: "button", onclick: () => open(entry) },
-    pictureOf(entry, ""), element("span", { class: "what" }, what), element("span", { class: "how" }, how)));
+    imageOf(entry, ""), element("span", { class: "what" }, what), element("span", { class: "how" }, how)));
 }
 
 function open(entry) {

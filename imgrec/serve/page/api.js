@@ -39,7 +39,7 @@ export async function getModels() {
 /** Return one prediction or {error: {code, message}} for each file, in order. Throws ApiError. */
 export async function predict(files, model) {
   const form = new FormData();
-  for (const file of files) form.append("images", file, "picture"); // its own name is none of the server's business
+  for (const file of files) form.append("images", file, "image"); // its own name is none of the server's business
   return (await ask(`/v1/predict?model=${encodeURIComponent(model)}`, { method: "POST", body: form })).predictions;
 }
 

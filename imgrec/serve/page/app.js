@@ -51,7 +51,7 @@ function leave(error, { isFirst }) {
 }
 
 function faultOfKey(error) {
-  if (error.code === "forbidden") return "This key may not classify pictures. It needs the scope predict.";
+  if (error.code === "forbidden") return "This key may not classify images. It needs the scope predict.";
   if (error.code === "too_many_wrong_keys") return `${inWords(error)} Try again in ${duration(error.retryAfter ?? 60)}.`;
   return "This key is not valid: it is mistyped, has run out or was revoked.";
 }
@@ -105,7 +105,7 @@ function describeModel() {
   const isFew = names.length <= FEW_CLASSES;
   const what = isFew ? listed(names) : `${names.length} classes`;
   const knows = model.task === "multilabel" ? `The model looks for ${isFew ? what : `${names.length} labels`}.` : `The model tells apart ${what}.`;
-  const rest = model.reject_rule === null ? "It knows nothing else: a picture of something else gets one of these names too." : "Where it is not sure enough, it says unknown. A picture of something else may still get one of these names.";
+  const rest = model.reject_rule === null ? "It knows nothing else: an image of something else gets one of these names too." : "Where it is not sure enough, it says unknown. An image of something else may still get one of these names.";
   byId("about-model").textContent = model.task === "multilabel" ? knows : `${knows} ${rest}`;
   byId("classes").hidden = isFew;
   byId("classes").querySelector("summary").textContent = "Which ones";

@@ -1,4 +1,4 @@
-// Pictures on their way to the server: in as few requests as it allows, again when it says when.
+// Images on their way to the server: in as few requests as it allows, again when it says when.
 import { ApiError, predict } from "/page/api.js";
 import { isTransient } from "/page/errors.js";
 

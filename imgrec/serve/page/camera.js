@@ -4,7 +4,7 @@ import { complain } from "/page/intake.js";
 
 let stream = null;
 
-/** Offer the camera where there is one, or say why not. take: called with one picture file. */
+/** Offer the camera where there is one, or say why not. take: called with one image file. */
 export function startCamera(take) {
   byId("camera-open").addEventListener("click", () => void open());
   byId("camera-close").addEventListener("click", closeCamera);
@@ -19,7 +19,7 @@ export function closeCamera() {
   if (stream === null) return;
   stream.getTracks().forEach((track) => track.stop());
   stream = null;
-  byId("camera-picture").srcObject = null;
+  byId("camera-image").srcObject = null;
   const hadFocus = byId("camera").contains(document.activeElement);
   byId("camera").hidden = true;
   if (hadFocus) byId("camera-open").focus();
@@ -47,7 +47,7 @@ async function open() {
     complain(error.name === "NotAllowedError" ? "The camera is not allowed. The browser's settings for this page can allow it." : "The camera cannot be used. Another program may have it.");
     return;
   }
-  const video = byId("camera-picture");
+  const video = byId("camera-image");
   video.srcObject = stream;
   byId("camera").hidden = false;
   byId("camera-take").focus();
@@ -56,8 +56,8 @@ async function open() {
 }
 
 async function shoot(take) {
-  const video = byId("camera-picture");
-  if (video.videoWidth === 0) return; // no picture has come yet
+  const video = byId("camera-image");
+  if (video.videoWidth === 0) return; // no image has come yet
   const canvas = document.createElement("canvas");
   canvas.width = video.videoWidth;
   canvas.height = video.videoHeight;

@@ -1,4 +1,4 @@
-// One picture with what is known about it: on its way, answered, or refused.
+// One image with what is known about it: on its way, answered, or refused.
 import { element, visible } from "/page/dom.js";
 import { duration, inWords, isTransient } from "/page/errors.js";
 import { classesOf, describe, percent } from "/page/words.js";
@@ -14,18 +14,18 @@ export function makeCard(entry, actions) {
   return element("li", { class: kind, "data-entry": entry.id }, shots(entry), element("div", {}, from, ...text));
 }
 
-/** Return the picture, or a place for it. */
-export function pictureOf(entry, alt) {
-  if (entry.preview) return element("img", { class: "picture", src: entry.preview, alt });
-  return element("span", { class: "picture none" }, entry.preview === null ? "no preview" : "");
+/** Return the image, or a place for it. */
+export function imageOf(entry, alt) {
+  if (entry.preview) return element("img", { class: "image", src: entry.preview, alt });
+  return element("span", { class: "image none" }, entry.preview === null ? "no preview" : "");
 }
 
 function shots(entry) {
-  if (entry.state === "failed" && !entry.preview) return element("div", { class: "shots", "aria-hidden": "true" }, element("span", { class: "picture none" }, "!"));
-  const figures = [element("figure", {}, pictureOf(entry, visible(entry.name)))];
+  if (entry.state === "failed" && !entry.preview) return element("div", { class: "shots", "aria-hidden": "true" }, element("span", { class: "image none" }, "!"));
+  const figures = [element("figure", {}, imageOf(entry, visible(entry.name)))];
   if (entry.heat && entry.isHeatShown) {
     const label = visible(entry.heat.label);
-    const image = element("img", { class: "picture", alt: `Heat map for ${label}`, src: `data:image/png;base64,${entry.heat.heat_map}` });
+    const image = element("img", { class: "image", alt: `Heat map for ${label}`, src: `data:image/png;base64,${entry.heat.heat_map}` });
     const caption = `As the model sees it. The warmer a part, the more it speaks for ${label}.`;
     figures.push(element("figure", {}, image, element("figcaption", {}, caption)));
   }

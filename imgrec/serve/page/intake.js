@@ -1,4 +1,4 @@
-// How pictures come in: dropped anywhere on the page, pasted, or chosen.
+// How images come in: dropped anywhere on the page, pasted, or chosen.
 import { byId } from "/page/dom.js";
 
 const MOST = 100; // at once; more is a task for `imgrec predict`
@@ -7,7 +7,7 @@ const MOST = 100; // at once; more is a task for `imgrec predict`
 export function startIntake({ isOpen, take }) {
   const offer = (files) => {
     if (!isOpen() || files.length === 0) return;
-    complain(files.length > MOST ? `Only the first ${MOST} of ${files.length} pictures were taken. For more there is the command imgrec predict.` : "");
+    complain(files.length > MOST ? `Only the first ${MOST} of ${files.length} images were taken. For more there is the command imgrec predict.` : "");
     take(files.slice(0, MOST));
   };
   startChoosing(offer);
@@ -35,7 +35,7 @@ function startPasting(offer, isOpen) {
     if (!isOpen()) return;
     const files = [...(event.clipboardData?.files ?? [])];
     if (files.length > 0) offer(files);
-    else complain("There is no picture in the clipboard.");
+    else complain("There is no image in the clipboard.");
   });
 }
 
@@ -53,7 +53,7 @@ function startDropping(offer, isOpen) {
     if (!isOpen()) return;
     const files = filesOf(event.dataTransfer);
     if (files.length > 0) offer(files);
-    else complain("There are no files in what was dropped. Save the picture first; drop the pictures of a folder, not the folder.");
+    else complain("There are no files in what was dropped. Save the image first; drop the images of a folder, not the folder.");
   });
 }
 

@@ -1,9 +1,9 @@
-// Small copies of pictures, made by the browser: upright as their EXIF says, transparency on white as the server sees it.
+// Small copies of images, made by the browser: upright as their EXIF says, transparency on white as the server sees it.
 
 const SIDE_PX = 640;
 let queue = Promise.resolve();
 
-/** Return an object URL of a small copy, or null where the browser cannot read the file. One picture at a time. */
+/** Return an object URL of a small copy, or null where the browser cannot read the file. One image at a time. */
 export function makePreview(file) {
   const made = queue.then(() => draw(file)).catch(() => null);
   queue = made;

@@ -5,7 +5,7 @@ const VERY_SURE = 0.97;
 const QUITE_SURE = 0.85;
 const FAIRLY_SURE = 0.6;
 const MOST_NAMES = 8;
-const RIVAL = 0.5; // a class at least half as probable as the first is a rival
+const BASELINE = 0.5; // a class at least half as probable as the first is a baseline
 const UNDECIDED = [0.35, 0.65]; // of one label among several
 
 /** Return {headline, sure, could, isUnknown} for a prediction; sure and could may be "". */
@@ -40,9 +40,9 @@ function surenessOf(prediction) {
   const classes = classesOf(prediction);
   if (classes.length === 0 || classes[0].share === null) return "";
   const first = classes[0].share;
-  const rivals = classes.filter((one) => one.share >= RIVAL * first);
-  if (rivals.length > 3) return `Unsure: ${rivals.length === classes.length ? "many" : rivals.length} classes are about as likely.`;
-  if (rivals.length > 1) return `Torn between ${listed(rivals.map((one) => one.name))}.`;
+  const baselines = classes.filter((one) => one.share >= BASELINE * first);
+  if (baselines.length > 3) return `Unsure: ${baselines.length === classes.length ? "many" : baselines.length} classes are about as likely.`;
+  if (baselines.length > 1) return `Torn between ${listed(baselines.map((one) => one.name))}.`;
   if (first >= VERY_SURE) return "Very sure.";
   if (first >= QUITE_SURE) return "Quite sure.";
   return first >= FAIRLY_SURE ? "Fairly sure." : "Not sure.";
@@ -56,11 +56,11 @@ function describeLabels(prediction) {
 }
 
 /** Return what the lists after "could be" are worth, "" where a model has none. */
-export function promiseOf(model) {
+export function guaranteeOf(model) {
   const rule = strictestSet(model);
   if (rule === null) return "";
   const share = `${Number((100 * rule.coverage).toPrecision(4))}\u00a0%`;
-  return `For ${share} of pictures like those that it was fitted on, the list after \u201ccould be\u201d holds the right answer.`;
+  return `For ${share} of images like those that it was fitted on, the list after \u201ccould be\u201d holds the right answer.`;
 }
 
 function strictestSet(model) {

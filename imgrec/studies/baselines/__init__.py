@@ -1,1 +1,1 @@
-"""What classical machine learning reaches on the same pictures: features made by hand, and models without a GPU."""
+"""What classical machine learning reaches on the same images: features made by hand, and models without a GPU."""

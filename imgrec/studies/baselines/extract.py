@@ -1,4 +1,4 @@
-"""From the pictures of a split to features, chunk by chunk, in as many processes as there are processors."""
+"""From the images of a split to features, chunk by chunk, in as many processes as there are processors."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,9 +21,9 @@ from imgrec.studies.baselines.pixels import FloatArray, is_gray
 
 __all__ = ["Extracted", "Look", "Progress", "extract", "look_at", "shrink"]
 
-CHUNK = 128  # pictures in memory at a time: of 224 px, 19 MB
+CHUNK = 128  # images in memory at a time: of 224 px, 19 MB
 NUM_LOOKED_AT = 256
-FEW = 1000  # pictures in memory that are described before another process would have begun
+FEW = 1000  # images in memory that are described before another process would have begun
 
 Progress = Callable[[int, int], None]
 Transform = Callable[[UInt8Array], UInt8Array]
@@ -31,7 +31,7 @@ Transform = Callable[[UInt8Array], UInt8Array]
 
 @dataclass(frozen=True)
 class Look:
-    """What the training pictures are like: (height, width) after preprocessing, and whether all seen are gray."""
+    """What the training images are like: (height, width) after preprocessing, and whether all seen are gray."""
 
     height_width: tuple[int, int]
     is_gray: bool
@@ -43,30 +43,30 @@ class Look:
 
     @property
     def working_size(self) -> tuple[int, int]:
-        """(height, width) of the pictures that features are made of."""
+        """(height, width) of the images that features are made of."""
         height, width = self.height_width
         return max(1, height // self.factor), max(1, width // self.factor)
 
 
 @dataclass(frozen=True)
 class Extracted:
-    """The features of a split by the name of their descriptor: float32 (N, D) each; and ms per picture and process."""
+    """The features of a split by the name of their descriptor: float32 (N, D) each; and ms per image and process."""
 
     features: Mapping[str, FloatArray]
     ms_per_image: Mapping[str, float]
 
 
 def look_at(samples: Samples, preprocess: Transform) -> Look:
-    """Look at up to 256 pictures, evenly spaced. Raises: DataError: of different sizes. ImageError."""
+    """Look at up to 256 images, evenly spaced. Raises: DataError: of different sizes. ImageError."""
     places = np.unique(np.linspace(0, len(samples) - 1, NUM_LOOKED_AT).astype(int)).tolist()
     dataset = ImageDataset(samples, preprocess=preprocess)
     grays: list[bool] = []
     size: tuple[int, int] | None = None
     for start in range(0, len(places), CHUNK):
-        pictures = _pictures(dataset[[(place, 0) for place in places[start : start + CHUNK]]])
-        size = size or (pictures.shape[1], pictures.shape[2])
-        _check_size(pictures, size)
-        grays.append(is_gray(pictures))
+        images = _images(dataset[[(place, 0) for place in places[start : start + CHUNK]]])
+        size = size or (images.shape[1], images.shape[2])
+        _check_size(images, size)
+        grays.append(is_gray(images))
     assert size is not None
     return Look(size, all(grays))
 
@@ -79,9 +79,9 @@ def extract(
     descriptors: Mapping[str, Descriptor],
     progress: Progress | None = None,
 ) -> Extracted:
-    """Describe all pictures of a split, in its order.
+    """Describe all images of a split, in its order.
 
-    Raises: DataError: pictures of other sizes than `look` found. ImageError: a picture that cannot be read.
+    Raises: DataError: images of other sizes than `look` found. ImageError: an image that cannot be read.
     """
     dataset = _DescribedDataset(samples, preprocess=preprocess, look=look, descriptors=descriptors)
     parts: dict[str, list[FloatArray]] = {name: [] for name in descriptors}
@@ -99,23 +99,23 @@ def extract(
 
 
 def batches_of(samples: Samples, *, preprocess: Transform, batch_size: int) -> Any:
-    """Yield the pictures of a split in its order as uint8 tensors (n, 3, H, W). Raises: ImageError, DataError."""
+    """Yield the images of a split in its order as uint8 tensors (n, 3, H, W). Raises: ImageError, DataError."""
     dataset = ImageDataset(samples, preprocess=preprocess)
     in_memory = bool(getattr(samples.images, "in_memory", False))
     for batch in _batches(dataset, num_workers=0 if in_memory else _num_workers(samples), size=batch_size):
         yield batch["images"]
 
 
-def shrink(pictures: UInt8Array, size: tuple[int, int]) -> UInt8Array:
-    """Return pictures (n, H, W, 3) made smaller to (height, width), each pixel the mean of what it covers."""
-    if pictures.shape[1:3] == size:
-        return pictures
-    small = [cv2.resize(picture, (size[1], size[0]), interpolation=cv2.INTER_AREA) for picture in pictures]
+def shrink(images: UInt8Array, size: tuple[int, int]) -> UInt8Array:
+    """Return images (n, H, W, 3) made smaller to (height, width), each pixel the mean of what it covers."""
+    if images.shape[1:3] == size:
+        return images
+    small = [cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_AREA) for image in images]
     return np.stack(small).astype(np.uint8)
 
 
 class _DescribedDataset(ImageDataset):
-    """Whole batches of features in place of pictures, so that a loader's processes make them."""
+    """Whole batches of features in place of images, so that a loader's processes make them."""
 
     def __init__(
         self, samples: Samples, *, preprocess: Transform, look: Look, descriptors: Mapping[str, Descriptor]
@@ -127,9 +127,9 @@ class _DescribedDataset(ImageDataset):
     def __getitem__(self, keys: Sequence[SampleKey]) -> Any:
         batch = super().__getitem__(keys)
         try:
-            pictures = _pictures(batch)
-            _check_size(pictures, self.look.height_width)
-            small = shrink(pictures, self.look.working_size)
+            images = _images(batch)
+            _check_size(images, self.look.height_width)
+            small = shrink(images, self.look.working_size)
             described: dict[str, Any] = {"indices": torch.tensor([index for index, _ in keys]), "seconds": {}}
             for name, descriptor in self.descriptors.items():
                 start = time.perf_counter()
@@ -166,16 +166,16 @@ def _num_workers(samples: Samples) -> int:
     return 0 if is_little or num_processors() == 1 else num_processors()
 
 
-def _pictures(batch: Any) -> UInt8Array:
+def _images(batch: Any) -> UInt8Array:
     if isinstance(batch, ImgrecError):
         raise batch
-    pictures: UInt8Array = batch["images"].numpy().transpose(0, 2, 3, 1)
-    return np.ascontiguousarray(pictures)
+    images: UInt8Array = batch["images"].numpy().transpose(0, 2, 3, 1)
+    return np.ascontiguousarray(images)
 
 
-def _check_size(pictures: UInt8Array, height_width: tuple[int, int]) -> None:
-    if pictures.shape[1:3] != height_width:
+def _check_size(images: UInt8Array, height_width: tuple[int, int]) -> None:
+    if images.shape[1:3] != height_width:
         raise DataError(
-            f"Pictures of {pictures.shape[2]}x{pictures.shape[1]} px and of {height_width[1]}x{height_width[0]} px "
+            f"Images of {images.shape[2]}x{images.shape[1]} px and of {height_width[1]}x{height_width[0]} px "
             "after preprocessing. Features need one size: set preprocess=squash or crop."
         )

@@ -1,6 +1,6 @@
-"""Features made by hand: local binary patterns (LBP) and colours, and which settings suit which pictures.
+"""Features made by hand: local binary patterns (LBP) and colours, and which settings suit which images.
 
-Each takes pictures uint8 (n, H, W, 3) and returns float32 (n, D), every picture by itself, so nothing is learned here.
+Each takes images uint8 (n, H, W, 3) and returns float32 (n, D), every image by itself, so nothing is learned here.
 """
 
 import math
@@ -18,16 +18,16 @@ from imgrec.studies.baselines.pixels import FloatArray, gray
 
 __all__ = ["ColorHistogram", "Descriptor", "Lbp", "choose_descriptor", "working_factor"]
 
-LEVELS = 8  # of red, of green and of blue: 512 colours, few enough that most are met in a picture of some 1,000 pixels
+LEVELS = 8  # of red, of green and of blue: 512 colours, few enough that most are met in an image of some 1,000 pixels
 GRAY_LEVELS = 64
 CELLS = 8  # of HOG on the shorter side
 
 
 class Descriptor(Protocol):
-    """Pictures uint8 (n, H, W, 3) to features float32 (n, D)."""
+    """Images uint8 (n, H, W, 3) to features float32 (n, D)."""
 
-    def __call__(self, pictures: UInt8Array, /) -> FloatArray:
-        """Describe each picture by itself."""
+    def __call__(self, images: UInt8Array, /) -> FloatArray:
+        """Describe each image by itself."""
         ...
 
     def __str__(self) -> str:
@@ -40,7 +40,7 @@ class Lbp:
     """Uniform local binary patterns by scikit-image: a histogram of textures. Ojala, Pietikainen and Maenpaa 2002.
 
     radii: of the circle, in pixels, each with 8 points: 10 bins (`method="uniform"`, turned alike counts as one).
-    grid: the picture is cut into grid x grid parts with a histogram each, so that place counts too. Square roots of
+    grid: the image is cut into grid x grid parts with a histogram each, so that place counts too. Square roots of
     shares, as `ColorHistogram`.
     """
 
@@ -48,10 +48,10 @@ class Lbp:
     grid: int = 4
     points: int = 8
 
-    def __call__(self, pictures: UInt8Array, /) -> FloatArray:
+    def __call__(self, images: UInt8Array, /) -> FloatArray:
         """Return float32 (n, radii x grid^2 x 10). Raises: MissingExtraError: scikit-image is not installed."""
         return np.stack(
-            [np.concatenate([self._one(image, radius) for radius in self.radii]) for image in _bytes(pictures)]
+            [np.concatenate([self._one(image, radius) for radius in self.radii]) for image in _bytes(images)]
         )
 
     def _one(self, image: UInt8Array, radius: int) -> FloatArray:
@@ -78,12 +78,12 @@ class ColorHistogram:
 
     is_gray: bool = False
 
-    def __call__(self, pictures: UInt8Array, /) -> FloatArray:
+    def __call__(self, images: UInt8Array, /) -> FloatArray:
         """Return float32 (n, 512), or (n, 64) of brightness."""
         if self.is_gray:
-            places = _bytes(pictures).reshape(len(pictures), -1).astype(np.int64) * GRAY_LEVELS // 256
+            places = _bytes(images).reshape(len(images), -1).astype(np.int64) * GRAY_LEVELS // 256
             return np.stack([_shares(row, GRAY_LEVELS) for row in places])
-        levels = pictures.reshape(len(pictures), -1, 3).astype(np.int64) * LEVELS // 256
+        levels = images.reshape(len(images), -1, 3).astype(np.int64) * LEVELS // 256
         places = (levels[..., 0] * LEVELS + levels[..., 1]) * LEVELS + levels[..., 2]
         return np.stack([_shares(row, LEVELS**3) for row in places])
 
@@ -92,20 +92,20 @@ class ColorHistogram:
 
 
 def choose_descriptor(name: str, *, height_width: tuple[int, int], is_gray: bool) -> Descriptor:
-    """Return the descriptor `hog`, `lbp` or `color` with settings for pictures of this size.
+    """Return the descriptor `hog`, `lbp` or `color` with settings for images of this size.
 
     HOG takes 16 directions of 360 degrees, interpolated, and about 8 cells on the shorter side (of 28 and 32 px: 4 px
-    each), whatever the size; small gray pictures, mostly one thing that fills them, get a black border of half a cell.
-    docs/decisions.md says on which pictures that was chosen.
-    Raises: DataError: pictures too small for it.
+    each), whatever the size; small gray images, mostly one thing that fills them, get a black border of half a cell.
+    docs/decisions.md says on which images that was chosen.
+    Raises: DataError: images too small for it.
     """
     shorter = min(height_width)
     if name == "hog":
         return _choose_hog(shorter, is_gray=is_gray)
     if name == "lbp":
         if shorter < 8:
-            raise DataError(f"LBP needs pictures of 8 px or more, these are {_times(height_width)}. Leave lbp out.")
-        # A circle of 3 px is most of a picture of 8; a grid of 4 has 7x7 px a part at 28 px, 28x28 at 112.
+            raise DataError(f"LBP needs images of 8 px or more, these are {_times(height_width)}. Leave lbp out.")
+        # A circle of 3 px is most of an image of 8; a grid of 4 has 7x7 px a part at 28 px, 28x28 at 112.
         return Lbp(radii=(1, 2, 3) if shorter >= 16 else (1,), grid=4 if shorter >= 16 else 2)
     assert name == "color"
     return ColorHistogram(is_gray=is_gray)
@@ -113,15 +113,15 @@ def choose_descriptor(name: str, *, height_width: tuple[int, int], is_gray: bool
 
 def _choose_hog(shorter: int, *, is_gray: bool) -> Hog:
     if shorter < 4:
-        raise DataError(f"HOG needs pictures of 4 px or more, these have a side of {shorter}. Leave hog out.")
+        raise DataError(f"HOG needs images of 4 px or more, these have a side of {shorter}. Leave hog out.")
     cell = max(2, round(shorter / CELLS))
     pad_px = cell // 2 if is_gray and shorter <= 32 else 0
     return Hog(cell, orientations=16, is_signed=True, interpolate=True, is_gray=is_gray, pad_px=pad_px)
 
 
-def _bytes(pictures: UInt8Array) -> UInt8Array:
+def _bytes(images: UInt8Array) -> UInt8Array:
     """Return the brightness as uint8 (n, H, W)."""
-    return np.asarray(np.rint(gray(pictures)), dtype=np.uint8)
+    return np.asarray(np.rint(gray(images)), dtype=np.uint8)
 
 
 def _shares(places: NDArray[np.int64], bins: int) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Choose a model's settings, fit it, and let it speak about the pictures that are scored."""
+"""Choose a model's settings, fit it, and let it speak about the images that are scored."""
 
 import pickle
 import time
@@ -15,7 +15,7 @@ from imgrec.studies.baselines.pixels import FloatArray
 
 __all__ = ["Choice", "Fitted", "Labelled", "choose", "class_scores", "fit", "proportional"]
 
-MOST_TUNED = 20_000  # training pictures by which settings are compared: enough to tell factors of three apart
+MOST_TUNED = 20_000  # training images by which settings are compared: enough to tell factors of three apart
 FOLDS = 3
 TINY = 1e-6  # in place of a probability of 0, whose logarithm a table cannot hold
 IntArray = NDArray[np.int64]
@@ -23,14 +23,14 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Labelled:
-    """features: float32 (N, D). labels: int64 (N,). groups: one name per picture, or None."""
+    """features: float32 (N, D). labels: int64 (N,). groups: one name per image, or None."""
 
     features: FloatArray
     labels: IntArray
     groups: Sequence[str] | None = None
 
     def at(self, places: IntArray) -> "Labelled":
-        """Return the pictures at `places`."""
+        """Return the images at `places`."""
         groups = None if self.groups is None else [self.groups[place] for place in places]
         return Labelled(self.features[places], self.labels[places], groups)
 
@@ -57,7 +57,7 @@ class Fitted:
 def choose(family: Family, train: Labelled, *, val: Labelled | None, seed: int) -> Choice:
     """Choose settings by their accuracy on `val`, or else by cross-validation within `train` that keeps groups whole.
 
-    Of more than 20,000 training pictures a part is used, the classes in proportion.
+    Of more than 20,000 training images a part is used, the classes in proportion.
     """
     if len(family.candidates) == 1:
         return Choice(family.candidates[0])
@@ -98,9 +98,9 @@ def _fitted(family: Family, settings: Mapping[str, Any], train: Labelled, *, see
 
 
 def class_scores(family: Family, estimator: Any, features: FloatArray, *, num_classes: int) -> FloatArray:
-    """Return what a model says of each picture and class: float32 (N, C), the largest for the class it predicts.
+    """Return what a model says of each image and class: float32 (N, C), the largest for the class it predicts.
 
-    Logarithms of probabilities, or decision values. A class without a training picture is below all others.
+    Logarithms of probabilities, or decision values. A class without a training image is below all others.
     """
     if family.scores == "probabilities":
         known = np.log(np.maximum(estimator.predict_proba(features), TINY))
@@ -147,7 +147,7 @@ def _folds(train: Labelled, *, seed: int) -> list[tuple[Labelled, Labelled]]:
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
         try:
             places = list(splitter.split(train.features, train.labels, train.groups))
-        except ValueError:  # every class has fewer pictures than there are folds
+        except ValueError:  # every class has fewer images than there are folds
             return []
     sides = [(train.at(fitted), train.at(held_out)) for fitted, held_out in places]
     return [pair for pair in sides if len(np.unique(pair[0].labels)) > 1 and len(pair[1].labels)]

@@ -13,13 +13,13 @@ from imgrec.studies.baselines.pixels import FloatArray
 __all__ = ["extract_frozen", "frozen_features", "ms_per_image"]
 
 BATCH_SIZE = 32
-TIMED = 128  # pictures
+TIMED = 128  # images
 
 
 def extract_frozen(
     network: ImageNetwork, samples: Samples, *, name: str, preprocess: Transform, progress: Progress | None = None
 ) -> Extracted:
-    """Describe all pictures of a split, in its order: float32 (N, D) under `name`. Uses the GPU if there is one."""
+    """Describe all images of a split, in its order: float32 (N, D) under `name`. Uses the GPU if there is one."""
     network = network.eval().to("cuda" if torch.cuda.is_available() else "cpu")
     parts: list[FloatArray] = []
     seconds, done = 0.0, 0
@@ -51,9 +51,9 @@ def frozen_features(network: ImageNetwork, images: torch.Tensor) -> FloatArray:
 
 
 def ms_per_image(network: torch.nn.Module, samples: Samples, *, preprocess: Transform) -> float:
-    """Return the milliseconds that a network needs for a picture that is ready, in batches of 32, after one to warm up.
+    """Return the milliseconds that a network needs for an image that is ready, in batches of 32, after one to warm up.
 
-    Of the first 128 pictures of `samples`. On the GPU if there is one.
+    Of the first 128 images of `samples`. On the GPU if there is one.
     """
     few = samples.subset(list(range(min(len(samples), TIMED))))
     batches = list(batches_of(few, preprocess=preprocess, batch_size=BATCH_SIZE))

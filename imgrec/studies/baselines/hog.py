@@ -1,7 +1,7 @@
 """Histograms of oriented gradients, a batch at a time. Dalal and Triggs 2005, doi:10.1109/CVPR.2005.177.
 
 Without interpolation the numbers are those of scikit-image's `hog` (without its square root of pixels), which takes one
-picture at a time, and several times as long.
+image at a time, and several times as long.
 """
 
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ Float64Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Hog:
-    """Pictures uint8 (n, H, W, 3) to edges float32 (n, D).
+    """Images uint8 (n, H, W, 3) to edges float32 (n, D).
 
     cell_px: side of a cell. orientations: bins of 180 degrees, or of 360 if `is_signed`: dark to bright is then another
     direction than bright to dark. block: cells on a side of what is normalised together, overlapping.
     interpolate: each gradient counts for the two nearest directions and the four nearest cells, by nearness; otherwise
-    for the bin and the cell that it is in. A picture moved or turned a little then changes little.
+    for the bin and the cell that it is in. An image moved or turned a little then changes little.
     is_gray: take the brightness; otherwise, at each pixel, the channel with the strongest gradient.
     pad_px: black pixels put around: an edge at the border falls into as many blocks as one in the middle.
     """
@@ -40,9 +40,9 @@ class Hog:
     is_gray: bool = False
     pad_px: int = 0
 
-    def __call__(self, pictures: UInt8Array, /) -> FloatArray:
-        """Describe each picture by itself."""
-        images = gray(pictures)[..., None] if self.is_gray else pictures
+    def __call__(self, batch: UInt8Array, /) -> FloatArray:
+        """Describe each image by itself."""
+        images = gray(batch)[..., None] if self.is_gray else batch
         pad = (self.pad_px, self.pad_px)
         strength, angle = _gradients(np.pad(images, ((0, 0), pad, pad, (0, 0))).astype(np.float64))
         turn = angle % self._degrees * (self.orientations / self._degrees)  # 0 to the number of orientations

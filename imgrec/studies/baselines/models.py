@@ -13,8 +13,8 @@ Scores = Literal["probabilities", "decision_values"]
 
 TREES = 200
 ITERATIONS = 100  # of gradient boosting, at most
-LANDMARKS = 2000  # of the kernel approximation: as many numbers of each picture are kept
-EXACT_KERNEL = 5000  # training pictures up to which the kernel is not approximated: its cost grows with the square
+LANDMARKS = 2000  # of the kernel approximation: as many numbers of each image are kept
+EXACT_KERNEL = 5000  # training images up to which the kernel is not approximated: its cost grows with the square
 COMPONENTS = 64  # principal ones, that gradient boosting works on where features are more
 
 
@@ -33,7 +33,7 @@ class Family:
 
     make: a case, and settings by name, to an estimator of scikit-learn that is not fitted.
     candidates: settings to choose among, the most cautious first; that one wins a tie. One alone is not compared.
-    scores: what the model says of a picture: probabilities, or decision values, which are no probabilities.
+    scores: what the model says of an image: probabilities, or decision values, which are no probabilities.
     """
 
     make: Callable[..., Any]
@@ -75,7 +75,7 @@ def _logistic_regression(case: Case, *, C: float) -> Any:  # noqa: N803
 def _knn(case: Case, *, k: int) -> Any:
     from sklearn.neighbors import KNeighborsClassifier
 
-    # Trees of points help in few dimensions only; here every picture is compared with every other.
+    # Trees of points help in few dimensions only; here every image is compared with every other.
     return KNeighborsClassifier(min(k, case.num_train), weights="distance", algorithm="brute", n_jobs=num_processors())
 
 

@@ -1,4 +1,4 @@
-"""The line of a network beside its rivals: from the folder that its run or its evaluation left."""
+"""The line of a network beside its baselines: from the folder that its run or its evaluation left."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from imgrec.errors import DataError
 from imgrec.evaluation.predictions.parquet import read_parquet
 from imgrec.evaluation.predictions.predictions import Predictions, visible
 
-__all__ = ["NetworkLine", "check_same_pictures", "evaluation_folder", "read_network"]
+__all__ = ["NetworkLine", "check_same_images", "evaluation_folder", "read_network"]
 
 PREDICTIONS = "predictions.parquet"
 MOST_NAMED = 3
@@ -21,9 +21,9 @@ class NetworkLine:
     """A network as its evaluation has it; what its checkpoint adds, where that is still there, or None.
 
     source: the checkpoint or the file of weights that was evaluated, as written there.
-    num_held_out: pictures of the scored split that were not scored, as its decisions were fitted on them.
+    num_held_out: images of the scored split that were not scored, as its decisions were fitted on them.
     fit_s: of training, as its run says. size_bytes: of the weights. predict_ms_per_image: of the network alone, with
-    pictures that are ready.
+    images that are ready.
     """
 
     name: str
@@ -62,10 +62,10 @@ def read_network(folder: Path) -> NetworkLine:
     )
 
 
-def check_same_pictures(
+def check_same_images(
     network: Predictions, names: Sequence[str], labels: Sequence[str], *, num_held_out: int = 0
 ) -> list[int]:
-    """Return the places in `names` of the pictures that a network was scored on, with the same labels, in order.
+    """Return the places in `names` of the images that a network was scored on, with the same labels, in order.
 
     All of them, or all but `num_held_out`. Raises: DataError: which differ. Names are compared from the folder down
     that they share, so that a data set may have moved; the order may differ.
@@ -77,14 +77,12 @@ def check_same_pictures(
     if theirs.keys() != ours.keys() and not is_part:
         missing, more = sorted(theirs.keys() - ours.keys()), sorted(ours.keys() - theirs.keys())
         raise DataError(
-            f"The network was scored on other pictures: {len(theirs)} there, {len(ours)} here; only there: "
+            f"The network was scored on other images: {len(theirs)} there, {len(ours)} here; only there: "
             f"{_some(missing)}; only here: {_some(more)}. Give the words, the seed and the split file of its training."
         )
     changed = sorted(name for name, label in theirs.items() if ours[name] != label)
     if changed:
-        raise DataError(
-            f"{len(changed)} pictures have another label than when the network was scored: {_some(changed)}."
-        )
+        raise DataError(f"{len(changed)} images have another label than when the network was scored: {_some(changed)}.")
     return [place for place, name in enumerate(known) if name in theirs]
 
 
@@ -98,7 +96,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _num_held_out(folder: Path) -> int:
-    """Return how many pictures decisions.json says were kept from being scored; 0 where it says nothing."""
+    """Return how many images decisions.json says were kept from being scored; 0 where it says nothing."""
     try:
         fitted_on = json.loads((folder / "decisions.json").read_bytes())["fitted_on"]
         return int(fitted_on["num_samples"]) if fitted_on["split"] == "holdout" else 0

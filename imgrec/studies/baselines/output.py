@@ -1,4 +1,4 @@
-"""What a contest leaves: rivals.json, a table of predictions per rival, and a table for the terminal."""
+"""What a contest leaves: baselines.json, a table of predictions per baseline, and a table for the terminal."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -18,34 +18,34 @@ from imgrec.evaluation.predictions.parquet import write_parquet
 from imgrec.evaluation.predictions.predictions import Predictions, visible
 from imgrec.evaluation.statistics.proportions import wilson
 from imgrec.studies.baselines.network import NetworkLine
-from imgrec.studies.baselines.run import Contest, Rival
+from imgrec.studies.baselines.run import Baseline, Contest
 
-__all__ = ["FORMAT", "RIVALS", "print_contest", "to_json", "write_contest"]
+__all__ = ["BASELINES", "FORMAT", "print_contest", "to_json", "write_contest"]
 
 FORMAT = 1
-RIVALS = "rivals.json"
-COLUMNS = ("", "accuracy", "95 %", "F1 macro", "features", "fit", "a picture", "size")
+BASELINES = "baselines.json"
+COLUMNS = ("", "accuracy", "95 %", "F1 macro", "features", "fit", "an image", "size")
 FIRST_TO_GO = ("features", "F1 macro", "size", "fit")
 UNLIMITED = 1000
 
 
 def write_contest(contest: Contest, folder: Path, *, network: NetworkLine | None = None) -> dict[str, Any]:
-    """Write the tables, then rivals.json, into `folder` and, with a network, into its evaluation folder.
+    """Write the tables, then baselines.json, into `folder` and, with a network, into its evaluation folder.
 
-    Returns: the contents of rivals.json, which by its being there says that all is whole.
+    Returns: the contents of baselines.json, which by its being there says that all is whole.
     Raises: RunFolderError: a file cannot be written.
     """
-    (folder / RIVALS).unlink(missing_ok=True)  # of an earlier contest: not beside tables of this one
-    for rival in contest.rivals:
-        write_parquet(rival.predictions, folder / rival.name / "predictions.parquet")
+    (folder / BASELINES).unlink(missing_ok=True)  # of an earlier contest: not beside tables of this one
+    for baseline in contest.baselines:
+        write_parquet(baseline.predictions, folder / baseline.name / "predictions.parquet")
     content = to_json(contest, folder=folder, network=network)
     for place in [folder] if network is None else [folder, network.folder]:
-        write_json(place / RIVALS, content)
+        write_json(place / BASELINES, content)
     return content
 
 
 def to_json(contest: Contest, *, folder: Path, network: NetworkLine | None = None) -> dict[str, Any]:
-    """Return what rivals.json holds; rivals best first."""
+    """Return what baselines.json holds; baselines best first."""
     return {
         "format": FORMAT,
         "split": contest.scored,
@@ -61,7 +61,7 @@ def to_json(contest: Contest, *, folder: Path, network: NetworkLine | None = Non
         "num_cores": num_processors(),
         "notes": list(contest.notes),
         "folder": str(folder),
-        "rivals": [_row(rival) for rival in contest.rivals],
+        "baselines": [_row(baseline) for baseline in contest.baselines],
         "network": None if network is None else _network_row(network),
     }
 
@@ -83,31 +83,31 @@ def accuracy_of(predictions: Predictions) -> dict[str, Any]:
     }
 
 
-def _row(rival: Rival) -> dict[str, Any]:
+def _row(baseline: Baseline) -> dict[str, Any]:
     return {
-        "name": rival.name,
-        "features": rival.features,
-        "model": rival.model,
-        "is_floor": rival.is_floor,
-        "num_features": rival.num_features,
-        **accuracy_of(rival.predictions),
-        "fit_s": rival.fit_s,
-        "tune_s": rival.tune_s,
-        "feature_ms_per_image": rival.feature_ms_per_image,
-        "predict_ms_per_image": rival.predict_ms_per_image,
-        "size_bytes": rival.size_bytes,
-        "scores": rival.scores,
-        "settings": dict(rival.settings),
-        "chosen_on": rival.chosen_on,
-        "tried": [{"settings": dict(settings), "accuracy": accuracy} for settings, accuracy in rival.tried],
-        "note": _note(rival),
-        "predictions": f"{rival.name}/predictions.parquet",
+        "name": baseline.name,
+        "features": baseline.features,
+        "model": baseline.model,
+        "is_floor": baseline.is_floor,
+        "num_features": baseline.num_features,
+        **accuracy_of(baseline.predictions),
+        "fit_s": baseline.fit_s,
+        "tune_s": baseline.tune_s,
+        "feature_ms_per_image": baseline.feature_ms_per_image,
+        "predict_ms_per_image": baseline.predict_ms_per_image,
+        "size_bytes": baseline.size_bytes,
+        "scores": baseline.scores,
+        "settings": dict(baseline.settings),
+        "chosen_on": baseline.chosen_on,
+        "tried": [{"settings": dict(settings), "accuracy": accuracy} for settings, accuracy in baseline.tried],
+        "note": _note(baseline),
+        "predictions": f"{baseline.name}/predictions.parquet",
     }
 
 
-def _note(rival: Rival) -> str | None:
-    notes = list(rival.notes)
-    if rival.scores == "decision_values":
+def _note(baseline: Baseline) -> str | None:
+    notes = list(baseline.notes)
+    if baseline.scores == "decision_values":
         notes.append("Its scores are decision values: good for ranking, no probabilities.")
     return " ".join(notes) or None
 
@@ -125,9 +125,9 @@ def _network_row(network: NetworkLine) -> dict[str, Any]:
 
 
 def print_contest(content: Mapping[str, Any], *, console: Console | None = None) -> None:
-    """Print rivals.json as one table, best first, the network among its rivals.
+    """Print baselines.json as one table, best first, the network among its baselines.
 
-    A narrow terminal gets fewer columns: rivals.json has them all.
+    A narrow terminal gets fewer columns: baselines.json has them all.
     """
     console = console or Console()
     for gone in range(len(FIRST_TO_GO) + 1):
@@ -155,7 +155,7 @@ def _table(content: Mapping[str, Any], columns: Sequence[str], console: Console)
 
 
 def _in_order(content: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], bool]]:
-    rows = [(row, False) for row in content["rivals"]]
+    rows = [(row, False) for row in content["baselines"]]
     if content["network"] is not None:
         rows.append((content["network"], True))
     return sorted(rows, key=lambda pair: -pair[0]["accuracy"])
@@ -179,9 +179,9 @@ def _cells(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _all_notes(content: Mapping[str, Any]) -> list[str]:
-    """Return the notes on all, then those on rivals, each once, with the names that it is about."""
+    """Return the notes on all, then those on baselines, each once, with the names that it is about."""
     about: dict[str, list[str]] = {}
-    for row in content["rivals"]:
+    for row in content["baselines"]:
         if row["note"]:
             about.setdefault(row["note"], []).append(row["name"])
     return [*content["notes"], *(f"{', '.join(names)}: {note}" for note, names in about.items())]

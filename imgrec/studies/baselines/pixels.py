@@ -1,4 +1,4 @@
-"""What features made by hand have in common: the brightness of pictures."""
+"""What features made by hand have in common: the brightness of images."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +11,15 @@ FloatArray = NDArray[np.float32]
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 
 
-def gray(pictures: UInt8Array) -> FloatArray:
-    """Return the brightness, 0 to 255: float32 (n, H, W); of a gray picture exactly its values."""
-    if is_gray(pictures):
-        return pictures[..., 0].astype(np.float32)
-    brightness: FloatArray = pictures.astype(np.float32) @ _LUMA
+def gray(images: UInt8Array) -> FloatArray:
+    """Return the brightness, 0 to 255: float32 (n, H, W); of a gray image exactly its values."""
+    if is_gray(images):
+        return images[..., 0].astype(np.float32)
+    brightness: FloatArray = images.astype(np.float32) @ _LUMA
     return brightness
 
 
-def is_gray(pictures: UInt8Array) -> bool:
-    """Tell whether all pictures (n, H, W, 3) have equal red, green and blue."""
-    first = pictures[..., :1]
-    return bool((pictures[..., 1:] == first).all())
+def is_gray(images: UInt8Array) -> bool:
+    """Tell whether all images (n, H, W, 3) have equal red, green and blue."""
+    first = images[..., :1]
+    return bool((images[..., 1:] == first).all())

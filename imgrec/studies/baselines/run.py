@@ -19,7 +19,7 @@ from imgrec.studies.baselines.fit import Labelled, choose, class_scores, fit, pr
 from imgrec.studies.baselines.models import FLOORS, MODELS, Family, Scores
 from imgrec.studies.baselines.pixels import FloatArray
 
-__all__ = ["FROZEN", "Contest", "Plan", "Rival", "run_rivals"]
+__all__ = ["FROZEN", "Baseline", "Contest", "Plan", "run_baselines"]
 
 FROZEN = "frozen"  # the name of a network's features
 FROZEN_MODEL = "logistic_regression"
@@ -29,13 +29,13 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """Which rivals.
+    """Which baselines.
 
     features: sets of features, each one or more of hog, lbp, color joined; ("frozen",) = those of `network`.
     models: keys of `MODELS`, for features made by hand; frozen ones go with logistic regression.
-    scored: the split that rivals are scored on; settings are chosen on "val", unless that is it.
+    scored: the split that baselines are scored on; settings are chosen on "val", unless that is it.
     only: places in the scored split, those that a network beside was scored on; None = all are scored.
-    max_train: training pictures at most, the classes in proportion; None = all.
+    max_train: training images at most, the classes in proportion; None = all.
     network, network_name: what frozen features come from.
     """
 
@@ -50,7 +50,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Rival:
+class Baseline:
     """One pair of features and model. Times: `seconds` of fitting, `tune_s` of choosing, both without the features."""
 
     name: str
@@ -73,9 +73,9 @@ class Rival:
 
 @dataclass(frozen=True)
 class Contest:
-    """All rivals of one data set, best first. notes: a line each for what a reader should know."""
+    """All baselines of one data set, best first. notes: a line each for what a reader should know."""
 
-    rivals: Sequence[Rival]
+    baselines: Sequence[Baseline]
     scored: str
     sizes: Mapping[str, int]
     class_names: Sequence[str]
@@ -85,12 +85,12 @@ class Contest:
     notes: Sequence[str] = field(default_factory=tuple)
 
 
-def run_rivals(
+def run_baselines(
     data: ImageDataModule, plan: Plan, *, progress: Progress | None = None, say: Say = lambda _: None
 ) -> Contest:
-    """Fit and score all rivals. The scored split is looked at for its features and its scores, and for nothing else.
+    """Fit and score all baselines. The scored split is looked at for its features and its scores, and for nothing else.
 
-    Raises: DataError: several labels per picture, or one class only; pictures of several sizes, or too small.
+    Raises: DataError: several labels per image, or one class only; images of several sizes, or too small.
     MissingExtraError: scikit-image is not installed.
     """
     parts = _parts(data, plan)
@@ -99,17 +99,17 @@ def run_rivals(
         name: _describe(name, samples, data=data, plan=plan, look=look, progress=progress, say=say)
         for name, samples in parts.items()
     }
-    rivals: list[Rival] = []
+    baselines: list[Baseline] = []
     class_names = list(data.splits.class_names)
     for names, kinds in _pairs(plan):
         sides = _join(names, tables, parts)
         for model, family in kinds.items():
             say(f"{_called(names, plan)} with {model}" if names else model)
-            rivals.append(
-                _rival(names, model, family, sides, parts=parts, tables=tables, plan=plan, class_names=class_names)
+            baselines.append(
+                _baseline(names, model, family, sides, parts=parts, tables=tables, plan=plan, class_names=class_names)
             )
     return Contest(
-        rivals=sorted(rivals, key=lambda rival: -float(np.mean(_is_right(rival.predictions)))),
+        baselines=sorted(baselines, key=lambda baseline: -float(np.mean(_is_right(baseline.predictions)))),
         scored=plan.scored,
         sizes={name: len(samples) for name, samples in parts.items()},
         class_names=class_names,
@@ -124,7 +124,7 @@ def _parts(data: ImageDataModule, plan: Plan) -> dict[str, Samples]:
     """Return the splits that are used, "train" cut to `max_train`. Raises: DataError."""
     if data.splits.task == "multilabel":
         raise DataError(
-            "The pictures have several labels each; rivals are made for one label per picture. Compare networks with "
+            "The images have several labels each; baselines are made for one label per image. Compare networks with "
             "imgrec compare, or give a table with one label column."
         )
     train = data.split("train")
@@ -139,7 +139,7 @@ def _parts(data: ImageDataModule, plan: Plan) -> dict[str, Samples]:
     if plan.scored != "val" and data.has_split("val") and len(data.split("val")):
         parts["val"] = data.split("val")
     if not len(parts[plan.scored]):
-        raise DataError(f"The {plan.scored} split holds no pictures: there is nothing to score.")
+        raise DataError(f"The {plan.scored} split holds no images: there is nothing to score.")
     return parts
 
 
@@ -192,7 +192,7 @@ def _join(names: tuple[str, ...], tables: Mapping[str, Extracted], parts: Mappin
     return sides
 
 
-def _rival(
+def _baseline(
     names: tuple[str, ...],
     model: str,
     family: Family,
@@ -202,7 +202,7 @@ def _rival(
     tables: Mapping[str, Extracted],
     plan: Plan,
     class_names: Sequence[str],
-) -> Rival:
+) -> Baseline:
     start = time.perf_counter()
     choice = choose(family, sides["train"], val=sides.get("val") if plan.scored != "val" else None, seed=plan.seed)
     tune_s = time.perf_counter() - start
@@ -219,9 +219,9 @@ def _rival(
         logits=scores,
         class_names=class_names,
         groups=samples.groups,
-        provenance={"rival": name, "scores": _SCORES_IN_WORDS[family.scores], "imgrec": __version__},
+        provenance={"baseline": name, "scores": _SCORES_IN_WORDS[family.scores], "imgrec": __version__},
     )
-    return Rival(
+    return Baseline(
         name=name,
         features=_called(names, plan) if names else "none",
         model=model,
@@ -259,19 +259,19 @@ def _notes(parts: Mapping[str, Samples], plan: Plan, look: Look, class_names: Se
     notes = []
     names = {name for names in plan.features for name in names}
     if look.is_gray and "color" in names:
-        notes.append("All pictures looked at are gray: the colour histogram is one of brightness.")
+        notes.append("All images looked at are gray: the colour histogram is one of brightness.")
     if look.factor > 1 and names - {FROZEN}:
         sizes = ["x".join(map(str, size)) for size in (look.height_width, look.working_size)]
-        notes.append(f"Features made by hand are of pictures made smaller, {sizes[0]} to {sizes[1]} px.")
+        notes.append(f"Features made by hand are of images made smaller, {sizes[0]} to {sizes[1]} px.")
     if plan.scored == "val":
-        notes.append("The data has no test split: rivals are scored on validation, and chosen within train.")
+        notes.append("The data has no test split: baselines are scored on validation, and chosen within train.")
     if plan.only is not None:
-        num = f"{len(plan.only)} pictures of the {plan.scored} split"
+        num = f"{len(plan.only)} images of the {plan.scored} split"
         notes.append(f"Scored on the {num} that the network was scored on: its decisions were fitted on the others.")
     missing = sorted(set(range(len(class_names))) - set(parts["train"].labels.tolist()))
     if missing:
         listed = ", ".join(class_names[place] for place in missing[:5]) + (", ..." if len(missing) > 5 else "")
-        notes.append(f"{len(missing)} of {len(class_names)} classes have no training picture: {listed}.")
+        notes.append(f"{len(missing)} of {len(class_names)} classes have no training image: {listed}.")
     if len(set(parts[plan.scored].labels.tolist())) == 1:
-        notes.append(f"The {plan.scored} split holds pictures of one class only: accuracy says little.")
+        notes.append(f"The {plan.scored} split holds images of one class only: accuracy says little.")
     return notes

@@ -1,4 +1,4 @@
-"""A linear support vector machine for many pictures: that of scikit-learn's LinearSVC, in matrix products."""
+"""A linear support vector machine for many images: that of scikit-learn's LinearSVC, in matrix products."""
 
 import warnings
 
@@ -23,7 +23,7 @@ class LinearSvm(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     1983) until it leads uphill (O'Donoghue and Candes 2015, doi:10.1007/s10208-013-9150-3). As in LinearSVC, the
     intercept is penalised. Two classes get a vector each, one the negative of the other.
 
-    tol: least decrease promised by the next step, in shares of the loss. Warns ConvergenceWarning after `max_iter`.
+    tol: least decrease guaranteed by the next step, in shares of the loss. Warns ConvergenceWarning after `max_iter`.
     """
 
     def __init__(self, C: float = 1.0, *, tol: float = 1e-4, max_iter: int = 300) -> None:  # noqa: N803

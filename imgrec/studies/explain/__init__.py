@@ -1,7 +1,7 @@
-"""Where on a picture a decision comes from, and whether that can be trusted. Names are imported when first used.
+"""Where on an image a decision comes from, and whether that can be trusted. Names are imported when first used.
 
 `occlusion`, `faithfulness`, `baseline`, `cells`, `similarity`, `overlay` and `verdict` need no torch: they take the
-network as a function from pictures to probabilities, whatever runs it.
+network as a function from images to probabilities, whatever runs it.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""What is put in the place of a part of a picture to take away what it shows. No torch."""
+"""What is put in the place of a part of an image to take away what it shows. No torch."""
 
 import cv2
 import numpy as np
@@ -13,11 +13,11 @@ _BLUR_SHARE = 1 / 16  # of the longer side: 14 px at 224, at which no part of an
 
 
 def make_baseline(image: UInt8Array, kind: str) -> UInt8Array:
-    """Return a picture (H, W, 3) of the same size without what is to be seen on `image`.
+    """Return an image (H, W, 3) of the same size without what is to be seen on `image`.
 
     blurred: by a Gaussian of 1/16 of the longer side: the colours stay, no edge is added (Fong and Vedaldi 2017).
-    mean: the mean colour of the picture (Petsiuk et al. 2018 delete so). black: zeros (Sundararajan et al. 2017), which
-        is itself an object with edges where a part of a bright picture is taken away.
+    mean: the mean colour of the image (Petsiuk et al. 2018 delete so). black: zeros (Sundararajan et al. 2017), which
+        is itself an object with edges where a part of a bright image is taken away.
     Raises: ConfigError: another kind.
     """
     check_choice("explain.baseline", kind, BASELINES)

@@ -1,7 +1,7 @@
-"""A picture divided into cells, in which maps are compared and pictures masked. No torch.
+"""An image divided into cells, in which maps are compared and images masked. No torch.
 
 Why not pixel by pixel. Methods differ in grain: Grad-CAM is smooth, gradients are speckled. Speckles deleted one by one
-tear up a picture everywhere, which lowers any score whatever the order; so would a random order of pixels. Cells give
+tear up an image everywhere, which lowers any score whatever the order; so would a random order of pixels. Cells give
 every method, and the random orders that they are measured against, the same grain.
 """
 
@@ -35,7 +35,7 @@ class Cells(NamedTuple):
 
 
 def make_cells(height: int, width: int, *, most: int = MOST_CELLS) -> Cells:
-    """Divide a picture into at most `most` cells along each side, of sizes that differ by a pixel at most."""
+    """Divide an image into at most `most` cells along each side, of sizes that differ by a pixel at most."""
     rows, columns = min(height, most), min(width, most)
     row = np.arange(height) * rows // height
     column = np.arange(width) * columns // width

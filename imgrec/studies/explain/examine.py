@@ -1,4 +1,4 @@
-"""A map of one picture with all that is known about its worth."""
+"""A map of one image with all that is known about its worth."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Stage(NamedTuple):
 class Examination:
     """One map and its checks.
 
-    image: the picture as the network sees it. probability: of the target. heat, randomized: the map, and that of the
+    image: the image as the network sees it. probability: of the target. heat, randomized: the map, and that of the
     network shuffled whole. curves, random: of the map and of random orders. faithfulness: None for an empty map.
     stages: of the cascade, the head first; the last one is the mean over `NUM_RANDOMIZED` networks.
     """
@@ -69,7 +69,7 @@ class Examiner:
 
     network: in evaluation mode, images (N, 3, H, W) of 0 to 255 to logits; not changed. methods: one map each.
     baseline: what stands for nothing, see `make_baseline`; of the maps and of the checks alike.
-    num_random: random orders a picture; seed: of these and of the shuffled weights. Every picture is checked by itself:
+    num_random: random orders an image; seed: of these and of the shuffled weights. Every image is checked by itself:
     what comes out does not depend on the others.
     from_logits: how logits become probabilities: task and temperature of what is explained.
     Raises: ConfigError: a value that cannot be.
@@ -99,7 +99,7 @@ class Examiner:
         self.predict = as_predict(network, from_logits=from_logits)
 
     def __call__(self, image: UInt8Array, *, target: int) -> list[Examination]:
-        """Return a map of the picture (H, W, 3) for class `target` by each method, checked."""
+        """Return a map of the image (H, W, 3) for class `target` by each method, checked."""
         baseline = make_baseline(image, self.baseline)
         heats = [self._heat(method, self.network, image, baseline=baseline, target=target) for method in self.methods]
         cells = make_cells(*image.shape[:2])

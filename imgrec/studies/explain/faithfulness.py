@@ -2,7 +2,7 @@
 
 Petsiuk, Das, Saenko 2018, "RISE", arXiv:1806.07421, section 4.2. Deletion: the score should fall early, so a small area
 under its curve is good. Insertion: it should rise early, so a large one is good. Both areas say little by themselves,
-as they depend on the picture and on what is put in its place; so the same picture is measured with random orders too.
+as they depend on the image and on what is put in its place; so the same image is measured with random orders too.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ Order = NDArray[np.int64]
 
 
 class Curves(NamedTuple):
-    """The probability of the target over the part of the picture that is masked, for one order of cells.
+    """The probability of the target over the part of the image that is masked, for one order of cells.
 
     fraction: of the pixels deleted, or inserted, 0 to 1 (S + 1,). deletion, insertion: probabilities (S + 1,).
     """
@@ -43,7 +43,7 @@ class Curves(NamedTuple):
 
 
 class Faithfulness(NamedTuple):
-    """A map's curves beside those of random orders on the same picture.
+    """A map's curves beside those of random orders on the same image.
 
     gains: how much better than the mean of the random orders; above 0 is better. beats: better than every one of them,
     which an order drawn by chance would be in one case of R + 1.
@@ -92,16 +92,16 @@ def measure_orders(
     num_steps: int = NUM_STEPS,
     batch_size: int = 32,
 ) -> list[Curves]:
-    """Return the curves of several orders of the cells of one picture (H, W, 3).
+    """Return the curves of several orders of the cells of one image (H, W, 3).
 
     baseline: what deleted cells show, the size of `image`. target: the class whose probability is followed.
-    The two ends, the whole picture and nothing of it, are the same for all orders and asked for once.
+    The two ends, the whole image and nothing of it, are the same for all orders and asked for once.
     """
     cells = make_cells(*image.shape[:2])
     counts = _counts(cells, num_steps)
     inner = counts[1:-1]
-    pictures = _masked(image, baseline, orders=orders, counts=inner, cells=cells)
-    scores = in_batches(pictures, predict=predict, target=target, batch_size=batch_size)
+    images = _masked(image, baseline, orders=orders, counts=inner, cells=cells)
+    scores = in_batches(images, predict=predict, target=target, batch_size=batch_size)
     whole, nothing = scores[:2]
     sizes = np.bincount(cells.numbers.ravel(), minlength=cells.number)
     curves = []
@@ -113,7 +113,7 @@ def measure_orders(
 
 
 def compare(curves: Curves, random: Sequence[Curves]) -> Faithfulness:
-    """Set the curves of a map beside those of random orders on the same picture."""
+    """Set the curves of a map beside those of random orders on the same image."""
     deletions = [one.deletion_area for one in random]
     insertions = [one.insertion_area for one in random]
     return Faithfulness(
@@ -134,7 +134,7 @@ def _counts(cells: Cells, num_steps: int) -> NDArray[np.int64]:
 def _masked(
     image: UInt8Array, baseline: UInt8Array, *, orders: Sequence[Order], counts: NDArray[np.int64], cells: Cells
 ) -> Iterator[UInt8Array]:
-    """Yield the picture, the baseline, then for each order all deletions and all insertions."""
+    """Yield the image, the baseline, then for each order all deletions and all insertions."""
     yield image
     yield baseline
     for order in orders:

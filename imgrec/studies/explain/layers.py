@@ -1,7 +1,7 @@
-"""Find the layer whose activations still say where on the picture something is: the last one before all is averaged.
+"""Find the layer whose activations still say where on the image something is: the last one before all is averaged.
 
-By trying, not by a table of names: a picture goes through the network, each output of a module is looked at, and the
-last one is taken that has the layout of a picture and from which the logits are computed place by place.
+By trying, not by a table of names: an image goes through the network, each output of a module is looked at, and the
+last one is taken that has the layout of an image and from which the logits are computed place by place.
 """
 
 from collections.abc import Iterator
@@ -30,16 +30,16 @@ class FeatureLayer(NamedTuple):
 
 
 def find_feature_layer(network: nn.Module, images: Tensor) -> FeatureLayer:
-    """Return the last layer whose output keeps the layout of the pictures and which nothing goes around.
+    """Return the last layer whose output keeps the layout of the images and which nothing goes around.
 
     images: float (N, 3, H, W), 0 to 255, of which two noisy copies of the first are looked at.
     Layouts: (N, C, h, w); (N, h, w, C), as in Swin; tokens (N, h w, C), with or without a class token first, as in ViT.
     A layer counts only if the logits have a gradient at some of its places (after its last attention a ViT looks at the
-    class token alone), and if they learn of the picture by no other way (as around the inside of a residual block).
+    class token alone), and if they learn of the image by no other way (as around the inside of a residual block).
     Raises: ConfigError: no layer is such; or the network looks at nothing.
     """
     height, width = images.shape[2:]
-    # Two pictures tell the batch from a dimension of one; noise, as a dead ReLU would hide that a place is used.
+    # Two images tell the batch from a dimension of one; noise, as a dead ReLU would hide that a place is used.
     noise = torch.randint(-64, 65, (2, *images.shape[1:]), generator=torch.Generator().manual_seed(0))
     probe = (images[:1].detach() + noise.to(images)).clamp(0, 255).requires_grad_()
     found: list[tuple[FeatureLayer, Tensor]] = []
@@ -55,8 +55,8 @@ def find_feature_layer(network: nn.Module, images: Tensor) -> FeatureLayer:
             if _is_the_only_way(network, probe, layer):
                 return layer
     raise ConfigError(
-        "No layer of this network keeps the layout of the picture, which Grad-CAM needs. "
-        "Use integrated_gradients or occlusion, which look at the picture alone."
+        "No layer of this network keeps the layout of the image, which Grad-CAM needs. "
+        "Use integrated_gradients or occlusion, which look at the image alone."
     )
 
 
@@ -106,7 +106,7 @@ def _outputs_of_all(network: nn.Module) -> Iterator[list[tuple[str, Tensor]]]:
 
 
 def _layouts(output: Tensor, *, name: str, height: int, width: int) -> Iterator[FeatureLayer]:
-    """Yield how the shape of an output can be read as a picture of height x width px, the likeliest last."""
+    """Yield how the shape of an output can be read as an image of height x width px, the likeliest last."""
     shape = tuple(output.shape)
     if output.ndim == 4:
         if _is_reduced(shape[1], shape[2], height=height, width=width):
@@ -123,7 +123,7 @@ def _layouts(output: Tensor, *, name: str, height: int, width: int) -> Iterator[
 
 
 def _is_reduced(rows: int, columns: int, *, height: int, width: int) -> bool:
-    """Return whether rows x columns places can be a reduced picture: the same step both ways, to a place or so."""
+    """Return whether rows x columns places can be a reduced image: the same step both ways, to a place or so."""
     if not (1 < rows <= height and 1 < columns <= width):
         return False
     step = ((height / rows) * (width / columns)) ** 0.5
@@ -134,7 +134,7 @@ def _check_looks(logits: Tensor, probe: Tensor) -> None:
     (gradient,) = torch.autograd.grad(logits.square().sum(), probe, retain_graph=True, allow_unused=True)
     if gradient is None or not bool(gradient.abs().max() > 0):
         raise ConfigError(
-            "The network's output does not depend on the picture: there is nothing to explain. "
+            "The network's output does not depend on the image: there is nothing to explain. "
             "Train it first; a ViT, for one, starts with a head of zeros."
         )
 
@@ -148,7 +148,7 @@ def _is_used(logits: Tensor, output: Tensor, layer: FeatureLayer) -> bool:
 
 
 def _is_the_only_way(network: nn.Module, probe: Tensor, layer: FeatureLayer) -> bool:
-    """Return whether the logits lose the picture where the layer's output is cut off from it."""
+    """Return whether the logits lose the image where the layer's output is cut off from it."""
     module = network.get_submodule(layer.name)
     handle = module.register_forward_hook(lambda *arguments: arguments[-1].detach().clone())
     try:

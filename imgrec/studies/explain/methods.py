@@ -1,4 +1,4 @@
-"""Three ways to ask a network where on a picture the score of a class comes from."""
+"""Three ways to ask a network where on an image the score of a class comes from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,14 +20,14 @@ __all__ = ["GradCam", "Heat", "IntegratedGradients", "Method", "Occlusion", "cap
 
 
 class Heat(NamedTuple):
-    """values: float64 (H, W), above 0 where the picture speaks for the class. facts: about how it was made."""
+    """values: float64 (H, W), above 0 where the image speaks for the class. facts: about how it was made."""
 
     values: FloatArray
     facts: Mapping[str, Any]
 
 
 class Method(Protocol):
-    """Makes a map of one picture. `name` is what files and pages call it."""
+    """Makes a map of one image. `name` is what files and pages call it."""
 
     name: str
 
@@ -43,7 +43,7 @@ class Method(Protocol):
         """Return where the score of class `target` comes from.
 
         network: in evaluation mode, images (N, 3, H, W) of 0 to 255 to logits; not changed.
-        image, baseline: (H, W, 3), the picture as the network sees it, and the same without anything to be seen.
+        image, baseline: (H, W, 3), the image as the network sees it, and the same without anything to be seen.
         from_logits: how its logits become probabilities, for a method that looks at these.
         """
         ...
@@ -53,9 +53,9 @@ class Method(Protocol):
 class GradCam:
     """The activations of the last layer with a layout, weighed by the mean gradient of the logit, what is above 0.
 
-    Selvaraju et al. 2017, "Grad-CAM", arXiv:1610.02391, eq. 1 and 2; brought to the size of the picture bilinearly. It
+    Selvaraju et al. 2017, "Grad-CAM", arXiv:1610.02391, eq. 1 and 2; brought to the size of the image bilinearly. It
     has the grain of that layer, often 7 x 7. The baseline is not used. The layer is found by `find_feature_layer`, once
-    for each size of picture and each set of modules: a randomised network is asked at the same place as the original.
+    for each size of image and each set of modules: a randomised network is asked at the same place as the original.
     """
 
     name: str = field(default="gradcam", init=False)
@@ -87,7 +87,7 @@ class GradCam:
 def _activations(network: nn.Module, images: Tensor, layer: FeatureLayer, *, target: int) -> tuple[Tensor, Tensor]:
     """Return the layer's output and the gradient of the logit there, (1, C, h, w) each.
 
-    The gradient starts at the picture: a frozen backbone, whose weights ask for none, has one all the same.
+    The gradient starts at the image: a frozen backbone, whose weights ask for none, has one all the same.
     """
     with recorded_output(network, layer.name) as outputs, torch.enable_grad():
         logits = network(images.requires_grad_())
@@ -97,7 +97,7 @@ def _activations(network: nn.Module, images: Tensor, layer: FeatureLayer, *, tar
 
 @dataclass
 class IntegratedGradients:
-    """The gradient of the logit, averaged on the straight way from the baseline to the picture, times the difference.
+    """The gradient of the logit, averaged on the straight way from the baseline to the image, times the difference.
 
     Sundararajan, Taly, Yan 2017, "Axiomatic attribution for deep networks", arXiv:1703.01365, eq. 1, by captum with
     Gauss-Legendre steps; summed over the colours. `completeness_residual` in the facts: how far the sum of the map is
@@ -145,9 +145,9 @@ def captum() -> Any:
 
 @dataclass
 class Occlusion:
-    """The fall of the probability where a part of the picture is covered by the baseline; see `occlusion_map`.
+    """The fall of the probability where a part of the image is covered by the baseline; see `occlusion_map`.
 
-    window: side of what is covered, as a part of the picture's. stride: how far it moves, as a part of the window.
+    window: side of what is covered, as a part of the image's. stride: how far it moves, as a part of the window.
     """
 
     window: float = 1 / 7

@@ -1,4 +1,4 @@
-"""A network of torch as the function of pictures that the rest of this package works with."""
+"""A network of torch as the function of images that the rest of this package works with."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,24 +23,24 @@ def device_of(network: nn.Module) -> torch.device:
     return torch.device("cpu") if numbers is None else numbers.device
 
 
-def to_images(pictures: UInt8Array, device: torch.device) -> Tensor:
-    """Return pictures uint8 (N, H, W, 3) as float32 (N, 3, H, W), 0 to 255: gradients are by these values."""
-    planes = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
+def to_images(images: UInt8Array, device: torch.device) -> Tensor:
+    """Return images uint8 (N, H, W, 3) as float32 (N, 3, H, W), 0 to 255: gradients are by these values."""
+    planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
     return torch.from_numpy(planes).to(device).float()
 
 
 def softmax(logits: NDArray[Any]) -> FloatArray:
-    """Return the probabilities of one label per picture, at temperature 1."""
+    """Return the probabilities of one label per image, at temperature 1."""
     return to_probabilities(logits, task="single")
 
 
 def as_predict(network: nn.Module, *, from_logits: FromLogits = softmax) -> Predict:
-    """Return the network as pictures uint8 (N, H, W, 3) -> probabilities float64 (N, C)."""
+    """Return the network as images uint8 (N, H, W, 3) -> probabilities float64 (N, C)."""
     device = device_of(network)
 
-    def predict(pictures: UInt8Array) -> FloatArray:
+    def predict(images: UInt8Array) -> FloatArray:
         with torch.no_grad():
-            logits = network(to_images(pictures, device)).float()
+            logits = network(to_images(images, device)).float()
         return from_logits(logits.cpu().numpy())
 
     return predict

@@ -1,4 +1,4 @@
-"""Cover one part of a picture after the other, and see by how much the score falls. No torch.
+"""Cover one part of an image after the other, and see by how much the score falls. No torch.
 
 Zeiler, Fergus 2014, "Visualizing and understanding convolutional networks", arXiv:1311.2901, section 4.2.
 """
@@ -34,10 +34,10 @@ def occlusion_map(
     def covered() -> Iterator[UInt8Array]:
         yield image
         for top, left in places:
-            picture = image.copy()
+            covered_image = image.copy()
             window = np.s_[top : top + window_px, left : left + window_px]
-            picture[window] = baseline[window]
-            yield picture
+            covered_image[window] = baseline[window]
+            yield covered_image
 
     scores = in_batches(covered(), predict=predict, target=target, batch_size=batch_size)
     falls, counts = np.zeros((height, width)), np.zeros((height, width))

@@ -19,13 +19,13 @@ from imgrec.studies.explain.panel import METHOD_TITLES
 
 __all__ = ["MapView", "map_view", "to_html"]
 
-_SIDE_PX = 260  # of a picture in the page
+_SIDE_PX = 260  # of an image in the page
 _PLOT = (100, 60)  # width and height of a curve's drawing, in its own units
 
 
 @dataclass(frozen=True)
 class MapView:
-    """A map as the page shows it. uris: the picture, the map over it, the map of the shuffled network."""
+    """A map as the page shows it. uris: the image, the map over it, the map of the shuffled network."""
 
     row: Mapping[str, Any]
     method: str
@@ -34,9 +34,9 @@ class MapView:
 
 
 def map_view(examination: Examination, row: Mapping[str, Any]) -> MapView:
-    """Return what the page needs of a map, `row` being its record; the pictures in it are small."""
+    """Return what the page needs of a map, `row` being its record; the images in it are small."""
     image = examination.image
-    pictures = (
+    panels = (
         image,
         draw_overlay(image, examination.heat.values),
         draw_overlay(image, examination.randomized),
@@ -49,7 +49,7 @@ def map_view(examination: Examination, row: Mapping[str, Any]) -> MapView:
         )
         for kind in ("deletion", "insertion")
     }
-    first, second, third = (_uri(picture) for picture in pictures)
+    first, second, third = (_uri(image) for image in panels)
     return MapView(row, METHOD_TITLES.get(examination.method, examination.method), (first, second, third), plots)
 
 
@@ -73,9 +73,9 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _uri(picture: UInt8Array) -> str:
+def _uri(image: UInt8Array) -> str:
     """Return the pixels as a small JPEG inside an address; nothing else of the file is in it."""
-    small = Image.fromarray(picture)
+    small = Image.fromarray(image)
     small.thumbnail((_SIDE_PX, _SIDE_PX))
     file = io.BytesIO()
     small.save(file, "JPEG", quality=85)

@@ -1,4 +1,4 @@
-"""One picture with its map and all that speaks for and against it, side by side. matplotlib, no torch."""
+"""One image with its map and all that speaks for and against it, side by side. matplotlib, no torch."""
 
 import textwrap
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Caption:
 
 
 def caption_of(shown: Shown, examination: Examination) -> Caption:
-    """Return the words of a panel for a map of a picture."""
+    """Return the words of a panel for a map of an image."""
     has_several = isinstance(shown.prediction, list)
     return Caption(
         path=shown.path,
@@ -59,7 +59,7 @@ def _named(label: str | list[str]) -> str:
 
 
 def draw_panel(examination: Examination, caption: Caption) -> "Figure":
-    """Draw the picture, the map over it, the map of the randomised network, both curves, and the verdict in words."""
+    """Draw the image, the map over it, the map of the randomised network, both curves, and the verdict in words."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(15.2, 3.35), dpi=DPI, facecolor="white")

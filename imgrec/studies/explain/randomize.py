@@ -53,7 +53,7 @@ def _upper_layers(network: nn.Module, stage: str) -> list[nn.Module]:
 
 
 def _measure_statistics(network: nn.Module, layers: Sequence[_BatchNorm], *, images: Tensor) -> None:
-    """Let BatchNorm layers take their mean and variance from the pictures, in one pass, the lowest first."""
+    """Let BatchNorm layers take their mean and variance from the images, in one pass, the lowest first."""
     if not layers:
         return
     views = torch.cat([images, images.flip(2), images.flip(3), images.flip(2, 3)])

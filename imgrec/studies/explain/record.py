@@ -11,7 +11,7 @@ from imgrec.core.files.json_file import write_json
 from imgrec.studies.explain.examine import Examination
 from imgrec.studies.explain.verdict import judge_all
 
-__all__ = ["FORMAT", "NAME", "Shown", "picture_record", "summary_of", "write_explanations"]
+__all__ = ["FORMAT", "NAME", "Shown", "image_record", "summary_of", "write_explanations"]
 
 FORMAT = 1
 NAME = "explain.json"
@@ -20,7 +20,7 @@ _DIGITS = 4  # of probabilities and areas: more is noise
 
 @dataclass(frozen=True)
 class Shown:
-    """Which picture a map is of. label: true class, or classes; None where not known. target: the class of the map.
+    """Which image a map is of. label: true class, or classes; None where not known. target: the class of the map.
 
     prediction: the class, or with several labels those that were said, which may be none. confidence: of the
     prediction; with several labels of the target.
@@ -33,7 +33,7 @@ class Shown:
     target: str
 
 
-def picture_record(examination: Examination, shown: Shown, *, png: str) -> dict[str, Any]:
+def image_record(examination: Examination, shown: Shown, *, png: str) -> dict[str, Any]:
     """Return the row of a map; `png`: its panel, relative to the file."""
     found, facts, curves = examination.faithfulness, examination.facts, examination.curves
     last = examination.stages[-1]
@@ -78,27 +78,27 @@ def picture_record(examination: Examination, shown: Shown, *, png: str) -> dict[
     }
 
 
-def summary_of(pictures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def summary_of(images: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return shares and means over the maps of one method, or of several. Raises nothing; of no map all is None."""
-    words = [row["verdict"] for row in pictures]
+    words = [row["verdict"] for row in images]
     verdict = judge_all(words) if words else None
     return {
-        "pictures": len(pictures),
+        "images": len(images),
         **{word: words.count(word) for word in ("trustworthy", "weak", "bad")},
-        "beats_random_deletion": _mean([row["beats_random_deletion"] for row in pictures]),
-        "beats_random_insertion": _mean([row["beats_random_insertion"] for row in pictures]),
-        "changed": _mean([row["sanity"]["changed"] for row in pictures]),
-        "mean_deletion_gain": _mean([row["deletion_gain"] for row in pictures]),
-        "mean_insertion_gain": _mean([row["insertion_gain"] for row in pictures]),
-        "mean_spearman": _mean([row["sanity"]["spearman"] for row in pictures]),
+        "beats_random_deletion": _mean([row["beats_random_deletion"] for row in images]),
+        "beats_random_insertion": _mean([row["beats_random_insertion"] for row in images]),
+        "changed": _mean([row["sanity"]["changed"] for row in images]),
+        "mean_deletion_gain": _mean([row["deletion_gain"] for row in images]),
+        "mean_insertion_gain": _mean([row["insertion_gain"] for row in images]),
+        "mean_spearman": _mean([row["sanity"]["spearman"] for row in images]),
         "verdict": verdict.word if verdict else None,
-        "reason": verdict.reason if verdict else "no picture",
+        "reason": verdict.reason if verdict else "no image",
     }
 
 
 def write_explanations(
     folder: Path,
-    pictures: Sequence[Mapping[str, Any]],
+    images: Sequence[Mapping[str, Any]],
     *,
     settings: Mapping[str, Any],
     failed: Sequence[Mapping[str, str]] = (),
@@ -108,17 +108,17 @@ def write_explanations(
 
     settings: baseline, num_random and seed of the `Examiner`.
     """
-    methods = list(dict.fromkeys(row["method"] for row in pictures))
-    layers = [row["layer"] for row in pictures if row["layer"] is not None]
+    methods = list(dict.fromkeys(row["method"] for row in images))
+    layers = [row["layer"] for row in images if row["layer"] is not None]
     content = {
         "format": FORMAT,
         "method": methods[0] if len(methods) == 1 else "all",
         "layer": layers[0] if layers else None,
         **settings,
-        "pictures": list(pictures),
+        "images": list(images),
         "failed": list(failed),
-        "summary": summary_of(pictures),
-        "summaries": {name: summary_of([row for row in pictures if row["method"] == name]) for name in methods},
+        "summary": summary_of(images),
+        "summaries": {name: summary_of([row for row in images if row["method"] == name]) for name in methods},
         "notes": list(notes),
     }
     write_json(folder / NAME, content)

@@ -1,4 +1,4 @@
-"""How alike two maps of one picture are: by the rank of their pixels, and by structure. No torch."""
+"""How alike two maps of one image are: by the rank of their pixels, and by structure. No torch."""
 
 import numpy as np
 from scipy.ndimage import gaussian_filter

@@ -1,4 +1,4 @@
-"""`python evaluate.py explain=gradcam`: maps of the worst mistakes and of some pictures that are right, all checked."""
+"""`python evaluate.py explain=gradcam`: maps of the worst mistakes and of some images that are right, all checked."""
 
 import logging
 from functools import partial
@@ -19,10 +19,10 @@ from imgrec.studies.explain.baseline import BASELINES
 from imgrec.studies.explain.examine import Examiner
 from imgrec.studies.explain.methods import IntegratedGradients, Method, captum
 from imgrec.studies.explain.panel import caption_of, draw_panel
-from imgrec.studies.explain.record import Shown, picture_record, write_explanations
+from imgrec.studies.explain.record import Shown, image_record, write_explanations
 from imgrec.studies.study import Subject
 
-__all__ = ["ExplainStudy", "chosen_pictures"]
+__all__ = ["ExplainStudy", "chosen_images"]
 
 log = logging.getLogger("imgrec")
 
@@ -30,11 +30,11 @@ FOLDER = "explain"  # of the panels, beside explain.json
 
 
 class ExplainStudy:
-    """Explains some pictures of an evaluation: writes explain.json and a panel for each into the folder explain/.
+    """Explains some images of an evaluation: writes explain.json and a panel for each into the folder explain/.
 
     method: makes the maps. num_mistakes: the worst mistakes, as the report has them: the surest; num_right: right ones,
     from the surest to the least sure. Each map is for the predicted class: it asks why the network said so. With
-    several labels per picture it is for the surest label that was said wrongly; where there is none, the most probable.
+    several labels per image it is for the surest label that was said wrongly; where there is none, the most probable.
     baseline, num_random, seed, batch_size: see `Examiner`.
     Raises: ConfigError: a value that cannot be.
     """
@@ -77,13 +77,13 @@ class ExplainStudy:
         data = subject.data
         images = ImageDataset(data.split(data.test_split), preprocess=data.preprocess)
         rows = []
-        for number, place in enumerate(chosen_pictures(predictions, self.num_mistakes, self.num_right)):
+        for number, place in enumerate(chosen_images(predictions, self.num_mistakes, self.num_right)):
             image: UInt8Array = images.image(place, 0)
             shown, target = _shown(predictions, place)
             (found,) = examiner(image, target=target)
             png = f"{FOLDER}/{number:04d}-{self.method.name}.png"
             save_png(draw_panel(found, caption_of(shown, found)), subject.folder / png)
-            rows.append(picture_record(found, shown, png=png))
+            rows.append(image_record(found, shown, png=png))
         settings = {key: self.options[key] for key in ("baseline", "num_random", "seed")}
         content = write_explanations(subject.folder, rows, settings=settings)
         summary = content["summary"]
@@ -91,7 +91,7 @@ class ExplainStudy:
         log.info("Explained: %s (explain.json, explain/*.png)", subject.folder)
 
 
-def chosen_pictures(predictions: Predictions, num_mistakes: int, num_right: int) -> list[int]:
+def chosen_images(predictions: Predictions, num_mistakes: int, num_right: int) -> list[int]:
     """Return the places of the worst mistakes, the worst first, then of right ones spread over their confidence."""
     wrong = worst_mistakes(predictions)
     order = np.argsort(-predictions.probabilities.max(axis=1), kind="stable")
@@ -101,7 +101,7 @@ def chosen_pictures(predictions: Predictions, num_mistakes: int, num_right: int)
 
 
 def _shown(predictions: Predictions, place: int) -> tuple[Shown, int]:
-    """Return what is known of a picture, and the class whose map is made."""
+    """Return what is known of an image, and the class whose map is made."""
     names = predictions.class_names
     probabilities = predictions.probabilities[place]
     target = int(probabilities.argmax())

@@ -1,5 +1,5 @@
-"""Pictures of something else, and whether a network tells them from those that it was made for."""
+"""Images of something else, and whether a network tells them from those that it was made for."""
 
-from imgrec.studies.ood.study import ForeignFolder
+from imgrec.studies.ood.study import OodFolder
 
-__all__ = ["ForeignFolder"]
+__all__ = ["OodFolder"]

@@ -1,4 +1,4 @@
-"""The scores of own and foreign pictures, drawn over each other."""
+"""The scores of own and foreign images, drawn over each other."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ _TITLES = {
 
 
 def draw_histograms(scores: Sequence[Mapping[str, Any]]) -> "Figure":
-    """Draw the rows `scores` of ood.json: shares per bin, and the threshold that 95 % of the own pictures pass."""
+    """Draw the rows `scores` of ood.json: shares per bin, and the threshold that 95 % of the own images pass."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.2 * len(scores), 3.4), dpi=DPI, layout="constrained")
@@ -37,5 +37,5 @@ def draw_histograms(scores: Sequence[Mapping[str, Any]]) -> "Figure":
         axes.set_title(title, fontsize=10)
         axes.set(xlim=(edges[0], edges[-1]), yticks=[], xlabel="score")
     figure.axes[0].legend(loc="upper left", frameon=False)
-    figure.axes[0].set_ylabel("share of pictures")
+    figure.axes[0].set_ylabel("share of images")
     return figure

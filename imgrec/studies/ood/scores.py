@@ -1,4 +1,4 @@
-"""How much a picture is like those that a network was trained on: four scores, higher = more alike."""
+"""How much an image is like those that a network was trained on: four scores, higher = more alike."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a network says and sees in the pictures of a data set, those that cannot be read left out."""
+"""What a network says and sees in the images of a data set, those that cannot be read left out."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Seen:
-    """Of N pictures their places in the data set, logits (N, C), features (N, D) or None; of others what is wrong."""
+    """Of N images their places in the data set, logits (N, C), features (N, D) or None; of others what is wrong."""
 
     places: NDArray[np.int64]
     logits: FloatArray
@@ -32,10 +32,10 @@ class Seen:
 def see(
     network: nn.Module, dataset: ImageDataset, places: NDArray[np.int64], *, device: torch.device, batch_size: int
 ) -> Seen:
-    """Run the network over the pictures at `places`.
+    """Run the network over the images at `places`.
 
     network: in evaluation mode, on `device`. Features are those that enter the head of an `ImageNetwork`; another
-    network has none. A picture that cannot be read is left out and told of.
+    network has none. An image that cannot be read is left out and told of.
     """
     broken: list[ImageError] = []
     found, logits, features = [], [], []
@@ -60,7 +60,7 @@ def see(
 def _batches(
     dataset: ImageDataset, places: NDArray[np.int64], *, size: int, broken: list[ImageError]
 ) -> Iterator[tuple[UInt8Array, list[int]]]:
-    """Yield pictures (n, H, W, 3) of one size, and their places; the sizes of neighbours may differ."""
+    """Yield images (n, H, W, 3) of one size, and their places; the sizes of neighbours may differ."""
     images: list[UInt8Array] = []
     batch: list[int] = []
     for place in places:

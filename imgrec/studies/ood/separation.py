@@ -1,4 +1,4 @@
-"""How well a score tells two sets of pictures apart."""
+"""How well a score tells two sets of images apart."""
 
 import math
 from typing import Any
@@ -16,9 +16,9 @@ _Z_95 = 1.959963984540054
 def measure_separation(own: FloatArray, foreign: FloatArray) -> dict[str, Any]:
     """Measure scores that should be higher for `own` (N,) than for `foreign` (M,), as plain data.
 
-    auroc: the probability that an own picture scores higher than a foreign one, equal ones counting half; its 95 %
+    auroc: the probability that an own image scores higher than a foreign one, equal ones counting half; its 95 %
         interval by DeLong et al. 1988, on the logit scale.
-    threshold: at or above it lie 95 % of the own pictures. fpr_at_95_tpr: and this share of the foreign ones.
+    threshold: at or above it lie 95 % of the own images. fpr_at_95_tpr: and this share of the foreign ones.
     histogram: counts of both in common bins; the outermost take in what lies beyond the 0.5 and 99.5 % quantiles.
     """
     threshold = float(np.sort(own)[math.floor(0.05 * len(own))])

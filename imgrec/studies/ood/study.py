@@ -1,4 +1,4 @@
-"""A folder of foreign pictures beside the data's own, and whether the network notices."""
+"""A folder of foreign images beside the data's own, and whether the network notices."""
 
 import logging
 from collections.abc import Iterator
@@ -24,20 +24,20 @@ from imgrec.studies.ood.seen import Seen, see
 from imgrec.studies.ood.separation import measure_separation
 from imgrec.studies.study import Subject
 
-__all__ = ["ForeignFolder"]
+__all__ = ["OodFolder"]
 
 log = logging.getLogger("imgrec")
 
 FORMAT = 1
-FEWEST = 20  # pictures of a side below which nothing can be said
+FEWEST = 20  # images of a side below which nothing can be said
 MOST_LISTED = 100  # broken files
 
 
-class ForeignFolder:
-    """Scores the pictures of `folder`, and of the scored split, by how much they are like the training pictures.
+class OodFolder:
+    """Scores the images of `folder`, and of the scored split, by how much they are like the training images.
 
-    folder: pictures of something that the network was not made for, at any depth.
-    limit: at most so many pictures of each side, and of the training split as reference, drawn by `seed`.
+    folder: images of something that the network was not made for, at any depth.
+    limit: at most so many images of each side, and of the training split as reference, drawn by `seed`.
     neighbours: the neighbour that counts for `knn`.
     """
 
@@ -50,20 +50,20 @@ class ForeignFolder:
         self.seed = seed
 
     def check(self, data: ImageDataModule, /) -> None:
-        """Look whether there are foreign pictures. Raises: DataError: no such folder, or none in it."""
+        """Look whether there are foreign images. Raises: DataError: no such folder, or none in it."""
         del data
-        _list_pictures(self.folder, [])
+        _list_images(self.folder, [])
 
     def __call__(self, subject: Subject) -> None:
         """Write ood.json and ood/histograms.png.
 
-        Raises: DataError: no such folder, or fewer than 20 readable pictures on a side.
+        Raises: DataError: no such folder, or fewer than 20 readable images on a side.
         """
         notes: list[str] = []
-        foreign_samples = _list_pictures(self.folder, notes)
+        ood_samples = _list_images(self.folder, notes)
         split = subject.data.test_split
         own = self._see(subject, subject.data.split(split))
-        foreign = self._see(subject, foreign_samples)
+        foreign = self._see(subject, ood_samples)
         _check_enough(own, what=f"the {split} split")
         _check_enough(foreign, what=str(self.folder))
         reference = self._reference(subject, has_features=own.features is not None, notes=notes)
@@ -94,7 +94,7 @@ class ForeignFolder:
     def _reference(
         self, subject: Subject, *, has_features: bool, notes: list[str]
     ) -> tuple[Seen, NDArray[np.int64]] | None:
-        """Return training pictures and their labels (several labels: 0 for all), or None and a note."""
+        """Return training images and their labels (several labels: 0 for all), or None and a note."""
         missing = "" if has_features else "the network does not say which layer is its head"
         if has_features and (not subject.data.has_split("train") or not len(subject.data.split("train"))):
             missing = "the data has no train split to compare with"
@@ -106,13 +106,13 @@ class ForeignFolder:
         _check_enough(seen, what="the train split")
         if samples.labels.ndim == 1:
             return seen, samples.labels[seen.places].astype(np.int64)
-        notes.append("Pictures have several labels: the Mahalanobis distance is to the mean of all.")
+        notes.append("Images have several labels: the Mahalanobis distance is to the mean of all.")
         return seen, np.zeros(len(seen.places), dtype=np.int64)
 
     def _scores(
         self, subject: Subject, own: Seen, foreign: Seen, *, reference: tuple[Seen, NDArray[np.int64]] | None
     ) -> Iterator[tuple[str, tuple[Any, Any]]]:
-        """Yield the name of each score, and its values for own and foreign pictures."""
+        """Yield the name of each score, and its values for own and foreign images."""
         is_multilabel = subject.data.splits.task == "multilabel"
         for name, of_logits in (("max_softmax", max_probability), ("energy", energy)):
             yield name, tuple(of_logits(side.logits, is_multilabel=is_multilabel) for side in (own, foreign))  # type: ignore[misc]
@@ -127,14 +127,14 @@ class ForeignFolder:
             yield name, (fitted.score(own.features), fitted.score(foreign.features))
 
 
-def _list_pictures(folder: Path, notes: list[str]) -> Samples:
-    """Return all pictures below a folder. Raises: DataError: it is no folder, or there is none in it."""
+def _list_images(folder: Path, notes: list[str]) -> Samples:
+    """Return all images below a folder. Raises: DataError: it is no folder, or there is none in it."""
     if not folder.is_dir():
-        raise DataError(f"ood.folder={folder} is no folder. Name one with pictures of something else.")
+        raise DataError(f"ood.folder={folder} is no folder. Name one with images of something else.")
     walk = Walk(inside=[str(folder.resolve())])
     (paths,) = walk.files([str(folder)])
     if not paths:
-        raise DataError(f"ood.folder={folder} holds no picture{walk.why_empty(str(folder))}.")
+        raise DataError(f"ood.folder={folder} holds no image{walk.why_empty(str(folder))}.")
     notes += walk.notes()
     return Samples(
         names=paths, images=FileImages([Path(path) for path in paths]), labels=np.zeros(len(paths), dtype=np.int64)
@@ -145,7 +145,7 @@ def _check_enough(seen: Seen, *, what: str) -> None:
     if len(seen.places) < FEWEST:
         first = f"; {len(seen.broken)} cannot be read, first {seen.broken[0]}" if seen.broken else ""
         raise DataError(
-            f"{what}: {len(seen.places)} pictures are too few to say what the network makes of them; give {FEWEST} or "
+            f"{what}: {len(seen.places)} images are too few to say what the network makes of them; give {FEWEST} or "
             f"more{first}."
         )
 
@@ -163,7 +163,7 @@ def _count(seen: Seen, *, listed: bool = False) -> dict[str, Any]:
 def _report(found: dict[str, Any]) -> None:
     foreign, own = found["foreign"], found["own"]
     broken = f" ({foreign['num_broken']} more cannot be read)" if foreign["num_broken"] else ""
-    log.info("%s foreign pictures%s against %s own ones:", foreign["num_samples"], broken, own["num_samples"])
+    log.info("%s foreign images%s against %s own ones:", foreign["num_samples"], broken, own["num_samples"])
     for score in found["scores"]:
         log.info(
             "  %s: AUROC %.3f, %.1f%% pass with 95%% of the own",

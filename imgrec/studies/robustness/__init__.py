@@ -1,4 +1,4 @@
-"""How a network fares with spoiled pictures: common corruptions, and attacks by gradients."""
+"""How a network fares with spoiled images: common corruptions, and attacks by gradients."""
 
 from imgrec.studies.robustness.attack_study import Attack
 from imgrec.studies.robustness.corruptions import Corruptions

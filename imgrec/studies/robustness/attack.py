@@ -1,7 +1,7 @@
-"""Attacks by gradient on pictures float32 (N, 3, H, W) of 0 to 1: the smallest changes that make a network wrong.
+"""Attacks by gradient on images float32 (N, 3, H, W) of 0 to 1: the smallest changes that make a network wrong.
 
 FGSM: Goodfellow et al. 2015, arXiv:1412.6572. PGD: Madry et al. 2018, arXiv:1706.06083. Both climb the cross entropy of
-the true class within a ball around the picture: every value by at most eps (`linf`), or the whole by a Euclidean
+the true class within a ball around the image: every value by at most eps (`linf`), or the whole by a Euclidean
 distance of at most eps (`l2`). What they find is an upper bound of the accuracy in that ball, not the accuracy itself.
 """
 
@@ -17,7 +17,7 @@ __all__ = ["Attacked", "Norm", "add_noise", "fgsm", "gradient", "is_wrong", "pgd
 
 Norm = Literal["linf", "l2"]
 Network = Callable[[Tensor], Tensor]
-"""Pictures (N, 3, H, W) of 0 to 255 to logits (N, C)."""
+"""Images (N, 3, H, W) of 0 to 255 to logits (N, C)."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ def pgd(
 ) -> Attacked:
     """Take `steps` steps from each of `starts`, going back into the ball after each; stop where the network is wrong.
 
-    starts: noise of `unit_noise`, which eps scales; None starts from the picture itself. One run for each.
-    rounded: whether only pictures that 8 bits can hold count (`round_to_8_bit`).
-    A picture about which the network is wrong from the start is returned as it is. More steps of the same size, and
-    more starts, break whatever fewer do: every picture on the way counts, not only the last.
+    starts: noise of `unit_noise`, which eps scales; None starts from the image itself. One run for each.
+    rounded: whether only images that 8 bits can hold count (`round_to_8_bit`).
+    An image about which the network is wrong from the start is returned as it is. More steps of the same size, and
+    more starts, break whatever fewer do: every image on the way counts, not only the last.
     """
     found, is_broken = images.clone(), is_wrong(network, images, labels)
     for start in starts:
@@ -81,7 +81,7 @@ def add_noise(
 
 
 def unit_noise(keys: Sequence[tuple[int, ...]], shape: tuple[int, int, int], *, norm: Norm) -> Tensor:
-    """Return noise in a ball of radius 1, evenly spread, float32 (N, 3, H, W): picture i's from the numbers keys[i]."""
+    """Return noise in a ball of radius 1, evenly spread, float32 (N, 3, H, W): image i's from the numbers keys[i]."""
     return torch.from_numpy(np.stack(list(_draws(keys, shape, norm))))
 
 
@@ -97,7 +97,7 @@ def _draws(keys: Sequence[tuple[int, ...]], shape: tuple[int, int, int], norm: N
 
 
 def gradient(network: Network, images: Tensor, labels: Tensor) -> Tensor:
-    """Return the direction in which each picture's cross entropy grows, (N, 3, H, W), not of length 1.
+    """Return the direction in which each image's cross entropy grows, (N, 3, H, W), not of length 1.
 
     Cross entropy is log(1 + exp(m)) with m = logsumexp of the other logits - the true one. Its slope is that of m times
     a factor that is exactly 0, in float32, where a network is certain. So the slope of m itself is returned.
@@ -112,7 +112,7 @@ def gradient(network: Network, images: Tensor, labels: Tensor) -> Tensor:
 
 
 def into_ball(at: Tensor, images: Tensor, *, norm: Norm, eps: float) -> Tensor:
-    """Return the nearest pictures within eps of `images`, then with values of 0 to 1, which is no further away."""
+    """Return the nearest images within eps of `images`, then with values of 0 to 1, which is no further away."""
     change = at - images
     if norm == "linf":
         change = change.clamp(-eps, eps)
@@ -122,7 +122,7 @@ def into_ball(at: Tensor, images: Tensor, *, norm: Norm, eps: float) -> Tensor:
 
 
 def round_to_8_bit(at: Tensor, images: Tensor, *, norm: Norm, eps: float) -> Tensor:
-    """Return pictures whose values are whole 255ths, as `images` are, not further from them than `at`.
+    """Return images whose values are whole 255ths, as `images` are, not further from them than `at`.
 
     Changes are rounded towards 0: rounding to the nearest could leave the ball.
     """

@@ -16,12 +16,12 @@ TITLES = {
     "linf": "every value changed by at most eps, of 0 to 1",
     "l2": "Euclidean distance of at most eps, values of 0 to 1",
 }
-SLACK = 0.01  # of the pictures: attacks with few steps are no exact order
+SLACK = 0.01  # of the images: attacks with few steps are no exact order
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One attack at one eps on N pictures. attack: noise, fgsm, pgd, rays. is_right: bool (N,), right after it."""
+    """One attack at one eps on N images. attack: noise, fgsm, pgd, rays. is_right: bool (N,), right after it."""
 
     norm: str
     attack: str
@@ -41,8 +41,8 @@ def make_attack_card(
 ) -> dict[str, Any]:
     """Return the card as plain values.
 
-    boundless: which of some pictures the network is still right about when any value may become any other (eps = 1).
-    num_without_slope: pictures, of N, for which the gradient is exactly zero.
+    boundless: which of some images the network is still right about when any value may become any other (eps = 1).
+    num_without_slope: images, of N, for which the gradient is exactly zero.
 
     An attack that should be strong and is not says nothing about the network: most often gradients are hidden
     ("masked": Athalye et al. 2018, arXiv:1802.00420). The checks look for the signs that they name.
@@ -77,7 +77,7 @@ def make_attack_card(
             {
                 "name": "gradients are there",
                 "passed": num_without_slope <= SLACK * len(clean_right),
-                "detail": f"exactly zero for {num_without_slope} of {len(clean_right)} pictures",
+                "detail": f"exactly zero for {num_without_slope} of {len(clean_right)} images",
             },
         ],
     }
@@ -102,7 +102,7 @@ def _cell(trial: Trial) -> dict[str, Any]:
 def _compare(
     name: str, trials: Sequence[Trial], *, strong: str, weak: str, sign: str | None = None
 ) -> Mapping[str, Any]:
-    """Check that nowhere `weak` breaks more pictures than `strong`, but for a hundredth. sign: what it means if so."""
+    """Check that nowhere `weak` breaks more images than `strong`, but for a hundredth. sign: what it means if so."""
     by_place = {(trial.norm, trial.eps, trial.attack): int(trial.is_right.sum()) for trial in trials}
     slack = max(1, SLACK * len(trials[0].is_right))
     wrong = [

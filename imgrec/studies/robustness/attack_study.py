@@ -31,7 +31,7 @@ __all__ = ["Attack"]
 log = logging.getLogger("imgrec")
 
 NOISE_DRAWS = 5
-BOUNDLESS = 100  # pictures for the check with eps = 1
+BOUNDLESS = 100  # images for the check with eps = 1
 STEP_SHARE = 2.5  # of eps that all steps together can go; Madry et al. 2018 reach the border of the ball with it
 SAME = 1e-4  # gray values: what floating point makes of the same size of change
 NORMS: tuple[Norm, ...] = ("linf", "l2")
@@ -43,10 +43,10 @@ class Attack:
     """Attacks what the network sees and writes how often it is still right.
 
     linf_255: the largest change of any value, in gray values of 255, of each trial. l2: the Euclidean distances, of
-    pictures whose values are 0 to 1. Either may be empty. steps, restarts: of PGD. num_images: a stratified sample;
-    None = all. rounded: whether only pictures that an 8-bit file can hold count. seed: of the sample and the starts.
-    queries: of RayS, about each picture at most; 0 = leave RayS out. It is for `linf_255` alone.
-    Raises: ConfigError: a value that does not fit; when called: several labels per picture.
+    images whose values are 0 to 1. Either may be empty. steps, restarts: of PGD. num_images: a stratified sample;
+    None = all. rounded: whether only images that an 8-bit file can hold count. seed: of the sample and the starts.
+    queries: of RayS, about each image at most; 0 = leave RayS out. It is for `linf_255` alone.
+    Raises: ConfigError: a value that does not fit; when called: several labels per image.
     """
 
     def __init__(
@@ -80,11 +80,11 @@ class Attack:
         self.queries = queries if linf_255 else 0
 
     def check(self, data: ImageDataModule, /) -> None:
-        """Look at the task. Raises: ConfigError: the pictures have several labels each."""
+        """Look at the task. Raises: ConfigError: the images have several labels each."""
         _check_task(data.splits.task)
 
     def __call__(self, subject: Subject, /) -> None:
-        """Write attack.json. Raises: ConfigError: the pictures have several labels each."""
+        """Write attack.json. Raises: ConfigError: the images have several labels each."""
         predictions, data = subject.predictions, subject.data
         _check_task(predictions.task)
         chosen = stratified_sample(predictions.labels, self.num_images, seed=self.seed)
@@ -136,7 +136,7 @@ class Attack:
     def _attacked(
         self, subject: Subject, victims: "_Victims"
     ) -> Iterator[tuple[tuple[Norm, str, float], NDArray[np.bool_]]]:
-        """Yield for each trial which pictures are still right; what a smaller eps broke stays broken, being inside."""
+        """Yield for each trial which images are still right; what a smaller eps broke stays broken, being inside."""
         for norm in NORMS:
             starts = self._noise(norm, victims, range(self.restarts))
             noise = {"noise": self._noise(norm, victims, range(-NOISE_DRAWS, 0)), "fgsm": [], "pgd": starts}
@@ -153,7 +153,7 @@ class Attack:
     def _broken(
         self, name: str, subject: Subject, victims: "_Victims", *, norm: Norm, eps: float, noise: Sequence[Tensor]
     ) -> NDArray[np.bool_]:
-        """Run one attack; return which pictures it broke."""
+        """Run one attack; return which images it broke."""
         what = (subject.network, victims.images, victims.labels)
         if name == "noise":
             found = add_noise(*what, norm=norm, eps=eps, draws=noise, rounded=self.rounded)
@@ -167,7 +167,7 @@ class Attack:
         return np.asarray(found.is_broken.cpu().numpy())
 
     def _shot(self, subject: Subject, victims: "_Victims") -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return what RayS found: the largest change of each picture in gray values, and what it asked."""
+        """Return what RayS found: the largest change of each image in gray values, and what it asked."""
         least = self.eps["linf"][0] * 255
         found = rays(
             subject.network, victims.images, victims.labels,
@@ -204,7 +204,7 @@ class _Victims:
 def _batches(
     dataset: ImageDataset, subject: Subject, chosen: NDArray[np.int64], *, batch_size: int
 ) -> Iterator[_Victims]:
-    """Yield the pictures of `dataset`, whose places are `chosen`. Raises: ImageError: one cannot be read."""
+    """Yield the images of `dataset`, whose places are `chosen`. Raises: ImageError: one cannot be read."""
     for first in range(0, len(dataset), batch_size):
         batch = dataset[[(place, 0) for place in range(first, min(first + batch_size, len(dataset)))]]
         if isinstance(batch, ImgrecError):
@@ -215,7 +215,7 @@ def _batches(
 
 def _check_task(task: str) -> None:
     if task != "single":
-        raise ConfigError("robustness=attack is for one label per picture; these have several. Leave it out.")
+        raise ConfigError("robustness=attack is for one label per image; these have several. Leave it out.")
 
 
 def _tell(card: dict[str, Any]) -> None:

@@ -29,9 +29,9 @@ FORMULAS = {
 def make_card(labels: NDArray[Any], clean: NDArray[Any], predicted: NDArray[Any]) -> dict[str, Any]:
     """Return the card as plain values, NaN where undefined.
 
-    labels, clean: of N pictures, as indices (N,) or 0 and 1 (N, C). predicted: the same for every cell, in the order of
+    labels, clean: of N images, as indices (N,) or 0 and 1 (N, C). predicted: the same for every cell, in the order of
     `CORRUPTIONS` and in each of `SEVERITIES`: (75, N) or (75, N, C). The score is accuracy, or F1 over all decisions.
-    Means over cells give each cell the same weight; their interval is over pictures, which all cells share.
+    Means over cells give each cell the same weight; their interval is over images, which all cells share.
     """
     of_clean = shares(labels, clean)
     plain = of_clean.score()
@@ -93,9 +93,9 @@ def _drop(clean: float, score: float) -> float:
     return (clean - score) / clean if clean else float("nan")
 
 
-def _interval(of_pictures: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the interval of a mean over pictures, by the normal distribution."""
-    mean, error = float(of_pictures.mean()), float(of_pictures.std(ddof=1) / np.sqrt(len(of_pictures)))
+def _interval(of_images: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the interval of a mean over images, by the normal distribution."""
+    mean, error = float(of_images.mean()), float(of_images.std(ddof=1) / np.sqrt(len(of_images)))
     return max(mean - Z * error, 0.0), min(mean + Z * error, 1.0)
 
 

@@ -1,4 +1,4 @@
-"""Ask a network about every picture in every corruption and severity, decoding each picture once."""
+"""Ask a network about every image in every corruption and severity, decoding each image once."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -33,9 +33,9 @@ class _CellBatch(TypedDict):
 
 
 class _CellBatches(Dataset[Any]):
-    """Batches of corrupted pictures by (places in the data set, cell); the last pictures decoded are kept.
+    """Batches of corrupted images by (places in the data set, cell); the last images decoded are kept.
 
-    keys: of each picture of `dataset` among all of its split, for its random numbers.
+    keys: of each image of `dataset` among all of its split, for its random numbers.
     """
 
     def __init__(self, dataset: ImageDataset, cells: Sequence[Cell], *, keys: Sequence[int], seed: int) -> None:
@@ -78,10 +78,10 @@ def ask_about_cells(
     timeout_s: float,
     multilabel: bool,
 ) -> NDArray[np.int64] | NDArray[np.uint8]:
-    """Return what the network predicts for N pictures in K cells: int64 (K, N), several labels each uint8 (K, N, C).
+    """Return what the network predicts for N images in K cells: int64 (K, N), several labels each uint8 (K, N, C).
 
-    dataset: the pictures, as the network sees them. keys: their places in the whole split, which key the draws.
-    num_workers: processes that decode and corrupt; None = one per processor. Raises: ImageError: an unreadable picture.
+    dataset: the images, as the network sees them. keys: their places in the whole split, which key the draws.
+    num_workers: processes that decode and corrupt; None = one per processor. Raises: ImageError: an unreadable image.
     """
     workers = min(num_processors(), MAX_WORKERS) if num_workers is None else num_workers
     batches = _CellBatches(dataset, cells, keys=keys, seed=seed)
@@ -109,14 +109,12 @@ def ask_about_cells(
     return predicted
 
 
-def _in_turn(num_pictures: int, *, num_cells: int, batch_size: int, workers: int) -> Iterator[Key]:
+def _in_turn(num_images: int, *, num_cells: int, batch_size: int, workers: int) -> Iterator[Key]:
     """Yield all batches in all cells, so that each worker gets one batch in all of its cells before the next batch.
 
     Batches go to the workers by turns. So each decodes a batch once and corrupts it from memory.
     """
-    batches = [
-        tuple(range(first, min(first + batch_size, num_pictures))) for first in range(0, num_pictures, batch_size)
-    ]
+    batches = [tuple(range(first, min(first + batch_size, num_images))) for first in range(0, num_images, batch_size)]
     for first in range(0, len(batches), workers):
         for cell in range(num_cells):
             for batch in batches[first : first + workers]:

@@ -49,7 +49,7 @@ class Corruptions:
         return None if self.baseline is None else read_baseline(self.baseline, score=_SCORES[task])
 
     def __call__(self, subject: Subject, /) -> None:
-        """Write robustness.json. Raises: ConfigError: the baseline does not fit. ImageError: an unreadable picture."""
+        """Write robustness.json. Raises: ConfigError: the baseline does not fit. ImageError: an unreadable image."""
         predictions, data = subject.predictions, subject.data
         score, baseline = _SCORES[predictions.task], self._read_baseline(predictions.task)
         chosen = stratified_sample(predictions.labels, self.num_images, seed=self.seed)
@@ -85,7 +85,7 @@ class Corruptions:
         }
         write_json(subject.folder / "robustness.json", {**card, **about})
         log.info(
-            "Corruptions: %s %.4f clean, %.4f mean of %d cells (mean relative drop %.1f %%), %d pictures, %.0f s. "
+            "Corruptions: %s %.4f clean, %.4f mean of %d cells (mean relative drop %.1f %%), %d images, %.0f s. "
             "Weakest: %s.",
             score.replace("_", " "),
             card["clean"]["score"],

@@ -2,7 +2,7 @@
 
 Every value moves up or down by the same amount, and only which of them go down is searched for: whole blocks of values
 are turned around, of half the size each time, and a turn stays where the network is wrong at a smaller amount with it.
-No gradient is asked for, so hiding gradients does not help against it. Pictures float32 (N, 3, H, W) of 0 to 1.
+No gradient is asked for, so hiding gradients does not help against it. Images float32 (N, 3, H, W) of 0 to 1.
 """
 
 import math
@@ -23,9 +23,9 @@ FINEST = 1e-3  # gray values: nothing finer, float32 holds 1e-5
 
 @dataclass(frozen=True)
 class Rays:
-    """What was found: pictures about which the network is wrong, so that each radius is an upper bound of the smallest.
+    """What was found: images about which the network is wrong, so that each radius is an upper bound of the smallest.
 
-    images: (N, 3, H, W); unchanged where nothing was found. num_queries: int64 (N,), pictures that the network was
+    images: (N, 3, H, W); unchanged where nothing was found. num_queries: int64 (N,), images that the network was
     asked about. radius_255: float32 (N,), the largest change of any value, in gray values of 255: 0 where the network
     is wrong without one, infinite where nothing was found.
     """
@@ -40,9 +40,9 @@ def rays(
 ) -> Rays:
     """Search for the smallest change of all values that makes the network name another class. Labels int64 (N,).
 
-    queries: about each picture at most. enough_255: a picture that breaks at this radius is not looked at further.
-    rounded: whether only pictures that 8 bits can hold count; one query is kept for that.
-    No draws are made, and every picture goes its own way: the same in any company.
+    queries: about each image at most. enough_255: an image that breaks at this radius is not looked at further.
+    rounded: whether only images that 8 bits can hold count; one query is kept for that.
+    No draws are made, and every image goes its own way: the same in any company.
     """
     asker = _Asker(network, images, labels, queries=queries - rounded)
     directions = torch.ones_like(images).flatten(1)
@@ -76,7 +76,7 @@ def _blocks(size: int) -> Iterator[tuple[int, int]]:
 
 
 class _Asker:
-    """Asks about changed pictures. left: int64 (N,), how often it may still ask about each."""
+    """Asks about changed images. left: int64 (N,), how often it may still ask about each."""
 
     def __init__(self, network: Network, images: Tensor, labels: Tensor, *, queries: int) -> None:
         self.network = network
@@ -86,7 +86,7 @@ class _Asker:
         self.left = torch.full((len(images),), queries, device=images.device)
 
     def is_broken(self, rows: Tensor, directions: Tensor, radius: Tensor, *, rounded: bool = False) -> Tensor:
-        """Return whether the network is wrong about the pictures `rows`, each changed along its direction."""
+        """Return whether the network is wrong about the images `rows`, each changed along its direction."""
         self.left[rows] -= 1
         changed = _changed(self.images[rows], directions, radius, rounded=rounded)
         return is_wrong(self.network, changed, self.labels[rows])
@@ -111,7 +111,7 @@ def _search(asker: _Asker, rows: Tensor, directions: Tensor, best: Tensor, *, en
 
 
 def _to_whole(asker: _Asker, directions: Tensor, radius: Tensor) -> Tensor:
-    """Return radii of whole gray values, next above; infinite where that picture does not break.
+    """Return radii of whole gray values, next above; infinite where that image does not break.
 
     Not searched for from the start: along the way from 3 to 2 gray values no turn would be seen to be better.
     """
@@ -124,7 +124,7 @@ def _to_whole(asker: _Asker, directions: Tensor, radius: Tensor) -> Tensor:
 
 
 def _changed(images: Tensor, directions: Tensor, radius: Tensor, *, rounded: bool) -> Tensor:
-    """Return pictures whose values have gone by `radius` gray values, up or down, as far as 0 and 1 let them."""
+    """Return images whose values have gone by `radius` gray values, up or down, as far as 0 and 1 let them."""
     change = (radius[:, None] * directions).view_as(images)
     if rounded:
         return ((images * 255).round() + change).clamp(0, 255) / 255

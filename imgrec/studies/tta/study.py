@@ -31,7 +31,7 @@ FORMAT = 1
 
 
 class AveragedViews:
-    """Asks about several views of each picture and averages the probabilities.
+    """Asks about several views of each image and averages the probabilities.
 
     mirror: whether each view comes mirrored too. shift: how far views are shifted along both diagonals, as a share of
     the side; 0 = not. scales: how much closer views are, 1 = as it is. seed: of the resamples behind the interval.
@@ -47,14 +47,14 @@ class AveragedViews:
         for scale in scales:
             check_number("tta.scales", scale, at_least=1, at_most=4)
         if 1 not in scales:
-            raise ConfigError(f"tta.scales={list(scales)}: 1, the picture as it is, must be among them.")
+            raise ConfigError(f"tta.scales={list(scales)}: 1, the image as it is, must be among them.")
         self.views = views_of(mirror=mirror, shift=shift, scales=sorted(set(scales)))
         if len(self.views) < 2:
             raise ConfigError("tta has one view only, the plain one. Set tta.mirror=true, tta.shift or tta.scales.")
         self.seed = seed
 
     def __call__(self, subject: Subject, /) -> None:
-        """Write tta.json and predictions_tta.parquet. Raises: ImageError: a picture cannot be read."""
+        """Write tta.json and predictions_tta.parquet. Raises: ImageError: an image cannot be read."""
         plain = subject.predictions
         logits, cost = _ask(subject, self.views)
         averaged = dataclasses.replace(

@@ -1,4 +1,4 @@
-"""Views of pictures as the network sees them: mirrored, shifted, closer. Deterministic."""
+"""Views of images as the network sees them: mirrored, shifted, closer. Deterministic."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class View:
 def views_of(*, mirror: bool, shift: float, scales: Sequence[float]) -> list[View]:
     """Return the views of every scale, and in each as it is, shifted along both diagonals by `shift`, and mirrored.
 
-    The first is the picture as it is, where 1 is among the scales.
+    The first is the image as it is, where 1 is among the scales.
     """
     shifts = [(0.0, 0.0)]
     if shift:
@@ -32,7 +32,7 @@ def views_of(*, mirror: bool, shift: float, scales: Sequence[float]) -> list[Vie
 
 
 def take_view(images: Tensor, view: View) -> Tensor:
-    """Return one view of pictures uint8 (N, 3, H, W): float32 of 0 to 255 where pixels had to be mixed, else uint8."""
+    """Return one view of images uint8 (N, 3, H, W): float32 of 0 to 255 where pixels had to be mixed, else uint8."""
     height, width = images.shape[-2:]
     if view.scale != 1:
         images = _closer(images, view.scale)
@@ -43,7 +43,7 @@ def take_view(images: Tensor, view: View) -> Tensor:
 
 
 def _closer(images: Tensor, scale: float) -> Tensor:
-    """Return the middle of pictures at their own size, bilinear."""
+    """Return the middle of images at their own size, bilinear."""
     height, width = images.shape[-2:]
     rows, columns = max(1, round(height / scale)), max(1, round(width / scale))
     top, left = (height - rows) // 2, (width - columns) // 2
@@ -52,7 +52,7 @@ def _closer(images: Tensor, scale: float) -> Tensor:
 
 
 def _shifted(images: Tensor, *, down: int, right: int) -> Tensor:
-    """Return pictures moved by whole pixels, their edges mirrored into the gap."""
+    """Return images moved by whole pixels, their edges mirrored into the gap."""
     height, width = images.shape[-2:]
     reach = max(abs(down), abs(right))
     padded = functional.pad(images.float(), (reach,) * 4, mode="reflect").to(images.dtype)

@@ -1,4 +1,4 @@
-"""Stop within a step when the loss or a gradient becomes NaN or infinite, and say which pictures were in the batch."""
+"""Stop within a step when the loss or a gradient becomes NaN or infinite, and say which images were in the batch."""
 
 from pathlib import Path
 from typing import Any

@@ -16,7 +16,7 @@ from imgrec.training.callbacks.finite import StopOnNonFinite
 from imgrec.training.classifier import Classifier
 
 MAX_CLASSES_SHOWN = 50  # three curves per class: beyond this TensorBoard is no help
-GRID = (4, 8)  # rows and columns of the picture of what the network saw
+GRID = (4, 8)  # rows and columns of the image of what the network saw
 
 
 class RunLog(Callback):
@@ -59,7 +59,7 @@ class RunLog(Callback):
         """Count; log when it is time."""
         self._images += len(batch["indices"])
         if batch_idx == 0:
-            self._log_pictures(trainer, pl_module)
+            self._log_images(trainer, pl_module)
         is_step = not trainer.fit_loop.epoch_loop._should_accumulate()
         if is_step and trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self._log_step(trainer, pl_module)
@@ -130,13 +130,13 @@ class RunLog(Callback):
         if trainer.logger is not None:
             trainer.logger.log_metrics({**values, "epoch": trainer.current_epoch}, step=trainer.global_step)
 
-    def _log_pictures(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def _log_images(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the first training batch as it entered the network: augmented, mixed, before normalisation."""
         assert isinstance(pl_module, Classifier)
         images, pl_module.first_images = pl_module.first_images, None
         experiment: Any = getattr(trainer.logger, "experiment", None)
         if images is not None and trainer.current_epoch == 0 and hasattr(experiment, "add_image"):
-            experiment.add_image("seen_by_the_network/train", picture_grid(images), 0)
+            experiment.add_image("seen_by_the_network/train", image_grid(images), 0)
 
 
 def learning_rates(trainer: Trainer) -> dict[str, float]:
@@ -145,8 +145,8 @@ def learning_rates(trainer: Trainer) -> dict[str, float]:
     return {f"lr/{group.get('name', index)}": float(group["lr"]) for index, group in enumerate(groups)}
 
 
-def picture_grid(images: Tensor, *, min_side_px: int = 64) -> Tensor:
-    """Lay the first pictures of (N, 3, H, W), values 0-255, out as one uint8 (3, H', W'); small ones are enlarged."""
+def image_grid(images: Tensor, *, min_side_px: int = 64) -> Tensor:
+    """Lay the first images of (N, 3, H, W), values 0-255, out as one uint8 (3, H', W'); small ones are enlarged."""
     rows, columns = GRID
     images = images[: rows * columns].detach().float().clamp(0, 255).round().to("cpu", torch.uint8)
     zoom = max(1, -(-min_side_px // images.shape[-1]))

@@ -1,4 +1,4 @@
-"""Binary cross entropy: every class is a question of its own, so a picture can have several labels."""
+"""Binary cross entropy: every class is a question of its own, so an image can have several labels."""
 
 from collections.abc import Sequence
 
@@ -15,14 +15,14 @@ __all__ = ["BinaryCrossEntropyLoss", "pos_weight_tensor"]
 
 
 class BinaryCrossEntropyLoss(nn.Module):
-    """`nn.BCEWithLogitsLoss`, averaged over pictures and classes, in float32 whatever the precision of the logits.
+    """`nn.BCEWithLogitsLoss`, averaged over images and classes, in float32 whatever the precision of the logits.
 
     Logits (N, C); targets uint8 or float (N, C) of 0 to 1. With `one_hot` also int64 (N,) class indices: one label per
-    picture, each class against the rest (Wightman et al. 2021, arXiv:2110.00476). Returns a scalar.
+    image, each class against the rest (Wightman et al. 2021, arXiv:2110.00476). Returns a scalar.
 
     pos_weight: what a present label weighs against an absent one: None (the same), "auto" (absent / present in the
         training set, per class) or C numbers.
-    class_counts, num_samples: training pictures that carry each label, and training pictures in all, for "auto".
+    class_counts, num_samples: training images that carry each label, and training images in all, for "auto".
     label_smoothing: s moves each target t to t (1 - s) + s u, where u is 1/2 (two answers to each question) or, with
         `one_hot`, 1/C. 0 to 1.
     Raises: ConfigError: a value out of range, weights that do not fit, or int64 targets without `one_hot`.
@@ -61,7 +61,7 @@ class BinaryCrossEntropyLoss(nn.Module):
         """Return labels (N,) as 0 and 1 (N, C). Raises: ConfigError: `one_hot` is off."""
         if not self.one_hot:
             raise ConfigError(
-                "loss=bce takes several labels per picture, but the data has one each. "
+                "loss=bce takes several labels per image, but the data has one each. "
                 "Set loss=cross_entropy, or loss.one_hot=true to ask for each class against the rest."
             )
         return F.one_hot(labels, num_classes)
@@ -72,7 +72,7 @@ def pos_weight_tensor(
 ) -> Tensor | None:
     """Return float32 (C,) weights of present labels, or None where present and absent weigh the same.
 
-    Raises: ConfigError: as `class_weights_tensor`; with "auto" also a label that no picture or every picture has.
+    Raises: ConfigError: as `class_weights_tensor`; with "auto" also a label that no image or every image has.
     """
     if pos_weight is None:
         return None
@@ -81,11 +81,11 @@ def pos_weight_tensor(
         return given_weights(pos_weight, class_counts, key=key)
     counts = counts_for_auto(pos_weight, class_counts, key=key)
     if num_samples is None:
-        raise ConfigError(f"{key}=auto needs loss.num_samples, the number of training pictures.")
+        raise ConfigError(f"{key}=auto needs loss.num_samples, the number of training images.")
     constant = [index for index, count in enumerate(counts) if not 0 < count < num_samples]
     if constant:
         raise ConfigError(
-            f"{key}=auto, but no training picture or every one has the label of class index {listed(constant)}. "
+            f"{key}=auto, but no training image or every one has the label of class index {listed(constant)}. "
             f"Take the label out, or give {len(counts)} weights yourself."
         )
     present = torch.tensor(list(counts), dtype=torch.float64)

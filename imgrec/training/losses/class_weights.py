@@ -1,4 +1,4 @@
-"""Weights of the classes in a loss: given as a list, or balanced from the number of training pictures of each."""
+"""Weights of the classes in a loss: given as a list, or balanced from the number of training images of each."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ Weights = str | Sequence[float] | None
 def class_weights_tensor(class_weights: Weights, class_counts: Sequence[int] | None) -> Tensor | None:
     """Return float32 (C,) weights, or None where all classes weigh the same.
 
-    class_counts: training pictures of each class; needed for "auto", and used to check the length of a list.
+    class_counts: training images of each class; needed for "auto", and used to check the length of a list.
     Raises: ConfigError: an unknown word, a list of another length than the classes, a weight that is not a finite
         number of 0 or more, or "auto" with an empty class or without counts.
     """
@@ -30,14 +30,14 @@ def class_weights_tensor(class_weights: Weights, class_counts: Sequence[int] | N
 
 
 def balanced_weights(class_counts: Sequence[int]) -> Tensor:
-    """Return N / (C n_c): the average weight over the N training pictures is 1. After King and Zeng 2001.
+    """Return N / (C n_c): the average weight over the N training images is 1. After King and Zeng 2001.
 
-    Raises: ConfigError: a class without pictures, whose weight would be infinite.
+    Raises: ConfigError: a class without images, whose weight would be infinite.
     """
     empty = [index for index, count in enumerate(class_counts) if count == 0]
     if empty:
         raise ConfigError(
-            f"loss.class_weights=auto, but the training set has no picture of class index {listed(empty)}. "
+            f"loss.class_weights=auto, but the training set has no image of class index {listed(empty)}. "
             f"Add some, take the class out, or give {len(class_counts)} weights yourself."
         )
     counts = torch.tensor(list(class_counts), dtype=torch.float64)
@@ -60,7 +60,7 @@ def counts_for_auto(word: str, class_counts: Sequence[int] | None, *, key: str) 
     if word != "auto":
         raise ConfigError(f"{key}={word!r}, but it must be null, auto, or a list of one number per class.")
     if class_counts is None:
-        raise ConfigError(f"{key}=auto needs loss.class_counts, the number of training pictures of each class.")
+        raise ConfigError(f"{key}=auto needs loss.class_counts, the number of training images of each class.")
     return class_counts
 
 

@@ -1,4 +1,4 @@
-"""Cross entropy for one label per picture."""
+"""Cross entropy for one label per image."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ class CrossEntropyLoss(nn.Module):
     PyTorch.
 
     class_weights: None, "auto" (N / (C n_c), so that rare classes count as much as common ones) or C numbers.
-    class_counts: training pictures of each class, for "auto".
+    class_counts: training images of each class, for "auto".
     label_smoothing: share of the target spread evenly over all classes, 0 to 1. Szegedy et al. 2016, section 7.
     Raises: ConfigError: a value out of range, weights that do not fit the classes, or targets with several labels.
     """
@@ -60,4 +60,4 @@ def at_least_float32(logits: Tensor) -> Tensor:
 def check_single_label(targets: Tensor, *, loss: str) -> None:
     """Check for int64 (N,) or float (N, C) targets. Raises: ConfigError: 0/1 integers (N, C) are several labels."""
     if targets.ndim == 2 and not targets.is_floating_point():
-        raise ConfigError(f"loss={loss} takes one label per picture, but the data has several. Set loss=bce.")
+        raise ConfigError(f"loss={loss} takes one label per image, but the data has several. Set loss=bce.")

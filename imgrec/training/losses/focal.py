@@ -1,4 +1,4 @@
-"""Focal loss for one label per picture."""
+"""Focal loss for one label per image."""
 
 from collections.abc import Sequence
 

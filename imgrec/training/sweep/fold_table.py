@@ -70,6 +70,6 @@ def _on_intervals(summaries: Sequence[Summary]) -> str:
     if summaries[0].over != FOLD:
         return "Intervals: Student's t over seeds. They tell what chance does in training, not what other data would."
     return (
-        f"Intervals: Student's t over folds, with the variance corrected for training pictures that folds share "
+        f"Intervals: Student's t over folds, with the variance corrected for training images that folds share "
         f"(Nadeau and Bengio 2003, test to train {summaries[0].ratio:.3g}). They are approximate."
     )

@@ -38,11 +38,11 @@ def test_a_format_that_eleven_files_have_is_no_stray_in_however_many():
     assert format_facts(facts).findings == []
 
 
-def test_few_pictures_have_no_strays():
+def test_few_images_have_no_strays():
     assert format_facts(made_facts(10, format=["PNG"] + ["JPEG"] * 9)).findings == []
 
 
-def test_animated_pictures_are_told_however_many_there_are():
+def test_animated_images_are_told_however_many_there_are():
     facts = made_facts(4, flags=[("animated",)] * 4, format=["GIF"] * 4)
     (fact,) = format_facts(facts).findings
     assert fact.severity == "warning"
@@ -56,7 +56,7 @@ def test_a_wrong_extension_and_a_missing_end_mark_are_information():
     assert [fact.rows for fact in found] == [(0, 3), (1,)]
 
 
-def test_pictures_in_memory_have_no_format():
+def test_images_in_memory_have_no_format():
     found = format_facts(made_facts(4, format=[""] * 4, mode=[""] * 4))
     assert (found.formats, found.modes, found.findings) == ({}, {}, [])
 

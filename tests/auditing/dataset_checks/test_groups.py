@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from imgrec.auditing.dataset_checks.group_patterns import candidate_patterns, file_keys, match_pattern
-from imgrec.auditing.dataset_checks.groups import crossing_groups, torn_groups
+from imgrec.auditing.dataset_checks.groups import crossing_groups, leaking_groups
 from imgrec.auditing.duplicates.near import NearPair
 from made_facts import made_facts
 
 
 def scenes(count: int, *, per_scene: int, noise: int = 55, seed: int = 0) -> np.ndarray:
-    """Return thumbnails uint8 (count, 32, 32): `per_scene` pictures in a row show one scene, with noise."""
+    """Return thumbnails uint8 (count, 32, 32): `per_scene` images in a row show one scene, with noise."""
     rng = np.random.default_rng(seed)
     scene = np.repeat(rng.integers(0, 256 - noise, (-(-count // per_scene), 32, 32)), per_scene, axis=0)[:count]
     return (scene + rng.integers(0, noise, (count, 32, 32))).astype(np.uint8)
@@ -43,7 +43,7 @@ def test_a_group_in_two_splits_is_told_with_its_numbers():
     assert (found.text, found.severity) == ("group a: 2 in train, 1 in test", "error")
 
 
-def test_groups_on_one_side_and_pictures_without_group_cross_nothing():
+def test_groups_on_one_side_and_images_without_group_cross_nothing():
     assert crossing_groups(made_facts(4, group=["a", "a", "", ""], split=["train", "train", "train", "test"])) == []
     assert crossing_groups(made_facts(4)) == []
 
@@ -52,7 +52,7 @@ def test_groups_on_one_side_and_pictures_without_group_cross_nothing():
 
 
 def test_tracks_in_file_names_are_proposed_class_by_class_where_each_class_counts_anew():
-    (found,) = torn_groups(tracks(), [])
+    (found,) = leaking_groups(tracks(), [])
     assert found.num_groups == 30
     assert found.same_group > 0.95
     assert found.chance < 0.1
@@ -66,7 +66,7 @@ def test_the_pattern_is_one_that_the_folder_source_takes(tmp_path):
     from imgrec.data.sources.folder import read_folder
 
     facts = tracks(160)
-    (found,) = torn_groups(facts, [])
+    (found,) = leaking_groups(facts, [])
     for name in facts.name:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,13 +77,13 @@ def test_the_pattern_is_one_that_the_folder_source_takes(tmp_path):
 
 def test_a_name_that_means_the_same_in_every_class_is_one_group():
     thumbnail = scenes(120, per_scene=8)
-    (found,) = torn_groups(tracks(thumbnail=np.concatenate([thumbnail, thumbnail + 1])), [])
+    (found,) = leaking_groups(tracks(thumbnail=np.concatenate([thumbnail, thumbnail + 1])), [])
     assert found.num_groups == 15
     assert "/" not in found.pattern
 
 
 def test_few_names_in_two_classes_are_left_whole():
-    (found,) = torn_groups(tracks(64), [])  # 4 tracks in each class, of the same numbers
+    (found,) = leaking_groups(tracks(64), [])  # 4 tracks in each class, of the same numbers
     assert found.num_groups == 4
 
 
@@ -99,12 +99,12 @@ def test_few_names_in_two_classes_are_left_whole():
     ],
 )
 def test_usual_ways_of_naming_are_known(name):
-    (found,) = torn_groups(tracks(name=name), [])
+    (found,) = leaking_groups(tracks(name=name), [])
     assert found.num_groups == 30
 
 
 def test_names_that_say_nothing_about_likeness_are_not_proposed():
-    assert torn_groups(tracks(thumbnail=scenes(240, per_scene=1)), []) == []
+    assert leaking_groups(tracks(thumbnail=scenes(240, per_scene=1)), []) == []
 
 
 def test_a_little_more_likeness_than_chance_is_no_group():
@@ -112,56 +112,56 @@ def test_a_little_more_likeness_than_chance_is_no_group():
     thumbnail = scenes(240, per_scene=1)
     for start in range(0, 240, 16):
         thumbnail[start + 1] = thumbnail[start]
-    assert torn_groups(tracks(thumbnail=thumbnail), []) == []
+    assert leaking_groups(tracks(thumbnail=thumbnail), []) == []
 
 
-def test_few_pictures_that_are_alike_by_chance_are_no_evidence():
+def test_few_images_that_are_alike_by_chance_are_no_evidence():
     names = [f"data/class{row % 2}/{row // 4}_{row}.png" for row in range(12)]
     thumbnail = scenes(12, per_scene=1)
     thumbnail[[2, 6, 10]] = thumbnail[[0, 4, 8]]
-    assert torn_groups(made_facts(12, name=names, thumbnail=thumbnail), []) == []
+    assert leaking_groups(made_facts(12, name=names, thumbnail=thumbnail), []) == []
 
 
-def test_classes_that_are_folders_of_like_pictures_are_no_groups():
+def test_classes_that_are_folders_of_like_images_are_no_groups():
     names = [f"data/s{row // 10}/{row % 10}.png" for row in range(200)]
     facts = made_facts(200, num_classes=20, label=np.arange(200) // 10, name=names, thumbnail=scenes(200, per_scene=10))
-    assert torn_groups(facts, []) == []
+    assert leaking_groups(facts, []) == []
 
 
 def test_names_that_repeat_the_class_divide_nothing():
     names = [f"data/class{row % 4}/class{row % 4}_{row}.png" for row in range(200)]
     facts = made_facts(200, num_classes=4, name=names, thumbnail=scenes(200, per_scene=5))
-    assert torn_groups(facts, []) == []
+    assert leaking_groups(facts, []) == []
 
 
 @pytest.mark.parametrize(("split", "number"), [("train", 0), ("test", 1)])
-def test_a_picture_without_group_forbids_the_pattern_in_training_alone(split, number):
+def test_an_image_without_group_forbids_the_pattern_in_training_alone(split, number):
     facts = tracks()
     columns = {"label": facts.label, "thumbnail": facts.thumbnail, "split": [split] + ["train"] * 239}
-    found = torn_groups(made_facts(240, name=["data/class0/cover.ppm", *facts.name[1:]], **columns), [])
+    found = leaking_groups(made_facts(240, name=["data/class0/cover.ppm", *facts.name[1:]], **columns), [])
     assert len(found) == number
 
 
 def test_where_the_data_name_groups_nothing_is_proposed():
-    assert torn_groups(tracks(group=["a"] * 240), []) == []
+    assert leaking_groups(tracks(group=["a"] * 240), []) == []
 
 
 def test_expected_tears_count_the_pairs_that_a_random_split_divides():
     pairs = [pair(0, 1), pair(2, 3), pair(7, 8), pair(8, 239)]  # the last two are of two tracks
-    (found,) = torn_groups(tracks(), pairs)
+    (found,) = leaking_groups(tracks(), pairs)
     assert found.num_pairs == 4
-    assert found.torn_before == pytest.approx(4 * 2 * 0.8 * 0.2)
-    assert found.torn_after == pytest.approx(2 * 2 * 0.8 * 0.2)
+    assert found.leaking_before == pytest.approx(4 * 2 * 0.8 * 0.2)
+    assert found.leaking_after == pytest.approx(2 * 2 * 0.8 * 0.2)
 
 
-def test_pairs_with_a_picture_of_a_given_test_are_not_counted():
-    (found,) = torn_groups(tracks(split=["test"] + ["train"] * 239), [pair(0, 1), pair(2, 3)])
+def test_pairs_with_an_image_of_a_given_test_are_not_counted():
+    (found,) = leaking_groups(tracks(split=["test"] + ["train"] * 239), [pair(0, 1), pair(2, 3)])
     assert found.num_pairs == 1
 
 
-def test_without_usable_pictures_there_is_no_proposal():
-    assert torn_groups(made_facts(0), []) == []
-    assert torn_groups(made_facts(6, code=["damaged"] * 6), []) == []
+def test_without_usable_images_there_is_no_proposal():
+    assert leaking_groups(made_facts(0), []) == []
+    assert leaking_groups(made_facts(6, code=["damaged"] * 6), []) == []
 
 
 def test_keys_start_with_the_folder_of_the_class():
@@ -201,22 +201,22 @@ def test_tracks_of_traffic_signs_are_found(scanned):
     from imgrec.auditing.duplicates.near import near_pairs
 
     facts = scanned("gtsrb32", "train")
-    (found,) = torn_groups(facts, near_pairs(facts))
+    (found,) = leaking_groups(facts, near_pairs(facts))
     assert found.num_groups == 86  # two tracks of each of 43 signs
-    assert found.torn_before > 30
-    assert found.torn_after < 2
+    assert found.leaking_before > 30
+    assert found.leaking_after < 2
 
 
 def test_origins_of_vehicle_patches_are_found(scanned):
-    (found,) = torn_groups(scanned("vehicles64", "."), [])
+    (found,) = leaking_groups(scanned("vehicles64", "."), [])
     assert set(found.examples) == {"GTI", "Extras", "KITTI"}
 
 
 @pytest.mark.parametrize(("name", "train"), [("hymenoptera", "train"), ("flowers8", "train"), ("faces_att", ".")])
 def test_data_sets_without_groups_get_no_proposal(scanned, name, train):
-    assert torn_groups(scanned(name, train), []) == []
+    assert leaking_groups(scanned(name, train), []) == []
 
 
 @pytest.mark.slow
 def test_names_of_kinds_within_a_class_are_no_groups(scanned):
-    assert torn_groups(scanned("cifar10", "train"), []) == []
+    assert leaking_groups(scanned("cifar10", "train"), []) == []

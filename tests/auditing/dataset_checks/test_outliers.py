@@ -1,4 +1,4 @@
-"""Pictures that stand out, and pictures with nothing on them."""
+"""Images that stand out, and images with nothing on them."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_a_trifle_is_no_outlier_where_all_others_are_equal():
 @pytest.mark.parametrize(
     ("brightness", "contrast", "kind"), [(2, 3, "black"), (253, 3, "white"), (128, 1, "blank"), (3, 1, "black")]
 )
-def test_pictures_with_nothing_on_them_are_found_by_themselves(brightness, contrast, kind):
+def test_images_with_nothing_on_them_are_found_by_themselves(brightness, contrast, kind):
     facts = made_facts(
         3, **changed("brightness", brightness, row=1, count=3), **changed("contrast", contrast, row=1, count=3)
     )
@@ -60,14 +60,14 @@ def test_a_night_scene_is_not_black():
     assert outliers(facts) == []
 
 
-def test_an_empty_picture_is_told_once_and_first():
+def test_an_empty_image_is_told_once_and_first():
     columns = {**changed("brightness", 0), **changed("contrast", 0)}
     columns["brightness"][9] = 255
     found = outliers(made_facts(200, **columns))
     assert [(one.row, one.property) for one in found] == [(7, "black"), (9, "brightness")]
 
 
-def test_fewer_than_twenty_pictures_do_not_say_what_is_usual():
+def test_fewer_than_twenty_images_do_not_say_what_is_usual():
     assert outliers(made_facts(19, **changed("brightness", 255, count=19))) == []
     assert len(outliers(made_facts(20, **changed("brightness", 255, count=20)))) == 1
 

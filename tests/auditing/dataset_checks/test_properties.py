@@ -39,7 +39,7 @@ def test_an_interval_in_words(inside, others, words):
     assert item.best_rule(np.array([True, True, False, False]))[1] == words
 
 
-def test_pictures_in_memory_have_no_file_size():
+def test_images_in_memory_have_no_file_size():
     rows = np.arange(4)
     with_files = {item.name for item in file_properties(made_facts(4), rows)}
     in_memory = {item.name for item in file_properties(made_facts(4, format=[""] * 4), rows)}

@@ -26,7 +26,7 @@ def test_a_class_of_one_size_is_told_in_words():
     (found,) = shortcuts(made_facts(COUNT, width=width))
     assert (found.label, found.accuracy, found.severity) == (0, 1.0, "warning")
     assert (found.share_in_class, found.share_in_others) == (1.0, 0.0)
-    assert found.text.startswith("all 100 pictures of class0 ")
+    assert found.text.startswith("all 100 images of class0 ")
     assert found.text.endswith("; of the others none")
     assert found.p_value < 1e-6
     assert all(IS_FIRST[list(found.rows)])
@@ -57,7 +57,7 @@ def test_half_of_a_class_is_enough_and_little_more_than_chance_is_not():
     strong, weak = with_share(0.5, 0.05), with_share(0.3, 0.2)
     (found,) = shortcuts(made_facts(COUNT, format=np.where(strong, "PNG", "JPEG").tolist()))
     assert found.accuracy == pytest.approx(0.725)
-    assert found.text == "50% of the 100 pictures of class0 are of the format PNG; of the others 5%"
+    assert found.text == "50% of the 100 images of class0 are of the format PNG; of the others 5%"
     assert shortcuts(made_facts(COUNT, format=np.where(weak, "PNG", "JPEG").tolist())) == []
 
 
@@ -65,7 +65,7 @@ def test_half_of_a_class_is_enough_and_little_more_than_chance_is_not():
 def test_the_class_that_has_it_is_named_not_the_one_that_lacks_it(label):
     shares = (0.6, 0.0) if label == 0 else (0.0, 0.6)
     (found,) = shortcuts(made_facts(COUNT, mode=np.where(with_share(*shares), "L", "RGB").tolist()))
-    assert found.text == f"60% of the 100 pictures of class{label} are of the mode L; of the others none"
+    assert found.text == f"60% of the 100 images of class{label} are of the mode L; of the others none"
     assert found.label == label
 
 
@@ -77,7 +77,7 @@ def test_brightness_may_be_the_content_and_is_information_when_it_tells_nearly_a
     assert shortcuts(made_facts(COUNT, brightness=overlapping)) == []
 
 
-def test_a_border_that_most_pictures_have_is_the_background():
+def test_a_border_that_most_images_have_is_the_background():
     border = np.where(IS_FIRST, 0.5, 0.2)
     (found,) = shortcuts(made_facts(COUNT, border=border))
     assert found.severity == "info"
@@ -94,12 +94,12 @@ def test_properties_that_say_the_same_are_told_once_and_file_sizes_follow_from_t
     assert len(shortcuts(made_facts(COUNT, width=width, height=height))) == 1
 
 
-def test_classes_with_few_pictures_prove_nothing():
+def test_classes_with_few_images_prove_nothing():
     label = (np.arange(COUNT) < 19).astype(int)
     assert shortcuts(made_facts(COUNT, label=label, format=np.where(label, "PNG", "JPEG").tolist())) == []
 
 
-def test_broken_and_unlabelled_pictures_are_left_out():
+def test_broken_and_unlabelled_images_are_left_out():
     code = np.where(IS_FIRST, "damaged", "").tolist()
     assert shortcuts(made_facts(COUNT, code=code, format=np.where(IS_FIRST, "", "JPEG").tolist())) == []
     assert shortcuts(made_facts(COUNT, label=np.full(COUNT, -1))) == []
@@ -118,7 +118,7 @@ def test_noise_passes_by_its_p_value_not_by_luck():
     assert found == []
 
 
-def test_accuracies_are_those_of_a_rule_that_was_learnt_from_other_pictures():
+def test_accuracies_are_those_of_a_rule_that_was_learnt_from_other_images():
     rng = np.random.default_rng(0)
     bins, labels, fold = rng.integers(0, 6, 90), rng.integers(0, 3, 90), np.arange(90) % NUM_FOLDS
     expected = []

@@ -1,4 +1,4 @@
-"""Numbers of pictures per class and split, and what is said about them."""
+"""Numbers of images per class and split, and what is said about them."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def test_counts_are_those_of_each_split_in_the_order_of_the_classes():
     assert imbalance(facts).counts == {"train": [2, 2], "test": [1, 1]}
 
 
-def test_broken_and_unlabelled_pictures_do_not_count():
+def test_broken_and_unlabelled_images_do_not_count():
     facts = made_facts(4, label=np.array([0, 1, -1, 0]), code=["", "", "", "damaged"])
     found = imbalance(facts)
     assert found.counts == {"train": [1, 1]}
@@ -53,19 +53,19 @@ def test_the_message_names_both_classes_and_their_numbers():
     assert "class1 10" in text
 
 
-def test_a_class_without_pictures_in_training_is_an_error_and_in_the_test_a_note():
+def test_a_class_without_images_in_training_is_an_error_and_in_the_test_a_note():
     split = ["train"] * 40 + ["test"] * 20
     facts = made_facts(60, label=np.concatenate([labels_of(20, 20), labels_of(20)]), split=split)
-    assert said(facts)["No picture in test of class1."] == "info"
+    assert said(facts)["No image in test of class1."] == "info"
     facts = made_facts(60, label=np.concatenate([labels_of(40), labels_of(10, 10)]), split=split)
-    assert said(facts)["No picture in train of class1."] == "error"
+    assert said(facts)["No image in train of class1."] == "error"
     assert imbalance(facts).ratio == 5
 
 
-def test_one_picture_of_a_class_cannot_be_divided():
+def test_one_image_of_a_class_cannot_be_divided():
     found = said(made_facts(41, label=labels_of(40, 1), split=["all"] * 41))
-    assert found["One picture only of class1: it cannot be divided."] == "error"
-    assert found["Fewer than 10 pictures of class1 (1)."] == "warning"
+    assert found["One image only of class1: it cannot be divided."] == "error"
+    assert found["Fewer than 10 images of class1 (1)."] == "warning"
 
 
 def test_splits_that_differ_in_their_classes_are_told_with_the_shares():
@@ -86,7 +86,7 @@ def test_a_difference_of_large_splits_that_is_too_small_to_matter_is_not_told():
     assert said(made_facts(100_000, label=label, split=["train"] * 50_000 + ["test"] * 50_000)) == {}
 
 
-def test_a_large_difference_of_few_pictures_is_not_told():
+def test_a_large_difference_of_few_images_is_not_told():
     label = np.concatenate([labels_of(24, 16), labels_of(8, 12)])
     assert said(made_facts(60, label=label, split=["train"] * 40 + ["test"] * 20)) == {}
 
@@ -96,5 +96,5 @@ def test_data_without_labels_have_nothing_to_compare():
     assert (found.ratio, found.findings, found.unlabelled) == (1.0, [], 10)
 
 
-def test_no_pictures_at_all_are_no_error():
+def test_no_images_at_all_are_no_error():
     assert imbalance(made_facts(0)).counts == {}

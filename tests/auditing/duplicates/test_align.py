@@ -31,17 +31,17 @@ def test_a_crop_is_alike_when_aligned_and_not_before():
     assert after.detail.min() > 0.8 > 0.6 > before.detail.max()
 
 
-def test_other_pictures_are_not_alike_even_when_aligned():
+def test_other_images_are_not_alike_even_when_aligned():
     other = np.roll(thumbnails(), 1, axis=0)
     alike = compare(thumbnails(), other, align(thumbnails(), other, np.repeat(STILL, len(GRAY), axis=0)))
     assert alike.detail.max() < 0.5
 
 
 def test_alikeness_is_a_correlation_so_brightness_and_contrast_do_not_matter():
-    pictures, start = thumbnails(), np.repeat(STILL, len(GRAY), axis=0)
-    darker = (pictures * 0.5 + 20).astype(np.uint8)
-    alike = compare(pictures, darker, start)
-    expected = [np.corrcoef(one.ravel(), other.ravel())[0, 1] for one, other in zip(pictures, darker, strict=True)]
+    images, start = thumbnails(), np.repeat(STILL, len(GRAY), axis=0)
+    darker = (images * 0.5 + 20).astype(np.uint8)
+    alike = compare(images, darker, start)
+    expected = [np.corrcoef(one.ravel(), other.ravel())[0, 1] for one, other in zip(images, darker, strict=True)]
     assert np.allclose(alike.whole, expected, atol=1e-4)
     assert alike.detail.min() > 0.95
 

@@ -1,4 +1,4 @@
-"""Near twins by features, against comparing each with each."""
+"""Near duplicates by features, against comparing each with each."""
 
 import numpy as np
 
@@ -21,12 +21,12 @@ def test_pairs_are_those_whose_cosine_is_high_enough_the_most_alike_first():
     assert all(np.isclose(pair.similarity, cosine[pair.first, pair.second], atol=1e-5) for pair in pairs)
 
 
-def test_of_many_look_alikes_each_picture_keeps_a_few():
+def test_of_many_look_alikes_each_image_keeps_a_few():
     features = np.ones((300, 4)) + 1e-3 * np.random.default_rng(0).normal(size=(300, 4))
     assert len(feature_pairs(features, most=3)) <= 3 * 300
 
 
-def test_rows_without_features_have_no_twins():
+def test_rows_without_features_have_no_duplicates():
     features = np.array([[0.0, 0.0], [0.0, 0.0], [np.nan, 1.0], [np.nan, 1.0], [1.0, 1.0], [2.0, 2.0]])
     assert [(pair.first, pair.second) for pair in feature_pairs(features)] == [(4, 5)]
 

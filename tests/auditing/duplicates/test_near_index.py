@@ -33,13 +33,13 @@ def near_hashes(count, copies, most, seed=0):
 
 
 @pytest.mark.parametrize("count", [1, 3, 50, 3000])
-def test_nothing_within_the_promised_distance_is_missed_and_nothing_is_made_up(count):
+def test_nothing_within_the_guaranteed_distance_is_missed_and_nothing_is_made_up(count):
     radius = num_blocks(count) - 2
     entries, queries = near_hashes(count, min(count, 400), radius)
     assert found(queries, entries, radius) == each_with_each(queries, entries, radius)
 
 
-def test_of_pairs_beyond_the_promised_distance_most_are_found():
+def test_of_pairs_beyond_the_guaranteed_distance_most_are_found():
     entries, queries = near_hashes(20_000, 500, 10)
     wanted = {
         pair for pair, distance in each_with_each(queries, entries, 10).items() if distance > num_blocks(20_000) - 2

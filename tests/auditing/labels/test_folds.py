@@ -7,13 +7,13 @@ from imgrec.auditing.labels.folds import judged_rows, make_folds, unite
 from made_facts import made_facts
 
 
-def test_pictures_hang_together_by_group_or_by_twin_and_by_both_in_a_chain():
+def test_images_hang_together_by_group_or_by_duplicate_and_by_both_in_a_chain():
     number = unite(["a", "a", "b", "", ""], ["1", "2", "2", "3", "4"], count=5)
     assert number[0] == number[1] == number[2]
     assert len(set(number[[0, 3, 4]])) == 3
 
 
-def test_without_groups_and_twins_each_picture_is_by_itself():
+def test_without_groups_and_duplicates_each_image_is_by_itself():
     assert len(set(unite(None, None, count=7))) == 7
 
 
@@ -46,16 +46,16 @@ def test_classes_with_fewer_units_than_folds_are_not_judged_and_named():
     facts = made_facts(24, label=np.repeat([0, 1, 2], [10, 10, 4]), num_classes=3)
     rows, notes = judged_rows(facts, np.arange(24), folds=5)
     assert rows.tolist() == list(range(20))
-    assert notes == ["Labels of class2 are not judged: fewer than 5 pictures that are no twins."]
+    assert notes == ["Labels of class2 are not judged: fewer than 5 images that are no duplicates."]
 
 
-def test_ten_copies_of_one_picture_are_one_unit():
+def test_ten_copies_of_one_image_are_one_unit():
     facts = made_facts(30, label=np.repeat([0, 1, 2], 10), num_classes=3)
     units = np.concatenate([np.arange(20), np.full(10, 99)])
     assert judged_rows(facts, units, folds=5)[0].tolist() == list(range(20))
 
 
-def test_broken_and_unlabelled_pictures_are_not_judged():
+def test_broken_and_unlabelled_images_are_not_judged():
     label = np.arange(30) % 2
     label[4] = -1
     rows, notes = judged_rows(made_facts(30, label=label, code=["damaged", *[""] * 29]), np.arange(30), folds=5)

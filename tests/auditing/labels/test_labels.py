@@ -36,7 +36,7 @@ def flipped(facts: FactsTable, share: float, seed: int = 1) -> tuple[FactsTable,
 
 
 def blobs(count: int = 120, num_classes: int = 3, side: int = 16) -> tuple[FactsTable, dict[str, Samples]]:
-    """Return pictures of which each class has a bright spot of its own."""
+    """Return images of which each class has a bright spot of its own."""
     rng = np.random.default_rng(0)
     labels = np.arange(count) % num_classes
     images = rng.integers(0, 60, (count, side, side), dtype=np.uint8)
@@ -115,7 +115,7 @@ def test_class_numbers_may_have_gaps():
     assert (first.row, first.given, first.suggested) == (1, 0, 2)
 
 
-def test_twins_do_not_vouch_for_each_other():
+def test_duplicates_do_not_vouch_for_each_other():
     """Two copies with the same wrong label would confirm it if they were in different folds."""
     facts, parts = blobs()
     images = np.stack([parts["all"].images[row] for row in range(120)])
@@ -125,21 +125,21 @@ def test_twins_do_not_vouch_for_each_other():
     labels[0] = 1
     parts = {"all": Samples([f"{row}" for row in range(120 + copies)], ArrayImages(images), labels)}
     facts = scan(parts, class_names=facts.class_names, workers=1)
-    twins = [f"{row}" for row in range(120)] + ["0"] * copies
-    with_twins, without = suspected_labels(facts, parts, twins=twins), suspected_labels(facts, parts)
-    score = [float(ranking.scores[ranking.rows.tolist().index(0)]) for ranking in (with_twins, without)]
+    duplicates = [f"{row}" for row in range(120)] + ["0"] * copies
+    with_duplicates, without = suspected_labels(facts, parts, duplicates=duplicates), suspected_labels(facts, parts)
+    score = [float(ranking.scores[ranking.rows.tolist().index(0)]) for ranking in (with_duplicates, without)]
     assert score[0] < 0.3 < score[1]
 
 
-def test_groups_of_the_data_are_in_one_fold_as_twins_are():
+def test_groups_of_the_data_are_in_one_fold_as_duplicates_are():
     facts, parts = blobs()
     grouped = dataclasses.replace(facts, group=["patient"] * 117 + ["", "", ""])
     ranking = suspected_labels(grouped, parts)
     assert len(ranking.rows) == 0
-    assert any("fewer than 5 pictures that are no twins" in note for note in ranking.notes)
+    assert any("fewer than 5 images that are no duplicates" in note for note in ranking.notes)
 
 
-def test_broken_pictures_are_never_opened():
+def test_broken_images_are_never_opened():
     facts, parts = blobs()
     images = parts["all"].images
 
@@ -158,12 +158,12 @@ def test_broken_pictures_are_never_opened():
     assert len(ranking.rows) == 119
 
 
-def test_several_labels_per_picture_are_not_judged_and_it_is_said():
+def test_several_labels_per_image_are_not_judged_and_it_is_said():
     facts, parts = blobs()
     several = {"all": Samples(parts["all"].names, parts["all"].images, np.ones((120, 3), dtype=np.uint8))}
     ranking = suspected_labels(dataclasses.replace(facts, label=np.full(120, -1)), several)
     assert (ranking.suspects, ranking.accuracy, ranking.severity) == ([], None, "info")
-    assert ranking.notes == ["Several labels per picture: suspected labels are found for one label per picture only."]
+    assert ranking.notes == ["Several labels per image: suspected labels are found for one label per image only."]
 
 
 def test_without_cleanlab_the_error_says_what_to_install(monkeypatch):
@@ -176,7 +176,7 @@ def test_without_cleanlab_the_error_says_what_to_install(monkeypatch):
 # Features of a network
 
 
-def test_without_weights_pictures_are_described_by_hand_and_it_is_said(monkeypatch, tmp_path):
+def test_without_weights_images_are_described_by_hand_and_it_is_said(monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     ranking = suspected_labels(*blobs(30), features="resnet18")
     assert ranking.features == "edges and colours (made by hand)"

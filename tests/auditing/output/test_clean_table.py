@@ -87,14 +87,17 @@ def test_the_source_of_tables_reads_it_by_the_words_given(parts, tmp_path):
     assert splits.class_names == CLASSES
 
 
-def test_pictures_outside_the_table_s_folder_have_absolute_paths(parts, tmp_path):
+def test_images_outside_the_table_s_folder_have_absolute_paths(parts, tmp_path):
     table = make(parts, tmp_path / "elsewhere" / "clean.csv")
     assert rows(table)[1][0] == str(tmp_path / "train/cat/a.png")
 
 
-def test_twins_of_the_plan_and_groups_of_the_data_hang_together(tmp_path):
+def test_duplicates_of_the_plan_and_groups_of_the_data_hang_together(tmp_path):
     parts = {"all": samples(tmp_path, ["a.png", "b.png", "c.png", "d.png"], [0, 0, 1, 1], ["p1", "p1", "p2", ""])}
-    decisions = [Decision("line 2", 1, "keep", group="twins-0001"), Decision("line 3", 2, "keep", group="twins-0001")]
+    decisions = [
+        Decision("line 2", 1, "keep", group="duplicates-0001"),
+        Decision("line 3", 2, "keep", group="duplicates-0001"),
+    ]
     table = make(parts, tmp_path / "clean.csv", *decisions)
     groups = [row[2] for row in rows(table)[1:]]
     assert rows(table)[0] == ["path", "label", "group"]
@@ -136,16 +139,16 @@ def test_several_labels_are_divided_by_what_is_in_none_of_them(tmp_path):
     assert table.words == ["data.label_delimiter='|'"]
 
 
-def test_pictures_in_memory_cannot_be_named_by_a_table(tmp_path):
+def test_images_in_memory_cannot_be_named_by_a_table(tmp_path):
     images = ArrayImages(np.zeros((1, 8, 8), dtype=np.uint8))
     parts = {"all": Samples(["x.npz/00000"], images, np.array([0]))}
     with pytest.raises(DataError, match="not a file of its own"):
         make(parts, tmp_path / "clean.csv")
 
 
-def test_pictures_without_a_label_are_refused_unless_the_plan_removes_or_names_them(tmp_path):
+def test_images_without_a_label_are_refused_unless_the_plan_removes_or_names_them(tmp_path):
     parts = {"all": samples(tmp_path, ["a.png", "b.png"], [-1, -1])}
-    with pytest.raises(DataError, match="2 pictures have no label"):
+    with pytest.raises(DataError, match="2 images have no label"):
         make(parts, tmp_path / "clean.csv")
     decisions = [Decision("line 2", 0, "remove"), Decision("line 3", 1, "relabel", new_label=1)]
     assert rows(make(parts, tmp_path / "clean.csv", *decisions))[1:] == [["b.png", "dog"]]

@@ -1,4 +1,4 @@
-"""Facts about classes, files and single pictures as sections of a report."""
+"""Facts about classes, files and single images as sections of a report."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from imgrec.auditing.output.fact_sections import class_section, format_section, 
 
 
 def many(count: int, **columns):
-    """Return facts of `count` pictures of two classes in turn."""
+    """Return facts of `count` images of two classes in turn."""
     rows = [("all", f"{number}.png", number % 2) for number in range(count)]
     return make_facts(rows, **columns)
 
@@ -36,7 +36,7 @@ def test_a_stray_format_is_named_with_its_path():
     assert [case.entry["paths"] for case in section.cases] == [["199.png"]]
 
 
-def test_a_picture_that_is_odd_in_two_ways_is_one_case():
+def test_an_image_that_is_odd_in_two_ways_is_one_case():
     facts = many(
         100,
         brightness=[120.0 + number % 7 for number in range(99)] + [3.0],

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from audit_data import make_audit, make_facts, picture, suspect, write_folders
+from audit_data import make_audit, make_facts, sample_image, suspect, write_folders
 from imgrec.auditing.findings import Audit, Case, Section
 from imgrec.auditing.output.explanations import EXPLANATIONS
 from imgrec.auditing.output.page import NUM_LISTED, NUM_SHOWN, command_words, to_html, verdict
@@ -49,8 +49,8 @@ class Page(HTMLParser):
 def audit_of(
     folder: Path, names: list[str], *, more: list[Section] = (), class_names=("cat", "dog")
 ) -> tuple[Audit, dict]:
-    """Return the audit of pictures in a folder, and its parts."""
-    write_folders(folder, {name: picture(number, size=100) for number, name in enumerate(names)})
+    """Return the audit of images in a folder, and its parts."""
+    write_folders(folder, {name: sample_image(number, size=100) for number, name in enumerate(names)})
     facts = make_facts([("all", name, 0) for name in names], class_names=class_names)
     paths = [folder / name for name in names]
     parts = {"all": Samples(names, FileImages(paths), np.zeros(len(names), dtype=np.int64))}
@@ -94,7 +94,7 @@ def test_what_a_file_says_besides_its_pixels_is_not_in_the_page(tmp_path):
     exif[0x010E] = GPS.decode()
     exif.get_ifd(0x8825)[29] = GPS.decode()
     path = tmp_path / "a.jpg"
-    Image.fromarray(picture(0, size=300)).save(path, exif=exif, icc_profile=GPS * 10, comment=GPS)
+    Image.fromarray(sample_image(0, size=300)).save(path, exif=exif, icc_profile=GPS * 10, comment=GPS)
     assert GPS in path.read_bytes()
     facts = make_facts([("all", "a.jpg", 0)])
     parts = {"all": Samples(["a.jpg"], FileImages([path]), np.zeros(1, dtype=np.int64))}
@@ -127,7 +127,7 @@ def test_a_section_says_what_why_and_what_to_do_with_the_command(tmp_path):
     assert "imgrec audit photos --apply audit/plan.csv --output clean.csv" in page.text
 
 
-def test_no_table_is_offered_for_pictures_that_are_in_no_files(tmp_path):
+def test_no_table_is_offered_for_images_that_are_in_no_files(tmp_path):
     audit, parts = audit_of(tmp_path, ["a.png"], more=[outlier(0)])
     audit.facts.file_sha256[0] = ""
     assert "--apply" not in Page(to_html(audit, parts, words=WORDS)).text

@@ -64,22 +64,22 @@ def test_the_label_that_a_copy_has_already_is_not_suggested_to_it():
     assert {one.row: one.new_label for one in propose(audit)} == {0: -1, 1: -1, 2: 0}
 
 
-def test_near_twins_across_splits_are_for_review():
+def test_near_duplicates_across_splits_are_for_review():
     audit = make_audit(FACTS, pairs=[NearPair(0, 3, "mirrored", 2, 0.9)])
     assert actions(audit) == {0: "review", 3: "review"}
     assert "test/d.png" in by_row(audit)[0].evidence
 
 
-def test_near_twins_within_a_split_stay_and_share_a_group():
+def test_near_duplicates_within_a_split_stay_and_share_a_group():
     pairs = [NearPair(0, 1, "similar", 2, 0.9)]
-    audit = make_audit(FACTS, pairs=pairs, twins=["a", "a", "c", "d", "e"])
+    audit = make_audit(FACTS, pairs=pairs, duplicates=["a", "a", "c", "d", "e"])
     assert {one.row: (one.action, one.group) for one in propose(audit)} == {
-        0: ("keep", "twins-0001"),
-        1: ("keep", "twins-0001"),
+        0: ("keep", "duplicates-0001"),
+        1: ("keep", "duplicates-0001"),
     }
 
 
-def test_a_picture_found_twice_has_one_line_with_the_stronger_action_and_both_reasons():
+def test_an_image_found_twice_has_one_line_with_the_stronger_action_and_both_reasons():
     audit = make_audit(FACTS, groups=[[0, 1]], more=[suspect(1, label=1)])
     [line] = [one for one in propose(audit) if one.row == 1]
     assert line.action == "remove"

@@ -54,7 +54,7 @@ def test_a_plan_begins_with_the_mark_that_tells_excel_utf_8():
     assert plan_of(["ünï.png"]).startswith(b"\xef\xbb\xbfpath,action,")
 
 
-def test_no_cell_is_a_formula_and_each_picture_is_one_line():
+def test_no_cell_is_a_formula_and_each_image_is_one_line():
     plan = plan_of(STRANGE)
     rows = cells(plan)
     assert len(plan.splitlines()) == len(STRANGE) + 1
@@ -86,9 +86,9 @@ def test_a_plan_without_lines_decides_nothing(file):
 
 
 def test_what_lines_say_is_read(file):
-    text = "path,action,new_label,new_split,group\na.png,relabel,cat,,twins-0001\nb.png,move,,validation,\n"
+    text = "path,action,new_label,new_split,group\na.png,relabel,cat,,duplicates-0001\nb.png,move,,validation,\n"
     assert read(file, text) == [
-        Decision("line 2", 0, "relabel", new_label=0, group="twins-0001"),
+        Decision("line 2", 0, "relabel", new_label=0, group="duplicates-0001"),
         Decision("line 3", 1, "move", new_split="val"),
     ]
 
@@ -110,7 +110,7 @@ def test_every_problem_is_named_with_its_line(file):
     said = str(error.value)
     assert "7 lines cannot be followed" in said
     for words in (
-        "line 2: no picture c.png. Did you mean",
+        "line 2: no image c.png. Did you mean",
         "line 3: action delete is none of remove, relabel, move, review, keep",
         "line 4: new_label bird is no class",
         "line 5: relabel, but new_label is empty",

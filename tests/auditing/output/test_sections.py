@@ -2,7 +2,7 @@
 
 from audit_data import make_facts
 from imgrec.auditing.duplicates.near import NearPair
-from imgrec.auditing.output.sections import broken_section, conflict_section, leak_sections, twin_sections
+from imgrec.auditing.output.sections import broken_section, conflict_section, duplicate_sections, leak_sections
 
 ROWS = [
     ("train", "train/cat/a.png", 0),
@@ -40,23 +40,23 @@ def test_an_exact_group_across_splits_is_an_error_with_all_its_paths():
     assert "train and test" in exact.cases[0].text
 
 
-def test_near_twins_across_splits_are_warnings_and_those_within_one_are_information():
+def test_near_duplicates_across_splits_are_warnings_and_those_within_one_are_information():
     pairs = [near(0, 1), near(1, 3)]
     _, leaks = leak_sections(FACTS, PATHS, groups=[], pairs=pairs)
-    _, within = twin_sections(PATHS, groups=[], pairs=pairs)
+    _, within = duplicate_sections(PATHS, groups=[], pairs=pairs)
     assert leaks.severity == "warning"
     assert [case.entry for case in leaks.cases] == [[PATHS[1], PATHS[3]]]
     assert within.severity == "info"
     assert len(within.cases) == 2
 
 
-def test_near_twins_are_ranked_by_likeness():
-    _, section = twin_sections(PATHS, groups=[], pairs=[near(0, 1, 0.8), near(2, 3, 0.95), near(0, 3, 0.9)])
+def test_near_duplicates_are_ranked_by_likeness():
+    _, section = duplicate_sections(PATHS, groups=[], pairs=[near(0, 1, 0.8), near(2, 3, 0.95), near(0, 3, 0.9)])
     assert [case.confidence for case in section.cases] == [0.95, 0.9, 0.8]
 
 
 def test_large_groups_come_first():
-    section, _ = twin_sections(PATHS, groups=[[0, 1], [1, 2, 3]], pairs=[])
+    section, _ = duplicate_sections(PATHS, groups=[[0, 1], [1, 2, 3]], pairs=[])
     assert [len(case.rows) for case in section.cases] == [3, 2]
 
 

@@ -1,4 +1,4 @@
-"""Pictures inside the page."""
+"""Images inside the page."""
 
 import base64
 from io import BytesIO
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from audit_data import make_facts, picture, write_folders
+from audit_data import make_facts, sample_image, write_folders
 from imgrec.auditing.output.thumbnails import LONGEST_PX, Thumbnails
 from imgrec.data.images.image import ArrayImages, FileImages
 from imgrec.data.samples import Samples
@@ -21,9 +21,9 @@ def decoded(uri: str) -> Image.Image:
 @pytest.fixture
 def thumbnails(tmp_path: Path) -> Thumbnails:
     """Of a small file, a large one, one in memory, and one that is broken."""
-    write_folders(tmp_path, {"small.png": picture(1, size=20), "large.png": picture(2, size=500)})
+    write_folders(tmp_path, {"small.png": sample_image(1, size=20), "large.png": sample_image(2, size=500)})
     files = FileImages([tmp_path / "small.png", tmp_path / "large.png", tmp_path / "gone.png"])
-    arrays = ArrayImages(np.stack([picture(3, size=20)]))
+    arrays = ArrayImages(np.stack([sample_image(3, size=20)]))
     parts = {
         "train": Samples(["small.png", "large.png", "gone.png"], files, np.zeros(3, dtype=np.int64)),
         "test": Samples(["x/0"], arrays, np.zeros(1, dtype=np.int64)),
@@ -32,12 +32,12 @@ def thumbnails(tmp_path: Path) -> Thumbnails:
     return Thumbnails(make_facts(rows), parts)
 
 
-def test_a_small_picture_is_kept_pixel_for_pixel(thumbnails):
-    assert np.array_equal(np.asarray(decoded(thumbnails.uri(0))), picture(1, size=20))
-    assert np.array_equal(np.asarray(decoded(thumbnails.uri(3))), picture(3, size=20))
+def test_a_small_image_is_kept_pixel_for_pixel(thumbnails):
+    assert np.array_equal(np.asarray(decoded(thumbnails.uri(0))), sample_image(1, size=20))
+    assert np.array_equal(np.asarray(decoded(thumbnails.uri(3))), sample_image(3, size=20))
 
 
-def test_a_large_picture_is_made_small(thumbnails):
+def test_a_large_image_is_made_small(thumbnails):
     image = decoded(thumbnails.uri(1))
     assert image.size == (LONGEST_PX, LONGEST_PX)
     assert image.format == "JPEG"

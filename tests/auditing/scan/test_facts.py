@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from imgrec.auditing.scan.facts import DIGEST_BYTES, NUM_HASHES, FactsTable, PictureFacts, facts_table
+from imgrec.auditing.scan.facts import DIGEST_BYTES, NUM_HASHES, FactsTable, ImageFacts, facts_table
 from imgrec.data.images.image import ArrayImages
 from imgrec.data.samples import Samples
 from planted import photograph, table_of
@@ -17,8 +17,8 @@ def part(count: int) -> Samples:
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
-def test_every_column_has_a_row_for_each_picture(count):
-    facts = facts_table({"train": part(count)}, [PictureFacts()] * count, class_names=["any"])
+def test_every_column_has_a_row_for_each_image(count):
+    facts = facts_table({"train": part(count)}, [ImageFacts()] * count, class_names=["any"])
     for field in dataclasses.fields(FactsTable):
         if field.name not in ("class_names", "group"):
             assert len(getattr(facts, field.name)) == count, field.name
@@ -28,13 +28,13 @@ def test_every_column_has_a_row_for_each_picture(count):
 
 
 def test_a_row_with_a_code_cannot_be_used():
-    pictures = [PictureFacts(), PictureFacts(code="damaged", detail="cannot be decoded"), PictureFacts()]
-    facts = facts_table({"train": part(1), "test": part(2)}, pictures, class_names=["any"])
+    images = [ImageFacts(), ImageFacts(code="damaged", detail="cannot be decoded"), ImageFacts()]
+    facts = facts_table({"train": part(1), "test": part(2)}, images, class_names=["any"])
     assert facts.is_usable.tolist() == [True, False, True]
     assert facts.split == ["train", "test", "test"]
 
 
-def test_a_million_pictures_take_about_two_gigabytes():
+def test_a_million_images_take_about_two_gigabytes():
     facts = table_of([photograph(0)])
     arrays = [column for column in vars(facts).values() if isinstance(column, np.ndarray)]
     assert sum(column.nbytes for column in arrays) < 1300  # the rest is for names, digests and words

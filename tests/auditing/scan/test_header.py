@@ -11,43 +11,43 @@ from imgrec.auditing.scan.check import check_one
 from imgrec.auditing.scan.header import read_header
 from planted import jpeg, photograph
 
-PICTURE = photograph(0, width=40, height=30)
+IMAGE = photograph(0, width=40, height=30)
 
 
-def encoded(picture: Image.Image, kind: str, **options) -> bytes:
+def encoded(image: Image.Image, kind: str, **options) -> bytes:
     stream = BytesIO()
-    picture.save(stream, kind, **options)
+    image.save(stream, kind, **options)
     return stream.getvalue()
 
 
 def turned() -> bytes:
     exif = Image.Exif()
     exif[0x0112] = 6
-    return encoded(PICTURE, "JPEG", exif=exif)
+    return encoded(IMAGE, "JPEG", exif=exif)
 
 
 FILES = {
-    "plain.jpg": (jpeg(PICTURE, 90), ()),
-    "PLAIN.JPEG": (jpeg(PICTURE, 90), ()),
-    "no_extension": (jpeg(PICTURE, 90), ()),
-    "cut.jpg": (jpeg(PICTURE, 90)[:-2], ("no_eoi",)),
-    "more_behind.jpg": (jpeg(PICTURE, 90) + b"more", ()),
-    "wrong.png": (jpeg(PICTURE, 90), ("wrong_extension",)),
-    "long.png": (encoded(PICTURE.resize((600, 10)), "PNG"), ("extreme_aspect",)),
+    "plain.jpg": (jpeg(IMAGE, 90), ()),
+    "PLAIN.JPEG": (jpeg(IMAGE, 90), ()),
+    "no_extension": (jpeg(IMAGE, 90), ()),
+    "cut.jpg": (jpeg(IMAGE, 90)[:-2], ("no_eoi",)),
+    "more_behind.jpg": (jpeg(IMAGE, 90) + b"more", ()),
+    "wrong.png": (jpeg(IMAGE, 90), ("wrong_extension",)),
+    "long.png": (encoded(IMAGE.resize((600, 10)), "PNG"), ("extreme_aspect",)),
     "turned.jpg": (turned(), ("exif_rotated",)),
     "profile.jpg": (
-        encoded(PICTURE, "JPEG", icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()),
+        encoded(IMAGE, "JPEG", icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()),
         ("icc_profile",),
     ),
-    "gray.png": (encoded(PICTURE.convert("L"), "PNG"), ("gray",)),
-    "bilevel.png": (encoded(PICTURE.convert("1"), "PNG"), ("gray",)),
-    "palette.png": (encoded(PICTURE.convert("P"), "PNG"), ("palette",)),
-    "cmyk.jpg": (encoded(PICTURE.convert("CMYK"), "JPEG"), ("cmyk",)),
-    "alpha.png": (encoded(PICTURE.convert("RGBA"), "PNG"), ("alpha",)),
+    "gray.png": (encoded(IMAGE.convert("L"), "PNG"), ("gray",)),
+    "bilevel.png": (encoded(IMAGE.convert("1"), "PNG"), ("gray",)),
+    "palette.png": (encoded(IMAGE.convert("P"), "PNG"), ("palette",)),
+    "cmyk.jpg": (encoded(IMAGE.convert("CMYK"), "JPEG"), ("cmyk",)),
+    "alpha.png": (encoded(IMAGE.convert("RGBA"), "PNG"), ("alpha",)),
     "deep.png": (encoded(Image.fromarray(np.full((30, 40), 999, np.uint16)), "PNG"), ("gray", "sixteen_bit")),
     "deep.tif": (encoded(Image.fromarray(np.full((30, 40), 999, np.uint16)), "TIFF"), ("gray", "sixteen_bit")),
-    "pages.tif": (encoded(PICTURE, "TIFF", save_all=True, append_images=[photograph(1)]), ("animated",)),
-    "moving.gif": (encoded(PICTURE, "GIF", save_all=True, append_images=[photograph(1)]), ("animated", "palette")),
+    "pages.tif": (encoded(IMAGE, "TIFF", save_all=True, append_images=[photograph(1)]), ("animated",)),
+    "moving.gif": (encoded(IMAGE, "GIF", save_all=True, append_images=[photograph(1)]), ("animated", "palette")),
 }
 
 
@@ -68,14 +68,14 @@ def test_format_and_mode_are_of_the_content_and_size_is_upright(tmp_path):
     assert (facts.format, facts.mode, facts.width, facts.height) == ("JPEG", "RGB", 30, 40)
 
 
-def test_what_is_no_picture_has_no_header():
-    assert read_header(b"no picture", name="a.jpg") == ("", "", ())
+def test_what_is_no_image_has_no_header():
+    assert read_header(b"no image", name="a.jpg") == ("", "", ())
 
 
 def test_a_file_that_cannot_be_used_keeps_its_size_and_digest(tmp_path):
     import hashlib
 
-    data = jpeg(PICTURE, 90)[:500]
+    data = jpeg(IMAGE, 90)[:500]
     (tmp_path / "a.jpg").write_bytes(data)
     facts = check_one(tmp_path / "a.jpg")
     assert (facts.code, facts.num_bytes) == ("truncated", 500)
@@ -84,7 +84,7 @@ def test_a_file_that_cannot_be_used_keeps_its_size_and_digest(tmp_path):
 
 @pytest.mark.parametrize(("side", "code"), [(7, "too_small"), (8, "")])
 def test_a_side_below_8_pixels_is_too_small(tmp_path, side, code):
-    PICTURE.resize((20, side)).save(tmp_path / "a.png")
+    IMAGE.resize((20, side)).save(tmp_path / "a.png")
     assert check_one(tmp_path / "a.png").code == code
 
 

@@ -8,21 +8,21 @@ from imgrec.auditing.scan.measure import border_share, colorfulness, measure_pix
 from imgrec.data.images.properties import sharpness
 from planted import photograph, table_of
 
-PICTURE = np.asarray(photograph(0, width=60, height=40))
-GRAY = np.asarray(Image.fromarray(PICTURE).convert("L"))
+IMAGE = np.asarray(photograph(0, width=60, height=40))
+GRAY = np.asarray(Image.fromarray(IMAGE).convert("L"))
 
 
 def test_the_pixel_hash_tells_shape_and_every_pixel():
-    changed = PICTURE.copy()
+    changed = IMAGE.copy()
     changed[3, 5, 1] ^= 1
-    assert pixel_hash(PICTURE) == pixel_hash(PICTURE.copy())
-    assert pixel_hash(PICTURE) == pixel_hash(np.asfortranarray(PICTURE))
-    assert pixel_hash(PICTURE) != pixel_hash(changed)
-    assert pixel_hash(PICTURE) != pixel_hash(PICTURE.reshape(60, 40, 3))
+    assert pixel_hash(IMAGE) == pixel_hash(IMAGE.copy())
+    assert pixel_hash(IMAGE) == pixel_hash(np.asfortranarray(IMAGE))
+    assert pixel_hash(IMAGE) != pixel_hash(changed)
+    assert pixel_hash(IMAGE) != pixel_hash(IMAGE.reshape(60, 40, 3))
 
 
 def test_brightness_and_contrast_are_mean_and_deviation_of_gray():
-    facts = measure_pixels(PICTURE)
+    facts = measure_pixels(IMAGE)
     assert facts["brightness"] == pytest.approx(GRAY.mean())
     assert facts["contrast"] == pytest.approx(GRAY.std())
     assert measure_pixels(np.full((20, 20, 3), 255, np.uint8))["brightness"] == 255
@@ -35,17 +35,17 @@ def test_sharpness_is_the_variance_of_the_laplacian():
     assert sharpness(GRAY) == pytest.approx(laplacian.var(), rel=1e-4)
 
 
-def test_a_blurred_picture_is_less_sharp_and_a_tiny_one_not_at_all():
+def test_a_blurred_image_is_less_sharp_and_a_tiny_one_not_at_all():
     blurred = np.asarray(Image.fromarray(GRAY).resize((15, 10)).resize((60, 40)))
     assert sharpness(blurred) < 0.5 * sharpness(GRAY)
     assert sharpness(GRAY[:2]) == 0
 
 
 def test_colorfulness_is_that_of_hasler_and_suesstrunk():
-    red, green, blue = (PICTURE[..., channel].astype(float) for channel in range(3))
+    red, green, blue = (IMAGE[..., channel].astype(float) for channel in range(3))
     a, b = red - green, 0.5 * (red + green) - blue
     expected = np.sqrt(a.var() + b.var()) + 0.3 * np.sqrt(a.mean() ** 2 + b.mean() ** 2)
-    assert colorfulness(PICTURE) == pytest.approx(expected, rel=1e-4)
+    assert colorfulness(IMAGE) == pytest.approx(expected, rel=1e-4)
     assert colorfulness(np.stack([GRAY] * 3, axis=2)) == 0
 
 
@@ -74,7 +74,7 @@ def test_size_hardly_changes_brightness_contrast_colour_and_thumbnail():
 
 
 @pytest.mark.parametrize("size", [(8, 8), (8, 4000), (4000, 8), (31, 33)])
-def test_pictures_of_any_shape_have_facts(size):
+def test_images_of_any_shape_have_facts(size):
     height, width = size
     facts = table_of([np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)])
     assert facts.thumbnail.shape == (1, 32, 32)

@@ -8,25 +8,25 @@ import numpy as np
 import pytest
 
 from imgrec.auditing.scan.check import check_one
-from imgrec.auditing.scan.facts import PictureFacts
+from imgrec.auditing.scan.facts import ImageFacts
 from imgrec.auditing.scan.store import FactsStore, file_key
 from planted import photograph
 
 
 @pytest.fixture
-def picture(tmp_path):
+def sample_image(tmp_path):
     path = tmp_path / "a.png"
     photograph(0).save(path)
     return path
 
 
-def assert_equal(one: PictureFacts, other: PictureFacts):
-    for field in dataclasses.fields(PictureFacts):
+def assert_equal(one: ImageFacts, other: ImageFacts):
+    for field in dataclasses.fields(ImageFacts):
         assert np.array_equal(getattr(one, field.name), getattr(other, field.name)), field.name
 
 
-def test_facts_come_back_as_they_were(tmp_path, picture):
-    facts, key = dataclasses.replace(check_one(picture), flags=("gray", "alpha")), file_key(picture)
+def test_facts_come_back_as_they_were(tmp_path, sample_image):
+    facts, key = dataclasses.replace(check_one(sample_image), flags=("gray", "alpha")), file_key(sample_image)
     store = FactsStore(tmp_path / "store.sqlite")
     store.put(key, facts)
     store.close()
@@ -34,7 +34,7 @@ def test_facts_come_back_as_they_were(tmp_path, picture):
 
 
 def test_broken_files_come_back_too(tmp_path):
-    (tmp_path / "a.jpg").write_text("no picture")
+    (tmp_path / "a.jpg").write_text("no image")
     facts, key = check_one(tmp_path / "a.jpg"), file_key(tmp_path / "a.jpg")
     store = FactsStore(tmp_path / "store.sqlite")
     store.put(key, facts)
@@ -43,16 +43,16 @@ def test_broken_files_come_back_too(tmp_path):
     assert facts.code == "not_an_image"
 
 
-def test_a_changed_file_is_not_known(tmp_path, picture):
+def test_a_changed_file_is_not_known(tmp_path, sample_image):
     store = FactsStore(tmp_path / "store.sqlite")
-    before = file_key(picture)
-    store.put(before, check_one(picture))
+    before = file_key(sample_image)
+    store.put(before, check_one(sample_image))
     store.flush()
-    os.utime(picture, ns=(1, 1))
-    assert file_key(picture) != before
-    assert store.get(file_key(picture)) is None
-    photograph(1).save(picture)
-    assert store.get(file_key(picture)) is None
+    os.utime(sample_image, ns=(1, 1))
+    assert file_key(sample_image) != before
+    assert store.get(file_key(sample_image)) is None
+    photograph(1).save(sample_image)
+    assert store.get(file_key(sample_image)) is None
 
 
 def test_a_file_that_is_not_there_has_no_key(tmp_path):
@@ -61,27 +61,27 @@ def test_a_file_that_is_not_there_has_no_key(tmp_path):
 
 
 @pytest.mark.parametrize("code", ["crashed", "timeout", "unreadable", "not_a_file"])
-def test_what_may_be_otherwise_next_time_is_not_kept(tmp_path, picture, code):
+def test_what_may_be_otherwise_next_time_is_not_kept(tmp_path, sample_image, code):
     store = FactsStore(tmp_path / "store.sqlite")
-    store.put(file_key(picture), PictureFacts(code=code))
+    store.put(file_key(sample_image), ImageFacts(code=code))
     store.flush()
-    assert store.get(file_key(picture)) is None
+    assert store.get(file_key(sample_image)) is None
 
 
-def test_without_a_path_nothing_is_kept_and_nothing_is_wrong(picture):
+def test_without_a_path_nothing_is_kept_and_nothing_is_wrong(sample_image):
     store = FactsStore(None)
-    store.put(file_key(picture), check_one(picture))
+    store.put(file_key(sample_image), check_one(sample_image))
     store.close()
-    assert store.get(file_key(picture)) is None
+    assert store.get(file_key(sample_image)) is None
     assert store.trouble == ""
 
 
-def test_a_file_that_is_no_store_is_left_as_it_is(tmp_path, picture):
+def test_a_file_that_is_no_store_is_left_as_it_is(tmp_path, sample_image):
     other = tmp_path / "notes.txt"
     other.write_text("my notes, which are not a database\n" * 100)
     store = FactsStore(other)
     assert "notes.txt" in store.trouble and "start anew" in store.trouble
-    store.put(file_key(picture), check_one(picture))
+    store.put(file_key(sample_image), check_one(sample_image))
     store.close()
     assert other.read_text() == "my notes, which are not a database\n" * 100
 
@@ -91,10 +91,10 @@ def test_a_place_that_cannot_be_made_is_said(tmp_path):
     assert "start anew" in FactsStore(tmp_path / "file" / "store.sqlite").trouble
 
 
-def test_a_damaged_row_is_said_and_the_scan_goes_on(tmp_path, picture):
-    path, key = tmp_path / "store.sqlite", file_key(picture)
+def test_a_damaged_row_is_said_and_the_scan_goes_on(tmp_path, sample_image):
+    path, key = tmp_path / "store.sqlite", file_key(sample_image)
     store = FactsStore(path)
-    store.put(key, check_one(picture))
+    store.put(key, check_one(sample_image))
     store.close()
     with sqlite3.connect(path) as database:
         database.execute("UPDATE facts_1 SET hashes = x'00'")

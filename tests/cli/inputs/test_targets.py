@@ -10,7 +10,7 @@ from imgrec.cli.inputs.targets import is_word, read_target
 from imgrec.errors import ConfigError, DataError
 
 
-def write_pictures(folder: Path, count: int = 3) -> None:
+def write_images(folder: Path, count: int = 3) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
         Image.new("RGB", (12, 10), (number, 0, 0)).save(folder / f"g{number % 2}_{number}.png")
@@ -21,8 +21,8 @@ def lengths(target) -> dict[str, int]:
 
 
 def test_class_folders_are_one_heap(tmp_path):
-    write_pictures(tmp_path / "photos" / "cat")
-    write_pictures(tmp_path / "photos" / "dog", 2)
+    write_images(tmp_path / "photos" / "cat")
+    write_images(tmp_path / "photos" / "dog", 2)
     target = read_target(str(tmp_path / "photos"))
     assert lengths(target) == {"all": 5}
     assert target.class_names == ["cat", "dog"]
@@ -32,20 +32,20 @@ def test_class_folders_are_one_heap(tmp_path):
 
 def test_splits_are_those_of_the_folders_training_first(tmp_path):
     for split, count in (("test", 1), ("train", 3), ("valid", 2)):
-        write_pictures(tmp_path / split / "cat", count)
-        write_pictures(tmp_path / split / "dog", count)
+        write_images(tmp_path / split / "cat", count)
+        write_images(tmp_path / split / "dog", count)
     target = read_target(str(tmp_path))
     assert list(lengths(target).items()) == [("train", 6), ("val", 4), ("test", 2)]
 
 
 def test_a_training_folder_alone_is_not_divided(tmp_path):
-    write_pictures(tmp_path / "train" / "cat", 9)
-    write_pictures(tmp_path / "train" / "dog", 9)
+    write_images(tmp_path / "train" / "cat", 9)
+    write_images(tmp_path / "train" / "dog", 9)
     assert lengths(read_target(str(tmp_path))) == {"train": 18}
 
 
-def test_pictures_without_class_folders_have_no_label(tmp_path):
-    write_pictures(tmp_path / "photos")
+def test_images_without_class_folders_have_no_label(tmp_path):
+    write_images(tmp_path / "photos")
     target = read_target(str(tmp_path / "photos"))
     assert lengths(target) == {"all": 3}
     assert (target.labelled, target.class_names) == (False, [])
@@ -53,16 +53,16 @@ def test_pictures_without_class_folders_have_no_label(tmp_path):
 
 
 def test_a_split_may_lack_labels_that_others_have(tmp_path):
-    write_pictures(tmp_path / "train" / "cat")
-    write_pictures(tmp_path / "train" / "dog")
-    write_pictures(tmp_path / "test")
+    write_images(tmp_path / "train" / "cat")
+    write_images(tmp_path / "train" / "dog")
+    write_images(tmp_path / "test")
     target = read_target(str(tmp_path))
     assert target.labelled
     assert target.parts["test"].labels.tolist() == [-1, -1, -1]
 
 
 def test_one_class_and_empty_classes_stop_nothing(tmp_path):
-    write_pictures(tmp_path / "photos" / "cat")
+    write_images(tmp_path / "photos" / "cat")
     (tmp_path / "photos" / "dog").mkdir()
     target = read_target(str(tmp_path / "photos"))
     assert target.class_names == ["cat", "dog"]
@@ -70,33 +70,33 @@ def test_one_class_and_empty_classes_stop_nothing(tmp_path):
 
 
 def test_classes_that_may_lie_deeper_are_noted(tmp_path):
-    write_pictures(tmp_path / "photos" / "all" / "cat")
-    write_pictures(tmp_path / "photos" / "all" / "dog")
+    write_images(tmp_path / "photos" / "all" / "cat")
+    write_images(tmp_path / "photos" / "all" / "dog")
     assert "may be the classes: data.root=" in " ".join(read_target(str(tmp_path / "photos")).notes)
 
 
-def test_broken_pictures_are_listed_too(tmp_path):
-    write_pictures(tmp_path / "photos" / "cat")
+def test_broken_images_are_listed_too(tmp_path):
+    write_images(tmp_path / "photos" / "cat")
     (tmp_path / "photos" / "cat" / "broken.jpg").write_bytes(b"")
     assert lengths(read_target(str(tmp_path / "photos"))) == {"all": 4}
 
 
-def test_a_folder_without_pictures_is_an_error(tmp_path):
+def test_a_folder_without_images_is_an_error(tmp_path):
     (tmp_path / "photos" / "cat").mkdir(parents=True)
     (tmp_path / "photos" / "cat" / "readme.md").write_text("")
-    with pytest.raises(DataError, match="photos: no picture"):
+    with pytest.raises(DataError, match="photos: no image"):
         read_target(str(tmp_path / "photos"))
 
 
 def test_words_change_how_a_folder_is_read(tmp_path):
-    write_pictures(tmp_path / "photos" / "cat")
-    write_pictures(tmp_path / "photos" / "dog")
+    write_images(tmp_path / "photos" / "cat")
+    write_images(tmp_path / "photos" / "dog")
     target = read_target(str(tmp_path / "photos"), [r"data.group_pattern='^(g\d+)_'", "data.exclude=[g0_2.png]"])
     assert target.parts["all"].groups == ["g0", "g1", "g0", "g1"]
 
 
 def write_table(tmp_path: Path, *lines: str) -> str:
-    write_pictures(tmp_path)
+    write_images(tmp_path)
     (tmp_path / "t.csv").write_text("\n".join(["file,kind,who", *lines]))
     return str(tmp_path / "t.csv")
 
@@ -173,12 +173,12 @@ def test_a_path_with_an_equals_sign_is_no_word(tmp_path, monkeypatch):
     (tmp_path / "a=b").mkdir()
     assert not is_word("a=b")
     assert is_word("data=folder")
-    write_pictures(tmp_path / "a=b" / "it's {odd}, $x")
+    write_images(tmp_path / "a=b" / "it's {odd}, $x")
     assert lengths(read_target("a=b")) == {"all": 3}
 
 
 @pytest.mark.parametrize(
     "name", ["brain_mri", "cifar10", "faces_att", "flowers8", "gtsrb32", "hymenoptera", "nasty", "vehicles64"]
 )
-def test_every_real_folder_of_pictures_can_be_read(shared_data, name):
+def test_every_real_folder_of_images_can_be_read(shared_data, name):
     assert sum(lengths(read_target(str(shared_data / name))).values()) > 90

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from audit_data import picture, write_folders
+from audit_data import sample_image, write_folders
 from imgrec.cli.verbs import audit as verb
 from imgrec.core.system.progress_line import ProgressLine
 from imgrec.data.sources.table import list_table
@@ -29,10 +29,10 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 
 @pytest.fixture
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two splits and one picture in both of them; the present folder is the one above."""
+    """Two splits and one image in both of them; the present folder is the one above."""
     monkeypatch.chdir(tmp_path)
     files = {
-        f"photos/{split}/{name}/{number}.png": picture(100 * place + 10 * label + number)
+        f"photos/{split}/{name}/{number}.png": sample_image(100 * place + 10 * label + number)
         for place, split in enumerate(("train", "test"))
         for label, name in enumerate(("cat", "dog"))
         for number in range(4)
@@ -48,7 +48,7 @@ def lines(path: Path) -> list[dict[str, str]]:
 
 def test_from_a_folder_to_a_report_a_plan_and_a_clean_table(photos, monkeypatch, capsys):
     assert run(monkeypatch, "photos", "--no-labels", "--workers", "1") == 1
-    assert "The same picture in two splits" in capsys.readouterr().out
+    assert "The same image in two splits" in capsys.readouterr().out
     assert {"audit.html", "audit.json", "plan.csv"} <= {path.name for path in Path("audit").iterdir()}
     assert [(one["path"], one["action"]) for one in lines(Path("audit/plan.csv"))] == [
         ("test/dog/leak.png", "keep"),
@@ -70,7 +70,7 @@ def test_the_exit_code_follows_the_severity_chosen(photos, monkeypatch):
     codes = {
         level: run(monkeypatch, "photos", "--no-labels", "--fail-on", level) for level in ("error", "never", "info")
     }
-    assert codes == {"error": 0, "never": 0, "info": 1}  # fewer than 10 pictures of a class are a warning
+    assert codes == {"error": 0, "never": 0, "info": 1}  # fewer than 10 images of a class are a warning
 
 
 def test_two_audits_leave_the_same_bytes(photos, monkeypatch):
@@ -128,10 +128,10 @@ def test_a_command_that_cannot_be_is_refused_with_a_reason(words, message, photo
         run(monkeypatch, *words)
 
 
-def test_a_folder_without_pictures_is_said(tmp_path, monkeypatch):
+def test_a_folder_without_images_is_said(tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty/notes.txt").write_text("x")
-    with pytest.raises(DataError, match="no picture"):
+    with pytest.raises(DataError, match="no image"):
         run(monkeypatch, str(tmp_path / "empty"), "--output", str(tmp_path / "out"))
 
 
@@ -159,7 +159,7 @@ def num_kept(store: Path) -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "exact", "leaks"), [("brain_mri", 22, 0), ("flowers8", 1, 1)])
-def test_twins_of_real_data_are_found(name, exact, leaks, shared_data, tmp_path, monkeypatch):
+def test_duplicates_of_real_data_are_found(name, exact, leaks, shared_data, tmp_path, monkeypatch):
     run(monkeypatch, str(shared_data / name), "--no-labels", "--output", str(tmp_path / "out"))
     found = json.loads((tmp_path / "out/audit.json").read_text())
     assert len(found["exact_duplicates"]) == exact

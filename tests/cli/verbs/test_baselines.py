@@ -1,4 +1,4 @@
-"""`imgrec baselines`: from the command line to a table of rivals on the pictures that train would use."""
+"""`imgrec baselines`: from the command line to a table of baselines on the images that train would use."""
 
 import json
 import os
@@ -27,7 +27,7 @@ QUICK = ("--features", "color", "--models", "knn")
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few trees, and no processes of their own for some tens of pictures (test_baseline_rivals.py has them)."""
+    """Few trees, and no processes of their own for some tens of images (test_baseline_baselines.py has them)."""
     monkeypatch.setattr("imgrec.studies.baselines.extract._num_workers", lambda _: 0)
     monkeypatch.setattr("imgrec.studies.baselines.models.TREES", 5)
     monkeypatch.setattr("imgrec.studies.baselines.models.ITERATIONS", 5)
@@ -50,14 +50,14 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> None:
 
 
 def written(folder: Path) -> dict:
-    return json.loads((folder / "rivals.json").read_text())
+    return json.loads((folder / "baselines.json").read_text())
 
 
 @pytest.mark.parametrize(
     "words",
     [("seed=3", "data.test_fraction=0.3"), ("data.fold=1", "data.folds=4", r"data.group_pattern='^(\d+)_'")],
 )
-def test_the_test_pictures_are_those_that_train_scores(words, photos, tmp_path, monkeypatch):
+def test_the_test_images_are_those_that_train_scores(words, photos, tmp_path, monkeypatch):
     named = ["data=folder", f"data.root={photos}", "preprocess=small", *words]
     run(monkeypatch, *named, *QUICK, "--output", tmp_path / "out")
     data = build(composed("train", tmp_path / "run", *named).data)
@@ -72,16 +72,16 @@ def test_the_test_pictures_are_those_that_train_scores(words, photos, tmp_path, 
 def test_the_table_the_notes_and_the_place_are_printed(photos, tmp_path, monkeypatch, capsys):
     run(monkeypatch, photos, "preprocess=small", "--output", tmp_path / "out", "--max-train", 10)
     said = capsys.readouterr()
-    for row in written(tmp_path / "out")["rivals"]:
+    for row in written(tmp_path / "out")["baselines"]:
         assert row["name"] in said.out
     assert "hog+lbp+color-gradient_boosting" in said.out
-    assert f"Written: {tmp_path / 'out' / 'rivals.json'}" in said.out
+    assert f"Written: {tmp_path / 'out' / 'baselines.json'}" in said.out
     assert "s  Features of train: hog, color, lbp ..." in said.err
     assert written(tmp_path / "out")["num_train"] == 10
 
 
-def test_a_trained_network_is_put_beside_its_rivals(photos, tmp_path, monkeypatch, capsys):
-    """And its frozen features make a rival; run, rivals and report are of the same pictures."""
+def test_a_trained_network_is_put_beside_its_baselines(photos, tmp_path, monkeypatch, capsys):
+    """And its frozen features make a baseline; run, baselines and report are of the same images."""
     words = ("data=folder", f"data.root={photos}", "preprocess=small", "augment=none")
     trained = command("train", *words, *SHORT, f"run_dir={tmp_path / 'run'}", "trainer.gpus=0", "data.num_workers=0")
     assert trained.code == 0, trained.err
@@ -96,14 +96,14 @@ def test_a_trained_network_is_put_beside_its_rivals(photos, tmp_path, monkeypatc
     assert content["network"]["fit_s"] > 0
     assert content["network"]["predict_ms_per_image"] > 0
     assert content["network"]["size_bytes"] > 100_000
-    names = [row["name"] for row in content["rivals"]]
+    names = [row["name"] for row in content["baselines"]]
     assert "frozen_small_cnn-logistic_regression" in names
     assert "small_cnn" in capsys.readouterr().out
-    with pytest.raises(DataError, match="scored on other pictures"):
+    with pytest.raises(DataError, match="scored on other images"):
         run(monkeypatch, *words, "seed=9", *QUICK, *output)
 
 
-def test_beside_a_network_whose_decisions_hold_pictures_out_rivals_are_scored_on_the_others(
+def test_beside_a_network_whose_decisions_hold_images_out_baselines_are_scored_on_the_others(
     photos, tmp_path, monkeypatch, capsys
 ):
     words = ("data=folder", f"data.root={photos}", "preprocess=small", "data.test_fraction=0.4")
@@ -128,7 +128,7 @@ def test_frozen_features_alone_come_from_a_backbone_with_its_weights(photos, tmp
                tmp_path / "net.pth")  # fmt: skip
     words = ("--features", "frozen", "--backbone", "squeezenet1_1", "--weights", tmp_path / "net.pth")
     run(monkeypatch, photos, "preprocess=small", *words, "--output", tmp_path / "out")
-    rows = written(tmp_path / "out")["rivals"]
+    rows = written(tmp_path / "out")["baselines"]
     assert {row["name"] for row in rows if not row["is_floor"]} == {"frozen_squeezenet1_1-logistic_regression"}
 
 
@@ -141,7 +141,7 @@ def test_without_a_test_split_validation_is_scored(photos, tmp_path, monkeypatch
     assert written(tmp_path / "out")["split"] == "val"
 
 
-def test_a_broken_training_picture_is_left_out_as_in_training(photos, tmp_path, monkeypatch, caplog):
+def test_a_broken_training_image_is_left_out_as_in_training(photos, tmp_path, monkeypatch, caplog):
     named = ("data=folder", f"data.root={photos}", "preprocess=small")
     train = build(composed("train", tmp_path / "run", *named).data).split("train")
     Path(train.names[0]).write_bytes(b"nothing")

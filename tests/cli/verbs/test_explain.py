@@ -66,7 +66,7 @@ def content(folder: str = "explanation") -> dict:
 
 def test_a_file_and_a_folder_become_rows_panels_and_a_page(checkpoint, photos, monkeypatch, capsys):
     assert run(monkeypatch, checkpoint, photos / "1.png", "photos") == 0
-    rows = content()["pictures"]
+    rows = content()["images"]
     assert [Path(row["path"]).name for row in rows] == ["1.png", "0.png", "2.png"]  # each once, in the order given
     assert {row["label"] for row in rows} == {"ants"}
     assert all(Path("explanation", row["png"]).is_file() for row in rows)
@@ -79,8 +79,8 @@ def test_all_methods_for_a_class_of_ones_own(checkpoint, photos, monkeypatch):
     words = ("--method", "all", "--target", "<b>", "--output", "maps", "--baseline", "mean")
     assert run(monkeypatch, checkpoint, photos / "0.png", *words) == 0
     read = content("maps")
-    assert [row["method"] for row in read["pictures"]] == list(explain.METHODS)
-    assert {row["target"] for row in read["pictures"]} == {"<b>"}
+    assert [row["method"] for row in read["images"]] == list(explain.METHODS)
+    assert {row["target"] for row in read["images"]} == {"<b>"}
     assert read["baseline"] == "mean"
     assert "<b>" not in Path("maps/explain.html").read_text().replace("<b>Grad", "").replace("<b>Int", "").replace(
         "<b>Occ", ""
@@ -90,7 +90,7 @@ def test_all_methods_for_a_class_of_ones_own(checkpoint, photos, monkeypatch):
 def test_probabilities_are_those_of_predict_with_the_checkpoint_s_temperature(photos, monkeypatch):
     path = make_checkpoint(Path("best.ckpt"), temperature=0.01)
     assert run(monkeypatch, path, photos / "0.png") == 0
-    (row,) = content()["pictures"]
+    (row,) = content()["images"]
     loaded = load_classifier(path)
     image = loaded.preprocess(read_image(photos / "0.png"))
     logits = loaded.network(torch.from_numpy(image.transpose(2, 0, 1)[None].copy())).detach().numpy()
@@ -104,37 +104,37 @@ def test_probabilities_are_those_of_predict_with_the_checkpoint_s_temperature(ph
 def test_with_several_labels_each_that_is_predicted_is_explained(photos, monkeypatch):
     path = make_checkpoint(Path("best.ckpt"), task="multilabel")
     assert run(monkeypatch, path, photos / "0.png") == 0
-    rows = content()["pictures"]
+    rows = content()["images"]
     said = rows[0]["prediction"]
     assert isinstance(said, list) and all(row["label"] is None for row in rows)
     assert sorted(row["target"] for row in rows) == sorted(said) if said else len(rows) == 1
     assert len({row["png"] for row in rows}) == len(rows)
     assert all(row["probability"] == row["confidence"] for row in rows)
     assert run(monkeypatch, path, photos / "0.png", "--target", "ants") == 0
-    (row,) = content()["pictures"]
+    (row,) = content()["images"]
     assert row["target"] == "ants" and row["prediction"] == said
 
 
 def test_a_limit_spreads_over_the_list_and_is_said(checkpoint, photos, monkeypatch, capsys):
     assert run(monkeypatch, checkpoint, "photos/ants/*.png", "--limit", 2) == 0
-    assert [Path(row["path"]).name for row in content()["pictures"]] == ["0.png", "1.png"]
-    assert content()["notes"] == ["2 of 3 pictures, evenly spread over the list. More: --limit N."]
-    assert "2 of 3 pictures" in capsys.readouterr().out
+    assert [Path(row["path"]).name for row in content()["images"]] == ["0.png", "1.png"]
+    assert content()["notes"] == ["2 of 3 images, evenly spread over the list. More: --limit N."]
+    assert "2 of 3 images" in capsys.readouterr().out
 
 
-def test_a_broken_picture_is_a_row_with_its_reason_and_exit_code_1(checkpoint, photos, monkeypatch, capsys):
+def test_a_broken_image_is_a_row_with_its_reason_and_exit_code_1(checkpoint, photos, monkeypatch, capsys):
     (photos / "1.png").write_bytes((photos / "1.png").read_bytes()[:60])
     assert run(monkeypatch, checkpoint, "photos") == 1
     (failed,) = content()["failed"]
     assert failed["path"].endswith("1.png") and failed["reason"] in ("truncated", "damaged")
-    assert len(content()["pictures"]) == 2
+    assert len(content()["images"]) == 2
     assert "Could not be read: " in capsys.readouterr().out
     assert "Could not be read" in Path("explanation/explain.html").read_text()
 
 
-def test_where_no_picture_can_be_read_nothing_is_written(checkpoint, photos, monkeypatch):
+def test_where_no_image_can_be_read_nothing_is_written(checkpoint, photos, monkeypatch):
     Path("empty.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"None of the 1 pictures can be read, the first: empty\.png"):
+    with pytest.raises(DataError, match=r"None of the 1 images can be read, the first: empty\.png"):
         run(monkeypatch, checkpoint, "empty.png")
     assert not Path("explanation").exists()
 
@@ -142,9 +142,9 @@ def test_where_no_picture_can_be_read_nothing_is_written(checkpoint, photos, mon
 @pytest.mark.parametrize(
     ("words", "error", "message"),
     [
-        (["{c}", "photo"], DataError, r"photo: no such picture, folder or pattern\. Did you mean 'photos'"),
-        (["{c}", "photos/*.gif"], DataError, r"photos/\*\.gif: no such picture"),
-        (["{c}", "void"], DataError, "void: no picture in this folder"),
+        (["{c}", "photo"], DataError, r"photo: no such image, folder or pattern\. Did you mean 'photos'"),
+        (["{c}", "photos/*.gif"], DataError, r"photos/\*\.gif: no such image"),
+        (["{c}", "void"], DataError, "void: no image in this folder"),
         (["{c}", "photos", "--target", "ant"], ConfigError, r"--target ant: .*Did you mean 'ants'\? It knows: ants"),
         (["{c}", "photos", "--limit", "0"], ConfigError, "--limit=0"),
         (["{c}", "photos", "--method", "cam"], ConfigError, r"invalid choice: 'cam'.*imgrec explain --help"),

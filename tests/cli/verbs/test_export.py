@@ -89,7 +89,7 @@ def test_the_decisions_of_the_checkpoint_are_those_of_the_bundle(run, model):
     assert load_bundle(model).decisions.to_dict() == expected.to_dict()
 
 
-def test_pictures_in_a_folder_are_enough_where_the_data_is_gone(run, tmp_path):
+def test_images_in_a_folder_are_enough_where_the_data_is_gone(run, tmp_path):
     random = np.random.default_rng(0)
     for i in range(6):
         Image.fromarray(random.integers(0, 255, (20 + i, 30, 3), dtype=np.uint8)).save(tmp_path / f"{i}.png")

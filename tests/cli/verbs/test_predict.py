@@ -15,11 +15,11 @@ import pytest
 from PIL import Image
 
 from exported import CLASSES, PREPROCESS, network, write_bundle
-from exported import pictures as noise
+from exported import images as noise
 from imgrec.cli.verbs import predict
 from imgrec.errors import BundleError, CheckpointError, ConfigError, DataError, ImgrecError
 from project import PROJECT
-from small_bundle import colour_bundle, picture
+from small_bundle import colour_bundle, sample_image
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     colour_bundle(tmp_path / "m.onnx")
     (tmp_path / "photos").mkdir()
     for name, colour in (("a_red", (255, 0, 0)), ("b_green", (0, 255, 0)), ("c_blue", (0, 0, 255))):
-        (tmp_path / "photos" / f"{name}.png").write_bytes(picture(*colour))
-    (tmp_path / "photos" / "d_cut.jpg").write_bytes(picture(9, 9, 9, size=(300, 300), kind="JPEG")[:900])
+        (tmp_path / "photos" / f"{name}.png").write_bytes(sample_image(*colour))
+    (tmp_path / "photos" / "d_cut.jpg").write_bytes(sample_image(9, 9, 9, size=(300, 300), kind="JPEG")[:900])
     return tmp_path
 
 
@@ -64,7 +64,7 @@ def test_a_folder_becomes_a_table_and_a_bad_file_a_row(place, monkeypatch, capsy
     assert [row["error"] for row in table] == ["", "", "", "truncated"]
     assert [row["label_1"] for row in table[:3]] == ["red", "green", "blue"]
     assert table[0]["accepted:risk_5"] == "true"
-    assert "4 pictures, " in (said := capsys.readouterr().err)
+    assert "4 images, " in (said := capsys.readouterr().err)
     assert "/s: 3 answered, 1 not (truncated 1)." in said
     assert sorted(path.name for path in place.iterdir()) == ["m.onnx", "p.csv", "photos"]
 
@@ -109,7 +109,7 @@ def test_every_kind_of_input_in_one_table_in_order(place, monkeypatch):
     ]
 
 
-def test_strict_makes_bad_pictures_the_exit_code(place, monkeypatch):
+def test_strict_makes_bad_images_the_exit_code(place, monkeypatch):
     assert run(monkeypatch, "m.onnx", "photos", "--strict", "--output", "p.csv") == 1
     assert len(rows("p.csv")) == 4
     assert run(monkeypatch, "m.onnx", "photos/a_red.png", "--strict") == 0
@@ -118,7 +118,7 @@ def test_strict_makes_bad_pictures_the_exit_code(place, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "kind", "message"),
     [
-        (["m.onnx"], ConfigError, "Which pictures?"),
+        (["m.onnx"], ConfigError, "Which images?"),
         ([], ConfigError, "Which model? imgrec predict MODEL INPUT..."),
         (["n.onnx", "photos"], ConfigError, "No model n.onnx. Did you mean 'm.onnx'?"),
         (["photos", "photos"], ConfigError, "photos is a folder; name the model first"),
@@ -273,8 +273,8 @@ def test_killed_in_the_middle_it_goes_on_and_the_table_is_the_same_byte_for_byte
         run(monkeypatch, *words, "--batch", 5, "--output", f"p.{kind}")
     assert run(monkeypatch, *words, "--output", f"p.{kind}") == 0
     said = capsys.readouterr().err
-    assert "Going on after 116 pictures." in said
-    assert "200 pictures, " in said
+    assert "Going on after 116 images." in said
+    assert "200 images, " in said
     assert ": 190 answered, 10 not (not_an_image 10)." in said
     assert run(monkeypatch, *words, "--output", f"whole.{kind}") == 0
     assert Path(f"p.{kind}").read_bytes() == Path(f"whole.{kind}").read_bytes()
@@ -293,9 +293,9 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(place):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said.decode()
-    assert "of 100,000 pictures. With --output, the same command goes on." in said.decode()
+    assert "of 100,000 images. With --output, the same command goes on." in said.decode()
     assert b"Traceback" not in said
-    assert json.loads((place / "p.parquet.partial.journal").read_bytes().splitlines()[-1])["state"]["pictures"] > 0
+    assert json.loads((place / "p.parquet.partial.journal").read_bytes().splitlines()[-1])["state"]["images"] > 0
 
 
 def test_a_reader_that_has_enough_ends_it_quietly(place):
@@ -321,7 +321,7 @@ def test_what_is_no_video_is_told_of_in_its_row_and_nowhere_else(place):
     process = started("m.onnx", "a.mp4", cwd=place)
     out, said = process.communicate()
     assert out.decode().splitlines()[1].startswith("a.mp4,,,,,not_a_video,")
-    assert said.decode().startswith("1 picture, ")
+    assert said.decode().startswith("1 image, ")
 
 
 def test_all_nasty_files_are_rows_as_their_index_says_in_one_run(shared_data, place, monkeypatch):

@@ -38,7 +38,7 @@ def test_a_folder_becomes_prepared_data_that_training_reads(photos, tmp_path, mo
     run(monkeypatch, photos, "--output", tmp_path / "out", "--side", 32, "--workers", 2)
     assert read_prepared(root=str(tmp_path / "out")).train.names == read_folder(root=str(photos)).train.names
     said = capsys.readouterr().out
-    assert "12 pictures (all 12), 2 classes, shorter side 32 px" in said
+    assert "12 images (all 12), 2 classes, shorter side 32 px" in said
     assert f"data=prepared data.root={tmp_path / 'out'} preprocess.size=28 preprocess.resize=32" in said
 
 
@@ -76,10 +76,10 @@ def test_unreadable_files_are_said(photos, tmp_path, monkeypatch, capsys):
 def test_verifying_says_that_all_is_well(photos, tmp_path, monkeypatch, capsys):
     run(monkeypatch, photos, "--output", tmp_path / "out", "--workers", 1)
     run(monkeypatch, "--verify", tmp_path / "out")
-    assert "12 pictures are as they were written" in capsys.readouterr().out
+    assert "12 images are as they were written" in capsys.readouterr().out
 
 
-def test_shards_are_tar_files_of_the_pictures(photos, tmp_path, monkeypatch, capsys):
+def test_shards_are_tar_files_of_the_images(photos, tmp_path, monkeypatch, capsys):
     run(monkeypatch, photos, "--output", tmp_path / "out", "--shards")
     assert list((tmp_path / "out").glob("*.tar"))
     assert "data=shards" in capsys.readouterr().out
@@ -109,7 +109,7 @@ def test_a_wrong_command_line_is_said(photos, monkeypatch, words, message):
         run(monkeypatch, *words)
 
 
-def test_an_output_inside_the_pictures_is_refused(photos, monkeypatch):
+def test_an_output_inside_the_images_is_refused(photos, monkeypatch):
     with pytest.raises(DataError, match="lies inside"):
         run(monkeypatch, photos, "--output", photos / "prepared")
 

@@ -34,7 +34,7 @@ def test_the_folder_of_a_run_stands_for_the_evaluation_in_it(call, run_folder):
     assert (run_folder / "evaluation" / "report.html").is_file()
 
 
-def test_pictures_that_cannot_be_found_are_counted_and_the_page_is_built(call, run_folder, tmp_path):
+def test_images_that_cannot_be_found_are_counted_and_the_page_is_built(call, run_folder, tmp_path):
     folder = run_folder / "evaluation"
     (folder / "thumbnails.parquet").unlink()
     out, err = call(folder)

@@ -19,7 +19,7 @@ from imgrec.errors import ConfigError, DataError
 
 @pytest.fixture
 def photos(tmp_path, monkeypatch) -> Path:
-    """Twelve pictures of three patients in two classes; and a table beside them. The working folder is above."""
+    """Twelve images of three patients in two classes; and a table beside them. The working folder is above."""
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     lines = ["path,patient,taken"]
@@ -51,13 +51,13 @@ def patient(name: str) -> str:
 
 
 def test_a_folder_is_divided_by_class(photos, monkeypatch, capsys):
-    found = split("photos --keep-twins no --val 0.25 --test 0.25", monkeypatch)
+    found = split("photos --keep-duplicates no --val 0.25 --test 0.25", monkeypatch)
     assert found.names[0] == "cat/p0_01.png"
     assert (found.folds, found.seed, len(found.names)) == (0, 1, 24)
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0] == "24 pictures, 2 classes, nothing to keep together"
+    assert printed[0] == "24 images, 2 classes, nothing to keep together"
     assert [line.split() for line in printed[2:6]] == [
-        ["part", "pictures", "share", "wished", "cat", "dog"],
+        ["part", "images", "share", "wished", "cat", "dog"],
         ["train", "12", "50.0", "%", "50.0", "%", "6", "6"],
         ["val", "6", "25.0", "%", "25.0", "%", "3", "3"],
         ["test", "6", "25.0", "%", "25.0", "%", "3", "3"],
@@ -69,7 +69,7 @@ def test_a_folder_is_divided_by_class(photos, monkeypatch, capsys):
     "option", ["--group patient", r"--group-pattern '^(p\d)_'", r"""'data.group_pattern="^(p\d)_"'"""]
 )
 def test_groups_by_a_column_by_names_and_by_the_data_stay_whole(photos, monkeypatch, option, capsys):
-    found = split(f"photos --keep-twins no --folds 3 {option}", monkeypatch)
+    found = split(f"photos --keep-duplicates no --folds 3 {option}", monkeypatch)
     assert all(len(sides) == 1 for sides in sides_of(found, patient).values())
     assert np.all((found.sides == 2).sum(axis=1) == 1)
     assert "data.splits=s.json data.fold=0,1,2" in capsys.readouterr().out
@@ -78,34 +78,34 @@ def test_groups_by_a_column_by_names_and_by_the_data_stay_whole(photos, monkeypa
 def test_groups_given_in_several_ways_are_joined(photos, monkeypatch):
     table = photos / "metadata.csv"
     table.write_text(table.read_text().replace("p1_04.png,1,", "p1_04.png,0,"))
-    found = split(r"photos --keep-twins no --folds 3 --group patient --group-pattern '^(p\d)_'", monkeypatch)
+    found = split(r"photos --keep-duplicates no --folds 3 --group patient --group-pattern '^(p\d)_'", monkeypatch)
     sides = sides_of(found, patient)
     assert sides["p0"] == sides["p1"]
 
 
-def test_equal_pictures_stay_together_and_join_groups(photos, monkeypatch, capsys):
+def test_equal_images_stay_together_and_join_groups(photos, monkeypatch, capsys):
     (photos / "cat/p0_01.png").write_bytes((photos / "cat/p5_21.png").read_bytes())
-    found = split(r"photos --keep-twins exact --folds 3 --group patient", monkeypatch)
+    found = split(r"photos --keep-duplicates exact --folds 3 --group patient", monkeypatch)
     sides = sides_of(found, patient)
     assert sides["p0"] == sides["p5"]
-    assert "2 pictures are equal pictures, in 1 group; with them 6 groups become 5." in capsys.readouterr().err
+    assert "2 images are equal images, in 1 group; with them 6 groups become 5." in capsys.readouterr().err
 
 
-def test_nearly_equal_pictures_stay_together_by_default(photos, monkeypatch):
+def test_nearly_equal_images_stay_together_by_default(photos, monkeypatch):
     ramp = np.linspace(0, 255, 200, dtype=np.uint8)
     spot = np.hypot(*np.mgrid[-100:100, -60:140]) < 50
-    picture = Image.fromarray(np.where(spot, 255 - ramp[:, None], ramp)).convert("RGB")
-    picture.save(photos / "dog/p0_00.png")
-    picture.resize((120, 120)).save(photos / "dog/p5_20.png")
+    image = Image.fromarray(np.where(spot, 255 - ramp[:, None], ramp)).convert("RGB")
+    image.save(photos / "dog/p0_00.png")
+    image.resize((120, 120)).save(photos / "dog/p5_20.png")
     found = split("photos --folds 4", monkeypatch)
     sides = sides_of(found, str)
     assert sides["dog/p0_00.png"] == sides["dog/p5_20.png"]
     assert {group for group in found.groups if group} == {"dog/p0_00.png"}
-    assert found.rule["keep_twins"] == "near"
+    assert found.rule["keep_duplicates"] == "near"
 
 
 def test_by_time_the_earliest_are_trained_on_and_groups_stay_whole(photos, monkeypatch):
-    found = split("photos --keep-twins no --time taken --group patient --val 0.2 --test 0.2", monkeypatch)
+    found = split("photos --keep-duplicates no --time taken --group patient --val 0.2 --test 0.2", monkeypatch)
     order = [sides_of(found, patient)[f"p{i}"] for i in range(6)]
     assert order == [{(0,)}] * 4 + [{(1,)}, {(2,)}]
 
@@ -114,14 +114,14 @@ def test_a_table_is_divided_and_its_columns_are_known(photos, monkeypatch, capsy
     lines = (photos / "metadata.csv").read_text().splitlines()
     rows = [f"{line},{line.split('/')[0]}" for line in lines[1:]]
     Path("labels.csv").write_text("\n".join([f"{lines[0]},label", *rows]))
-    found = split("labels.csv data.root=photos --keep-twins no --folds 3 --group patient", monkeypatch)
+    found = split("labels.csv data.root=photos --keep-duplicates no --folds 3 --group patient", monkeypatch)
     assert all(len(sides) == 1 for sides in sides_of(found, patient).values())
     assert "python train.py -m data=table data.path=labels.csv data.root=photos data.sp" in capsys.readouterr().out
     assert found.names[0] == "cat/p0_01.png"
 
 
 def test_data_may_be_named_in_words(photos, monkeypatch):
-    found = split("data=folder data.root=photos --keep-twins no --folds 3 --group patient", monkeypatch)
+    found = split("data=folder data.root=photos --keep-duplicates no --folds 3 --group patient", monkeypatch)
     assert len(found.names) == 24
 
 
@@ -135,7 +135,7 @@ def test_the_same_command_writes_the_same_bytes(photos, monkeypatch):
 def test_what_training_reads_is_what_was_divided(photos, monkeypatch):
     from imgrec.data.splits.split_file import apply_split_file
 
-    split("photos --keep-twins no", monkeypatch)
+    split("photos --keep-duplicates no", monkeypatch)
     found = apply_split_file(read_folder(root=str(photos), seed=7), file=Path("s.json"), fold=None)
     assert [len(part) for part in (found.train, found.val, found.test)] == [19, 3, 2]
 
@@ -150,9 +150,9 @@ def test_data_that_come_divided_are_pooled_and_it_is_said(photos, monkeypatch, c
                 path.rename(photos / part / name / path.name)
     (photos / "cat").rmdir()
     (photos / "dog").rmdir()
-    found = split("photos --keep-twins no --folds 3", monkeypatch)
+    found = split("photos --keep-duplicates no --folds 3", monkeypatch)
     assert len(found.names) == 24
-    assert "The data come divided (train 12, test 12). All pictures are divided anew." in capsys.readouterr().err
+    assert "The data come divided (train 12, test 12). All images are divided anew." in capsys.readouterr().err
 
 
 # Warnings
@@ -177,14 +177,14 @@ def test_a_class_with_fewer_groups_than_parts_is_named():
 def test_a_part_without_a_class_is_named():
     labels = np.array([0, 0, 0, 0, 1, 1])
     warnings = division_warnings(make(labels.tolist()), labels, wishes=THIRDS)
-    assert warnings[-1] == "Without pictures of a class: train (b)."
+    assert warnings[-1] == "Without images of a class: train (b)."
 
 
 def test_a_group_larger_than_a_part_is_named():
     labels = np.array([0, 1] * 6)
     warnings = division_warnings(make(labels.tolist(), groups=["big"] * 7 + [""] * 5), labels, wishes=THIRDS)
     assert warnings[-1].startswith(
-        "Groups larger than the smallest part (4 pictures), which leave little choice: big (7)"
+        "Groups larger than the smallest part (4 images), which leave little choice: big (7)"
     )
 
 
@@ -192,9 +192,9 @@ def test_the_report_names_the_largest_group_and_the_furthest_part():
     labels = np.array([0, 1] * 6)
     split = make(labels.tolist(), groups=["g"] * 3 + [""] * 9, sides=[[0]] * 6 + [[1]] * 2 + [[2]] * 4)
     text = describe_division(split, labels, wishes=THIRDS)
-    assert "1 groups of two or more, 9 pictures alone; largest group: g, 3 pictures (25.0 %)" in text
+    assert "1 groups of two or more, 9 images alone; largest group: g, 3 images (25.0 %)" in text
     assert text.endswith(
-        "Furthest from its wished share: train, 50.0 % of the pictures where 33.3 % was wished; of one class: train, "
+        "Furthest from its wished share: train, 50.0 % of the images where 33.3 % was wished; of one class: train, "
         "50.0 % of a."
     )
 
@@ -202,21 +202,21 @@ def test_the_report_names_the_largest_group_and_the_furthest_part():
 # Columns
 
 
-def test_a_file_s_name_will_do_where_only_one_picture_has_it(tmp_path):
+def test_a_file_s_name_will_do_where_only_one_image_has_it(tmp_path):
     (tmp_path / "t.csv").write_text("file_name,site\na.png,x\nb.png,y\n")
-    cells = read_column("site", tables=[tmp_path / "t.csv"], names=["/pictures/1/b.png", "/pictures/2/a.png"])
+    cells = read_column("site", tables=[tmp_path / "t.csv"], names=["/images/1/b.png", "/images/2/a.png"])
     assert cells == ["y", "x"]
 
 
-def test_a_file_s_name_that_two_pictures_have_will_not_do(tmp_path):
+def test_a_file_s_name_that_two_images_have_will_not_do(tmp_path):
     (tmp_path / "t.csv").write_text("file_name,site\na.png,x\n")
-    with pytest.raises(DataError, match=r"says nothing about 2 of 2 pictures: /1/a.png, /2/a.png"):
+    with pytest.raises(DataError, match=r"says nothing about 2 of 2 images: /1/a.png, /2/a.png"):
         read_column("site", tables=[tmp_path / "t.csv"], names=["/1/a.png", "/2/a.png"])
 
 
 def test_an_empty_cell_and_an_absent_row_are_errors(tmp_path):
     (tmp_path / "t.csv").write_text("path,site\na.png,x\nb.png,\n")
-    with pytest.raises(DataError, match=r"'site' .*t\.csv.* says nothing about 2 of 3 pictures: b\.png, c\.png"):
+    with pytest.raises(DataError, match=r"'site' .*t\.csv.* says nothing about 2 of 3 images: b\.png, c\.png"):
         read_column("site", tables=[tmp_path / "t.csv"], names=["a.png", "b.png", "c.png"])
 
 
@@ -262,22 +262,22 @@ def test_what_cannot_be_is_refused(photos, monkeypatch, command, error, message)
         lines = [line.split(",") for line in table.read_text().splitlines()]
         table.write_text("\n".join(f"{path},{'patient' if i == 0 else i % 2},x" for i, (path, *_) in enumerate(lines)))
     with pytest.raises(error, match=message):
-        split(f"{command} --keep-twins no", monkeypatch)
+        split(f"{command} --keep-duplicates no", monkeypatch)
     assert not Path("s.json").exists()
 
 
 def test_a_column_without_any_table_is_refused(photos, monkeypatch):
     (photos / "metadata.csv").unlink()
     with pytest.raises(DataError, match=r"put one into the folder \(photos/metadata.csv .*--group-pattern"):
-        split("photos --group patient --keep-twins no", monkeypatch)
+        split("photos --group patient --keep-duplicates no", monkeypatch)
 
 
-def test_pictures_without_a_label_are_refused(photos, monkeypatch):
+def test_images_without_a_label_are_refused(photos, monkeypatch):
     flat = photos.parent / "flat"
     flat.mkdir()
     (photos / "cat/p0_01.png").rename(flat / "a.png")
-    with pytest.raises(DataError, match=r"1 of 1 pictures have no label: flat/a.png"):
-        split("flat --keep-twins no", monkeypatch)
+    with pytest.raises(DataError, match=r"1 of 1 images have no label: flat/a.png"):
+        split("flat --keep-duplicates no", monkeypatch)
 
 
 # Real data
@@ -286,7 +286,7 @@ def test_pictures_without_a_label_are_refused(photos, monkeypatch):
 def test_tracks_of_traffic_signs_stay_whole(shared_data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     target = shlex.quote(str(shared_data / "gtsrb32" / "train"))
-    found = split(rf"{target} --group-pattern '(\d+/\d+)_' --folds 2 --val 0 --keep-twins no", monkeypatch)
+    found = split(rf"{target} --group-pattern '(\d+/\d+)_' --folds 2 --val 0 --keep-duplicates no", monkeypatch)
     sides = sides_of(found, lambda name: name.split("_")[0])
     assert len(sides) == 86
     assert all(len(of_track) == 1 for of_track in sides.values())
@@ -298,14 +298,14 @@ def test_three_origins_cannot_be_five_folds(shared_data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     target = shlex.quote(str(shared_data / "vehicles64"))
     with pytest.raises(DataError, match="3 groups cannot be dealt into 5 folds"):
-        split(f"{target} --group-pattern '^([^_]+)_' --folds 5 --keep-twins no", monkeypatch)
+        split(f"{target} --group-pattern '^([^_]+)_' --folds 5 --keep-duplicates no", monkeypatch)
 
 
 def test_the_22_equal_groups_of_brain_scans_are_never_torn(shared_data, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     target = shlex.quote(str(shared_data / "brain_mri"))
-    found = split(f"{target} --folds 5 --repeats 2 --keep-twins exact", monkeypatch)
-    assert "47 pictures are equal pictures, in 22 groups" in capsys.readouterr().err
+    found = split(f"{target} --folds 5 --repeats 2 --keep-duplicates exact", monkeypatch)
+    assert "47 images are equal images, in 22 groups" in capsys.readouterr().err
     groups = {group for group in found.groups if group}
     assert len(groups) == 22
     torn = [
@@ -323,7 +323,7 @@ def test_without_a_name_the_file_is_splits_json_and_replaces_none(tmp_path, monk
         for index in range(10):
             Image.new("RGB", (8, 8), (index, 0, 0)).save(tmp_path / "photos" / name / f"{index}.png")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.argv", ["split", "photos", "--keep-twins", "no"])
+    monkeypatch.setattr("sys.argv", ["split", "photos", "--keep-duplicates", "no"])
     main()
     written = (tmp_path / "splits.json").read_bytes()
     with pytest.raises(ConfigError, match=r"splits\.json is there\. Add --output"):

@@ -26,7 +26,7 @@ def test_a_terminal_is_told_count_rate_and_time_left():
     line, clock = run(stream := Terminal())
     clock.now = 2.0
     line.update(1000, 61_000)
-    assert stream.getvalue() == "\r1,000 of 61,000 pictures, 500/s, 2 min left"
+    assert stream.getvalue() == "\r1,000 of 61,000 images, 500/s, 2 min left"
 
 
 def test_a_terminal_is_told_at_most_five_times_a_second_and_at_the_end():
@@ -35,7 +35,7 @@ def test_a_terminal_is_told_at_most_five_times_a_second_and_at_the_end():
         clock.now += 0.01
         line.update(done, 100)
     assert stream.getvalue().count("\r") <= 6
-    assert "100 of 100 pictures" in stream.getvalue()
+    assert "100 of 100 images" in stream.getvalue()
 
 
 def test_a_log_gets_whole_lines_and_few():

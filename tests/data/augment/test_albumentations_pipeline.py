@@ -1,4 +1,4 @@
-"""Augment: the same key gives the same picture anywhere; other keys give others; presets do what they say."""
+"""Augment: the same key gives the same image anywhere; other keys give others; presets do what they say."""
 
 import copy
 import hashlib
@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from imgrec.data import Augment, Preprocess
 from imgrec.data.augment.albumentations_pipeline import KeyedDraws
-from imgrec.data.images.lazy_image import DecodedPicture, picture_from_bytes
+from imgrec.data.images.lazy_image import DecodedImage, image_from_bytes
 from imgrec.data.samples import UInt8Array
 from imgrec.errors import ConfigError, ImageError
 
@@ -32,8 +32,8 @@ CONF = Path(__file__).resolve().parents[3] / "conf"
 PRESETS = ("none", "flip", "standard", "strong", "medical", "digits")  # small_images is a BatchAugment
 
 
-def picture(height: int = 48, width: int = 64) -> UInt8Array:
-    """Return a picture without symmetry, with smooth and sharp parts."""
+def sample_image(height: int = 48, width: int = 64) -> UInt8Array:
+    """Return an image without symmetry, with smooth and sharp parts."""
     y, x = np.mgrid[:height, :width]
     return np.dstack([x * 255 // width, y * 255 // height, (x * y) % 256]).astype(np.uint8)
 
@@ -110,16 +110,16 @@ def test_neighbouring_keys_give_independent_numbers(part: int) -> None:
 def test_seed_epoch_and_index_are_not_exchangeable() -> None:
     augment = continuous()
     keys = [(1, 2, 3), (1, 3, 2), (2, 1, 3), (2, 3, 1), (3, 1, 2), (3, 2, 1), (0, 0, 6)]
-    assert len({digest(augment(picture(), key=key)) for key in keys}) == len(keys)
+    assert len({digest(augment(sample_image(), key=key)) for key in keys}) == len(keys)
 
 
-# The same key, the same picture
+# The same key, the same image
 
 
-def test_the_same_key_gives_the_same_picture_in_any_order() -> None:
+def test_the_same_key_gives_the_same_image_in_any_order() -> None:
     augment = continuous()
-    forward = [digest(augment(picture(), key=(1, 0, index))) for index in range(20)]
-    backward = [digest(augment(picture(), key=(1, 0, index))) for index in reversed(range(20))]
+    forward = [digest(augment(sample_image(), key=(1, 0, index))) for index in range(20)]
+    backward = [digest(augment(sample_image(), key=(1, 0, index))) for index in reversed(range(20))]
     assert forward == backward[::-1]
     assert len(set(forward)) == 20
 
@@ -128,25 +128,25 @@ def test_the_same_key_gives_the_same_picture_in_any_order() -> None:
 def test_copies_draw_the_same_and_apart_from_each_other(copied: Callable[[Augment], Augment]) -> None:
     augment = continuous()
     other = copied(augment)
-    expected = [digest(augment(picture(), key=(1, 0, index))) for index in range(5)]
-    assert [digest(other(picture(), key=(1, 0, index))) for index in range(5)] == expected
+    expected = [digest(augment(sample_image(), key=(1, 0, index))) for index in range(5)]
+    assert [digest(other(sample_image(), key=(1, 0, index))) for index in range(5)] == expected
 
 
 def test_the_global_generators_neither_matter_nor_move() -> None:
     augment = continuous()
     random.seed(1)
     np.random.seed(1)
-    first = augment(picture(), key=(1, 0, 0))
+    first = augment(sample_image(), key=(1, 0, 0))
     random.seed(2)
     np.random.seed(2)
     before = random.getstate(), np.random.get_state()[1].copy()
-    assert np.array_equal(augment(picture(), key=(1, 0, 0)), first)
+    assert np.array_equal(augment(sample_image(), key=(1, 0, 0)), first)
     assert random.getstate() == before[0]
     assert np.array_equal(np.random.get_state()[1], before[1])
 
 
 class Augmented(Dataset[tuple[int, str]]):
-    """Sample index -> what its augmented picture is, as a hash."""
+    """Sample index -> what its augmented image is, as a hash."""
 
     def __init__(self, augment: Augment, *, epoch: int, length: int) -> None:
         self.augment, self.epoch, self.length = augment, epoch, length
@@ -155,7 +155,7 @@ class Augmented(Dataset[tuple[int, str]]):
         return self.length
 
     def __getitem__(self, index: int) -> tuple[int, str]:
-        return index, digest(self.augment(picture(), key=(1, self.epoch, index)))
+        return index, digest(self.augment(sample_image(), key=(1, self.epoch, index)))
 
 
 def as_it_is(batch: list[tuple[int, str]]) -> list[tuple[int, str]]:
@@ -193,10 +193,10 @@ def test_workers_and_epochs_share_no_draws() -> None:
     assert len(seen) - len(set(seen)) < 0.001 * len(seen)
 
 
-def test_another_seed_gives_other_pictures() -> None:
+def test_another_seed_gives_other_images() -> None:
     augment = continuous()
-    pictures = {digest(augment(picture(), key=(seed, 0, index))) for seed in range(5) for index in range(20)}
-    assert len(pictures) == 100
+    images = {digest(augment(sample_image(), key=(seed, 0, index))) for seed in range(5) for index in range(20)}
+    assert len(images) == 100
 
 
 BROAD = """
@@ -218,10 +218,10 @@ found, order = {}, -1 if os.fork() else 1  # two fresh processes for one import
 for name in names[::order]:
     try:
         augment = Augment([A.OneOf([getattr(A, name)(p=1.0, **needs.get(name, {})), A.NoOp()], p=1.0)])
-        pictures = {key: augment(image, key=(1, 2, key)) for key in list(range(6))[::order]}
+        images = {key: augment(image, key=(1, 2, key)) for key in list(range(6))[::order]}
     except (ValueError, ConfigError):
-        continue  # needs boxes, masks, volumes, reference pictures or other arguments; or does not make uint8
-    found[name] = [hashlib.md5(pictures[key].tobytes()).hexdigest() for key in range(6)]
+        continue  # needs boxes, masks, volumes, reference images or other arguments; or does not make uint8
+    found[name] = [hashlib.md5(images[key].tobytes()).hexdigest() for key in range(6)]
 if order < 0:
     os.wait()
 print(json.dumps(found), flush=True)
@@ -240,8 +240,8 @@ def test_every_transform_of_albumentations_draws_by_key_alone() -> None:
 # What comes out
 
 
-def test_no_transforms_give_the_picture_itself() -> None:
-    image = picture()
+def test_no_transforms_give_the_image_itself() -> None:
+    image = sample_image()
     assert Augment()(image, key=(0, 0, 0)) is image
 
 
@@ -259,7 +259,7 @@ def test_albumentations_is_told_not_to_ask_the_network() -> None:
 
 def test_flips_happen_as_often_as_asked() -> None:
     augment = Augment([A.HorizontalFlip(p=0.3)])
-    image = picture()
+    image = sample_image()
     flips = [np.array_equal(augment(image, key=(1, 0, index)), image[:, ::-1]) for index in range(2000)]
     assert abs(np.mean(flips) - 0.3) < 4 * np.sqrt(0.3 * 0.7 / 2000)
 
@@ -270,7 +270,7 @@ def test_presets_make_uint8_of_the_preprocessed_size(name: str, size: int | list
     augment = preset(name, size=size)
     height, width = (size, size) if isinstance(size, int) else size
     for shape in ((48, 64), (100, 30), (9, 9)):
-        image = input_for(augment, picture(*shape), size=(height, width))
+        image = input_for(augment, sample_image(*shape), size=(height, width))
         before = image.copy()
         for index in range(15):
             result = augment(image, key=(1, 0, index))
@@ -284,7 +284,7 @@ def test_presets_compose_with_every_preprocess(name: str) -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose(overrides=[f"+augment={name}", "+preprocess=squash", "preprocess.size=64"])
     augment = instantiate(config.augment)
-    image = input_for(augment, picture(), size=64)
+    image = input_for(augment, sample_image(), size=64)
     assert augment(image, key=(0, 0, 0)).shape == (64, 64, 3)
 
 
@@ -293,21 +293,21 @@ def test_the_presets_are_all_tested() -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_presets_change_pictures_and_none_does_not(name: str) -> None:
+def test_presets_change_images_and_none_does_not(name: str) -> None:
     augment = preset(name)
-    image = input_for(augment, picture())
+    image = input_for(augment, sample_image())
     different = {digest(augment(image, key=(1, 0, index))) for index in range(30)}
     assert len(different) == {"none": 1, "flip": 2}.get(name, len(different))
     assert name in ("none", "flip") or len(different) >= 20
 
 
 @pytest.mark.parametrize("name", ["standard", "strong"])
-def test_presets_that_crop_work_on_the_decoded_picture(name: str) -> None:
+def test_presets_that_crop_work_on_the_decoded_image(name: str) -> None:
     assert preset(name).after == "decode"
 
 
 @pytest.mark.parametrize("name", ["none", "flip", "medical", "digits"])
-def test_other_presets_work_on_the_preprocessed_picture(name: str) -> None:
+def test_other_presets_work_on_the_preprocessed_image(name: str) -> None:
     assert preset(name).after == "preprocess"
 
 
@@ -324,7 +324,7 @@ def test_medical_and_digits_never_flip(name: str, flips: bool) -> None:
 
 
 def test_medical_keeps_gray_gray() -> None:
-    gray = np.repeat(picture()[..., :1], 3, axis=2)
+    gray = np.repeat(sample_image()[..., :1], 3, axis=2)
     augment = preset("medical")
     image = Preprocess(32, mode="squash")(gray)
     for index in range(60):
@@ -364,17 +364,17 @@ def test_a_misspelt_argument_is_refused_with_near_ones(nest: Callable[[Any], Any
 
 def test_a_result_that_is_not_uint8_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"made float32 .* must make uint8 .* Normalize"):
-        Augment([A.Normalize()])(picture(), key=(0, 0, 0))
+        Augment([A.Normalize()])(sample_image(), key=(0, 0, 0))
 
 
 def test_a_result_of_another_size_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"made 48x64 px .* augment.size is 32x32"):
-        Augment([A.NoOp()], size=32)(picture(), key=(0, 0, 0))
+        Augment([A.NoOp()], size=32)(sample_image(), key=(0, 0, 0))
 
 
 def test_a_failing_transform_tells_the_size_it_failed_on() -> None:
-    with pytest.raises(ConfigError, match=r"failed on a picture of 48x64 px .*CropSizeError"):
-        Augment([A.RandomCrop(height=100, width=100)])(picture(), key=(0, 0, 0))
+    with pytest.raises(ConfigError, match=r"failed on an image of 48x64 px .*CropSizeError"):
+        Augment([A.RandomCrop(height=100, width=100)])(sample_image(), key=(0, 0, 0))
 
 
 @pytest.mark.parametrize("name", ["standard", "strong"])
@@ -388,7 +388,7 @@ def test_a_partial_transform_gets_the_size_as_height_and_width_too() -> None:
     from functools import partial
 
     augment = Augment([partial(A.RandomCrop, pad_if_needed=True)], after="decode", size=(20, 30))
-    assert augment(picture(), key=(0, 0, 0)).shape == (20, 30, 3)
+    assert augment(sample_image(), key=(0, 0, 0)).shape == (20, 30, 3)
 
 
 @pytest.mark.parametrize("size", [0, (1, 2, 3), "32", 2.5])
@@ -397,17 +397,17 @@ def test_a_wrong_size_is_refused(size: Any) -> None:
         Augment([], size=size)
 
 
-# From pictures that are not decoded yet
+# From images that are not decoded yet
 
 
 def jpeg(height: int = 300, width: int = 400, *, quality: int = 90) -> bytes:
     buffer = BytesIO()
-    Image.fromarray(picture(height, width)).save(buffer, "JPEG", quality=quality)
+    Image.fromarray(sample_image(height, width)).save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
 
 
 class Watched:
-    """A picture of a size that notes what is asked of it."""
+    """An image of a size that notes what is asked of it."""
 
     def __init__(self, height: int = 300, width: int = 400) -> None:
         self.height_width = (height, width)
@@ -415,7 +415,7 @@ class Watched:
 
     def pixels(self) -> UInt8Array:
         self.asked.append("pixels")
-        return picture(*self.height_width)
+        return sample_image(*self.height_width)
 
     def window(self, box: Any, *, size: tuple[int, int], interpolation: Any = "bilinear") -> UInt8Array:
         self.asked.append(tuple(box))
@@ -429,7 +429,7 @@ def albumentations_boxes(transforms: list[Any], *, num: int, shape: tuple[int, i
     boxes = []
     for index in range(num):
         draws.start((1, 0, index))
-        pipeline(image=picture(*shape))
+        pipeline(image=sample_image(*shape))
         boxes.append(tuple(transforms[0].params["crop_coords"]))
     return boxes
 
@@ -439,7 +439,7 @@ def albumentations_boxes(transforms: list[Any], *, num: int, shape: tuple[int, i
 def test_the_part_drawn_is_that_of_albumentations(name: str, shape: tuple[int, int]) -> None:
     augment, watched = preset(name), Watched(*shape)
     for index in range(40):
-        augment.from_picture(watched, key=(1, 0, index))
+        augment.from_lazy_image(watched, key=(1, 0, index))
     assert augment._pipeline is not None
     transforms = copy.deepcopy(augment._pipeline.transforms)
     assert watched.asked == albumentations_boxes(transforms, num=40, shape=shape)
@@ -447,7 +447,7 @@ def test_the_part_drawn_is_that_of_albumentations(name: str, shape: tuple[int, i
 
 @pytest.mark.parametrize("name", ["standard", "strong"])
 def test_the_other_transforms_draw_as_after_albumentations_own_crop(name: str) -> None:
-    """On a picture of one colour the crop changes nothing, so that the rest can be compared bit for bit."""
+    """On an image of one colour the crop changes nothing, so that the rest can be compared bit for bit."""
     augment = preset(name)
     assert augment._pipeline is not None
     flat = np.full((60, 80, 3), (200, 90, 40), dtype=np.uint8)
@@ -456,16 +456,16 @@ def test_the_other_transforms_draw_as_after_albumentations_own_crop(name: str) -
     for index in range(60):
         draws.start((1, 0, index))
         expected = pipeline(image=flat)["image"]
-        assert np.array_equal(augment.from_picture(DecodedPicture(flat), key=(1, 0, index)), expected)
+        assert np.array_equal(augment.from_lazy_image(DecodedImage(flat), key=(1, 0, index)), expected)
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_decoded_picture_gives_what_its_pixels_give(name: str) -> None:
+def test_a_decoded_image_gives_what_its_pixels_give(name: str) -> None:
     augment = preset(name)
-    image = input_for(augment, picture())
+    image = input_for(augment, sample_image())
     for index in range(20):
         key = (1, 0, index)
-        assert np.array_equal(augment.from_picture(DecodedPicture(image), key=key), augment(image, key=key))
+        assert np.array_equal(augment.from_lazy_image(DecodedImage(image), key=key), augment(image, key=key))
 
 
 def test_full_decoding_cuts_the_same_parts() -> None:
@@ -476,11 +476,11 @@ def test_full_decoding_cuts_the_same_parts() -> None:
     fast, full, data = augment("fast"), augment("full"), jpeg()
     worst = 0.0
     for index in range(40):
-        results = [a.from_picture(picture_from_bytes(data, name="x"), key=(1, 0, index)) for a in (fast, full)]
+        results = [a.from_lazy_image(image_from_bytes(data, name="x"), key=(1, 0, index)) for a in (fast, full)]
         worst = max(worst, float(np.abs(results[0].astype(int) - results[1]).mean()))
     assert worst < 6  # of 255; another part would differ by 50
     watched = Watched()
-    full.from_picture(watched, key=(1, 0, 0))
+    full.from_lazy_image(watched, key=(1, 0, 0))
     assert watched.asked == ["pixels"]
 
 
@@ -496,27 +496,27 @@ def test_full_decoding_cuts_the_same_parts() -> None:
 )
 def test_what_a_window_would_do_otherwise_is_left_to_albumentations(crop: Any) -> None:
     augment, watched = Augment([crop], after="decode"), Watched()
-    result = augment.from_picture(watched, key=(1, 0, 3))
+    result = augment.from_lazy_image(watched, key=(1, 0, 3))
     assert watched.asked == ["pixels"]
-    assert np.array_equal(result, augment(picture(300, 400), key=(1, 0, 3)))
+    assert np.array_equal(result, augment(sample_image(300, 400), key=(1, 0, 3)))
 
 
-def test_draws_from_pictures_do_not_depend_on_what_came_before() -> None:
+def test_draws_from_images_do_not_depend_on_what_came_before() -> None:
     augment, data = preset("strong"), jpeg()
 
     def result(index: int) -> str:
-        return digest(augment.from_picture(picture_from_bytes(data, name="x"), key=(1, 0, index)))
+        return digest(augment.from_lazy_image(image_from_bytes(data, name="x"), key=(1, 0, index)))
 
     forward = [result(index) for index in range(15)]
-    augment(picture(), key=(5, 5, 5))
+    augment(sample_image(), key=(5, 5, 5))
     assert [result(index) for index in reversed(range(15))] == forward[::-1]
     assert len(set(forward)) == 15
 
 
-def test_a_picture_that_cannot_be_decoded_is_an_image_error() -> None:
+def test_an_image_that_cannot_be_decoded_is_an_image_error() -> None:
     broken = jpeg().replace(b"\xff\xda\x00\x0c\x03\x01\x00", b"\xff\xda\x00\x0c\x03\x01\x33")
     with pytest.raises(ImageError, match="name-of-it"):
-        preset("standard").from_picture(picture_from_bytes(broken, name="name-of-it"), key=(0, 0, 0))
+        preset("standard").from_lazy_image(image_from_bytes(broken, name="name-of-it"), key=(0, 0, 0))
 
 
 def test_an_unknown_way_of_decoding_is_refused() -> None:

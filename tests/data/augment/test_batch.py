@@ -23,7 +23,7 @@ FILL = (124, 116, 104)
 LEAST_P = 1e-4  # of a statistical test; the draws are fixed by their keys, so that it passes always or never
 
 
-def pictures(count: int = 40, height: int = 32, width: int = 32) -> UInt8Array:
+def sample_images(count: int = 40, height: int = 32, width: int = 32) -> UInt8Array:
     return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
 
 
@@ -38,7 +38,7 @@ def draws(augment: BatchAugment, count: int = 50_000, *, seed: int = 1, epoch: i
 
 
 def places(augment: BatchAugment, **key: Any) -> NDArray[np.int64]:
-    """Return the drawn shift of each picture as one number, 0 to 80."""
+    """Return the drawn shift of each image as one number, 0 to 80."""
     down, right = draws(augment, **key).shift + augment.shift_px
     return down * (2 * augment.shift_px + 1) + right
 
@@ -62,7 +62,7 @@ def independent_p(first: NDArray[Any], second: NDArray[Any]) -> float:
 
 
 def one_by_one(images: UInt8Array, drawn: BatchDraws, *, side: tuple[int, int]) -> UInt8Array:
-    """Return what the drawn changes make of the pictures, one pixel after the other."""
+    """Return what the drawn changes make of the images, one pixel after the other."""
     n, height, width, _ = images.shape
     result = np.empty_like(images)
     hole = dict(zip(drawn.hit.tolist(), drawn.hole.T.tolist(), strict=True))
@@ -82,7 +82,7 @@ def one_by_one(images: UInt8Array, drawn: BatchDraws, *, side: tuple[int, int]) 
 
 @pytest.mark.parametrize(("height", "width", "side"), [(32, 32, (8, 8)), (12, 20, (3, 5)), (5, 9, (1, 2))])
 def test_pixels_are_those_of_a_loop_over_every_pixel(height: int, width: int, side: tuple[int, int]) -> None:
-    images, indices = pictures(12, height, width), np.arange(100, 112)
+    images, indices = sample_images(12, height, width), np.arange(100, 112)
     augment = preset()
     drawn = augment.draw(height, width, seed=3, epoch=2, indices=indices)
     assert 0 < drawn.flip.sum() < 12
@@ -92,7 +92,7 @@ def test_pixels_are_those_of_a_loop_over_every_pixel(height: int, width: int, si
 
 
 def test_the_shift_is_that_of_albumentations_affine() -> None:
-    images = pictures(30)
+    images = sample_images(30)
     augment = BatchAugment(shift_px=4)
     result = augment(images, seed=1, epoch=0, indices=np.arange(30))
     for image, (down, right), got in zip(images, draws(augment, 30).shift.T.tolist(), result, strict=True):
@@ -102,14 +102,14 @@ def test_the_shift_is_that_of_albumentations_affine() -> None:
 
 
 def test_the_mirror_is_that_of_albumentations() -> None:
-    images = pictures(30)
+    images = sample_images(30)
     result = BatchAugment(flip=1.0)(images, seed=1, epoch=0, indices=np.arange(30))
     for image, got in zip(images, result, strict=True):
         assert np.array_equal(got, A.HorizontalFlip(p=1)(image=image)["image"])
 
 
 def test_the_hole_is_that_of_albumentations() -> None:
-    images = pictures(30)
+    images = sample_images(30)
     augment = BatchAugment(cutout=1.0)
     result = augment(images, seed=1, epoch=0, indices=np.arange(30))
     cut = A.CoarseDropout(fill=FILL, p=1)
@@ -119,12 +119,12 @@ def test_the_hole_is_that_of_albumentations() -> None:
 
 
 def test_nothing_asked_for_changes_nothing() -> None:
-    images = pictures(5)
+    images = sample_images(5)
     assert np.array_equal(BatchAugment()(images, seed=1, epoch=0, indices=np.arange(5)), images)
 
 
-def test_pictures_that_come_in_stay_as_they_are() -> None:
-    images = pictures(20)
+def test_images_that_come_in_stay_as_they_are() -> None:
+    images = sample_images(20)
     for given in (images, np.ascontiguousarray(images.transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1)):
         before = given.copy()
         preset()(given, seed=1, epoch=0, indices=np.arange(20))
@@ -134,7 +134,7 @@ def test_pictures_that_come_in_stay_as_they_are() -> None:
 
 def test_what_comes_out_is_a_batch_of_planes_without_another_copy() -> None:
     for augment in (preset(), BatchAugment(), BatchAugment(flip=0.5)):
-        result = augment(pictures(6, 20, 28), seed=1, epoch=0, indices=np.arange(6))
+        result = augment(sample_images(6, 20, 28), seed=1, epoch=0, indices=np.arange(6))
         assert result.shape == (6, 20, 28, 3)
         assert result.dtype == np.uint8
         assert result.transpose(0, 3, 1, 2).flags.c_contiguous
@@ -148,18 +148,18 @@ def test_a_part_of_the_side_is_rounded_and_never_nothing() -> None:
     assert (result[0, :, :, 0] == 255).sum() == 2  # round(1.5) high, 1 wide
 
 
-def test_a_hole_may_be_the_whole_picture() -> None:
-    result = BatchAugment(cutout=1.0, cutout_part=1.0)(pictures(3), seed=1, epoch=0, indices=np.arange(3))
+def test_a_hole_may_be_the_whole_image() -> None:
+    result = BatchAugment(cutout=1.0, cutout_part=1.0)(sample_images(3), seed=1, epoch=0, indices=np.arange(3))
     assert (result == FILL).all()
 
 
 def test_an_empty_batch_stays_empty() -> None:
     none = np.array([], dtype=np.int64)
-    assert preset()(pictures(0), seed=1, epoch=0, indices=none).shape == (0, 32, 32, 3)
+    assert preset()(sample_images(0), seed=1, epoch=0, indices=none).shape == (0, 32, 32, 3)
 
 
-def test_a_picture_of_one_pixel_can_be_mirrored_and_cut() -> None:
-    image = pictures(1, 1, 1)
+def test_an_image_of_one_pixel_can_be_mirrored_and_cut() -> None:
+    image = sample_images(1, 1, 1)
     result = BatchAugment(flip=1.0, cutout=1.0)(image, seed=1, epoch=0, indices=np.array([0]))
     assert result.tolist() == [[[list(FILL)]]]
 
@@ -168,7 +168,7 @@ def test_a_picture_of_one_pixel_can_be_mirrored_and_cut() -> None:
 
 
 def test_a_batch_of_one_is_a_batch_of_many() -> None:
-    images, indices = pictures(), np.random.default_rng(1).permutation(10_000)[:40]
+    images, indices = sample_images(), np.random.default_rng(1).permutation(10_000)[:40]
     augment = preset()
     together = augment(images, seed=1, epoch=5, indices=indices)
     for place in range(40):
@@ -194,7 +194,7 @@ def test_other_seeds_and_epochs_draw_independently(other: dict[str, int]) -> Non
 
 
 @pytest.mark.parametrize("step", [1, 2, 64])
-def test_neighbouring_pictures_draw_independently(step: int) -> None:
+def test_neighbouring_images_draw_independently(step: int) -> None:
     augment = preset()
     for drawn in (places(augment), draws(augment).flip, hits(augment)):
         assert independent_p(drawn[:-step], drawn[step:]) > LEAST_P
@@ -249,7 +249,7 @@ def test_holes_are_uniform_over_all_places_inside(size: int, kinds: int, probabi
     assert top.max() == left.max() == kinds - 1
 
 
-def test_shift_mirror_and_hole_of_a_picture_are_independent() -> None:
+def test_shift_mirror_and_hole_of_an_image_are_independent() -> None:
     augment = BatchAugment(shift_px=4, flip=0.5, cutout=0.5)
     drawn, place, hit = draws(augment), places(augment), hits(augment)
     assert independent_p(place, drawn.flip) > LEAST_P
@@ -308,9 +308,9 @@ def test_a_value_out_of_range_is_refused(wrong: dict[str, Any], message: str) ->
 
 
 @pytest.mark.parametrize("shape", [(4, 32), (32, 3)])
-def test_a_shift_as_large_as_the_picture_is_refused(shape: tuple[int, int]) -> None:
-    with pytest.raises(ConfigError, match=rf"augment.shift_px=4, but the pictures are {shape[0]}x{shape[1]} px"):
-        BatchAugment(shift_px=4)(pictures(1, *shape), seed=1, epoch=0, indices=np.array([0]))
+def test_a_shift_as_large_as_the_image_is_refused(shape: tuple[int, int]) -> None:
+    with pytest.raises(ConfigError, match=rf"augment.shift_px=4, but the images are {shape[0]}x{shape[1]} px"):
+        BatchAugment(shift_px=4)(sample_images(1, *shape), seed=1, epoch=0, indices=np.array([0]))
 
 
 # Gathering
@@ -340,19 +340,19 @@ class AtOnce(OneByOne):
 
 
 @pytest.mark.parametrize("collection", [OneByOne, AtOnce, ArrayImages])
-def test_pictures_are_gathered_in_the_order_asked_for(collection: Any) -> None:
-    images, indices = pictures(9), np.array([5, 1, 1, 8])
+def test_images_are_gathered_in_the_order_asked_for(collection: Any) -> None:
+    images, indices = sample_images(9), np.array([5, 1, 1, 8])
     assert np.array_equal(gather(collection(images), indices), images[indices])
 
 
 def test_a_subset_of_a_subset_is_gathered_at_once() -> None:
-    images = pictures(9)
+    images = sample_images(9)
     samples = Samples(names=[str(i) for i in range(9)], images=AtOnce(images), labels=np.zeros(9, dtype=np.int64))
     part = samples.subset([8, 6, 4, 2]).subset([3, 1])
     assert np.array_equal(gather(part.images, np.array([1, 0])), images[[6, 2]])
 
 
-def test_gray_pictures_are_gathered_with_three_channels() -> None:
-    gray = pictures(4)[..., 0]
+def test_gray_images_are_gathered_with_three_channels() -> None:
+    gray = sample_images(4)[..., 0]
     expected = np.repeat(gray[[2, 0], ..., None], 3, axis=3)
     assert np.array_equal(gather(ArrayImages(gray), np.array([2, 0])), expected)

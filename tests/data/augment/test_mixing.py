@@ -34,7 +34,7 @@ def mix(**options: Any) -> BatchMixing:
 
 
 def kept_share(targets: Tensor, labels: Tensor) -> Tensor:
-    """Return the share of each picture's own label; neighbours here never share a label."""
+    """Return the share of each image's own label; neighbours here never share a label."""
     return targets[range(len(labels)), labels]
 
 
@@ -73,9 +73,7 @@ def test_generator_is_put_back_after_an_error(images: Tensor) -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_mixup_blends_each_picture_with_its_neighbour_in_the_share_of_the_labels(
-    images: Tensor, labels: Tensor
-) -> None:
+def test_mixup_blends_each_image_with_its_neighbour_in_the_share_of_the_labels(images: Tensor, labels: Tensor) -> None:
     mixed, targets = mix(mixup_alpha=1.0)(images, labels, key=KEY)
     share = kept_share(targets, labels)[0].item()
     assert 0 < share < 1

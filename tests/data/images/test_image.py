@@ -32,21 +32,21 @@ from imgrec.data.samples import UInt8Array
 from imgrec.errors import DataError, ImageError
 
 
-def encode(picture: Image.Image, file_format: str, **options: Any) -> bytes:
+def encode(image: Image.Image, file_format: str, **options: Any) -> bytes:
     buffer = BytesIO()
-    picture.save(buffer, file_format, **options)
+    image.save(buffer, file_format, **options)
     return buffer.getvalue()
 
 
 def gradient(height: int = 40, width: int = 60) -> Image.Image:
-    """Return a colour picture without any symmetry."""
+    """Return a colour image without any symmetry."""
     y, x = np.mgrid[:height, :width]
     red, green, blue = x * 255 // width, y * 255 // height, (x * y * 7) % 256
     return Image.fromarray(np.dstack([red, green, blue]).astype(np.uint8))
 
 
 def decode(data: bytes) -> UInt8Array:
-    return decode_image(data, name="picture")
+    return decode_image(data, name="image")
 
 
 def refusal(data: bytes) -> ImageError:
@@ -130,8 +130,8 @@ def test_the_result_can_be_written_to() -> None:
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "YCbCr"])
 def test_other_colour_modes_become_rgb(mode: str) -> None:
-    picture = gradient().convert(mode)
-    assert np.array_equal(decode(encode(picture, "TIFF")), np.asarray(picture.convert("RGB")))
+    image = gradient().convert(mode)
+    assert np.array_equal(decode(encode(image, "TIFF")), np.asarray(image.convert("RGB")))
 
 
 def test_lab_becomes_rgb() -> None:
@@ -141,19 +141,19 @@ def test_lab_becomes_rgb() -> None:
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_transparency_is_laid_on_white(mode: str) -> None:
-    picture = Image.new("RGBA", (3, 1))
+    image = Image.new("RGBA", (3, 1))
     for x, alpha in enumerate((0, 128, 255)):
-        picture.putpixel((x, 0), (40, 40, 40, alpha))
+        image.putpixel((x, 0), (40, 40, 40, alpha))
     expected = [round(40 * alpha / 255 + 255 * (1 - alpha / 255)) for alpha in (0, 128, 255)]
-    np.testing.assert_allclose(decode(encode(picture.convert(mode), "PNG"))[0, :, 0], expected, atol=1)
+    np.testing.assert_allclose(decode(encode(image.convert(mode), "PNG"))[0, :, 0], expected, atol=1)
 
 
 def test_transparent_palette_entries_are_laid_on_white() -> None:
-    picture = Image.new("P", (2, 1))
-    picture.putpalette([10, 20, 30, 40, 50, 60])
-    picture.putpixel((1, 0), 1)
-    one_entry = decode(encode(picture, "PNG", transparency=0))
-    each_entry = decode(encode(picture, "PNG", transparency=bytes([0, 255])))
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.putpixel((1, 0), 1)
+    one_entry = decode(encode(image, "PNG", transparency=0))
+    each_entry = decode(encode(image, "PNG", transparency=bytes([0, 255])))
     assert one_entry.tolist() == each_entry.tolist() == [[[255, 255, 255], [40, 50, 60]]]
 
 
@@ -161,9 +161,9 @@ def test_transparent_palette_entries_are_laid_on_white() -> None:
     ("mode", "hidden", "shown"), [("RGB", (1, 2, 3), (9, 9, 9)), ("L", 7, 9), ("1", 0, 1), ("I;16", 700, 9 * 256)]
 )
 def test_the_transparent_colour_of_a_png_is_laid_on_white(mode: str, hidden: Any, shown: Any) -> None:
-    picture = Image.new(mode, (2, 1), hidden)
-    picture.putpixel((1, 0), shown)
-    pixels = decode(encode(picture, "PNG", transparency=hidden))
+    image = Image.new(mode, (2, 1), hidden)
+    image.putpixel((1, 0), shown)
+    pixels = decode(encode(image, "PNG", transparency=hidden))
     assert pixels[0, 0].tolist() == [255, 255, 255]
     assert pixels[0, 1].tolist() == ([255] * 3 if mode == "1" else [9] * 3)
 
@@ -230,7 +230,7 @@ def test_32_bit_pixels_are_refused_because_their_range_is_unknown() -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "TIFF", "WEBP"])
-def test_pictures_are_turned_upright(file_format: str, orientation: int) -> None:
+def test_images_are_turned_upright(file_format: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = encode(gradient(), file_format, exif=exif)
@@ -239,7 +239,7 @@ def test_pictures_are_turned_upright(file_format: str, orientation: int) -> None
     assert np.array_equal(decode(data), np.asarray(expected))
 
 
-def test_orientation_1_to_8_of_a_lossless_picture_by_hand() -> None:
+def test_orientation_1_to_8_of_a_lossless_image_by_hand() -> None:
     stored = np.asarray(gradient())
     by_hand: list[Callable[[UInt8Array], UInt8Array]] = [
         lambda a: a,
@@ -261,7 +261,7 @@ ORIENTATION_IS_TEXT = b"Exif\0\0II*\0" + struct.pack("<IHHHI4sI", 8, 1, 0x0112, 
 
 
 @pytest.mark.parametrize("exif", [b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0nonsense", ORIENTATION_IS_TEXT])
-def test_broken_exif_does_not_cost_the_picture(exif: bytes) -> None:
+def test_broken_exif_does_not_cost_the_image(exif: bytes) -> None:
     assert np.array_equal(decode(encode(gradient(), "PNG", exif=exif)), np.asarray(gradient()))
 
 
@@ -278,7 +278,7 @@ def test_the_first_frame_is_taken(file_format: str) -> None:
 
 def test_an_empty_file_is_not_an_image() -> None:
     error = refusal(b"")
-    assert (error.code, error.path) == ("not_an_image", "picture")
+    assert (error.code, error.path) == ("not_an_image", "image")
     assert "empty" in str(error)
 
 
@@ -447,25 +447,25 @@ def test_an_enormous_file_is_refused_unread(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def picture_that_warns() -> bytes:
+def image_that_warns() -> bytes:
     data = encode(gradient(), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01\x03\0\x01\0\0\0")
     with pytest.warns(UserWarning, match="Corrupt EXIF"):
         Image.open(BytesIO(data)).getexif()
     return data
 
 
-def test_pillow_does_not_warn_through_us(picture_that_warns: bytes) -> None:
+def test_pillow_does_not_warn_through_us(image_that_warns: bytes) -> None:
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        decode(picture_that_warns)
+        decode(image_that_warns)
     assert seen == []
 
 
-def test_warning_filters_are_as_before_when_many_threads_have_decoded(picture_that_warns: bytes) -> None:
+def test_warning_filters_are_as_before_when_many_threads_have_decoded(image_that_warns: bytes) -> None:
     before = list(warnings.filters)
     results: list[UInt8Array] = []
     threads = [
-        threading.Thread(target=lambda: results.extend(decode(picture_that_warns) for _ in range(30))) for _ in range(8)
+        threading.Thread(target=lambda: results.extend(decode(image_that_warns) for _ in range(30))) for _ in range(8)
     ]
     for thread in threads:
         thread.start()
@@ -499,7 +499,7 @@ def test_array_images_are_rgb(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("shape", [(2, 4, 6), (2, 4, 6, 3)])
-def test_changing_a_picture_leaves_the_array_alone(shape: tuple[int, ...]) -> None:
+def test_changing_an_image_leaves_the_array_alone(shape: tuple[int, ...]) -> None:
     images = ArrayImages(np.zeros(shape, dtype=np.uint8))
     images[0][:] = 255
     assert images.array.max() == 0
@@ -541,5 +541,5 @@ def test_files_of_8_pixels_are_large_enough(tmp_path: Path) -> None:
     assert FileImages([path]).open(0).height_width == (8, 8)
 
 
-def test_arrays_of_small_pictures_are_taken() -> None:
+def test_arrays_of_small_images_are_taken() -> None:
     assert ArrayImages(np.zeros((2, 4, 4), dtype=np.uint8))[0].shape == (4, 4, 3)

@@ -14,7 +14,7 @@ from imgrec.data.samples import UInt8Array
 
 
 def pixels(height: int = 75, width: int = 101) -> UInt8Array:
-    """Return a smooth picture with colour in it."""
+    """Return a smooth image with colour in it."""
     y, x = np.mgrid[:height, :width]
     return np.dstack([x * 255 // width, y * 255 // height, (x * y // 7) % 256]).astype(np.uint8)
 
@@ -47,7 +47,7 @@ def test_the_whole_is_bit_for_bit_pillows(kind: str, height: int, width: int) ->
     assert plain is not None
     result = decode_rows(plain, rows=height)
     assert result is not None
-    assert np.array_equal(result, decode_image(data, name="picture"))
+    assert np.array_equal(result, decode_image(data, name="image"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -75,7 +75,7 @@ def test_rows_below_are_not_decoded() -> None:
 
 
 @pytest.mark.parametrize("scale", [2, 4, 8])
-def test_a_reduced_picture_is_about_the_mean_of_its_blocks(scale: Scale) -> None:
+def test_a_reduced_image_is_about_the_mean_of_its_blocks(scale: Scale) -> None:
     image = pixels(80, 160)
     plain = read_plain_jpeg(jpeg(image, quality=95, subsampling="4:4:4"))
     assert plain is not None

@@ -1,4 +1,4 @@
-"""Pictures not decoded yet: the same verdicts and pixels as `read_image`, and windows that match whole decoding."""
+"""Images not decoded yet: the same verdicts and pixels as `read_image`, and windows that match whole decoding."""
 
 import random
 from io import BytesIO
@@ -12,7 +12,7 @@ from PIL import Image
 import imgrec.data.images.lazy_image
 from imgrec.data import ArrayImages, FileImages, read_image
 from imgrec.data.images.image import decode_image
-from imgrec.data.images.lazy_image import DecodedPicture, JpegPicture, Picture, open_picture, picture_from_bytes
+from imgrec.data.images.lazy_image import DecodedImage, JpegImage, LazyImage, image_from_bytes, open_image
 from imgrec.data.samples import ImagesView, UInt8Array
 from imgrec.errors import ImageError
 
@@ -34,8 +34,8 @@ def encode(image: UInt8Array, file_format: str = "JPEG", *, orientation: int = 1
     return buffer.getvalue()
 
 
-def opened(data: bytes) -> Picture:
-    return picture_from_bytes(data, name="picture")
+def opened(data: bytes) -> LazyImage:
+    return image_from_bytes(data, name="image")
 
 
 def psnr(first: UInt8Array, second: UInt8Array) -> float:
@@ -45,7 +45,7 @@ def psnr(first: UInt8Array, second: UInt8Array) -> float:
 
 @pytest.fixture
 def only_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no whole picture be decoded by Pillow: what comes out then came from the fast way."""
+    """Let no whole image be decoded by Pillow: what comes out then came from the fast way."""
 
     def refuse(data: bytes, *, name: str) -> UInt8Array:
         raise AssertionError(name)
@@ -63,12 +63,12 @@ def test_at_full_scale_a_window_equals_whole_decoding(
     orientation: int, box: tuple[int, int, int, int], size: tuple[int, int]
 ) -> None:
     data = encode(photograph(), orientation=orientation)
-    picture = opened(data)
-    whole = DecodedPicture(decode_image(data, name="picture"))
-    assert isinstance(picture, JpegPicture)
-    assert picture.height_width == whole.height_width
+    image = opened(data)
+    whole = DecodedImage(decode_image(data, name="image"))
+    assert isinstance(image, JpegImage)
+    assert image.height_width == whole.height_width
     for interpolation in ("bilinear", "lanczos", "fast"):
-        result = picture.window(box, size=size, interpolation=interpolation)  # type: ignore[arg-type]
+        result = image.window(box, size=size, interpolation=interpolation)  # type: ignore[arg-type]
         expected = whole.window(box, size=size, interpolation=interpolation)  # type: ignore[arg-type]
         assert result.flags.c_contiguous
         # what lies on its side is resized columns first, not rows first, and rounded between
@@ -80,9 +80,9 @@ def test_at_full_scale_a_window_equals_whole_decoding(
 @pytest.mark.usefixtures("only_in_part")
 def test_a_reduced_window_is_near_whole_decoding(orientation: int, size: tuple[int, int]) -> None:
     data = encode(photograph(400, 500), orientation=orientation, quality=90)
-    picture, whole = opened(data), DecodedPicture(decode_image(data, name="picture"))
+    image, whole = opened(data), DecodedImage(decode_image(data, name="image"))
     box = (33, 51, 33 + 237, 51 + 301)
-    assert psnr(picture.window(box, size=size), whole.window(box, size=size)) > 38
+    assert psnr(image.window(box, size=size), whole.window(box, size=size)) > 38
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_nothing_is_decoded_smaller_than_it_is_needed(
         return decode(*args, **options)
 
     monkeypatch.setattr(imgrec.data.images.lazy_image, "decode_rows", watched)
-    picture = opened(encode(photograph()))
-    assert picture.window((10, 20, 110, 220), size=size).shape == (*size, 3)
+    image = opened(encode(photograph()))
+    assert image.window((10, 20, 110, 220), size=size).shape == (*size, 3)
     assert seen == [scale]
 
 
@@ -109,16 +109,16 @@ def test_windows_of_other_formats_are_cut_out_of_the_whole() -> None:
     image = photograph()
     for file_format in ("PNG", "BMP"):
         result = opened(encode(image, file_format)).window((10, 20, 110, 220), size=(50, 25))
-        assert np.array_equal(result, DecodedPicture(image).window((10, 20, 110, 220), size=(50, 25)))
+        assert np.array_equal(result, DecodedImage(image).window((10, 20, 110, 220), size=(50, 25)))
 
 
 def test_a_file_that_libjpeg_refuses_is_refused_as_whole() -> None:
     data = encode(photograph())
     broken = data.replace(b"\xff\xda\x00\x0c\x03\x01\x00", b"\xff\xda\x00\x0c\x03\x01\x33")
     with pytest.raises(ImageError) as expected:
-        decode_image(broken, name="picture")
-    picture = opened(broken)
-    for use in (picture.pixels, lambda: picture.window((0, 0, 100, 100), size=(10, 10))):
+        decode_image(broken, name="image")
+    image = opened(broken)
+    for use in (image.pixels, lambda: image.window((0, 0, 100, 100), size=(10, 10))):
         with pytest.raises(ImageError) as caught:
             use()
         assert str(caught.value) == str(expected.value)
@@ -130,14 +130,14 @@ def test_a_file_that_libjpeg_refuses_is_refused_as_whole() -> None:
 def agrees(data: bytes) -> bool:
     """Whether a window, the pixels and `decode_image` all say the same."""
     try:
-        expected: Any = decode_image(data, name="picture")
+        expected: Any = decode_image(data, name="image")
     except ImageError as error:
         expected = error.code
     try:
-        picture = picture_from_bytes(data, name="picture", min_side_px=0)
-        height, width = picture.height_width
-        window = picture.window((0, 0, width, max(1, height // 2)), size=(max(1, height // 4), max(1, width // 3)))
-        found: Any = picture.pixels()
+        image = image_from_bytes(data, name="image", min_side_px=0)
+        height, width = image.height_width
+        window = image.window((0, 0, width, max(1, height // 2)), size=(max(1, height // 4), max(1, width // 3)))
+        found: Any = image.pixels()
         assert window.shape[2] == 3
         assert not isinstance(expected, str)  # a window was given of what `decode_image` refuses
         return found.shape == expected.shape and bool(np.array_equal(found, expected))
@@ -194,7 +194,7 @@ def test_an_orientation_that_does_not_exist_is_upright() -> None:
     assert agrees(data)
 
 
-def test_a_picture_too_large_is_refused_before_decoding() -> None:
+def test_an_image_too_large_is_refused_before_decoding() -> None:
     data = encode(photograph(64, 96))
     huge = data.replace(b"\x00\x11\x08\x00\x40\x00\x60", b"\x00\x11\x08\xff\x00\xff\x00")
     with pytest.raises(ImageError, match=r"more than 89,478,485 pixels \[too_large\]"):
@@ -202,11 +202,11 @@ def test_a_picture_too_large_is_refused_before_decoding() -> None:
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
-def test_a_picture_too_small_is_refused_unless_allowed(file_format: str) -> None:
+def test_an_image_too_small_is_refused_unless_allowed(file_format: str) -> None:
     data = encode(photograph(7, 50), file_format)
     with pytest.raises(ImageError, match=r"50x7 px; at least 8 a side \[too_small\]"):
         opened(data)
-    assert picture_from_bytes(data, name="picture", min_side_px=1).height_width == (7, 50)
+    assert image_from_bytes(data, name="image", min_side_px=1).height_width == (7, 50)
 
 
 # Collections
@@ -218,13 +218,13 @@ def test_files_are_opened_and_not_decoded(tmp_path: Path, monkeypatch: pytest.Mo
     images = ImagesView(ImagesView(FileImages([path, path]), [1]), [0])
     monkeypatch.setattr(imgrec.data.images.lazy_image, "decode_rows", None)
     monkeypatch.setattr(imgrec.data.images.lazy_image, "decode_image", None)
-    assert open_picture(images, 0).height_width == (300, 400)
+    assert open_image(images, 0).height_width == (300, 400)
     monkeypatch.undo()
-    assert np.array_equal(open_picture(images, 0).pixels(), read_image(path))
+    assert np.array_equal(open_image(images, 0).pixels(), read_image(path))
 
 
-def test_arrays_are_pictures_already() -> None:
+def test_arrays_are_images_already() -> None:
     array = np.random.default_rng(0).integers(0, 256, (3, 5, 4, 3), dtype=np.uint8)
-    picture = open_picture(ArrayImages(array), 1)
-    assert picture.height_width == (5, 4)
-    assert np.array_equal(picture.pixels(), array[1])
+    image = open_image(ArrayImages(array), 1)
+    assert image.height_width == (5, 4)
+    assert np.array_equal(image.pixels(), array[1])

@@ -17,7 +17,7 @@ from PIL import Image
 
 import imgrec.data.images.preprocess
 from imgrec.data import Preprocess
-from imgrec.data.images.lazy_image import DecodedPicture, picture_from_bytes
+from imgrec.data.images.lazy_image import DecodedImage, image_from_bytes
 from imgrec.data.images.preprocess import Interpolation, Mode
 from imgrec.data.samples import UInt8Array
 from imgrec.errors import ConfigError, DataError
@@ -25,7 +25,7 @@ from imgrec.errors import ConfigError, DataError
 CONF = Path(__file__).resolve().parents[3] / "conf" / "preprocess"
 
 
-def picture(height: int, width: int, seed: int = 0) -> UInt8Array:
+def sample_image(height: int, width: int, seed: int = 0) -> UInt8Array:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
@@ -48,7 +48,7 @@ def torchvision_crop(image: UInt8Array, *, resize: int, size: tuple[int, int], i
     interpolation=st.sampled_from(["nearest", "bilinear", "bicubic", "lanczos"]),
 )
 def test_crop_equals_torchvision(height: int, width: int, size: int, margin: int, interpolation: Interpolation) -> None:
-    image = picture(height, width)
+    image = sample_image(height, width)
     ours = Preprocess(size, resize=size + margin, interpolation=interpolation)(image)
     theirs = torchvision_crop(image, resize=size + margin, size=(size, size), interpolation=interpolation)
     assert np.array_equal(ours, theirs)
@@ -58,20 +58,20 @@ def test_crop_equals_torchvision(height: int, width: int, size: int, margin: int
     ("height", "width"), [(375, 500), (500, 375), (333, 500), (1080, 1920), (224, 224), (256, 999)]
 )
 def test_crop_equals_torchvision_at_the_sizes_of_photographs(height: int, width: int) -> None:
-    image = picture(height, width)
+    image = sample_image(height, width)
     theirs = torchvision_crop(image, resize=256, size=(224, 224), interpolation="bilinear")
     assert np.array_equal(Preprocess(224)(image), theirs)
 
 
 def test_resize_is_size_over_0_875_unless_given() -> None:
-    image = picture(100, 130)
+    image = sample_image(100, 130)
     for size, resize in ((224, 256), (32, 37), (28, 32)):
         assert np.array_equal(Preprocess(size)(image), Preprocess(size, resize=resize)(image))
 
 
 def test_a_crop_that_is_not_square_is_covered_in_both_directions() -> None:
     for height, width in ((50, 50), (20, 200), (200, 20)):
-        assert Preprocess((40, 90))(picture(height, width)).shape == (40, 90, 3)
+        assert Preprocess((40, 90))(sample_image(height, width)).shape == (40, 90, 3)
     centre_dot = np.zeros((101, 101, 3), dtype=np.uint8)
     centre_dot[40:61, 40:61] = 255
     result = Preprocess((40, 90), resize=40)(centre_dot)
@@ -82,9 +82,9 @@ def test_a_crop_that_is_not_square_is_covered_in_both_directions() -> None:
 def test_a_thin_strip_is_cropped_without_resizing_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     resize = MagicMock(side_effect=Image.Image.resize)
     monkeypatch.setattr(Image.Image, "resize", lambda self, *args, **options: resize(self, *args, **options))
-    assert Preprocess(224)(picture(1, 20_000)).shape == (224, 224, 3)
+    assert Preprocess(224)(sample_image(1, 20_000)).shape == (224, 224, 3)
     assert [call.args[1] for call in resize.call_args_list] == [(224, 224)]  # and not 5,120,000 x 256
-    image = np.asarray(Image.fromarray(picture(6, 40)).resize((400, 60)))
+    image = np.asarray(Image.fromarray(sample_image(6, 40)).resize((400, 60)))
     whole = Preprocess(32)(image)
     monkeypatch.setattr(imgrec.data.images.preprocess, "_MAX_RESIZED_PX", 0)
     assert np.abs(Preprocess(32)(image).astype(int) - whole).max() <= 1
@@ -96,13 +96,13 @@ def test_a_thin_strip_is_cropped_without_resizing_all_of_it(monkeypatch: pytest.
 @pytest.mark.parametrize("mode", ["crop", "squash", "letterbox"])
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 300), (300, 1), (64, 48)])
 def test_every_size_becomes_the_one_asked_for(mode: Mode, height: int, width: int) -> None:
-    result = Preprocess((48, 64), mode=mode)(picture(height, width))
+    result = Preprocess((48, 64), mode=mode)(sample_image(height, width))
     assert result.shape == (48, 64, 3)
     assert result.dtype == np.uint8
 
 
 def test_squash_equals_pillow() -> None:
-    image = picture(50, 70)
+    image = sample_image(50, 70)
     expected = np.asarray(Image.fromarray(image).resize((32, 24), Image.Resampling.BICUBIC))
     assert np.array_equal(Preprocess((24, 32), mode="squash", interpolation="bicubic")(image), expected)
 
@@ -119,28 +119,28 @@ def test_a_single_fill_value_is_gray() -> None:
     assert result[0, 0].tolist() == [7, 7, 7]
 
 
-def test_none_leaves_pictures_of_any_size_alone() -> None:
-    image = picture(5, 9)
+def test_none_leaves_images_of_any_size_alone() -> None:
+    image = sample_image(5, 9)
     assert Preprocess(None, mode="none")(image) is image
 
 
 def test_none_with_a_size_refuses_another_one() -> None:
     keep = Preprocess((5, 9), mode="none")
-    assert keep(picture(5, 9)).shape == (5, 9, 3)
+    assert keep(sample_image(5, 9)).shape == (5, 9, 3)
     with pytest.raises(DataError, match=r"9x5 px .* preprocess.size is 5x9 .* Set preprocess=crop"):
-        keep(picture(9, 5))
+        keep(sample_image(9, 5))
 
 
 @pytest.mark.parametrize("mode", ["crop", "squash", "letterbox"])
-def test_a_picture_of_the_right_size_passes_unchanged(mode: Mode) -> None:
-    image = picture(32, 32)
+def test_an_image_of_the_right_size_passes_unchanged(mode: Mode) -> None:
+    image = sample_image(32, 32)
     preprocess = Preprocess(32, mode=mode, resize=32 if mode == "crop" else None)
     assert np.array_equal(preprocess(image), image)
 
 
 @pytest.mark.parametrize("mode", ["crop", "squash", "letterbox"])
 def test_the_result_can_be_written_to_and_is_not_the_input(mode: Mode) -> None:
-    image = picture(32, 32)
+    image = sample_image(32, 32)
     Preprocess(32, mode=mode, resize=32 if mode == "crop" else None)(image)[:] = 0
     assert image.any()
 
@@ -249,7 +249,7 @@ def test_a_fill_out_of_range_is_refused(fill: object) -> None:
         Preprocess(224, mode="letterbox", fill=fill)  # type: ignore[arg-type]
 
 
-# From pictures that are not decoded yet
+# From images that are not decoded yet
 
 
 def photograph(height: int = 480, width: int = 640) -> UInt8Array:
@@ -270,8 +270,8 @@ MODES = ["crop", "squash", "letterbox"]
 @pytest.mark.parametrize("size", [32, (48, 90), 700])
 def test_full_decoding_gives_what_the_pixels_give(mode: Mode, size: int | tuple[int, int]) -> None:
     preprocess = Preprocess(size, mode=mode)
-    picture = picture_from_bytes(jpeg(photograph()), name="x")
-    assert np.array_equal(preprocess.from_picture(picture), preprocess(picture.pixels()))
+    sample_image = image_from_bytes(jpeg(photograph()), name="x")
+    assert np.array_equal(preprocess.from_lazy_image(sample_image), preprocess(sample_image.pixels()))
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -282,8 +282,8 @@ def test_reduced_decoding_gives_nearly_that(
 ) -> None:
     full = Preprocess(size, mode=mode, interpolation=interpolation)
     reduced = Preprocess(size, mode=mode, interpolation=interpolation, decode="reduced")
-    picture = picture_from_bytes(jpeg(photograph()), name="x")
-    first, second = full.from_picture(picture), reduced.from_picture(picture)
+    sample_image = image_from_bytes(jpeg(photograph()), name="x")
+    first, second = full.from_lazy_image(sample_image), reduced.from_lazy_image(sample_image)
     assert first.shape == second.shape
     inside = np.abs(first.astype(int) - second)[1:-1, 1:-1]  # the edge of a crop sees no pixels beyond it
     assert inside.mean() < 1.5
@@ -294,23 +294,23 @@ def test_reduced_decoding_gives_nearly_that(
 @pytest.mark.parametrize(("interpolation", "apart"), [("bilinear", 1), ("bicubic", 0)])
 def test_reduced_is_full_where_nothing_is_left_out(mode: Mode, interpolation: Any, apart: int) -> None:
     """Bilinear is computed by another library there, which rounds otherwise."""
-    picture = DecodedPicture(photograph())
+    sample_image = DecodedImage(photograph())
     size, options = (100, 130), {"mode": mode, "interpolation": interpolation}
     full, reduced = (Preprocess(size, decode=decode, **options) for decode in ("full", "reduced"))
-    difference = full.from_picture(picture).astype(int) - reduced.from_picture(picture)
+    difference = full.from_lazy_image(sample_image).astype(int) - reduced.from_lazy_image(sample_image)
     assert np.abs(difference).max() <= apart
 
 
 @settings(max_examples=60, deadline=None)
 @given(height=st.integers(1, 90), width=st.integers(1, 90), size=st.integers(1, 48), margin=st.integers(0, 20))
-def test_a_reduced_crop_stays_inside_any_picture(height: int, width: int, size: int, margin: int) -> None:
+def test_a_reduced_crop_stays_inside_any_image(height: int, width: int, size: int, margin: int) -> None:
     preprocess = Preprocess(size, resize=size + margin, decode="reduced")
-    assert preprocess.from_picture(DecodedPicture(picture(height, width))).shape == (size, size, 3)
+    assert preprocess.from_lazy_image(DecodedImage(sample_image(height, width))).shape == (size, size, 3)
 
 
 def test_mode_none_takes_the_pixels() -> None:
     image = photograph()
-    result = Preprocess(None, mode="none", decode="reduced").from_picture(DecodedPicture(image))
+    result = Preprocess(None, mode="none", decode="reduced").from_lazy_image(DecodedImage(image))
     assert np.array_equal(result, image)
 
 

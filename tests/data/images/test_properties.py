@@ -1,4 +1,4 @@
-"""What is measured of pictures as the network sees them."""
+"""What is measured of images as the network sees them."""
 
 import cv2
 import numpy as np
@@ -7,34 +7,34 @@ from PIL import Image
 
 from imgrec.data.images.image import ArrayImages, FileImages
 from imgrec.data.images.preprocess import Preprocess
-from imgrec.data.images.properties import PROPERTIES, measure_pictures, named_properties, sharpness
+from imgrec.data.images.properties import PROPERTIES, measure_images, named_properties, sharpness
 from imgrec.data.loading.dataset import ImageDataset
 from imgrec.data.samples import Samples
 from small_run import Noise
 
 RNG = np.random.default_rng(0)
-PICTURES = RNG.integers(0, 256, (5, 9, 12, 3), dtype=np.uint8)
+IMAGES = RNG.integers(0, 256, (5, 9, 12, 3), dtype=np.uint8)
 
 
-def test_each_property_is_that_of_the_picture_by_itself():
-    found = measure_pictures(PICTURES, [(90, 120)] * 5)
-    for row, image in zip(found, PICTURES, strict=True):
+def test_each_property_is_that_of_the_image_by_itself():
+    found = measure_images(IMAGES, [(90, 120)] * 5)
+    for row, image in zip(found, IMAGES, strict=True):
         gray = np.asarray(Image.fromarray(image).convert("L")).astype(float)
         laplacian = cv2.Laplacian(gray, cv2.CV_64F, ksize=1)[1:-1, 1:-1]
         np.testing.assert_allclose(row, [90, 120, gray.mean(), gray.std(), laplacian.var()], rtol=1e-4)
 
 
-def test_a_list_of_pictures_is_measured_as_an_array_is():
+def test_a_list_of_images_is_measured_as_an_array_is():
     sizes = [(9, 12)] * 5
-    assert np.array_equal(measure_pictures(list(PICTURES), sizes), measure_pictures(PICTURES, sizes))
+    assert np.array_equal(measure_images(list(IMAGES), sizes), measure_images(IMAGES, sizes))
 
 
-def test_a_thin_picture_has_no_sharpness():
+def test_a_thin_image_has_no_sharpness():
     assert sharpness(np.zeros((4, 2, 9), dtype=np.uint8)).tolist() == [0, 0, 0, 0]
 
 
 def test_properties_have_names_and_the_aspect_beside_the_size():
-    columns = named_properties(measure_pictures(PICTURES, [(50, 100)] * 5))
+    columns = named_properties(measure_images(IMAGES, [(50, 100)] * 5))
     assert list(columns) == ["height", "width", "aspect", *PROPERTIES[2:]]
     assert columns["aspect"].tolist() == [2.0] * 5
 
@@ -55,11 +55,11 @@ def test_a_file_is_measured_after_preprocessing_and_has_its_own_size(tmp_path, d
     batch = data[[(0, 0), (1, 0)]]
     seen = batch["images"].permute(0, 2, 3, 1).numpy()
     assert batch["properties"][:, :2].tolist() == [[30, 40], [20, 64]]
-    assert np.array_equal(batch["properties"], measure_pictures(seen, [(30, 40), (20, 64)]))
+    assert np.array_equal(batch["properties"], measure_images(seen, [(30, 40), (20, 64)]))
 
 
-def test_pictures_in_memory_are_measured_at_once_as_one_by_one():
-    images = ArrayImages(PICTURES)
+def test_images_in_memory_are_measured_at_once_as_one_by_one():
+    images = ArrayImages(IMAGES)
     at_once = ImageDataset(samples(images), preprocess=Preprocess(size=None, mode="none"), measure=True)
     one_by_one = ImageDataset(samples(images), preprocess=lambda image: image, measure=True)
     keys = [(3, 0), (1, 0)]

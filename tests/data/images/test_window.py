@@ -10,7 +10,7 @@ from imgrec.data.images.window import WindowInterpolation, resized_part
 from imgrec.data.samples import UInt8Array
 
 
-def picture(height: int = 90, width: int = 120) -> UInt8Array:
+def sample_image(height: int = 90, width: int = 120) -> UInt8Array:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
@@ -31,15 +31,15 @@ sizes = st.tuples(st.integers(1, 130), st.integers(1, 130))
 def test_a_window_is_pillows_crop_and_resize(
     interpolation: WindowInterpolation, box: tuple[int, int, int, int], size: tuple[int, int]
 ) -> None:
-    result = resized_part(picture(), box, size=size, interpolation=interpolation)
-    assert np.array_equal(result, by_pillow(picture(), box, size, interpolation))
+    result = resized_part(sample_image(), box, size=size, interpolation=interpolation)
+    assert np.array_equal(result, by_pillow(sample_image(), box, size, interpolation))
 
 
 @settings(max_examples=150, deadline=None)
 @given(box=boxes, size=sizes)
 def test_fast_is_bilinear_to_one_level(box: tuple[int, int, int, int], size: tuple[int, int]) -> None:
-    result = resized_part(picture(), box, size=size, interpolation="fast")
-    expected = by_pillow(picture(), box, size, "bilinear")
+    result = resized_part(sample_image(), box, size=size, interpolation="fast")
+    expected = by_pillow(sample_image(), box, size, "bilinear")
     assert result.dtype == np.uint8
     assert result.flags.c_contiguous
     assert result.shape == (*size, 3)
@@ -54,7 +54,7 @@ def test_a_box_through_pixels_takes_their_parts() -> None:
 
 
 def test_one_size_gives_the_pixels_as_a_copy() -> None:
-    image = picture()
+    image = sample_image()
     result = resized_part(image, (10, 20, 40, 60), size=(40, 30), interpolation="fast")
     assert np.array_equal(result, image[20:60, 10:40])
     assert not np.shares_memory(result, image)

@@ -111,7 +111,7 @@ def test_training_goes_on_in_the_middle_of_an_epoch():
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_broken_picture_is_one_clean_error_whoever_read_it(num_workers):
+def test_a_broken_image_is_one_clean_error_whoever_read_it(num_workers):
     images = BrokenImages()
     found = splits(train=None, test=Samples([f"p{i}.jpg" for i in range(6)], images, np.zeros(6, np.int64)))
     data = Given(found, num_workers=num_workers, batch_size=2)
@@ -134,7 +134,7 @@ def test_a_worker_lets_the_first_signal_pass_and_no_second(monkeypatch):
 # How many workers
 
 
-def test_pictures_in_memory_need_no_workers():
+def test_images_in_memory_need_no_workers():
     samples = Samples(["a", "b"], ArrayImages(np.zeros((2, 4, 4), np.uint8)), np.array([0, 1]))
     assert Given(splits(train=samples)).train_dataloader().num_workers == 0
     assert Given(splits(train=samples.subset([1]))).train_dataloader().num_workers == 0
@@ -245,7 +245,7 @@ def test_a_part_of_a_split_moves_to_another_with_classes_alike_and_groups_whole(
     assert data.split("train") is data.found.train
 
 
-def test_too_few_pictures_cannot_be_divided():
+def test_too_few_images_cannot_be_divided():
     data = Given(splits(test=noise("test", 1)))
     with pytest.raises(DataError, match="1 images cannot be divided into 2 splits"):
         data.hold_out("test", fraction=0.5, to="val", seed=1)

@@ -24,7 +24,7 @@ def keep(image: Any) -> Any:
     return image
 
 
-def pictures(count: int = 4) -> Any:
+def sample_images(count: int = 4) -> Any:
     return np.random.default_rng(0).integers(0, 256, (count, 5, 6, 3), dtype=np.uint8)
 
 
@@ -40,8 +40,8 @@ class Told:
         return image[:5, :5]
 
 
-def test_a_batch_is_the_pictures_in_the_order_of_the_keys():
-    images = pictures()
+def test_a_batch_is_the_images_in_the_order_of_the_keys():
+    images = sample_images()
     batch = ImageDataset(samples(images), preprocess=keep)[[(2, 0), (0, 0)]]
     assert isinstance(batch, dict)
     assert batch["images"].dtype == torch.uint8
@@ -54,34 +54,34 @@ def test_a_batch_is_the_pictures_in_the_order_of_the_keys():
 
 def test_several_labels_are_rows_of_zeros_and_ones():
     labels = np.array([[1, 0], [1, 1]], dtype=np.uint8)
-    batch = ImageDataset(samples(pictures(2), labels), preprocess=keep)[[(1, 0)]]
+    batch = ImageDataset(samples(sample_images(2), labels), preprocess=keep)[[(1, 0)]]
     assert isinstance(batch, dict)
     assert batch["labels"].tolist() == [[1, 1]]
     assert batch["labels"].dtype == torch.uint8
 
 
-def test_every_picture_goes_through_the_preprocessing():
-    batch = ImageDataset(samples(pictures()), preprocess=lambda image: image[:2, :3])[[(0, 0)]]
+def test_every_image_goes_through_the_preprocessing():
+    batch = ImageDataset(samples(sample_images()), preprocess=lambda image: image[:2, :3])[[(0, 0)]]
     assert isinstance(batch, dict)
     assert batch["images"].shape == (1, 3, 2, 3)
 
 
-def test_an_augmentation_gets_the_seed_the_epoch_and_the_place_of_the_picture():
+def test_an_augmentation_gets_the_seed_the_epoch_and_the_place_of_the_image():
     told = Told("preprocess")
-    data = ImageDataset(samples(pictures()), preprocess=lambda image: image[:, :5], augment=told, seed=7)
+    data = ImageDataset(samples(sample_images()), preprocess=lambda image: image[:, :5], augment=told, seed=7)
     _ = data[[(3, 2), (1, 2)]]
     assert told.calls == [((7, 2, 3), (5, 5, 3)), ((7, 2, 1), (5, 5, 3))]
 
 
 def test_an_augmentation_after_decoding_takes_the_place_of_the_preprocessing():
     told = Told("decode")
-    batch = ImageDataset(samples(pictures()), preprocess=lambda image: image[:1], augment=told)[[(0, 0)]]
+    batch = ImageDataset(samples(sample_images()), preprocess=lambda image: image[:1], augment=told)[[(0, 0)]]
     assert isinstance(batch, dict)
     assert told.calls == [((0, 0, 0), (5, 6, 3))]
     assert batch["images"].shape == (1, 3, 5, 5)
 
 
-def test_pictures_of_different_sizes_are_an_error_that_names_both():
+def test_images_of_different_sizes_are_an_error_that_names_both():
     images = [np.zeros((4, 6, 3), np.uint8), np.zeros((5, 6, 3), np.uint8)]
     error = ImageDataset(samples(images), preprocess=keep)[[(0, 0), (1, 0)]]
     assert isinstance(error, DataError)
@@ -97,10 +97,10 @@ class Broken:
     def __getitem__(self, index: int) -> Any:
         if index:
             raise ImageError("p1", "truncated", "the file ends")
-        return pictures(1)[0]
+        return sample_images(1)[0]
 
 
-def test_a_broken_picture_is_returned_as_its_error():
+def test_a_broken_image_is_returned_as_its_error():
     """A raised one would come out of a worker process as a wall of text."""
     data = ImageDataset(samples(Broken()), preprocess=keep)
     error = data[[(0, 0), (1, 0)]]
@@ -114,16 +114,16 @@ def test_a_fault_is_raised():
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        _ = ImageDataset(samples(pictures()), preprocess=fail)[[(0, 0)]]
+        _ = ImageDataset(samples(sample_images()), preprocess=fail)[[(0, 0)]]
 
 
-def test_its_length_is_the_number_of_pictures():
-    assert len(ImageDataset(samples(pictures(3)), preprocess=keep)) == 3
+def test_its_length_is_the_number_of_images():
+    assert len(ImageDataset(samples(sample_images(3)), preprocess=keep)) == 3
 
 
 @pytest.mark.parametrize("channels", [(), (1,), (3,)])
 @pytest.mark.parametrize("augment", [None, BatchAugment(shift_px=2, flip=0.5, cutout=0.5)])
-def test_pictures_of_one_array_are_taken_at_once_and_are_the_same(channels, augment):
+def test_images_of_one_array_are_taken_at_once_and_are_the_same(channels, augment):
     array = np.random.default_rng(0).integers(0, 256, (9, 8, 8, *channels), dtype=np.uint8)
     view = ImagesView(ImagesView(ArrayImages(array), list(range(8, 0, -1))), [5, 0, 3, 2, 7])
     squash = Preprocess(size=8, mode="squash")

@@ -18,7 +18,7 @@ from small_run import NUM_CLASSES, Noise
 
 
 class Trouble:
-    """Twelve pictures; number 5 calls `act` instead."""
+    """Twelve images; number 5 calls `act` instead."""
 
     def __init__(self, act: Any) -> None:
         self.act = act
@@ -102,7 +102,7 @@ def test_without_processes_there_is_nothing_to_wait_for():
 
 
 @pytest.mark.parametrize(("num_workers", "threads"), [(0, False), (1, False), (2, True)])
-def test_a_picture_that_cannot_be_read_is_left_out_and_told(num_workers, threads):
+def test_an_image_that_cannot_be_read_is_left_out_and_told(num_workers, threads):
     batches = list(loader(unreadable, strict=False, num_workers=num_workers, threads=threads))
     assert [batch["indices"].tolist() for batch in batches] == [[0, 1, 2, 3], [4, 6, 7], [8, 9, 10, 11]]
     assert batches[1]["images"][:, 0, 0, 0].tolist() == [4, 6, 7]
@@ -111,19 +111,19 @@ def test_a_picture_that_cannot_be_read_is_left_out_and_told(num_workers, threads
     assert "left_out" not in batches[0]
 
 
-def test_where_scores_are_reported_one_such_picture_is_an_error():
+def test_where_scores_are_reported_one_such_image_is_an_error():
     assert isinstance(list(loader(unreadable, num_workers=0))[1], ImageError)
 
 
-def test_a_batch_of_nothing_but_such_pictures_is_an_error():
+def test_a_batch_of_nothing_but_such_images_is_an_error():
     dataset = ImageDataset(samples(unreadable), preprocess=lambda image: image, strict=False)
     error = dataset[[(5, 0)]]
     assert isinstance(error, DataError)
-    assert "None of the 1 pictures of a batch can be read, the first: p5" in str(error)
+    assert "None of the 1 images of a batch can be read, the first: p5" in str(error)
 
 
 class WithTrouble(Noise):
-    """Noise with one training picture that cannot be read."""
+    """Noise with one training image that cannot be read."""
 
     def read(self, class_names: Any) -> Any:
         splits = super().read(class_names)
@@ -143,6 +143,6 @@ def test_the_data_module_counts_what_was_left_out_once():
 
 def test_the_data_module_ends_the_run_when_there_are_too_many():
     data = WithTrouble(batch_size=4, num_workers=0)
-    with pytest.raises(DataError, match="1 of 12 train pictures cannot be used"):
+    with pytest.raises(DataError, match="1 of 12 train images cannot be used"):
         for batch in data.train_dataloader():
             data.on_before_batch_transfer(batch, 0)

@@ -1,4 +1,4 @@
-"""Pictures that cannot be used: counted once, bounded, listed."""
+"""Images that cannot be used: counted once, bounded, listed."""
 
 import hashlib
 import json
@@ -26,11 +26,11 @@ def test_a_share_counts_within_each_split():
     left_out.add("train", errors(2))
     left_out.add("val", errors(1))
     assert len(left_out) == 3
-    with pytest.raises(DataError, match=r"2 of 100 val pictures cannot be used, at most 1 .*data\.max_bad=0\.01"):
+    with pytest.raises(DataError, match=r"2 of 100 val images cannot be used, at most 1 .*data\.max_bad=0\.01"):
         left_out.add("val", errors(1, start=5))
 
 
-def test_a_whole_number_is_a_number_of_pictures():
+def test_a_whole_number_is_a_number_of_images():
     left_out = quarantine(max_bad=3)
     left_out.add("val", errors(3))
     with pytest.raises(DataError, match="at most 3"):
@@ -38,18 +38,18 @@ def test_a_whole_number_is_a_number_of_pictures():
 
 
 def test_none_of_the_test_split_may_be_left_out():
-    with pytest.raises(DataError, match=r"1 of 50 test pictures .* none of the test split .*photos/0\.jpg.*truncated"):
+    with pytest.raises(DataError, match=r"1 of 50 test images .* none of the test split .*photos/0\.jpg.*truncated"):
         quarantine(max_bad=10).add("test", errors(1))
 
 
-def test_a_picture_met_in_every_epoch_counts_once():
+def test_an_image_met_in_every_epoch_counts_once():
     left_out = quarantine()
     for _ in range(9):
         left_out.add("train", errors(2))
     assert len(left_out) == 2
 
 
-def test_the_report_lists_every_picture_with_reason_and_digest(tmp_path):
+def test_the_report_lists_every_image_with_reason_and_digest(tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"half")
     left_out = quarantine(tmp_path)
     found = [ImageError(str(tmp_path / "broken.jpg"), "not_an_image", "no"), ImageError("gone.jpg", "unreadable", "?")]
@@ -74,7 +74,7 @@ def test_the_report_is_written_before_the_run_ends_for_too_many(tmp_path):
     assert json.loads((tmp_path / REPORT_NAME).read_text())["num_left_out"] == 20
 
 
-def test_messages_name_the_first_pictures_only(caplog):
+def test_messages_name_the_first_images_only(caplog):
     left_out = quarantine(max_bad=100)
     with caplog.at_level(logging.WARNING, logger="imgrec"):
         left_out.add("train", errors(MAX_SAID + 5))

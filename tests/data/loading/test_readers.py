@@ -1,4 +1,4 @@
-"""What holds for every way to read pictures: the same batches however they are read, and draws that never repeat."""
+"""What holds for every way to read images: the same batches however they are read, and draws that never repeat."""
 
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -21,7 +21,7 @@ from imgrec.data.samples import Samples, Splits
 from imgrec.data.shards.tar_writer import write_tar_shards
 from imgrec.data.sources import ArraysData, FolderData, PreparedData, ShardsData
 
-COUNT = 64  # training pictures
+COUNT = 64  # training images
 
 
 def random_crop() -> Augment:
@@ -48,20 +48,20 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def arrays(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same pictures at 48x48 px in an npz file."""
+    """The same images at 48x48 px in an npz file."""
     parts: dict[str, Any] = {}
     for split in ("train", "val"):
         paths = sorted((photos / split).rglob("*.jpg"))
         parts[f"{split}_images"] = np.stack([np.asarray(Image.open(path).resize((48, 48))) for path in paths])
         parts[f"{split}_labels"] = np.array([path.parent.name == "bee" for path in paths], dtype=np.int64)
-    file = tmp_path_factory.mktemp("arrays") / "pictures.npz"
+    file = tmp_path_factory.mktemp("arrays") / "images.npz"
     np.savez(file, **parts)
     return file
 
 
 @pytest.fixture(scope="module")
 def packed(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same pictures prepared, and as shards."""
+    """The same images prepared, and as shards."""
     folder = tmp_path_factory.mktemp("packed")
     splits = FolderData(root=str(photos), preprocess=lambda image: image).splits
     parts = {name: getattr(splits, name) for name in ("train", "val")}
@@ -126,8 +126,8 @@ def test_an_epoch_entered_in_the_middle_goes_on_bit_for_bit(reader):
         assert [same(one, other) for one, other in zip(rest, whole[first:], strict=True)] == [True] * (4 - first)
 
 
-class OnePicture:
-    """The same picture again and again, so that two equal results are two equal draws."""
+class OneImage:
+    """The same image again and again, so that two equal results are two equal draws."""
 
     def __init__(self, image: Any) -> None:
         self.image = image
@@ -143,11 +143,11 @@ class Same(ImageDataModule):
     def read(self, class_names: Any) -> Splits:
         image = np.random.default_rng(3).integers(0, 256, (160, 160, 3), dtype=np.uint8)
         labels = np.zeros(256, dtype=np.int64)
-        return Splits(["a", "b"], train=Samples([f"p{i}" for i in range(256)], OnePicture(image), labels))
+        return Splits(["a", "b"], train=Samples([f"p{i}" for i in range(256)], OneImage(image), labels))
 
 
 def draws(augment: Any) -> Iterator[bytes]:
-    """Yield what 4 workers made of one picture in 2 epochs of 2 ranks, each picture of the epoch once."""
+    """Yield what 4 workers made of one image in 2 epochs of 2 ranks, each image of the epoch once."""
     for rank, epoch in product(range(2), range(2)):
         data = Same(preprocess=lambda image: image, augment=augment, batch_size=16, num_workers=4)
         data.trainer = SimpleNamespace(global_rank=rank, world_size=2)

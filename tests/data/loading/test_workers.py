@@ -1,4 +1,4 @@
-"""How many processes read the pictures."""
+"""How many processes read the images."""
 
 import logging
 
@@ -54,7 +54,7 @@ def test_the_choice_is_said_with_what_was_measured(monkeypatch, caplog):
 
 
 @pytest.mark.parametrize("choice", [NONE, ONE, Choice("threads", 2)])
-def test_a_real_measurement_reads_pictures(monkeypatch, choice):
+def test_a_real_measurement_reads_images(monkeypatch, choice):
     monkeypatch.setattr(workers, "MEASURED_S", 0.05)
     assert workers._speed(dataset(), choice, batch_size=4) > 0
 

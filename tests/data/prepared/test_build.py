@@ -1,4 +1,4 @@
-"""imgrec.data.prepared: pictures decoded once, made smaller, and written so that a folder is whole or absent."""
+"""imgrec.data.prepared: images decoded once, made smaller, and written so that a folder is whole or absent."""
 
 import multiprocessing
 import os
@@ -30,23 +30,23 @@ from imgrec.errors import ConfigError, DataError
 SIZES = [(40, 60), (64, 33), (50, 50), (20, 30), (90, 31), (32, 100)]  # height, width
 
 
-def picture(height: int, width: int, *, seed: int = 0) -> np.ndarray:
+def sample_image(height: int, width: int, *, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def write_pictures(folder: Path, sizes=SIZES) -> list[Path]:
+def write_images(folder: Path, sizes=SIZES) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{number:02d}.png" for number in range(len(sizes))]
     for number, (path, size) in enumerate(zip(paths, sizes, strict=True)):
-        Image.fromarray(picture(*size, seed=number)).save(path)
+        Image.fromarray(sample_image(*size, seed=number)).save(path)
     return paths
 
 
 def source(folder: Path, **parts: int) -> Source:
-    """Return a source of files; `parts`: how many pictures each part has."""
+    """Return a source of files; `parts`: how many images each part has."""
     found = {}
     for part, count in (parts or {"all": len(SIZES)}).items():
-        paths = write_pictures(folder / part, [SIZES[i % len(SIZES)] for i in range(count)])
+        paths = write_images(folder / part, [SIZES[i % len(SIZES)] for i in range(count)])
         found[part] = Samples([str(path) for path in paths], FileImages(paths), np.arange(count) % 2)
     return Source("data.root=photos", found, ["cat", "dog"])
 
@@ -68,21 +68,21 @@ def pixels(output: Path, row: dict) -> np.ndarray:
     return flat.reshape(row["height"], row["width"], 3)
 
 
-# One picture
+# One image
 
 
 @given(height=st.integers(1, 400), width=st.integers(1, 400), side=st.integers(8, 200), crop=st.integers(1, 200))
 @settings(max_examples=150, deadline=None)
-def test_preprocessing_what_is_kept_gives_the_same_pixels_as_preprocessing_the_picture(height, width, side, crop):
+def test_preprocessing_what_is_kept_gives_the_same_pixels_as_preprocessing_the_image(height, width, side, crop):
     preprocess = Preprocess(size=min(crop, side), resize=side)
-    image = picture(height, width)
+    image = sample_image(height, width)
     assert np.array_equal(preprocess(Shrink(side)(image)), preprocess(image))
 
 
 @pytest.mark.parametrize("interpolation", ["nearest", "bicubic", "lanczos"])
 def test_so_it_does_with_every_interpolation(interpolation):
     preprocess = Preprocess(size=28, resize=32, interpolation=interpolation)
-    image = picture(77, 51)
+    image = sample_image(77, 51)
     assert np.array_equal(preprocess(Shrink(32, interpolation)(image)), preprocess(image))
 
 
@@ -91,8 +91,8 @@ def test_the_longest_strip_that_can_be_read_is_still_resized_as_a_whole_by_prepr
 
 
 @pytest.mark.parametrize("size", [(32, 32), (31, 500), (500, 31), (32, 33)])
-def test_a_picture_whose_shorter_side_is_no_longer_than_asked_for_is_not_touched(size):
-    image = picture(*size)
+def test_an_image_whose_shorter_side_is_no_longer_than_asked_for_is_not_touched(size):
+    image = sample_image(*size)
     assert kept_size(*size, side=32) == size
     assert np.array_equal(Shrink(32)(image), image)
 
@@ -123,19 +123,21 @@ def test_results_behind_a_late_one_do_not_wait_for_ever():
 # Files of pixels
 
 
-def test_each_picture_begins_at_a_multiple_of_64_bytes(tmp_path):
+def test_each_image_begins_at_a_multiple_of_64_bytes(tmp_path):
     packer = Packer(tmp_path)
-    places = [packer.add(picture(3, 5, seed=seed)) for seed in range(3)]
+    places = [packer.add(sample_image(3, 5, seed=seed)) for seed in range(3)]
     packer.finish()
     assert [tuple(where) for where in places] == [(0, 0), (0, 64), (0, 128)]
     content = (tmp_path / "pixels-00000.bin").read_bytes()
-    assert content[64 : 64 + 45] == picture(3, 5, seed=1).tobytes()
+    assert content[64 : 64 + 45] == sample_image(3, 5, seed=1).tobytes()
     assert packer.shards[0].num_bytes == len(content) == 128 + 45
 
 
 def test_a_file_ends_before_it_grows_too_large(tmp_path):
     packer = Packer(tmp_path, shard_bytes=210)
-    places = [packer.add(picture(5, 5, seed=seed)).shard for seed in range(4)] + [packer.add(picture(20, 20)).shard]
+    places = [packer.add(sample_image(5, 5, seed=seed)).shard for seed in range(4)] + [
+        packer.add(sample_image(20, 20)).shard
+    ]
     packer.finish()
     assert places == [0, 0, 1, 1, 2]
     assert [shard.num_bytes for shard in packer.shards] == [128 + 75, 128 + 75, 1200]
@@ -180,8 +182,8 @@ def test_the_result_does_not_depend_on_the_number_of_processes(tmp_path):
         assert file.read_bytes() == (three / file.name).read_bytes()
 
 
-def test_pictures_in_memory_can_be_prepared(tmp_path):
-    array = np.stack([picture(40, 50, seed=seed) for seed in range(3)])
+def test_images_in_memory_can_be_prepared(tmp_path):
+    array = np.stack([sample_image(40, 50, seed=seed) for seed in range(3)])
     samples = Samples(["a", "b", "c"], ArrayImages(array), np.zeros(3, dtype=np.int64))
     run(tmp_path, tmp_path / "out", source=Source("data=arrays", {"all": samples}, ["x", "y"]))
     assert np.array_equal(pixels(tmp_path / "out", rows(tmp_path / "out")[1]), Shrink(32)(array[1]))
@@ -220,12 +222,12 @@ def test_a_bad_file_is_a_row_with_its_reason(tmp_path):
 
 
 def test_too_many_bad_files_are_an_error_that_names_them_and_leaves_nothing(tmp_path):
-    with pytest.raises(DataError, match=r"1 pictures cannot be read, of 6 at most 0 \(--max-bad 0.01\)[^$]*02.png"):
+    with pytest.raises(DataError, match=r"1 images cannot be read, of 6 at most 0 \(--max-bad 0.01\)[^$]*02.png"):
         run(tmp_path, tmp_path / "out", source=with_bad_file(tmp_path / "photos"))
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["photos"]
 
 
-def test_a_picture_over_which_a_process_dies_is_a_row(tmp_path, monkeypatch):
+def test_an_image_over_which_a_process_dies_is_a_row(tmp_path, monkeypatch):
     monkeypatch.setattr(shrink, "run_in_workers", dying)
     manifest, bad = prepare(source(tmp_path / "photos"), tmp_path / "out", shrink=Shrink(32), max_bad=1)
     assert (manifest.num_bad, bad[0].code) == (1, "crashed")
@@ -281,7 +283,7 @@ def test_what_an_interrupted_process_left_is_removed(tmp_path):
 
 
 def test_a_killed_process_leaves_no_folder_and_the_next_one_starts_clean(tmp_path):
-    write_pictures(tmp_path / "photos")
+    write_images(tmp_path / "photos")
     started = multiprocessing.get_context("spawn").Process(target=hang, args=(tmp_path / "out",))
     started.start()
     deadline = time.monotonic() + 60
@@ -330,7 +332,7 @@ def test_a_file_in_the_way_is_an_error(tmp_path):
         run(tmp_path / "photos", tmp_path / "out")
 
 
-def test_no_pictures_are_an_error(tmp_path):
+def test_no_images_are_an_error(tmp_path):
     empty = Samples([], FileImages([]), np.zeros(0, dtype=np.int64))
-    with pytest.raises(DataError, match="no pictures to prepare"):
+    with pytest.raises(DataError, match="no images to prepare"):
         run(tmp_path, tmp_path / "out", source=Source("data.root=photos", {"all": empty}, ["x"]))

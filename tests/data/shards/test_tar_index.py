@@ -24,7 +24,7 @@ def facts(table):
     return json.loads(table.schema.metadata[b"imgrec"])
 
 
-def test_a_sample_is_a_picture_and_its_label():
+def test_a_sample_is_an_image_and_its_label():
     data = tar(("1.jpg", b"abc"), ("1.cls", b"5\n"), ("2.cls", b"dog"), ("2.PNG", b"de"))
     found = index_shard(io.BytesIO(data), name="s.tar", keys=Keys()).to_pylist()
     assert [data[row["offset"] :][: row["size"]] for row in found] == [b"abc", b"de"]
@@ -32,7 +32,7 @@ def test_a_sample_is_a_picture_and_its_label():
 
 
 @pytest.mark.parametrize("ending", "jpg jpeg png webp bmp gif tif tiff ppm pgm avif".split())  # noqa: SIM905
-def test_pictures_have_one_of_these_endings(ending):
+def test_images_have_one_of_these_endings(ending):
     assert len(rows((f"1.{ending}", b"1"), ("1.cls", b"0"))) == 1
 
 
@@ -66,9 +66,9 @@ def test_samples_in_folders_with_the_same_file_name_are_two():
     assert len(rows(("a/1.jpg", b""), ("a/1.cls", b"0"), ("b/1.jpg", b""), ("b/1.cls", b"1"))) == 2
 
 
-def test_hidden_members_and_samples_without_a_picture_are_left_out_and_counted():
+def test_hidden_members_and_samples_without_an_image_are_left_out_and_counted():
     table = index(("1.jpg", b""), ("1.cls", b"0"), ("readme.txt", b"hello"), ("__MACOSX/._1.jpg", b""), (".x.jpg", b""))
-    assert facts(table)["left_out"] == {"sample without a picture": 1, "hidden": 2}
+    assert facts(table)["left_out"] == {"sample without an image": 1, "hidden": 2}
 
 
 def test_links_are_left_out_and_counted():
@@ -91,8 +91,8 @@ def test_links_are_left_out_and_counted():
         ([("1.jpg", b""), ("1.png", b""), ("1.cls", b"0")], {}, r"1 has jpg, png; set data\.image_key"),
         ([("1.jpg", b""), ("1.jpg", b""), ("1.cls", b"0")], {}, r"1\.jpg is there twice"),
         ([("1.jpg", b""), ("1.cls", b"0"), ("2.cls", b"0"), ("1.jpg", b"")], {}, "1 is there twice, with others"),
-        ([("1.txt", b"a"), ("2.pkl", b"")], {}, r"holds no pictures \(jpg.*sample without a picture"),
-        ([], {}, "holds no pictures.*It is empty"),
+        ([("1.txt", b"a"), ("2.pkl", b"")], {}, r"holds no images \(jpg.*sample without an image"),
+        ([], {}, "holds no images.*It is empty"),
     ],
 )
 def test_what_cannot_be_a_sample_is_said(members, keys, message):
@@ -100,7 +100,7 @@ def test_what_cannot_be_a_sample_is_said(members, keys, message):
         rows(*members, **keys)
 
 
-def test_image_key_chooses_among_several_pictures():
+def test_image_key_chooses_among_several_images():
     members = (("1.left.jpg", b""), ("1.right.jpg", b""), ("1.cls", b"0"))
     assert rows(*members, image="right.jpg")[0][0] == "s.tar/1.right.jpg"
 
@@ -111,7 +111,7 @@ def test_a_label_of_many_megabytes_is_not_read(monkeypatch):
         rows(("1.jpg", b""), ("1.cls", b"12345678901"))
 
 
-def test_a_picture_of_more_than_a_gigabyte_is_not_read(monkeypatch):
+def test_an_image_of_more_than_a_gigabyte_is_not_read(monkeypatch):
     monkeypatch.setattr(tar_index, "MAX_FILE_BYTES", 10)
     with pytest.raises(DataError, match=r"1\.jpg has 11 bytes; at most 10"):
         rows(("1.jpg", bytes(11)), ("1.cls", b"1"))

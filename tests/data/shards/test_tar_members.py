@@ -41,7 +41,7 @@ def special(name: str, kind: bytes, linkname: str = "") -> tarfile.TarInfo:
 
 
 MEMBERS = [
-    ("0001.jpg", b"picture"),
+    ("0001.jpg", b"image"),
     ("0001.cls", b"3"),
     ("folder/0002.jpg", bytes(700)),
     ("empty.txt", b""),

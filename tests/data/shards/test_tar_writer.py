@@ -19,10 +19,10 @@ from shard_server import CLASSES, noise_samples, write_noise
 
 
 def files(tmp_path, formats=("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF")):
-    """Write a picture of each format under a name that says nothing."""
+    """Write an image of each format under a name that says nothing."""
     paths = []
     for number, kind in enumerate(formats):
-        paths.append(tmp_path / f"{number}.picture")
+        paths.append(tmp_path / f"{number}.image")
         Image.fromarray(np.full((9, 8, 3), 20 * number, np.uint8)).save(paths[-1], format=kind)
     labels = np.arange(len(paths), dtype=np.int64) % 3
     return Samples([str(path) for path in paths], FileImages(paths), labels)
@@ -52,8 +52,8 @@ def test_image_files_are_copied_byte_for_byte_under_the_ending_of_their_content(
             assert label == samples.labels[list(samples.names).index(facts["path"])]
     endings = [name.rpartition(".")[2] for name in found if not name.endswith((".json", ".cls"))]
     assert sorted(endings) == sorted(["jpg", "png", "bmp", "gif", "webp", "tif", "ppm", "avif"])
-    pictures = {content for name, content in found.items() if name.endswith(tuple(endings))}
-    assert pictures == {path.read_bytes() for path in samples.images.paths}
+    images = {content for name, content in found.items() if name.endswith(tuple(endings))}
+    assert images == {path.read_bytes() for path in samples.images.paths}
 
 
 def test_the_package_webdataset_reads_them(tmp_path):
@@ -88,7 +88,7 @@ def test_the_index_says_where_everything_is(tmp_path):
         assert (known["size"], known["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
 
 
-def test_the_same_pictures_give_the_same_bytes(tmp_path):
+def test_the_same_images_give_the_same_bytes(tmp_path):
     for name in ("one", "two"):
         write_noise(tmp_path / name, train=20)
     one, two = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "two"))
@@ -118,7 +118,7 @@ def test_several_labels_are_in_the_json_alone(tmp_path):
     assert not [name for name in members(tmp_path / "out") if name.endswith(".cls")]
 
 
-def test_progress_counts_all_pictures(tmp_path):
+def test_progress_counts_all_images(tmp_path):
     seen = []
     parts = {"train": noise_samples(3), "val": noise_samples(2, seed=9)}
     write_tar_shards(
@@ -146,7 +146,7 @@ def test_what_is_there_is_never_touched(tmp_path):
     assert [entry.name for entry in (tmp_path / "o").iterdir()] == ["mine"]
 
 
-def test_a_picture_without_a_label_is_refused(tmp_path):
+def test_an_image_without_a_label_is_refused(tmp_path):
     samples = noise_samples(3)
     samples = Samples(samples.names, samples.images, np.array([0, -1, 2]))
     with pytest.raises(DataError, match=r"without a label.*noise/0/0001"):

@@ -13,8 +13,8 @@ from imgrec.data.sources.arrays import read_arrays, read_idx
 from imgrec.errors import DataError
 
 
-def pictures(number=20, *shape):
-    """Uint8 pictures whose every value is their place."""
+def sample_images(number=20, *shape):
+    """Uint8 images whose every value is their place."""
     shape = shape or (4, 5)
     return np.broadcast_to(np.arange(number, dtype=np.uint8).reshape(-1, *[1] * len(shape)), (number, *shape)).copy()
 
@@ -36,7 +36,7 @@ def halves(number=20):
 
 
 def test_images_and_labels_are_divided_here(tmp_path):
-    splits = read_arrays(path=save(tmp_path, images=pictures(100), labels=halves(100)))
+    splits = read_arrays(path=save(tmp_path, images=sample_images(100), labels=halves(100)))
     assert (len(splits.train), len(splits.val), len(splits.test)) == (80, 10, 10)
     place = int(splits.test.names[0].rpartition("/")[2])
     assert splits.test.names[0] == f"data.npz/{place:05d}"
@@ -47,7 +47,7 @@ def test_images_and_labels_are_divided_here(tmp_path):
 def test_splits_of_the_file_are_taken(tmp_path):
     parts = {}
     for part, number in (("train", 20), ("val", 6), ("test", 4)):
-        parts |= {f"{part}_images": pictures(number), f"{part}_labels": halves(number)[:, None]}
+        parts |= {f"{part}_images": sample_images(number), f"{part}_labels": halves(number)[:, None]}
     splits = read_arrays(path=save(tmp_path, **parts))
     assert (len(splits.train), len(splits.val), len(splits.test)) == (20, 6, 4)
     assert splits.test.names[3] == "data.npz/test/00003"
@@ -55,15 +55,15 @@ def test_splits_of_the_file_are_taken(tmp_path):
 
 
 def test_training_without_validation_gives_a_part_of_itself(tmp_path):
-    parts = {"train_images": pictures(20), "train_labels": halves(20)}
-    parts |= {"test_images": pictures(4), "test_labels": halves(4)}
+    parts = {"train_images": sample_images(20), "train_labels": halves(20)}
+    parts |= {"test_images": sample_images(4), "test_labels": halves(4)}
     splits = read_arrays(path=save(tmp_path, **parts), val_fraction=0.1)
     assert (len(splits.train), len(splits.val), len(splits.test)) == (18, 2, 4)
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (4, 5, 1), (4, 5, 3), (1, 4, 5), (3, 4, 5)])
 def test_gray_and_colour_last_or_first_become_rgb(tmp_path, shape):
-    train = read(tmp_path, images=pictures(20, *shape), labels=halves()).train
+    train = read(tmp_path, images=sample_images(20, *shape), labels=halves()).train
     assert train.images[7].shape == (4, 5, 3)
     assert set(train.images[7].flat) == {7}
 
@@ -76,7 +76,7 @@ def test_channels_first_keep_their_order(tmp_path):
 
 def test_groups_stay_on_one_side(tmp_path):
     groups = np.arange(100) // 5
-    splits = read_arrays(path=save(tmp_path, images=pictures(100), labels=halves(100), groups=groups))
+    splits = read_arrays(path=save(tmp_path, images=sample_images(100), labels=halves(100), groups=groups))
     assert splits.train.groups is not None
     assert not set(splits.train.groups) & set(splits.test.groups)
 
@@ -85,45 +85,45 @@ def test_groups_stay_on_one_side(tmp_path):
 
 
 def test_numbers_are_classes_by_value(tmp_path):
-    splits = read(tmp_path, images=pictures(24), labels=np.arange(24) % 12)
+    splits = read(tmp_path, images=sample_images(24), labels=np.arange(24) % 12)
     assert splits.class_names == [str(i) for i in range(12)]
     assert splits.train.labels.tolist() == (np.arange(24) % 12).tolist()
 
 
 def test_numbers_with_gaps_make_no_empty_classes(tmp_path):
-    splits = read(tmp_path, images=pictures(), labels=halves() * 7)
+    splits = read(tmp_path, images=sample_images(), labels=halves() * 7)
     assert splits.class_names == ["0", "7"]
     assert splits.train.labels.max() == 1
 
 
 def test_names_in_the_file_are_the_class_list(tmp_path):
-    splits = read(tmp_path, images=pictures(), labels=halves(), class_names=np.array(["ill", "well", "dead"]))
+    splits = read(tmp_path, images=sample_images(), labels=halves(), class_names=np.array(["ill", "well", "dead"]))
     assert splits.class_names == ["ill", "well", "dead"]
     assert "No train images of dead" in splits.notes[0]
 
 
 def test_names_of_the_config_come_before_those_of_the_file(tmp_path):
-    path = save(tmp_path, images=pictures(), labels=halves(), class_names=np.array(["ill", "well"]))
+    path = save(tmp_path, images=sample_images(), labels=halves(), class_names=np.array(["ill", "well"]))
     data = ArraysData(path=path, class_names=["a", "b"], preprocess=Preprocess(size=4))
     assert data.read(None).class_names == ["a", "b"]
 
 
 @pytest.mark.parametrize("dtype", ["U", "S"])
 def test_labels_can_be_text(tmp_path, dtype):
-    splits = read(tmp_path, images=pictures(), labels=np.array(["dog", "cat"], dtype=dtype)[halves()])
+    splits = read(tmp_path, images=sample_images(), labels=np.array(["dog", "cat"], dtype=dtype)[halves()])
     assert splits.class_names == ["cat", "dog"]
     assert splits.train.labels.tolist() == [1, 0] * 10
 
 
 def test_text_labels_go_by_name_to_the_list_of_the_file(tmp_path):
     labels = np.array(["dog", "cat"])[halves()]
-    splits = read(tmp_path, images=pictures(), labels=labels, class_names=np.array(["dog", "cat"]))
+    splits = read(tmp_path, images=sample_images(), labels=labels, class_names=np.array(["dog", "cat"]))
     assert splits.train.labels.tolist() == [0, 1] * 10
 
 
 def test_columns_of_zero_and_one_are_several_labels(tmp_path):
     labels = (np.random.default_rng(0).random((20, 3)) < 0.5).astype(np.int64)
-    splits = read(tmp_path, images=pictures(), labels=labels)
+    splits = read(tmp_path, images=sample_images(), labels=labels)
     assert splits.task == "multilabel"
     assert splits.train.labels.dtype == np.uint8
     assert np.array_equal(splits.train.labels, labels)
@@ -131,18 +131,18 @@ def test_columns_of_zero_and_one_are_several_labels(tmp_path):
 
 
 def test_rows_with_exactly_one_1_each_are_noted(tmp_path):
-    notes = read(tmp_path, images=pictures(), labels=np.eye(4, dtype=int)[np.arange(20) % 4]).notes
+    notes = read(tmp_path, images=sample_images(), labels=np.eye(4, dtype=int)[np.arange(20) % 4]).notes
     assert "exactly one 1" in notes[0]
 
 
 def test_the_class_list_of_a_checkpoint_goes_by_name(tmp_path):
-    path = save(tmp_path, images=pictures(), labels=halves(), class_names=np.array(["ill", "well"]))
+    path = save(tmp_path, images=sample_images(), labels=halves(), class_names=np.array(["ill", "well"]))
     splits = read_arrays(path=path, class_names=["well", "ill"], val_fraction=0, test_fraction=0)
     assert splits.train.labels.tolist() == [1, 0] * 10
 
 
 def test_numbers_against_the_names_of_a_checkpoint_say_how_to_name_them(tmp_path):
-    path = save(tmp_path, images=pictures(), labels=halves())
+    path = save(tmp_path, images=sample_images(), labels=halves())
     with pytest.raises(DataError, match=r"the model does not know: 0, 1\. Known: ill, well\. .*data\.class_names=\["):
         read_arrays(path=path, class_names=["ill", "well"])
 
@@ -152,10 +152,10 @@ def test_numbers_against_the_names_of_a_checkpoint_say_how_to_name_them(tmp_path
 
 def test_floats_are_refused_with_their_range_and_what_to_do(tmp_path):
     with pytest.raises(DataError, match=r"images is float32 with values 0 to 1\. .*images \* 255"):
-        read(tmp_path, images=(pictures() / 19).astype(np.float32), labels=halves())
+        read(tmp_path, images=(sample_images() / 19).astype(np.float32), labels=halves())
 
 
-@pytest.mark.parametrize("images", [pictures(20, 4, 5, 4), pictures(20, 7), pictures(20, 2, 3, 4, 3)])
+@pytest.mark.parametrize("images", [sample_images(20, 4, 5, 4), sample_images(20, 7), sample_images(20, 2, 3, 4, 3)])
 def test_images_of_another_shape_are_an_error(tmp_path, images):
     with pytest.raises(DataError, match=r"images has shape \(20, .*\(N, H, W, 3\) is needed"):
         read(tmp_path, images=images, labels=halves())
@@ -174,36 +174,36 @@ def test_images_of_another_shape_are_an_error(tmp_path, images):
 )
 def test_labels_that_cannot_be_used_are_an_error(tmp_path, labels, message):
     with pytest.raises(DataError, match=message):
-        read(tmp_path, images=pictures(), labels=labels)
+        read(tmp_path, images=sample_images(), labels=labels)
 
 
 def test_fewer_names_than_labels_are_an_error(tmp_path):
     with pytest.raises(DataError, match=r"2 class names \(a, b\), but 3 labels"):
-        read(tmp_path, images=pictures(), labels=np.arange(20) % 3, class_names=np.array(["a", "b"]))
+        read(tmp_path, images=sample_images(), labels=np.arange(20) % 3, class_names=np.array(["a", "b"]))
 
 
 def test_splits_with_labels_of_different_kinds_are_an_error(tmp_path):
-    parts = {"train_images": pictures(), "train_labels": halves()}
-    parts |= {"test_images": pictures(), "test_labels": np.eye(2, dtype=int)[halves()]}
+    parts = {"train_images": sample_images(), "train_labels": halves()}
+    parts |= {"test_images": sample_images(), "test_labels": np.eye(2, dtype=int)[halves()]}
     with pytest.raises(DataError, match=r"differ in kind: train int64 \(20,\), test uint8 \(20, 2\)"):
         read(tmp_path, **parts)
 
 
-def test_no_pictures_are_an_error(tmp_path):
+def test_no_images_are_an_error(tmp_path):
     with pytest.raises(DataError, match="images is empty"):
-        read(tmp_path, images=pictures(0), labels=halves(0))
+        read(tmp_path, images=sample_images(0), labels=halves(0))
 
 
 def test_keys_of_another_layout_are_an_error_that_lists_them(tmp_path):
     with pytest.raises(DataError, match=r"lacks images\. It holds x_train, y_train; imgrec reads train_images"):
-        read(tmp_path, x_train=pictures(), y_train=halves())
+        read(tmp_path, x_train=sample_images(), y_train=halves())
     with pytest.raises(DataError, match="lacks test_labels"):
-        read(tmp_path, train_images=pictures(), train_labels=halves(), test_images=pictures())
+        read(tmp_path, train_images=sample_images(), train_labels=halves(), test_images=sample_images())
 
 
 def test_python_objects_are_refused(tmp_path):
     with pytest.raises(DataError, match="Python objects, which may run code"):
-        read(tmp_path, images=pictures(), labels=np.array(["cat", 1] * 10, dtype=object))
+        read(tmp_path, images=sample_images(), labels=np.array(["cat", 1] * 10, dtype=object))
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\3\4 and no more", b"hello"])
@@ -214,7 +214,7 @@ def test_a_file_that_is_no_npz_is_an_error(tmp_path, content):
 
 
 def test_a_damaged_npz_is_an_error(tmp_path):
-    path = Path(save(tmp_path, images=pictures(2000), labels=halves(2000)))
+    path = Path(save(tmp_path, images=sample_images(2000), labels=halves(2000)))
     whole = path.read_bytes()
     for place in range(60, 300, 20):  # in headers and in values
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
@@ -223,13 +223,13 @@ def test_a_damaged_npz_is_an_error(tmp_path):
 
 
 def test_one_array_in_a_file_is_an_error(tmp_path):
-    np.save(tmp_path / "data.npy", pictures())
+    np.save(tmp_path / "data.npy", sample_images())
     with pytest.raises(DataError, match=r"is one array\. .*np\.savez"):
         read_arrays(path=str(tmp_path / "data.npy"))
 
 
 def test_an_absent_file_is_an_error_with_the_nearest_name(tmp_path):
-    save(tmp_path, images=pictures(), labels=halves())
+    save(tmp_path, images=sample_images(), labels=halves())
     with pytest.raises(DataError, match=r"no such file\. Did you mean 'data.npz'"):
         read_arrays(path=str(tmp_path / "date.npz"))
 

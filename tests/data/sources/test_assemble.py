@@ -10,10 +10,10 @@ from imgrec.errors import DataError
 
 
 def samples(labels, groups=None):
-    """Pictures whose every pixel is their place, under a name that says it."""
+    """Images whose every pixel is their place, under a name that says it."""
     labels = np.asarray(labels)
-    pictures = np.arange(len(labels), dtype=np.uint8)[:, None, None] * np.ones((2, 2), np.uint8)
-    return Samples([f"p{i}" for i in range(len(labels))], ArrayImages(pictures), labels, groups)
+    images = np.arange(len(labels), dtype=np.uint8)[:, None, None] * np.ones((2, 2), np.uint8)
+    return Samples([f"p{i}" for i in range(len(labels))], ArrayImages(images), labels, groups)
 
 
 def put_together(parts, label_names=("cat", "dog", "owl"), class_names=None, val=0.1, test=0.1, **found):
@@ -43,7 +43,7 @@ def test_a_heap_is_divided_by_its_fractions(val, test, expected):
     assert sizes(put_together({"all": samples([0, 1] * 50)}, val=val, test=test)) == expected
 
 
-def test_pictures_labels_and_names_stay_together_when_divided():
+def test_images_labels_and_names_stay_together_when_divided():
     splits = put_together({"all": samples(np.arange(200) % 3)})
     for part in (splits.train, splits.val, splits.test):
         places = [int(part.images[i][0, 0, 0]) for i in range(len(part))]

@@ -16,7 +16,7 @@ def whole():
     return read_digits(val_fraction=0, test_fraction=0).train
 
 
-def test_pictures_are_scikit_learns_digits_scaled_to_bytes(whole):
+def test_images_are_scikit_learns_digits_scaled_to_bytes(whole):
     reference = load_digits().images  # float, 0 to 16
     for i in range(len(reference)):
         gray = whole.images[i]

@@ -15,7 +15,7 @@ from imgrec.errors import ConfigError, DataError
 
 
 def fill(root, **classes):
-    """Write pictures into class folders of `root`: as many as each class is given."""
+    """Write images into class folders of `root`: as many as each class is given."""
     for place, (name, number) in enumerate(classes.items()):
         (root / name).mkdir(parents=True, exist_ok=True)
         for i in range(number):
@@ -80,14 +80,14 @@ def test_a_class_called_train_among_others_is_a_class(tmp_path):
     assert read(fill(tmp_path, bus=10, car=10, train=10)).class_names == ["bus", "car", "train"]
 
 
-def test_pictures_below_a_class_folder_belong_to_the_class(tmp_path):
+def test_images_below_a_class_folder_belong_to_the_class(tmp_path):
     fill(tmp_path, cat=2, dog=2)
     fill(tmp_path / "cat" / "tabby", old=3)
     splits = read(tmp_path, val_fraction=0, test_fraction=0)
     assert np.bincount(splits.train.labels).tolist() == [5, 2]
 
 
-def test_names_are_the_paths_as_found_and_pictures_are_theirs(tmp_path, monkeypatch):
+def test_names_are_the_paths_as_found_and_images_are_theirs(tmp_path, monkeypatch):
     fill(tmp_path / "photos", cat=3, dog=3)
     monkeypatch.chdir(tmp_path)
     train = read_folder(root="photos", val_fraction=0, test_fraction=0).train
@@ -244,7 +244,7 @@ def test_two_validation_folders_are_an_error(tmp_path):
         read(tmp_path)
 
 
-def test_a_test_folder_of_unsorted_pictures_beside_classes_is_an_error(tmp_path):
+def test_a_test_folder_of_unsorted_images_beside_classes_is_an_error(tmp_path):
     with pytest.raises(DataError, match=r"class folders \(cat, dog\), and .*test without class folders"):
         read(fill(tmp_path, cat=3, dog=3, test=3))
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from imgrec.data.images.image import FileImages
-from imgrec.data.images.lazy_image import open_picture
+from imgrec.data.images.lazy_image import open_image
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.loading.dataset import ImageDataset
 from imgrec.data.prepared.build import Source, prepare
@@ -29,7 +29,7 @@ from imgrec.errors import DataError, ImageError
 PREPROCESS = Preprocess(size=28, resize=32)
 
 
-def write_pictures(folder: Path, count: int, *, seed: int = 0) -> None:
+def write_images(folder: Path, count: int, *, seed: int = 0) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     for number in range(count):
@@ -40,8 +40,8 @@ def write_pictures(folder: Path, count: int, *, seed: int = 0) -> None:
 
 @pytest.fixture
 def heap(tmp_path: Path) -> Path:
-    write_pictures(tmp_path / "photos" / "cat", 12, seed=1)
-    write_pictures(tmp_path / "photos" / "dog", 10, seed=2)
+    write_images(tmp_path / "photos" / "cat", 12, seed=1)
+    write_images(tmp_path / "photos" / "dog", 10, seed=2)
     return tmp_path / "photos"
 
 
@@ -76,7 +76,7 @@ def test_a_heap_is_divided_as_the_files_would_be(heap, tmp_path):
 def test_splits_come_back(tmp_path):
     for split, count in (("train", 5), ("val", 3), ("test", 2)):
         for name in ("cat", "dog"):
-            write_pictures(tmp_path / "sets" / split / name, count)
+            write_images(tmp_path / "sets" / split / name, count)
     found = read_prepared(root=str(prepared(tmp_path / "sets", tmp_path / "out")))
     files = read_folder(root=str(tmp_path / "sets"))
     for split in SPLITS:
@@ -92,7 +92,7 @@ def test_groups_come_back_and_stay_on_one_side(heap, tmp_path):
         assert_same(getattr(found, split), getattr(files, split))
 
 
-def test_several_labels_per_picture_come_back(heap, tmp_path):
+def test_several_labels_per_image_come_back(heap, tmp_path):
     names = sorted(str(path) for path in heap.rglob("*.jpg"))
     labels = ["indoor", "night;indoor", "", "night"]
     lines = [f"{name},{labels[number % 4]}" for number, name in enumerate(names)]
@@ -106,7 +106,7 @@ def test_several_labels_per_picture_come_back(heap, tmp_path):
         assert_same(getattr(found, split), getattr(files, split))
 
 
-def test_a_class_without_pictures_keeps_its_place(heap, tmp_path):
+def test_a_class_without_images_keeps_its_place(heap, tmp_path):
     (heap / "bird").mkdir()
     found = read_prepared(root=str(prepared(heap, tmp_path / "out")))
     assert found.class_names == ["bird", "cat", "dog"]
@@ -115,7 +115,7 @@ def test_a_class_without_pictures_keeps_its_place(heap, tmp_path):
 
 def test_a_class_that_training_lacks_is_an_error_as_from_the_files(tmp_path):
     for place in ("train/cat", "train/dog", "test/cat", "test/emu"):
-        write_pictures(tmp_path / "sets" / place, 3)
+        write_images(tmp_path / "sets" / place, 3)
     output = prepared(tmp_path / "sets", tmp_path / "out")
     with pytest.raises(DataError, match="test labels that the training data does not know: emu"):
         read_prepared(root=str(output))
@@ -153,21 +153,21 @@ def test_the_network_sees_bit_for_bit_what_it_would_see_of_photographs(shared_da
         assert np.array_equal(preprocess(found.images[index]), preprocess(files.images[index]))
 
 
-def test_a_picture_can_be_written_to_without_changing_the_data(heap, tmp_path):
+def test_an_image_can_be_written_to_without_changing_the_data(heap, tmp_path):
     images = read_prepared(root=str(prepared(heap, tmp_path / "out"))).train.images
     before = images[0]
     images[0][:] = 0
     assert np.array_equal(images[0], before)
 
 
-def test_an_opened_picture_is_not_copied_and_cannot_be_written_to(heap, tmp_path):
+def test_an_opened_image_is_not_copied_and_cannot_be_written_to(heap, tmp_path):
     images = read_prepared(root=str(prepared(heap, tmp_path / "out"))).train.images
-    picture = open_picture(images, 0)
-    assert picture.height_width == images[0].shape[:2]
-    assert np.array_equal(picture.pixels(), images[0])
-    assert np.shares_memory(picture.pixels(), open_picture(images, 0).pixels())
+    image = open_image(images, 0)
+    assert image.height_width == images[0].shape[:2]
+    assert np.array_equal(image.pixels(), images[0])
+    assert np.shares_memory(image.pixels(), open_image(images, 0).pixels())
     with pytest.raises(ValueError, match="read-only"):
-        picture.pixels()[:] = 0
+        image.pixels()[:] = 0
 
 
 @pytest.fixture
@@ -181,18 +181,18 @@ def every_warning():
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "fast"])
 @pytest.mark.usefixtures("every_warning")
-def test_a_part_of_a_picture_is_that_of_its_pixels(heap, tmp_path, interpolation):
+def test_a_part_of_an_image_is_that_of_its_pixels(heap, tmp_path, interpolation):
     images = read_prepared(root=str(prepared(heap, tmp_path / "out"))).train.images
     height, width = images[0].shape[:2]
     for box in ((0, 0, width, height), (3, 2, width - 4, height)):  # the whole too, whose bytes lie in one piece
-        part = open_picture(images, 0).window(box, size=(9, 8), interpolation=interpolation)
+        part = open_image(images, 0).window(box, size=(9, 8), interpolation=interpolation)
         expected = Image.fromarray(images[0]).crop(box).resize((8, 9), Image.Resampling.BILINEAR)
         assert np.abs(part.astype(int) - np.asarray(expected)).max() <= 1
 
 
-def test_pictures_of_one_size_come_as_a_batch_and_others_do_not(tmp_path):
-    write_pictures(tmp_path / "sets" / "cat", 6)
-    write_pictures(tmp_path / "sets" / "dog", 6)
+def test_images_of_one_size_come_as_a_batch_and_others_do_not(tmp_path):
+    write_images(tmp_path / "sets" / "cat", 6)
+    write_images(tmp_path / "sets" / "dog", 6)
     images = read_prepared(root=str(prepared(tmp_path / "sets", tmp_path / "out"))).train.images.images
     same = [index for index in range(len(images)) if images[index].shape == images[0].shape]
     batch = images.batch(np.array(same * 2))
@@ -210,7 +210,7 @@ def test_several_files_of_pixels_are_read(heap, tmp_path):
         assert np.array_equal(found.train.images[index], Shrink(32)(files.train.images[index]))
 
 
-def test_pictures_pass_to_other_processes_without_their_pixels(heap, tmp_path):
+def test_images_pass_to_other_processes_without_their_pixels(heap, tmp_path):
     images = read_prepared(root=str(prepared(heap, tmp_path / "out"))).train.images.images
     first = images[0]
     content = pickle.dumps(images)
@@ -231,16 +231,16 @@ def test_a_file_that_could_not_be_read_raises_its_reason(heap, tmp_path):
     (heap / "cat" / "p0_0.jpg").write_bytes(b"nothing")
     found = read_prepared(root=str(prepared(heap, tmp_path / "out", max_bad=1)), val_fraction=0, test_fraction=0)
     place = next(i for i, name in enumerate(found.train.names) if name.endswith("cat/p0_0.jpg"))
-    for read in (lambda: found.train.images[place], lambda: open_picture(found.train.images, place)):
+    for read in (lambda: found.train.images[place], lambda: open_image(found.train.images, place)):
         with pytest.raises(ImageError, match=r"cat/p0_0.jpg.*\[not_an_image\]"):
             read()
-    assert "1 of 22 pictures could not be read" in " ".join(found.notes)
+    assert "1 of 22 images could not be read" in " ".join(found.notes)
 
 
 # What can be wrong
 
 
-def test_a_preprocessing_that_makes_pictures_larger_again_is_noted(heap, tmp_path):
+def test_a_preprocessing_that_makes_images_larger_again_is_noted(heap, tmp_path):
     output = str(prepared(heap, tmp_path / "out"))
     assert read_prepared(root=output, preprocess=PREPROCESS).notes == ()
     larger = read_prepared(root=output, preprocess=Preprocess(size=28, resize=40)).notes
@@ -323,20 +323,20 @@ def test_the_folder_can_be_moved(heap, tmp_path):
 
 
 def test_verifying_finds_a_changed_pixel_that_opening_does_not(tmp_path):
-    write_pictures(tmp_path / "sets" / "cat", 5)
-    write_pictures(tmp_path / "sets" / "dog", 5)
+    write_images(tmp_path / "sets" / "cat", 5)
+    write_images(tmp_path / "sets" / "dog", 5)
     output = prepared(tmp_path / "sets", tmp_path / "out", shrink=Shrink(1500))
     assert verify(output) == 10
     manifest = Manifest.read(output)
     flip(output / "pixels-00000.bin")
     ends = describe_shard(output / "pixels-00000.bin").ends  # as if the change were outside of what opening looks at
     change_manifest(output, shards=[{**asdict(manifest.shards[0]), "ends": ends}])
-    with pytest.raises(DataError, match=r"1 of 10 pictures are not what was written: .*p0_0.jpg"):
+    with pytest.raises(DataError, match=r"1 of 10 images are not what was written: .*p0_0.jpg"):
         verify(output)
 
 
-def test_pictures_without_labels_are_an_error(tmp_path):
-    write_pictures(tmp_path / "photos", 4)
+def test_images_without_labels_are_an_error(tmp_path):
+    write_images(tmp_path / "photos", 4)
     output = prepared(tmp_path / "photos", tmp_path / "out")
-    with pytest.raises(DataError, match="has pictures without a label"):
+    with pytest.raises(DataError, match="has images without a label"):
         read_prepared(root=str(output))

@@ -153,7 +153,7 @@ def test_a_heap_is_divided_when_it_is_read_and_groups_stay_whole(tmp_path, cache
     splits = read_shards(root=str(tmp_path / "o"), cache=cache)
     assert (len(splits.train), len(splits.val), len(splits.test)) == (64, 8, 8)
     assert not set(splits.train.groups) & set(splits.val.groups)
-    assert splits.is_heap
+    assert splits.is_unsplit
 
 
 def test_what_is_left_out_is_noted(tmp_path, cache):
@@ -163,9 +163,9 @@ def test_what_is_left_out_is_noted(tmp_path, cache):
     assert splits.notes == ("Left out of the shards: 1 .pkl, 1 name that leads out of the shard.",)
 
 
-def pack(path: Path, labels: dict[str, str], picture: bytes = b"") -> None:
+def pack(path: Path, labels: dict[str, str], image: bytes = b"") -> None:
     members = [(f"{key}.{ending}", content) for key, label in labels.items()
-               for ending, content in (("jpg", picture), ("cls", label.encode()))]  # fmt: skip
+               for ending, content in (("jpg", image), ("cls", label.encode()))]  # fmt: skip
     path.write_bytes(tar(*members))
 
 
@@ -201,7 +201,7 @@ def test_a_shard_that_is_not_the_one_of_its_index_is_refused(written, cache, tmp
         read_shards(root=str(folder), cache=cache)
 
 
-def test_a_shard_that_is_cut_while_it_is_used_costs_its_pictures(written, cache, tmp_path):
+def test_a_shard_that_is_cut_while_it_is_used_costs_its_images(written, cache, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(written[0], folder)
     splits = read_shards(root=str(folder), cache=cache)
@@ -321,7 +321,7 @@ def test_two_ranks_read_each_sample_once_and_share_no_more_than_a_shard(written)
     assert len(ranks[0]) == len(ranks[1])
 
 
-def test_a_division_of_the_pictures_keeps_the_order_of_shards(written, cache):
+def test_a_division_of_the_images_keeps_the_order_of_shards(written, cache):
     folder, _ = written
     one = data(train=f"{folder}/train-*.tar", val_fraction=0.2)
     sampler = one.make_train_sampler(one.split("train"), rank=0, world_size=1)

@@ -19,7 +19,7 @@ from imgrec.errors import DataError
 
 @pytest.fixture
 def folder(tmp_path):
-    """Pictures 00.png to 39.png; the red of each is its number."""
+    """Images 00.png to 39.png; the red of each is its number."""
     for i in range(40):
         Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / f"{i:02d}.png")
     return tmp_path
@@ -55,7 +55,7 @@ def problems_of(folder, *lines, **options):
 # What is read
 
 
-def test_pictures_names_and_labels_are_those_of_the_rows(folder):
+def test_images_names_and_labels_are_those_of_the_rows(folder):
     train = read_whole(folder, "path,label", *rows()).train
     assert [int(train.images[i][0, 0, 0]) for i in range(40)] == list(range(40))
     assert list(train.names) == [str(folder / f"{i:02d}.png") for i in range(40)]
@@ -207,7 +207,7 @@ def test_the_same_labels_in_another_order_do_not_conflict(folder):
     assert "again, as in line 2" in message
 
 
-def test_a_picture_in_two_tables_is_a_problem_that_names_both(folder):
+def test_an_image_in_two_tables_is_a_problem_that_names_both(folder):
     train = write(folder, "path,label", *rows(numbers=range(20)), name="train.csv")
     test = write(folder, "path,label", *rows(numbers=range(19, 30)), name="test.csv")
     with pytest.raises(DataError, match=r"test\.csv line 2: .*19\.png again, as in train\.csv line 21"):
@@ -219,7 +219,7 @@ def test_a_blank_group_is_a_problem(folder):
     assert "line 2: no group" in message
 
 
-def test_a_folder_or_a_pipe_is_no_picture(folder):
+def test_a_folder_or_a_pipe_is_no_image(folder):
     (folder / "folder.jpg").mkdir()
     os.mkfifo(folder / "pipe.jpg")
     message = problems_of(folder, "path,label", "folder.jpg,cat", "pipe.jpg,dog")
@@ -278,7 +278,7 @@ def test_an_absent_root_is_an_error(folder):
 # Real data, and the data module
 
 
-def test_the_same_pictures_as_a_table_and_as_folders(shared_data, tmp_path):
+def test_the_same_images_as_a_table_and_as_folders(shared_data, tmp_path):
     root = shared_data / "flowers8"
     files = sorted(root.rglob("*.jpg"))
     with (tmp_path / "flowers.csv").open("w", newline="") as file:

@@ -1,4 +1,4 @@
-"""imgrec.data.sources.torchvision_sets: torchvision's sets by name, with the pictures and labels torchvision gives."""
+"""imgrec.data.sources.torchvision_sets: torchvision's sets by name, with the images and labels torchvision gives."""
 
 import socket
 
@@ -57,7 +57,7 @@ def pairs_of_torchvision(data, names):
 
 
 @pytest.mark.parametrize("name", [*BUILDERS, *TREES])
-def test_pictures_and_labels_are_those_of_torchvision(tmp_path, monkeypatch, name):
+def test_images_and_labels_are_those_of_torchvision(tmp_path, monkeypatch, name):
     build(name, tmp_path, monkeypatch)
     options = OPTIONS.get(name, {})
     splits = read_torchvision(name=name, root=str(tmp_path), options=options, val_fraction=0, test_fraction=0)
@@ -81,7 +81,7 @@ def test_each_part_is_called_as_the_class_wants_it(tmp_path, name):
     assert list(tmp_path.iterdir()) == [] or name == "INaturalist"
 
 
-def test_classes_without_a_picture_are_left_out(tmp_path, monkeypatch):
+def test_classes_without_an_image_are_left_out(tmp_path, monkeypatch):
     build("EMNIST", tmp_path, monkeypatch)
     splits = read_torchvision(name="EMNIST", root=str(tmp_path), options={"split": "letters"})
     assert splits.class_names == ["a", "b"]
@@ -112,7 +112,7 @@ def test_files_are_in_order_of_their_names_whatever_the_order_on_disk(tmp_path, 
     assert train.names[0].endswith("a/abbey/sun_00.jpg")
 
 
-def test_pictures_in_memory_are_named_by_set_part_and_place(tmp_path, monkeypatch):
+def test_images_in_memory_are_named_by_set_part_and_place(tmp_path, monkeypatch):
     build("CIFAR10", tmp_path, monkeypatch)
     assert read_torchvision(name="CIFAR10", root=str(tmp_path)).test.names[3] == "CIFAR10/test/00003"
 
@@ -123,7 +123,7 @@ def test_the_class_list_of_a_checkpoint_goes_by_name(tmp_path, monkeypatch):
     assert splits.test.labels.tolist() == [1, 0, 1, 0]
 
 
-def test_a_damaged_picture_is_an_image_error_with_its_name(tmp_path, monkeypatch):
+def test_a_damaged_image_is_an_image_error_with_its_name(tmp_path, monkeypatch):
     build("Caltech256", tmp_path, monkeypatch)
     file = tmp_path / "caltech256/256_ObjectCategories/001.ak47/001_0001.jpg"
     file.write_bytes(file.read_bytes()[:200])
@@ -153,7 +153,7 @@ def test_one_of_the_four_files_missing_means_the_set_is_not_there(tmp_path, monk
         read_torchvision(name="MNIST", root=str(tmp_path))
 
 
-def test_fewer_labels_than_pictures_are_an_error(tmp_path, monkeypatch):
+def test_fewer_labels_than_images_are_an_error(tmp_path, monkeypatch):
     build_mnist(tmp_path, monkeypatch, ".")
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(np.arange(19) % 10))
     with pytest.raises(DataError, match=r"MNIST: 20 train images, but 19 labels\. Get the files again"):

@@ -134,7 +134,7 @@ def test_files_are_sorted_whatever_the_order_on_disk(tmp_path, monkeypatch):
     assert backward == walk(tmp_path, "x")[0] == [["x/a.png", "x/b/10.png", "x/b/2.png", "x/c.png"]]
 
 
-def test_a_loop_of_links_lists_each_picture_once(tmp_path):
+def test_a_loop_of_links_lists_each_image_once(tmp_path):
     paint(tmp_path / "cat" / "1.png")
     paint(tmp_path / "dog" / "2.png")
     (tmp_path / "cat" / "again").symlink_to(tmp_path / "cat")
@@ -145,7 +145,7 @@ def test_a_loop_of_links_lists_each_picture_once(tmp_path):
     assert sum(map(len, found.left_out.values())) == 3
 
 
-def test_a_link_to_a_listed_picture_is_no_second_sample(tmp_path):
+def test_a_link_to_a_listed_image_is_no_second_sample(tmp_path):
     paint(tmp_path / "cat" / "z.png")
     (tmp_path / "cat" / "a.png").symlink_to("z.png")
     files, found = walk(tmp_path, "cat")

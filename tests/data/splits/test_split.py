@@ -25,7 +25,7 @@ def skewed():
 
 @pytest.fixture(scope="module")
 def patients():
-    """60 patients with 1 to 30 pictures each; a patient's pictures are mostly of one class."""
+    """60 patients with 1 to 30 images each; a patient's images are mostly of one class."""
     rng = np.random.default_rng(1)
     labels, groups = [], []
     for patient, size in enumerate(rng.integers(1, 31, 60)):
@@ -267,7 +267,7 @@ def test_folds_hold_as_many_of_each_class_as_those_of_scikit_learn(skewed):
 
 
 def test_rare_classes_are_spread_over_the_folds():
-    """Forty classes of one picture each: no fold comes before the others."""
+    """Forty classes of one image each: no fold comes before the others."""
     labels = np.concatenate([np.zeros(60, int), np.arange(1, 41)])
     assert np.bincount(fold_numbers(labels, folds=5, seed=0)[60:]).tolist() == [8, 8, 8, 8, 8]
 

@@ -22,8 +22,8 @@ CLASSES = ["cat", "dog"]
 def samples(root="photos/", count=40, labels=None, groups=None):
     labels = np.arange(count) % 2 if labels is None else np.array(labels)
     names = [f"{root}{CLASSES[i % 2]}/{i:03d}.png" for i in range(count)]
-    pictures = np.arange(count, dtype=np.uint8)[:, None, None] * np.ones((1, 2, 2), np.uint8)
-    return Samples(names, ArrayImages(pictures), labels, groups)
+    images = np.arange(count, dtype=np.uint8)[:, None, None] * np.ones((1, 2, 2), np.uint8)
+    return Samples(names, ArrayImages(images), labels, groups)
 
 
 def data(*parts, class_names=CLASSES):
@@ -201,7 +201,7 @@ def test_a_sample_more_one_less_and_one_with_another_label_are_named(file):
     with pytest.raises(DataError) as caught:
         apply_split_file(data(now), file=file, fold=None)
     message = str(caught.value)
-    assert "was made for other data (40 pictures; now 41)" in message
+    assert "was made for other data (40 images; now 41)" in message
     assert "2 added: cat/040.png, dog/041.png" in message
     assert "1 removed: dog/005.png" in message
     assert "1 relabelled: dog/003.png (cat, was dog)" in message

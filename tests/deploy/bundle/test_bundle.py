@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from exported import CLASSES, PREPROCESS, SIZE, bundle, bundle_bytes, info, network, pictures, write_bundle
-from imgrec.data.images.lazy_image import DecodedPicture
+from exported import CLASSES, PREPROCESS, SIZE, bundle, bundle_bytes, info, network, sample_images, write_bundle
+from imgrec.data.images.lazy_image import DecodedImage
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.deploy.bundle import BundleInfo, bundle_from_bytes, load_bundle
 from imgrec.deploy.bundle.document import DOCUMENT_KEY
@@ -42,9 +42,9 @@ def test_a_batch_of_one_is_a_batch_of_many_and_none_is_none():
     assert model.run([]).shape == (0, len(CLASSES))
 
 
-def test_a_picture_is_prepared_by_what_the_file_says():
-    image = pictures().images[0]
-    assert np.array_equal(bundle().prepare(DecodedPicture(image)), PREPROCESS(image))
+def test_an_image_is_prepared_by_what_the_file_says():
+    image = sample_images().images[0]
+    assert np.array_equal(bundle().prepare(DecodedImage(image)), PREPROCESS(image))
 
 
 def test_probabilities_are_at_the_temperature_of_the_decisions():
@@ -64,7 +64,7 @@ def test_probabilities_are_at_the_temperature_of_the_decisions():
         ([np.zeros((9, 9, 3), np.uint8), np.zeros((8, 8, 3), np.uint8)], "several sizes"),
     ],
 )
-def test_pictures_of_another_kind_are_refused(images, message):
+def test_images_of_another_kind_are_refused(images, message):
     with pytest.raises(DataError, match=message):
         bundle().run(images)
 
@@ -96,15 +96,15 @@ TRAINING_SIDE |= {"albumentations", "pandas", "scipy", "sklearn", "matplotlib", 
 def test_reading_and_running_imports_nothing_of_the_training_side(tmp_path):
     from PIL import Image
 
-    Image.fromarray(pictures().images[0]).save(tmp_path / "one.jpg")
+    Image.fromarray(sample_images().images[0]).save(tmp_path / "one.jpg")
     program = f"""
 import sys
 from pathlib import Path
 from imgrec.deploy.bundle import load_bundle
-from imgrec.data.images.lazy_image import picture_from_bytes
+from imgrec.data.images.lazy_image import image_from_bytes
 model = load_bundle({str(write_bundle(tmp_path))!r})
-picture = picture_from_bytes(Path({str(tmp_path / "one.jpg")!r}).read_bytes(), name="one.jpg")
-logits = model.run([model.prepare(picture)])
+image = image_from_bytes(Path({str(tmp_path / "one.jpg")!r}).read_bytes(), name="one.jpg")
+logits = model.run([model.prepare(image)])
 assert model.decisions.decide(logits).labels.shape == (1,)
 print(*{{name.partition('.')[0] for name in sys.modules}})
 """

@@ -20,14 +20,14 @@ import pytest
 import torch
 from torch import nn
 
-from exported import CLASSES, PREPROCESS, SIZE, graph, info, network, pictures
+from exported import CLASSES, PREPROCESS, SIZE, graph, info, network, sample_images
 from imgrec.deploy.bundle import load_bundle
 from imgrec.deploy.export import graph as graph_module
 from imgrec.deploy.export import write
 from imgrec.deploy.export.gate import report_path
 from imgrec.deploy.export.graph import make_graph
 from imgrec.deploy.export.layers import moved_layers
-from imgrec.deploy.export.outputs import Pictures, answers_of_network, pictures_of_folder, some_of
+from imgrec.deploy.export.outputs import ImageSet, answers_of_network, images_of_folder, some_of
 from imgrec.deploy.export.quantize import to_int8
 from imgrec.deploy.export.write import Settings, export_bundle
 from imgrec.errors import BundleError, DataError, MissingExtraError, ParityError, RunFolderError
@@ -40,14 +40,14 @@ def made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write, "make_graph", mock.Mock(side_effect=lambda *_, **__: graph()))
 
 
-def exported(path: Path, *, net: Any = None, of: Pictures | None = None, **settings: Any) -> dict[str, Any]:
-    some = pictures() if of is None else of
+def exported(path: Path, *, net: Any = None, of: ImageSet | None = None, **settings: Any) -> dict[str, Any]:
+    some = sample_images() if of is None else of
     chosen = Settings(**settings)
-    return export_bundle(net or network(), info(), path, pictures=some, settings=chosen, say=mock.Mock())
+    return export_bundle(net or network(), info(), path, sample_images=some, settings=chosen, say=mock.Mock())
 
 
-def calibration() -> Pictures:
-    return pictures(20, seed=5)
+def calibration() -> ImageSet:
+    return sample_images(20, seed=5)
 
 
 def test_an_export_that_agrees_is_written_with_its_report(tmp_path):
@@ -55,7 +55,7 @@ def test_an_export_that_agrees_is_written_with_its_report(tmp_path):
     report = exported(path)
     assert {file.name for file in tmp_path.iterdir()} == {"model.onnx", "model.onnx.report.json"}
     assert report["passed"]
-    assert report["parity"]["same_labels"] == report["parity"]["pictures"] == 30
+    assert report["parity"]["same_labels"] == report["parity"]["images"] == 30
     assert report["parity"]["max_probability_difference"] < 1e-5
     assert json.loads(report_path(path).read_text()) == report
     bundle = load_bundle(path)
@@ -63,8 +63,8 @@ def test_an_export_that_agrees_is_written_with_its_report(tmp_path):
     assert bundle.info.parity["parity"]["same_labels"] == 30
 
 
-def test_names_of_pictures_are_not_in_the_bundle(tmp_path):
-    named = replace(pictures(), names=[f"patient-{i}" for i in range(30)])
+def test_names_of_images_are_not_in_the_bundle(tmp_path):
+    named = replace(sample_images(), names=[f"patient-{i}" for i in range(30)])
     exported(tmp_path / "model.onnx", of=named)
     assert b"patient" not in (tmp_path / "model.onnx").read_bytes()
 
@@ -111,7 +111,7 @@ def _with(bundle: Any, preprocess: Any) -> Any:
     return bundle
 
 
-def test_a_network_that_mixes_the_pictures_of_a_batch_is_noticed(tmp_path, monkeypatch):
+def test_a_network_that_mixes_the_images_of_a_batch_is_noticed(tmp_path, monkeypatch):
     real = write.answers_of_bundle
 
     def mixed(*arguments: Any, batch_size: int = 32, **options: Any) -> Any:
@@ -161,7 +161,7 @@ def test_int8_is_smaller_and_its_drop_is_measured(tmp_path, form):
 
 
 def test_int8_weights_are_a_quarter():
-    small = to_int8(graph(), [PREPROCESS(image) for image in pictures(20, seed=5).images])
+    small = to_int8(graph(), [PREPROCESS(image) for image in sample_images(20, seed=5).images])
     types = [node.op_type for node in small.graph.node]
     assert types.count("QuantizeLinear") >= 5
     assert {entry.domain for entry in small.opset_import} == {""}
@@ -171,13 +171,13 @@ def test_int8_weights_are_a_quarter():
 
 
 def test_constants_of_the_normalisation_are_spread_over_the_pixels_and_change_no_answer():
-    small = to_int8(graph(), [PREPROCESS(image) for image in pictures(20, seed=5).images])
+    small = to_int8(graph(), [PREPROCESS(image) for image in sample_images(20, seed=5).images])
     spread = {node.output[0]: node.input[0] for node in small.graph.node if node.op_type == "Expand"}
     assert len(spread) == 2  # the scale and the shift of the channels
     plain = onnx.ModelProto.FromString(small.SerializeToString())
     for node in plain.graph.node:
         node.input[:] = [spread.get(name, name) for name in node.input]
-    images = np.stack([PREPROCESS(image) for image in pictures(6, seed=6).images])
+    images = np.stack([PREPROCESS(image) for image in sample_images(6, seed=6).images])
     logits = [
         onnxruntime.InferenceSession(one.SerializeToString(), providers=["CPUExecutionProvider"]).run(
             None, {"images": images}
@@ -188,7 +188,7 @@ def test_constants_of_the_normalisation_are_spread_over_the_pixels_and_change_no
 
 
 def test_logits_of_int8_are_not_rounded_to_256_steps():
-    small = to_int8(graph(), [PREPROCESS(image) for image in pictures(20, seed=5).images])
+    small = to_int8(graph(), [PREPROCESS(image) for image in sample_images(20, seed=5).images])
     maker = next(node for node in small.graph.node if "logits" in node.output)
     assert maker.op_type == "Gemm"
 
@@ -217,7 +217,7 @@ def test_the_layer_that_was_broken_is_the_first_that_moved():
     weight = next(one for one in broken.graph.initializer if one.name.endswith("blocks.1.3.weight"))
     values = onnx.numpy_helper.to_array(weight)
     weight.CopyFrom(onnx.numpy_helper.from_array(-values, weight.name))
-    images = [PREPROCESS(image) for image in pictures(4).images]
+    images = [PREPROCESS(image) for image in sample_images(4).images]
     order = {name: place for place, node in enumerate(graph().graph.node) for name in node.output}
     moved = [layer for layer in moved_layers(graph(), broken, images, count=99) if layer.max_difference > 0]
     first = min(moved, key=lambda layer: order[layer.name])
@@ -233,7 +233,7 @@ def test_float16_halves_the_weights_and_takes_the_same_pixels(tmp_path):
     assert onnx.TensorProto.FLOAT16 in types
 
 
-def test_without_a_picture_there_is_no_calibration():
+def test_without_an_image_there_is_no_calibration():
     with pytest.raises(BundleError, match="--calibration FOLDER"):
         to_int8(graph(), [])
 
@@ -278,7 +278,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path):
     assert path.read_bytes() == before
 
 
-def test_some_pictures_are_spread_over_all():
+def test_some_images_are_spread_over_all():
     chosen = some_of(_samples(), 4)
     assert list(chosen.names) == ["0.png", "10.png", "19.png", "29.png"]
     assert len(some_of(_samples(), 1000)) == 30
@@ -287,29 +287,29 @@ def test_some_pictures_are_spread_over_all():
 def _samples() -> Any:
     from imgrec.data.samples import Samples
 
-    some = pictures()
+    some = sample_images()
     return Samples(some.names, some.images, some.labels)
 
 
-def test_pictures_of_a_folder_are_found_below_it_and_have_no_labels(tmp_path):
+def test_images_of_a_folder_are_found_below_it_and_have_no_labels(tmp_path):
     from PIL import Image
 
     (tmp_path / "a" / "b").mkdir(parents=True)
     for name in ("a/1.png", "a/b/2.jpg"):
         Image.new("RGB", (20, 20)).save(tmp_path / name)
-    (tmp_path / "notes.txt").write_text("no picture")
-    found = pictures_of_folder(tmp_path, limit=10)
+    (tmp_path / "notes.txt").write_text("no image")
+    found = images_of_folder(tmp_path, limit=10)
     assert [Path(name).name for name in found.names] == ["1.png", "2.jpg"]
     assert found.labels is None
     (tmp_path / "empty").mkdir()
-    for folder, message in ((tmp_path / "empty", "no pictures"), (tmp_path / "none", "not a folder")):
+    for folder, message in ((tmp_path / "empty", "no images"), (tmp_path / "none", "not a folder")):
         with pytest.raises(DataError, match=message):
-            pictures_of_folder(folder, limit=10)
+            images_of_folder(folder, limit=10)
 
 
 def test_the_checkpoints_side_is_validation_s_own_path():
     """The same numbers as the loaders, Lightning and evaluate give: see tests/test_export_command.py."""
-    some = pictures(5)
+    some = sample_images(5)
     images = torch.from_numpy(np.stack([PREPROCESS(image) for image in some.images])).permute(0, 3, 1, 2)
     with torch.inference_mode():
         expected = network()(images).numpy()
@@ -327,7 +327,7 @@ KILLED = """
 import os, sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
-from exported import graph, info, network, pictures
+from exported import graph, info, network, images
 from imgrec.deploy.export import write
 write.make_graph = lambda *arguments, **options: graph()
 graph()
@@ -338,7 +338,7 @@ for _ in sys.stdin:
         continue
     print(os.getpid(), flush=True)
     while True:
-        write.export_bundle(network(), info(), Path({path!r}), pictures=pictures(), settings=write.Settings(),
+        write.export_bundle(network(), info(), Path({path!r}), images=images(), settings=write.Settings(),
                             say=lambda text: None)
         print("done", flush=True)
 """

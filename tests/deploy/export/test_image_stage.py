@@ -1,4 +1,4 @@
-"""A graph that takes a picture of any size: what it makes of it is what `Preprocess` makes of it, bit for bit."""
+"""A graph that takes an image of any size: what it makes of it is what `Preprocess` makes of it, bit for bit."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from exported import PREPROCESS, bundle, graph, pictures
+from exported import PREPROCESS, bundle, graph, sample_images
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.deploy.export import image_resample
 from imgrec.deploy.export.image_stage import add_image_stage
@@ -17,7 +17,7 @@ SIZES = [(40, 40), (8, 200), (200, 8), (61, 37), (37, 61), (16, 16), (17, 16), (
 
 
 def stage(preprocess: Preprocess) -> Any:
-    """Return a function of pictures: the stage alone, in front of a graph that changes nothing."""
+    """Return a function of images: the stage alone, in front of a graph that changes nothing."""
     pixels = helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", "H", "W", 3])
     same = helper.make_tensor_value_info("logits", TensorProto.UINT8, ["N", "h", "w", 3])
     nodes = [helper.make_node("Identity", ["images"], ["logits"])]
@@ -35,7 +35,7 @@ def noise(height: int, width: int) -> np.ndarray:
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos"])
 @pytest.mark.parametrize("mode", ["crop", "squash", "letterbox"])
 @pytest.mark.parametrize("size", [16, (24, 10)])
-def test_a_picture_of_any_size_comes_out_as_from_preprocess(mode, interpolation, size):
+def test_an_image_of_any_size_comes_out_as_from_preprocess(mode, interpolation, size):
     preprocess = Preprocess(size=size, mode=mode, interpolation=interpolation)
     run = stage(preprocess)
     for height, width in SIZES:
@@ -98,5 +98,5 @@ def test_both_forms_of_a_bundle_give_equal_logits():
     model = graph()
     add_image_stage(model, PREPROCESS)
     by_image, by_pixels = bundle(model, input="image"), bundle()
-    images = [pictures(count=2, size=size, seed=size).images[1] for size in (16, 24, 50)]
+    images = [sample_images(count=2, size=size, seed=size).images[1] for size in (16, 24, 50)]
     assert np.abs(by_image.run(images) - by_pixels.run([PREPROCESS(image) for image in images])).max() < 1e-5

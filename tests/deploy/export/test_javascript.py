@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exported import PREPROCESS, bundle_bytes, graph, pictures
+from exported import PREPROCESS, bundle_bytes, graph, sample_images
 from imgrec.deploy.bundle import bundle_from_bytes
 from imgrec.deploy.export.image_stage import add_image_stage
 from project import PROJECT
@@ -48,7 +48,7 @@ def test_the_lines_of_the_document_give_the_logits_that_python_gives(node: str, 
     data = bundle_bytes(model, input="image")
     (tmp_path / "model.onnx").write_bytes(data)
     bundle = bundle_from_bytes(data, name="model.onnx", threads=1)
-    for image in pictures(4, size=61).images:
+    for image in sample_images(4, size=61).images:
         opaque = np.full(image.shape[:2], 255, dtype=np.uint8)
         np.dstack([image, opaque]).tofile(tmp_path / "canvas.bin")
         words = [node, "program.js", "canvas.bin", str(image.shape[1]), str(image.shape[0])]

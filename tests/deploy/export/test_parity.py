@@ -18,7 +18,7 @@ def softmax(logits):
 
 def test_a_model_agrees_with_itself():
     parity = compare(NAMES, LOGITS, LOGITS, task="single")
-    assert (parity.pictures, parity.same_labels, parity.ties, parity.max_probability_difference) == (40, 40, 0, 0.0)
+    assert (parity.images, parity.same_labels, parity.ties, parity.max_probability_difference) == (40, 40, 0, 0.0)
     assert parity.holds
 
 
@@ -29,7 +29,7 @@ def test_the_largest_difference_is_that_of_the_probabilities_written_naively():
     assert not parity.holds
 
 
-def test_one_other_label_is_no_parity_and_its_picture_is_named():
+def test_one_other_label_is_no_parity_and_its_image_is_named():
     other = LOGITS.copy()
     other[7] = np.roll(other[7], 1)
     parity = compare(NAMES, LOGITS, other, task="single")
@@ -69,7 +69,7 @@ def test_with_several_labels_all_of_them_have_to_be_the_same():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_numbers_that_are_not_finite_are_refused_by_side_and_picture(value):
+def test_numbers_that_are_not_finite_are_refused_by_side_and_image(value):
     bad = LOGITS.copy()
     bad[3, 1] = value
     with pytest.raises(ParityError, match=r"The export answers NaN or infinity for 3\.png"):
@@ -80,16 +80,16 @@ def test_numbers_that_are_not_finite_are_refused_by_side_and_picture(value):
 
 @pytest.mark.parametrize("logits", [np.zeros((5, 3)), np.tile([1.0, 2.0, 3.0], (5, 1)), 1e-9 * LOGITS[:5]])
 def test_a_network_that_says_the_same_of_everything_proves_nothing(logits):
-    with pytest.raises(ParityError, match=r"says the same of all 5 pictures.*not trained"):
+    with pytest.raises(ParityError, match=r"says the same of all 5 images.*not trained"):
         refuse_untrained(logits, task="single")
 
 
-def test_one_picture_proves_nothing():
-    with pytest.raises(ParityError, match="One picture"):
+def test_one_image_proves_nothing():
+    with pytest.raises(ParityError, match="One image"):
         refuse_untrained(LOGITS[:1], task="single")
 
 
-def test_a_network_that_tells_pictures_apart_is_let_through():
+def test_a_network_that_tells_images_apart_is_let_through():
     refuse_untrained(LOGITS, task="single")
 
 
@@ -132,7 +132,7 @@ def test_without_labels_the_first_model_is_the_truth():
     assert (drop.measured, drop.before, drop.after, drop.points) == ("labels", 100.0, 75.0, 25.0)
 
 
-def test_with_several_labels_a_picture_is_right_if_all_of_them_are():
+def test_with_several_labels_an_image_is_right_if_all_of_them_are():
     truth = np.array([[1, 0], [1, 1]], dtype=np.uint8)
     drop = measure_drop(8 * (truth - 0.5), np.array([[9.0, 9.0], [9.0, 9.0]]), labels=truth, task="multilabel")
     assert (drop.before, drop.after) == (100.0, 50.0)

@@ -141,7 +141,7 @@ def test_a_camera_that_is_not_there_is_refused(camera):
         CameraSource(7, Pace())
 
 
-def test_frames_larger_than_a_picture_may_be_are_refused_before_they_are_decoded(film, monkeypatch):
+def test_frames_larger_than_an_image_may_be_are_refused_before_they_are_decoded(film, monkeypatch):
     monkeypatch.setattr("imgrec.deploy.predict.frames.MAX_PIXELS", 1000)
     assert reasons(film) == ["too_large"]
 

@@ -1,4 +1,4 @@
-"""From words and lists to pictures, in order."""
+"""From words and lists to images, in order."""
 
 import io
 import json
@@ -12,7 +12,7 @@ import pytest
 from imgrec.deploy.predict.frames import Pace
 from imgrec.deploy.predict.inputs import Inputs, read_inputs
 from imgrec.errors import ConfigError, DataError, ImageError
-from small_bundle import picture
+from small_bundle import sample_image
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "photos"
     (folder / "a").mkdir(parents=True)
     for name in ("b.png", "a/1.PNG", "a/2", ".hidden.png"):
-        (folder / name).write_bytes(picture(255, 0, 0))
+        (folder / name).write_bytes(sample_image(255, 0, 0))
     (folder / "notes.doc").write_text("none")
     return folder
 
@@ -47,7 +47,7 @@ def outcome(inputs: Inputs) -> list[str]:
     return found
 
 
-def test_a_folder_is_all_pictures_below_it_sorted_and_what_is_left_out_is_said(photos):
+def test_a_folder_is_all_images_below_it_sorted_and_what_is_left_out_is_said(photos):
     inputs = read("photos")
     assert [item.name for item in inputs.items()] == ["photos/a/1.PNG", "photos/a/2", "photos/b.png"]
     assert inputs.notes == [
@@ -69,7 +69,7 @@ def test_a_file_that_is_named_is_a_row_whatever_it_is(photos):
 
 
 def test_a_file_whose_name_has_the_letters_of_a_pattern_is_that_file(photos):
-    (photos / "x[1].png").write_bytes(picture(0, 0, 0))
+    (photos / "x[1].png").write_bytes(sample_image(0, 0, 0))
     assert names("photos/x[1].png") == ["photos/x[1].png"]
 
 
@@ -89,15 +89,15 @@ def test_a_word_that_names_nothing_is_refused(photos, word, kind, message):
     assert message in str(error.value)
 
 
-def test_a_folder_without_pictures_says_what_it_has_instead(photos):
+def test_a_folder_without_images_says_what_it_has_instead(photos):
     (photos / "b.png").unlink()
     for file in (photos / "a").iterdir():
         file.unlink()
-    with pytest.raises(DataError, match=r"No pictures found in photos\. Left out 1 entry \(hidden\)"):
+    with pytest.raises(DataError, match=r"No images found in photos\. Left out 1 entry \(hidden\)"):
         read("photos")
 
 
-def test_a_table_among_the_pictures_is_sent_to_the_option_for_lists(photos):
+def test_a_table_among_the_images_is_sent_to_the_option_for_lists(photos):
     Path("p.csv").write_text("path\nb.png\n")
     with pytest.raises(ConfigError, match=r"p\.csv is a table or list\. Give it as --list p\.csv"):
         read("p.csv")
@@ -120,7 +120,7 @@ def test_lists_name_files_from_their_own_folder_in_every_format(photos):
 
 def test_a_list_of_names_that_are_not_utf_8_is_read(photos):
     name = os.fsdecode(b"\xff.png")
-    (photos / name).write_bytes(picture(0, 0, 255))
+    (photos / name).write_bytes(sample_image(0, 0, 255))
     (photos / "l.txt").write_bytes(b"\xff.png\n")
     assert outcome(read(lists=("photos/l.txt",))) == ["ok"]
 
@@ -136,7 +136,7 @@ def test_a_list_of_names_that_are_not_utf_8_is_read(photos):
             "2 lines are no rows:\n  line 3: 1 fields, but the header has 2\n  line 2: no",
         ),
         ("l.xlsx", "", "a list ends in one of .txt, .csv"),
-        ("l.txt", "\n", "it names no pictures"),
+        ("l.txt", "\n", "it names no images"),
         ("l.csv", "path\n", "has no rows"),
         ("gone.csv", None, "gone.csv: no such file"),
     ],
@@ -153,8 +153,8 @@ def give(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
 
 
-def test_standard_input_is_one_picture_or_a_list(photos, monkeypatch):
-    give(monkeypatch, picture(1, 2, 3))
+def test_standard_input_is_one_image_or_a_list(photos, monkeypatch):
+    give(monkeypatch, sample_image(1, 2, 3))
     inputs = read("-")
     assert outcome(inputs) == ["ok"]
     assert inputs.digest() is None
@@ -164,10 +164,10 @@ def test_standard_input_is_one_picture_or_a_list(photos, monkeypatch):
         read("-", lists=("-",))
 
 
-def test_pictures_are_others_when_one_changes_comes_or_goes(photos):
+def test_images_are_others_when_one_changes_comes_or_goes(photos):
     first = read("photos").digest()
     assert read("photos").digest() == first
-    (photos / "b.png").write_bytes(picture(0, 255, 0, size=(50, 50)))
+    (photos / "b.png").write_bytes(sample_image(0, 255, 0, size=(50, 50)))
     second = read("photos").digest()
-    (photos / "c.png").write_bytes(picture(0, 255, 0))
+    (photos / "c.png").write_bytes(sample_image(0, 255, 0))
     assert len({first, second, read("photos").digest()}) == 3

@@ -8,7 +8,7 @@ import pytest
 from imgrec.deploy.predict.partial import PartialTable
 from imgrec.errors import DataError, RunFolderError
 
-KEY = {"model": "abc", "pictures": "def", "options": {"batch": 4}}
+KEY = {"model": "abc", "images": "def", "options": {"batch": 4}}
 
 
 def table(output: Path, *, restart: bool = False, **changes: object) -> PartialTable:
@@ -20,7 +20,7 @@ def stopped(tmp_path: Path) -> Path:
     """A table of which two rows are safe and a third is not."""
     output = tmp_path / "t.csv"
     one = table(output)
-    one.add(b"a\nb\n", {"pictures": 2})
+    one.add(b"a\nb\n", {"images": 2})
     one.save()
     one._rows.write(b"half a ro")
     one.close()
@@ -38,7 +38,7 @@ def journal(output: Path) -> Path:
 def test_nothing_is_under_the_final_name_before_the_last_row(tmp_path):
     output = tmp_path / "deep" / "t.csv"
     one = table(output)
-    one.add(b"a\n", {"pictures": 1})
+    one.add(b"a\n", {"images": 1})
     assert not output.exists()
     one.publish()
     one.remove()
@@ -48,8 +48,8 @@ def test_nothing_is_under_the_final_name_before_the_last_row(tmp_path):
 
 def test_the_same_command_goes_on_after_the_last_safe_row(stopped):
     one = table(stopped)
-    assert one.state == {"pictures": 2}
-    one.add(b"c\n", {"pictures": 3})
+    assert one.state == {"images": 2}
+    one.add(b"c\n", {"images": 3})
     one.publish()
     one.remove()
     assert stopped.read_bytes() == b"a\nb\nc\n"
@@ -60,12 +60,12 @@ def test_a_torn_line_of_the_journal_is_passed_over(stopped, torn):
     with journal(stopped).open("ab") as file:
         file.write(torn)
     one = table(stopped)
-    assert one.state == {"pictures": 2}
-    one.add(b"c\n", {"pictures": 3})
+    assert one.state == {"images": 2}
+    one.add(b"c\n", {"images": 3})
     one.save()
     one.close()
     again = table(stopped)
-    assert again.state == {"pictures": 3}
+    assert again.state == {"images": 3}
     again.close()
 
 
@@ -75,14 +75,14 @@ def test_what_ctrl_c_cut_between_two_steps_is_not_counted(stopped):
     one.save()
     one.close()
     again = table(stopped)
-    assert again.state == {"pictures": 2}
+    assert again.state == {"images": 2}
     again.close()
     assert partial(stopped).read_bytes() == b"a\nb\n"
 
 
 @pytest.mark.parametrize(
     ("changes", "word"),
-    [({"model": "other"}, "model"), ({"pictures": "x"}, "pictures"), ({"options": {"batch": 5}}, "options")],
+    [({"model": "other"}, "model"), ({"images": "x"}, "images"), ({"options": {"batch": 5}}, "options")],
 )
 def test_rows_of_another_command_are_refused_and_stay(stopped, changes, word):
     before = partial(stopped).read_bytes()
@@ -145,7 +145,7 @@ def test_two_processes_do_not_write_one_table(stopped):
 def test_the_journal_is_small_and_says_how_far_rows_are_safe(stopped):
     lines = [json.loads(line) for line in journal(stopped).read_text().splitlines()]
     assert lines[0] == {"format": 1, "key": KEY}
-    assert {key: lines[1][key] for key in ("bytes", "state")} == {"bytes": 4, "state": {"pictures": 2}}
+    assert {key: lines[1][key] for key in ("bytes", "state")} == {"bytes": 4, "state": {"images": 2}}
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):

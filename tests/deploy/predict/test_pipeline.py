@@ -1,4 +1,4 @@
-"""Many pictures to answers: in order, each by itself, and no more in memory than a few batches."""
+"""Many images to answers: in order, each by itself, and no more in memory than a few batches."""
 
 import threading
 import time
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from imgrec.data.images.lazy_image import DecodedPicture
+from imgrec.data.images.lazy_image import DecodedImage
 from imgrec.deploy.predict.item import Item, bad_item
 from imgrec.deploy.predict.pipeline import Answer, answer_all
 from imgrec.errors import DataError, ImageError
@@ -21,8 +21,8 @@ class Means:
         self.batches: list[int] = []
         self.lock = threading.Lock()
 
-    def prepare(self, picture: DecodedPicture) -> np.ndarray:
-        pixels = picture.pixels()
+    def prepare(self, image: DecodedImage) -> np.ndarray:
+        pixels = image.pixels()
         if pixels.shape[0] == 9:
             raise DataError("9 px, and nothing is resized")
         return pixels
@@ -39,9 +39,9 @@ class Means:
 
 
 def item(number: int, *, value: int | None = None, size: int = 8, slow_s: float = 0.0, **more: object) -> Item:
-    def read() -> DecodedPicture:
+    def read() -> DecodedImage:
         time.sleep(slow_s)
-        return DecodedPicture(np.full((size, 8, 3), number if value is None else value, dtype=np.uint8))
+        return DecodedImage(np.full((size, 8, 3), number if value is None else value, dtype=np.uint8))
 
     return Item(str(number), read, **more)
 
@@ -51,7 +51,7 @@ def answered(items: list[Item], *, batch_size: int = 4, threads: int = 3, model:
     return [answer for batch in batches for answer in batch]
 
 
-def test_pictures_that_run_whole_are_never_held_as_a_batch():
+def test_images_that_run_whole_are_never_held_as_a_batch():
     model = Means(runs_singly=True)
     opened: list[int] = []
     items = [item(number) for number in range(20)]
@@ -74,7 +74,7 @@ def test_answers_are_in_order_whatever_is_slow(batch_size, threads):
     assert [int(answer.logits[0]) for answer in answers if answer.logits is not None] == list(range(22))
 
 
-def test_a_bad_picture_takes_no_other_along():
+def test_a_bad_image_takes_no_other_along():
     items = [item(0), bad_item("bad", "truncated", "it ends"), item(2, size=9), item(3, value=250), item(4, value=240)]
     answers = answered([*items, item(5)], batch_size=6)
     codes = [answer.error.code if answer.error else "ok" for answer in answers]
@@ -83,13 +83,13 @@ def test_a_bad_picture_takes_no_other_along():
     assert answers[3].error.detail == "RuntimeError: poison"
 
 
-def test_pictures_of_several_sizes_run_one_by_one():
+def test_images_of_several_sizes_run_one_by_one():
     answers = answered([item(0), item(1, size=16), item(2)])
     assert [int(answer.logits[0]) for answer in answers if answer.logits is not None] == [0, 1, 2]
 
 
-def test_a_picture_that_needs_more_memory_than_there_is_is_a_row():
-    def read() -> DecodedPicture:
+def test_an_image_that_needs_more_memory_than_there_is_is_a_row():
+    def read() -> DecodedImage:
         raise MemoryError
 
     (answer,) = answered([Item("big", read)])
@@ -100,11 +100,11 @@ def test_a_picture_that_needs_more_memory_than_there_is_is_a_row():
 def test_pixels_that_are_in_memory_are_made_small_before_they_wait():
     opened = []
 
-    def read() -> DecodedPicture:
+    def read() -> DecodedImage:
         opened.append(threading.current_thread() is threading.main_thread())
         if len(opened) == 2:
             raise ImageError("1", "too_small", "tiny")
-        return DecodedPicture(np.zeros((8, 8, 3), dtype=np.uint8))
+        return DecodedImage(np.zeros((8, 8, 3), dtype=np.uint8))
 
     answers = answered([Item(str(number), read, time_s=number / 2, in_memory=True) for number in range(3)])
     assert opened == [True, True, True]
@@ -139,7 +139,7 @@ def test_nothing_gives_nothing():
 
 
 def test_a_fault_of_ours_ends_it():
-    def read() -> DecodedPicture:
+    def read() -> DecodedImage:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

@@ -77,7 +77,7 @@ def test_the_most_probable_classes_are_named_with_their_probabilities():
         maker(top_k=4)
 
 
-def test_a_batch_of_bad_pictures_alone_is_rows_too():
+def test_a_batch_of_bad_images_alone_is_rows_too():
     assert [row["error"] for row in maker().rows(answers()[1:2])] == ["truncated"]
 
 
@@ -131,5 +131,5 @@ def test_parquet_has_typed_columns_and_what_a_reader_needs_to_know(tmp_path: Pat
 def test_counts_are_kept_as_plain_values():
     counts = Counts()
     counts.add(maker().rows(answers()))
-    assert (counts.pictures, counts.bad, counts.rejected) == (3, {"truncated": 1}, {"risk_5": 1})
+    assert (counts.images, counts.bad, counts.rejected) == (3, {"truncated": 1}, {"risk_5": 1})
     assert Counts.from_dict(json.loads(json.dumps(counts.to_dict()))) == counts

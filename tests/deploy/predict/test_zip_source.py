@@ -1,4 +1,4 @@
-"""Pictures in archives, and archives that are traps."""
+"""Images in archives, and archives that are traps."""
 
 import io
 import struct
@@ -10,7 +10,7 @@ import pytest
 from imgrec.deploy.predict.frames import Pace
 from imgrec.deploy.predict.inputs import Inputs, read_inputs
 from imgrec.errors import DataError, ImageError
-from small_bundle import picture
+from small_bundle import sample_image
 
 
 def archive(path: Path, members: dict[str, bytes], *, packed: bool = True) -> Path:
@@ -35,8 +35,8 @@ def outcomes(path: Path) -> dict[str, str]:
     return found
 
 
-def test_members_are_pictures_sorted_by_name_and_what_is_none_is_left_out(tmp_path):
-    png = picture(0, 0, 255)
+def test_members_are_images_sorted_by_name_and_what_is_none_is_left_out(tmp_path):
+    png = sample_image(0, 0, 255)
     path = archive(
         tmp_path / "p.zip",
         {"b/2.png": png, "a.jpg": png, "b/no_suffix": png, "x.txt": b"x", "__MACOSX/a.png": png, "./c.png": png},
@@ -51,7 +51,7 @@ def test_members_are_pictures_sorted_by_name_and_what_is_none_is_left_out(tmp_pa
 
 
 def test_names_that_lead_out_of_the_archive_are_refused_by_name(tmp_path):
-    png = picture(0, 0, 255)
+    png = sample_image(0, 0, 255)
     names = ["../up.png", "/etc/a.png", "C:/a.png", "a/../../b.png", "good.png", "a\\..\\..\\b.png"]
     found = outcomes(archive(tmp_path / "p.zip", dict.fromkeys(names, png)))
     assert found == {f"#{name}": "ok" if name == "good.png" else "unsafe_name" for name in names}
@@ -59,14 +59,14 @@ def test_names_that_lead_out_of_the_archive_are_refused_by_name(tmp_path):
 
 
 def test_what_grows_out_of_all_proportion_is_refused_unread_and_the_rest_is_read(tmp_path):
-    members = {"bomb.png": bytes(64 << 20), "good.png": picture(1, 2, 3)}
+    members = {"bomb.png": bytes(64 << 20), "good.png": sample_image(1, 2, 3)}
     path = archive(tmp_path / "p.zip", members)
     assert path.stat().st_size < 100_000
     assert outcomes(path) == {"#bomb.png": "zip_bomb", "#good.png": "ok"}
 
 
 def test_a_member_that_says_it_is_huge_is_refused_unread(tmp_path):
-    path = archive(tmp_path / "p.zip", {"a.png": picture(1, 2, 3)})
+    path = archive(tmp_path / "p.zip", {"a.png": sample_image(1, 2, 3)})
     data = path.read_bytes()
     place = data.index(b"PK\x01\x02") + 24
     path.write_bytes(data[:place] + struct.pack("<I", 3 << 30) + data[place + 4 :])
@@ -74,7 +74,7 @@ def test_a_member_that_says_it_is_huge_is_refused_unread(tmp_path):
 
 
 def test_encrypted_members_are_refused_by_name(tmp_path):
-    path = archive(tmp_path / "p.zip", {"a.png": picture(1, 2, 3)})
+    path = archive(tmp_path / "p.zip", {"a.png": sample_image(1, 2, 3)})
     data = bytearray(path.read_bytes())
     data[data.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(data)
@@ -82,7 +82,7 @@ def test_encrypted_members_are_refused_by_name(tmp_path):
 
 
 def test_a_damaged_member_is_a_row_and_so_is_one_packed_in_an_unknown_way(tmp_path):
-    path = archive(tmp_path / "p.zip", {"a.png": picture(1, 2, 3), "b.png": picture(4, 5, 6)}, packed=False)
+    path = archive(tmp_path / "p.zip", {"a.png": sample_image(1, 2, 3), "b.png": sample_image(4, 5, 6)}, packed=False)
     data = bytearray(path.read_bytes())
     data[data.index(b"IDAT") + 4] ^= 255
     last = data.rindex(b"PK\x01\x02")
@@ -94,7 +94,7 @@ def test_a_damaged_member_is_a_row_and_so_is_one_packed_in_an_unknown_way(tmp_pa
 def test_members_that_share_their_bytes_make_the_archive_one_bad_row(tmp_path):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
-        file.writestr("a.png", picture(1, 2, 3))
+        file.writestr("a.png", sample_image(1, 2, 3))
         for number in range(50):
             copy = zipfile.ZipInfo(f"{number}.png")
             for field in ("header_offset", "compress_size", "file_size", "CRC", "compress_type"):
@@ -108,8 +108,8 @@ def test_members_that_share_their_bytes_make_the_archive_one_bad_row(tmp_path):
     assert outcomes(path) == {"": "zip_bomb"}
 
 
-def test_what_is_no_archive_is_one_bad_row_and_an_empty_one_has_no_pictures(tmp_path):
+def test_what_is_no_archive_is_one_bad_row_and_an_empty_one_has_no_images(tmp_path):
     (tmp_path / "p.zip").write_bytes(b"PK\x03\x04 not really")
     assert outcomes(tmp_path / "p.zip") == {"": "damaged"}
-    with pytest.raises(DataError, match="No pictures found"):
+    with pytest.raises(DataError, match="No images found"):
         read(archive(tmp_path / "e.zip", {}))

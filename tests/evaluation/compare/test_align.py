@@ -1,4 +1,4 @@
-"""The same pictures, whatever their order; anything else is refused by name."""
+"""The same images, whatever their order; anything else is refused by name."""
 
 import numpy as np
 import pytest
@@ -40,20 +40,20 @@ def test_a_folder_that_has_moved_is_followed_and_told():
     found, notes = aligned(table, take(moved, [4, 2, 0, 1, 3]))
     assert list(found.names) == list(table.names)
     np.testing.assert_array_equal(found.logits, moved.logits)
-    assert notes == ["Pictures are matched by their paths below /old/home/test/ (a) and /mnt/test/ (b)."]
+    assert notes == ["Images are matched by their paths below /old/home/test/ (a) and /mnt/test/ (b)."]
 
 
-def test_different_pictures_are_refused_and_named():
+def test_different_images_are_refused_and_named():
     table = make_table(10)
     with pytest.raises(DataError) as caught:
         aligned(table, take(table, range(2, 10)))
     assert str(caught.value) == (
-        "a and b were scored on different pictures: 8 in both; only in a (2): photos/test/0000.png, "
+        "a and b were scored on different images: 8 in both; only in a (2): photos/test/0000.png, "
         "photos/test/0001.png. Evaluate both on the same data: evaluate.py checkpoint=... data=... split=..."
     )
 
 
-def test_of_many_different_pictures_the_first_five_are_named():
+def test_of_many_different_images_the_first_five_are_named():
     other = make_table(10, names=[f"photos/val/{i}.png" for i in range(10)])
     with pytest.raises(DataError, match=r"0 in both; only in a \(10\): 0000\.png, .*0004\.png and 5 more; only in b"):
         aligned(make_table(10), other)
@@ -63,7 +63,7 @@ def test_other_labels_are_refused_and_named():
     table = make_table(10)
     labels = table.labels.copy()
     labels[[3, 7]] = (labels[[3, 7]] + 1) % 4
-    with pytest.raises(DataError, match=r"2 of 10 pictures have another label in b than in a: photos/test/0003\.png"):
+    with pytest.raises(DataError, match=r"2 of 10 images have another label in b than in a: photos/test/0003\.png"):
         aligned(table, make_table(10, labels=labels))
 
 
@@ -76,7 +76,7 @@ def test_other_classes_and_another_task_are_refused():
         aligned(make_table(10, num_classes=3), make_multilabel(10))
 
 
-def test_a_picture_that_is_there_twice_cannot_be_matched():
+def test_an_image_that_is_there_twice_cannot_be_matched():
     table = make_table(4, names=["x", "y", "x", "z"])
     with pytest.raises(DataError, match="a holds x twice"):
         aligned(table, take(table, [3, 2, 1, 0]))
@@ -86,7 +86,7 @@ def test_a_picture_that_is_there_twice_cannot_be_matched():
 def test_of_several_trainings_the_one_that_differs_is_named():
     table = make_table(10)
     runs = [make_run("a", table, take(table, range(9))), make_run("b", table)]
-    with pytest.raises(DataError, match=r"a \(a/1/predictions\.parquet\) were scored on different pictures"):
+    with pytest.raises(DataError, match=r"a \(a/1/predictions\.parquet\) were scored on different images"):
         align(runs)
 
 

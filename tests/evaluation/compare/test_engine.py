@@ -78,7 +78,7 @@ def test_one_training_each_is_tested_by_mcnemar():
     assert difference(pair, "accuracy").p == pair.p == pair.p_holm
 
 
-def test_few_discordant_pictures_get_the_exact_test_and_its_interval():
+def test_few_discordant_images_get_the_exact_test_and_its_interval():
     near = make_table(noise=0.55, seed=1)
     pair = compare(make_run("a", A), make_run("b", near)).pairs[0]
     assert pair.test == "exact"
@@ -139,8 +139,8 @@ def test_one_group_tells_nothing_and_that_is_said():
     a, b = (make_table(noise=noise, groups=["x"] * 300) for noise in (0.5, 1.6))
     comparison = compare(make_run("a", a), make_run("b", b))
     assert difference(comparison.pairs[0], "accuracy").low is None
-    assert "all pictures are of one group" in judge(comparison.pairs[0], comparison).text
-    assert any("All pictures are of one group" in note for note in comparison.notes)
+    assert "all images are of one group" in judge(comparison.pairs[0], comparison).text
+    assert any("All images are of one group" in note for note in comparison.notes)
 
 
 def test_several_labels_are_compared_by_average_precision():
@@ -163,12 +163,12 @@ def test_gains_and_losses_of_classes_sum_to_those_of_all():
         assert one.value == pytest.approx(expected)
 
 
-def test_a_class_without_pictures_is_undefined_and_noted():
+def test_a_class_without_images_is_undefined_and_noted():
     labels = np.minimum(A.labels, 2)
     a, b = (make_table(labels=labels, logits=table.logits) for table in (A, B))
     comparison = compare(make_run("a", a), make_run("b", b))
     assert np.isnan(comparison.pairs[0].classes[3].value) and comparison.pairs[0].classes[3].low is None
-    assert comparison.notes[-1] == "1 of 4 classes have no picture; their scores are undefined."
+    assert comparison.notes[-1] == "1 of 4 classes have no image; their scores are undefined."
 
 
 def test_a_test_set_of_one_class_has_no_auroc_to_compare():
@@ -182,7 +182,7 @@ def test_a_run_and_its_copy_do_not_differ():
     pair = comparison.pairs[0]
     assert pair.p == 1 and pair.flips.rows == []
     low, high = difference(pair, "accuracy").low, difference(pair, "accuracy").high
-    assert low == -high < 0  # not certain for other pictures
+    assert low == -high < 0  # not certain for other images
     assert difference(pair, "f1.macro").low is None
 
 

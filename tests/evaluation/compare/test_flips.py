@@ -1,4 +1,4 @@
-"""The pictures on which two runs differ."""
+"""The images on which two runs differ."""
 
 import csv
 import io
@@ -42,7 +42,7 @@ def test_of_several_trainings_the_majority_counts():
     assert shown == [("=cmd.png", "gained", "ant", 0.667), ("b.png", "lost", "bee", 0.333)]
 
 
-def test_the_file_has_a_line_for_each_picture_of_each_pair_and_no_formulas():
+def test_the_file_has_a_line_for_each_image_of_each_pair_and_no_formulas():
     a, b = says(1, 0, 2, 0, 1), says(0, 2, 1, 0, 1)
     flips = find_flips(a, make_run("a", a), make_run("b", b))
     rows = rows_of(("a", "=b", flips), ("a", "c", flips))

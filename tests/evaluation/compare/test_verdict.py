@@ -15,7 +15,7 @@ def verdicts(*runs):
 
 
 def flip(count, *, of=1000, lost=0):
-    """Two runs on `of` pictures of two classes: the second gains `count` of them and loses `lost`."""
+    """Two runs on `of` images of two classes: the second gains `count` of them and loses `lost`."""
     labels = np.arange(of) % 2
     first = labels.copy()
     second = labels.copy()
@@ -43,21 +43,21 @@ def test_the_better_one_is_named_whichever_comes_first():
     assert verdict.text.startswith("B is better than A by 4.0 points of accuracy (")
 
 
-def test_what_cannot_be_told_says_how_many_pictures_would_tell():
+def test_what_cannot_be_told_says_how_many_images_would_tell():
     (verdict,), comparison = verdicts(*flip(30, lost=25, of=500))
     main = comparison.pairs[0].main
     needed = 500 * main.variance * ((1.959964 + 0.841621) / main.value) ** 2
     assert verdict.better is None
     assert verdict.needed == pytest.approx(needed, rel=0.1)
     assert verdict.text == (
-        "A and B are not distinguishable with 500 pictures: the difference is +1.0 points of accuracy "
+        "A and B are not distinguishable with 500 images: the difference is +1.0 points of accuracy "
         f"({100 * main.low:+.1f} to {100 * main.high:+.1f}). About {verdict.needed:,} would be needed to tell a "
         "difference of this size."
     )
 
 
-def test_with_as_many_pictures_as_were_said_to_be_needed_four_of_five_comparisons_tell():
-    """For the numbers of gained and lost pictures that a difference of 2 points in 10 % discordant ones would give."""
+def test_with_as_many_images_as_were_said_to_be_needed_four_of_five_comparisons_tell():
+    """For the numbers of gained and lost images that a difference of 2 points in 10 % discordant ones would give."""
     from imgrec.evaluation.statistics.paired import mcnemar
 
     needed = 0.1 - 0.02**2
@@ -68,10 +68,10 @@ def test_with_as_many_pictures_as_were_said_to_be_needed_four_of_five_comparison
     assert told == pytest.approx(0.8, abs=0.03)
 
 
-def test_runs_that_are_right_equally_often_need_no_number_of_pictures():
+def test_runs_that_are_right_equally_often_need_no_number_of_images():
     (verdict,), _ = verdicts(*flip(30, lost=30))
     assert verdict.needed is None
-    assert verdict.text.startswith("A and B are not distinguishable with 1,000 pictures: the difference is 0.0 points")
+    assert verdict.text.startswith("A and B are not distinguishable with 1,000 images: the difference is 0.0 points")
     assert "would be needed" not in verdict.text
 
 
@@ -79,7 +79,7 @@ def test_a_narrow_interval_is_told_with_two_decimals_and_nothing_has_no_sign():
     (verdict,), comparison = verdicts(*flip(51, lost=37, of=10_000))
     main = comparison.pairs[0].main
     assert verdict.text.startswith(
-        "A and B are not distinguishable with 10,000 pictures: the difference is +0.14 points of accuracy "
+        "A and B are not distinguishable with 10,000 images: the difference is +0.14 points of accuracy "
         f"({100 * main.low:+.2f} to {100 * main.high:+.2f}). "
     )
     (verdict,), _ = verdicts(*flip(100, of=10_000))
@@ -88,7 +88,7 @@ def test_a_narrow_interval_is_told_with_two_decimals_and_nothing_has_no_sign():
 
 def test_runs_that_answer_alike_are_said_to():
     (verdict,), _ = verdicts(*flip(0))
-    assert (verdict.kind, verdict.text) == ("same", "A and B answer alike on all 1,000 pictures.")
+    assert (verdict.kind, verdict.text) == ("same", "A and B answer alike on all 1,000 images.")
 
 
 def test_among_many_pairs_a_lucky_one_is_not_called_better():

@@ -51,8 +51,8 @@ def test_sets_are_those_of_a_loop(method, by_loop, coverage):
 
 @pytest.mark.parametrize("method", ["lac", "aps"])
 @pytest.mark.parametrize(("count", "coverage"), [(19, 0.9), (30, 0.9), (300, 0.95)])
-def test_the_next_picture_is_covered_as_often_as_promised(method, count, coverage):
-    """On the average over draws of the pictures to fit on and of the next one: what is promised, at any number."""
+def test_the_next_image_is_covered_as_often_as_guaranteed(method, count, coverage):
+    """On the average over draws of the images to fit on and of the next one: what is guaranteed, at any number."""
     rng = np.random.default_rng(count)
     covered = 0
     for _ in range(1500):
@@ -65,13 +65,13 @@ def test_the_next_picture_is_covered_as_often_as_promised(method, count, coverag
 
 
 @pytest.mark.parametrize("coverage", LEVELS)
-def test_the_fewest_pictures_are_those_of_the_quantile(coverage):
+def test_the_fewest_images_are_those_of_the_quantile(coverage):
     fewest = fewest_samples(coverage)
     assert math.ceil(round((fewest + 1) * coverage, 9)) <= fewest
     assert math.ceil(round(fewest * coverage, 9)) > fewest - 1
 
 
-def test_19_pictures_can_promise_95_percent():
+def test_19_images_can_guarantee_95_percent():
     assert fewest_samples(0.95) == 19
     assert fewest_samples(0.9) == 9
 
@@ -107,7 +107,7 @@ def several(rng: np.random.Generator, count: int):
 
 
 def missed_by_loop(probabilities, labels, limit):
-    """Return the mean share of a picture's labels that lie below the limit; a picture without labels misses none."""
+    """Return the mean share of an image's labels that lie below the limit; an image without labels misses none."""
     shares = [
         np.mean([p < limit for p, is_own in zip(row, own, strict=True) if is_own]) if own.any() else 0.0
         for row, own in zip(probabilities, labels, strict=True)
@@ -127,7 +127,7 @@ def test_with_several_labels_the_limit_is_the_largest_that_risk_control_allows(c
     assert rule.limit == max(allowed)
 
 
-def test_with_several_labels_the_mean_share_of_covered_labels_is_as_promised():
+def test_with_several_labels_the_mean_share_of_covered_labels_is_as_guaranteed():
     rng = np.random.default_rng(4)
     shares = []
     for _ in range(600):

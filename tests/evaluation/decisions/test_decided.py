@@ -57,7 +57,7 @@ def test_scoring_what_was_fitted_on_is_called_optimistic(tmp_path):
     returned = write_decided(predictions(*table(1)), fitted(), tmp_path, split="val")
     for found in returned.values():
         assert found["is_optimistic"] is True
-        assert "fitted on the pictures that are scored here" in found["notes"][-1]
+        assert "fitted on the images that are scored here" in found["notes"][-1]
 
 
 def test_a_class_name_that_is_no_unicode_is_written_out(tmp_path):
@@ -70,7 +70,7 @@ def test_a_class_name_that_is_no_unicode_is_written_out(tmp_path):
 def test_the_log_says_in_lines_what_each_rule_did(written):
     lines = describe(written[1])
     assert lines[0].startswith("Calibration: ECE 0.") and f"with temperature {written[2].temperature:.3g}" in lines[0]
-    assert any(line.startswith("risk_30: accepts ") and line.endswith("(promised: 30.00% or less)") for line in lines)
+    assert any(line.startswith("risk_30: accepts ") and line.endswith("(guaranteed: 30.00% or less)") for line in lines)
     assert any(line.startswith("lac_90: sets of ") for line in lines)
 
 
@@ -78,7 +78,7 @@ def test_the_log_says_what_cannot_be_had(tmp_path):
     plan = make_plan(risks=[0.001])
     decisions = plan.fit(*table(1), task="single", class_names=CLASSES, split="val")
     lines = describe(write_decided(predictions(*table(2)), decisions, tmp_path, split="test"))
-    assert any(line.startswith("risk_0.1: 600 pictures cannot show") for line in lines)
+    assert any(line.startswith("risk_0.1: 600 images cannot show") for line in lines)
 
 
 def test_without_a_temperature_there_is_one_diagram_and_no_second_number(tmp_path):
@@ -98,7 +98,7 @@ def test_a_diagram_shows_each_bin_and_the_diagonal(written):
     assert render(figure).ndim == 3
 
 
-def test_one_picture_and_several_labels_are_drawn_too(tmp_path):
+def test_one_image_and_several_labels_are_drawn_too(tmp_path):
     logits, labels = several(1)
     decisions = make_plan(costs={}).fit(logits, labels, task="multilabel", class_names=CLASSES, split="val")
     scored = predictions(logits[:1], labels[:1], task="multilabel")

@@ -58,7 +58,7 @@ def test_each_part_of_a_decision_follows_from_the_probabilities():
     assert not decided.positive["specific"][:, [0, 2]].any()
 
 
-def test_a_picture_is_described_by_the_names_of_classes():
+def test_an_image_is_described_by_the_names_of_classes():
     decisions = fitted()
     logits = np.array([[9, 0, -9], [0, 0, 0.1]], dtype=np.float32)
     described = decisions.decide(logits).describe(0)
@@ -81,7 +81,7 @@ def test_several_labels_are_a_list_and_as_sure_as_the_least_sure_of_them():
     assert Decisions.from_dict(decisions.to_dict()) == decisions
 
 
-def test_no_pictures_are_no_decisions_and_a_batch_of_one_is_as_in_a_batch_of_many():
+def test_no_images_are_no_decisions_and_a_batch_of_one_is_as_in_a_batch_of_many():
     decisions, (logits, _) = fitted(), table(4)
     assert len(decisions.decide(logits[:0])) == 0
     many = decisions.decide(logits)

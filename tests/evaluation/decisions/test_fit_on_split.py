@@ -16,7 +16,7 @@ from imgrec.evaluation.decisions import Decisions
 from imgrec.evaluation.decisions.fit_on_split import read_decisions, store_decisions
 from imgrec.train_job import evaluate, train
 
-# Two rules that 180 pictures of digits after two steps can keep.
+# Two rules that 180 images of digits after two steps can keep.
 WORDS = ("decisions.risks=[0.9]", "decisions.coverages=[0.8]")
 
 
@@ -149,7 +149,7 @@ def test_a_part_of_the_scored_split_can_be_held_out_to_fit_on(run: Path, tmp_pat
 
 
 @pytest.mark.slow
-def test_the_same_seed_holds_out_the_same_pictures(run: Path, tmp_path: Path) -> None:
+def test_the_same_seed_holds_out_the_same_images(run: Path, tmp_path: Path) -> None:
     words = (f"checkpoint='{run}/best.ckpt'", "decisions=holdout", *WORDS)
     assert scored(tmp_path / "one", *words) == scored(tmp_path / "two", *words)
 

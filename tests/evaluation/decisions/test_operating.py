@@ -34,7 +34,7 @@ def test_it_is_a_point_of_scikit_learns_curve_the_best_that_the_safe_side_allows
 
 
 @pytest.mark.parametrize("measure", ["sensitivity", "specificity"])
-def test_the_next_picture_is_called_right_as_often_as_wanted(measure):
+def test_the_next_image_is_called_right_as_often_as_wanted(measure):
     rng = np.random.default_rng(2)
     right = total = 0
     for _ in range(1500):
@@ -47,7 +47,7 @@ def test_the_next_picture_is_called_right_as_often_as_wanted(measure):
 
 
 @pytest.mark.parametrize("measure", ["sensitivity", "specificity"])
-def test_19_pictures_are_enough_for_95_percent_and_18_are_not(measure):
+def test_19_images_are_enough_for_95_percent_and_18_are_not(measure):
     is_positive = np.full(19, measure == "sensitivity")
     scores = np.linspace(0.1, 0.9, 19)
     assert fit_threshold(scores, is_positive, measure=measure, target=0.95) is not None

@@ -1,4 +1,4 @@
-"""What decisions did on labelled pictures, counted by hand."""
+"""What decisions did on labelled images, counted by hand."""
 
 import json
 
@@ -36,7 +36,7 @@ def test_a_reject_option_counts_what_it_accepts_and_what_of_it_is_wrong(scored):
     assert here["is_refuted"] is False
 
 
-def test_a_broken_promise_is_refuted(scored):
+def test_a_broken_guarantee_is_refuted(scored):
     decisions, *_ = scored
     logits, labels = table(3)
     worse = np.where(np.arange(600) % 2 == 0, labels, (labels + 1) % 3)
@@ -98,7 +98,7 @@ def test_an_operating_point_has_the_four_counts_of_each_class(scored):
         assert row["npv"] == (~true)[~called].mean()
 
 
-def test_a_class_without_pictures_has_no_sensitivity(scored):
+def test_a_class_without_images_has_no_sensitivity(scored):
     decisions, *_ = scored
     rows = measure_outcome(decisions, np.zeros((4, 3)), np.zeros(4, dtype=np.int64))["operating_points"][0]["here"]
     assert rows[1]["sensitivity"] is None

@@ -1,4 +1,4 @@
-"""The plan of decisions: what it fits, what it refuses, and whether the promises hold with a fitted temperature."""
+"""The plan of decisions: what it fits, what it refuses, and whether the guarantees hold with a fitted temperature."""
 
 import re
 
@@ -15,7 +15,7 @@ def fit(plan, logits, labels, **words):
     return plan.fit(logits, labels, **{"task": "single", "class_names": CLASSES, "split": "val", **words})
 
 
-def test_rules_are_named_by_what_they_promise():
+def test_rules_are_named_by_what_they_guarantee():
     logits, labels = table(1, samples=3000)
     plan = Plan(risks=[0.25, 0.125], conformal=["lac", "aps"], coverages=[0.9, 0.995])
     decisions = fit(plan, logits, labels)
@@ -28,7 +28,7 @@ def test_a_network_that_is_twice_too_sure_gets_temperature_2_unless_none_is_want
     assert fitted(temperature=False).temperature == 1
 
 
-def test_the_same_pictures_give_the_same_decisions():
+def test_the_same_images_give_the_same_decisions():
     assert fitted() == fitted()
 
 
@@ -40,8 +40,8 @@ def test_rules_are_fitted_on_probabilities_at_the_temperature():
     assert covered == 541  # ceil(601 * 0.9)
 
 
-def test_a_temperature_fitted_on_the_same_pictures_does_not_break_the_promise():
-    """One number fitted on 60 pictures: a bias that 1,500 draws do not show."""
+def test_a_temperature_fitted_on_the_same_images_does_not_break_the_guarantee():
+    """One number fitted on 60 images: a bias that 1,500 draws do not show."""
     rng = np.random.default_rng(5)
     plan = Plan(conformal=["lac", "aps"], coverages=[0.8])
     covered = {"lac_80": 0, "aps_80": 0}
@@ -57,28 +57,27 @@ def test_an_infeasible_risk_is_refused_and_said_so():
     decisions = fit(Plan(risks=[0.01]), logits, labels)
     assert not decisions.reject
     assert re.match(
-        r"No confidence is high enough to promise at most 1 % wrong: \d+ of 600 answers", decisions.refused["risk_1"]
+        r"No confidence is high enough to guarantee at most 1 % wrong: \d+ of 600 answers", decisions.refused["risk_1"]
     )
 
 
-def test_too_few_pictures_for_a_promise_are_said_so():
+def test_too_few_images_for_a_guarantee_are_said_so():
     logits, labels = table(1, samples=12)
     decisions = fit(make_plan(risks=[0.01], coverages=[0.9, 0.95]), logits, labels)
     assert decisions.refused["risk_1"] == (
-        "12 pictures cannot show that at most 1 % of the answers are wrong, even if all are right: it takes 299 or "
-        "more."
+        "12 images cannot show that at most 1 % of the answers are wrong, even if all are right: it takes 299 or more."
     )
-    assert decisions.refused["lac_95"] == "12 pictures are too few to promise 95 %: it takes 19 or more."
+    assert decisions.refused["lac_95"] == "12 images are too few to guarantee 95 %: it takes 19 or more."
     assert "lac_90" in decisions.conformal
 
 
-def test_a_class_with_few_pictures_has_no_operating_point_and_the_others_have():
+def test_a_class_with_few_images_has_no_operating_point_and_the_others_have():
     logits, labels = table(1, samples=300)
     kept = (labels != 2) | (np.cumsum(labels == 2) <= 5)
     decisions = fit(Plan(operating_points={"s": {"sensitivity": 0.9}}), logits[kept], labels[kept])
     assert decisions.operating_points["s"].thresholds[2] is None
     assert None not in decisions.operating_points["s"].thresholds[:2]
-    assert decisions.refused["s"] == ("90 % sensitivity takes 9 or more pictures with it; there are fewer for wasp.")
+    assert decisions.refused["s"] == ("90 % sensitivity takes 9 or more images with it; there are fewer for wasp.")
 
 
 def test_of_two_classes_the_second_is_the_positive_one_unless_another_is_named():
@@ -93,16 +92,16 @@ def test_of_two_classes_the_second_is_the_positive_one_unless_another_is_named()
 def test_one_class_in_validation_is_said_so_and_gives_the_others_no_threshold():
     logits, _ = table(1)
     decisions = fit(Plan(operating_points={"s": {"sensitivity": 0.9}}), logits, np.zeros(600, dtype=np.int64))
-    assert any("All pictures that this was fitted on are ant" in note for note in decisions.notes)
+    assert any("All images that this was fitted on are ant" in note for note in decisions.notes)
     assert decisions.operating_points["s"].thresholds[1:] == (None, None)
 
 
-def test_groups_of_several_pictures_are_said_to_weaken_the_promises():
+def test_groups_of_several_images_are_said_to_weaken_the_guarantees():
     logits, labels = table(1, samples=100)
     alone = fit(Plan(), logits, labels, groups=[str(i) for i in range(100)])
     together = fit(Plan(), logits, labels, groups=[str(i // 10) for i in range(100)])
     assert not alone.notes
-    assert "The 100 pictures are of 10 groups, up to 10 in one" in together.notes[0]
+    assert "The 100 images are of 10 groups, up to 10 in one" in together.notes[0]
 
 
 def test_several_labels_have_lac_sets_thresholds_for_each_label_and_a_reject_option():
@@ -111,7 +110,7 @@ def test_several_labels_have_lac_sets_thresholds_for_each_label_and_a_reject_opt
     decisions = fit(plan, logits, labels, task="multilabel")
     assert decisions.temperature == pytest.approx(2, rel=0.2)
     assert list(decisions.conformal) == ["lac_90"]
-    assert decisions.refused == {"aps_90": "APS is for one label per picture; LAC serves several."}
+    assert decisions.refused == {"aps_90": "APS is for one label per image; LAC serves several."}
     assert None not in decisions.operating_points["sensitive"].thresholds
     rule = decisions.reject["risk_60"]
     decided = decisions.decide(logits)
@@ -119,10 +118,10 @@ def test_several_labels_have_lac_sets_thresholds_for_each_label_and_a_reject_opt
     assert (rule.accepted, rule.wrong) == (decided.accepted["risk_60"].sum(), wrong[decided.accepted["risk_60"]].sum())
 
 
-def test_pictures_without_any_label_give_no_sets():
+def test_images_without_any_label_give_no_sets():
     logits, labels = several(1)
     decisions = fit(Plan(conformal=["lac"], coverages=[0.9]), logits, labels * 0, task="multilabel")
-    assert decisions.refused["lac_90"] == "No picture has a label, so there is nothing to cover."
+    assert decisions.refused["lac_90"] == "No image has a label, so there is nothing to cover."
 
 
 @pytest.mark.parametrize(
@@ -161,7 +160,7 @@ def test_a_plan_that_cannot_be_is_refused_by_its_key(words, message):
     [
         ({"operating_points": {"s": {"sensitivity": 0.9, "classes": ["ax"]}}}, "single", "s.classes: 'ax' is no class"),
         ({"costs": {"x": {"bea": {"ant": 1}}}}, "single", "x: 'bea' is no class of the data. Did you mean 'bee'?"),
-        ({"costs": {"x": {}}}, "multilabel", "decisions.costs.x: costs are for one label per picture."),
+        ({"costs": {"x": {}}}, "multilabel", "decisions.costs.x: costs are for one label per image."),
     ],
 )
 def test_what_does_not_fit_the_classes_is_found_before_training(words, task, message):

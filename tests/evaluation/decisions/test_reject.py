@@ -1,4 +1,4 @@
-"""The reject option: what it promises, by simulations whose truth is known."""
+"""The reject option: what it guarantees, by simulations whose truth is known."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def true_risk(threshold: float) -> float:
 
 
 @pytest.mark.parametrize(("count", "risk", "delta"), [(400, 0.15, 0.1), (1000, 0.1, 0.05), (1000, 0.15, 0.2)])
-def test_the_true_risk_is_above_the_promise_at_most_as_often_as_delta_says(count, risk, delta):
+def test_the_true_risk_is_above_the_guarantee_at_most_as_often_as_delta_says(count, risk, delta):
     rng = np.random.default_rng(count)
     rules = [fit_reject(*drawn(rng, count), risk=risk, delta=delta) for _ in range(300)]
     broken = sum(rule is not None and true_risk(rule.threshold) > risk for rule in rules)
@@ -30,7 +30,7 @@ def test_the_true_risk_is_above_the_promise_at_most_as_often_as_delta_says(count
 
 @pytest.mark.parametrize("count", [100, 1000])
 def test_where_confidence_means_nothing_and_the_risk_is_a_hair_too_high_there_is_hardly_ever_a_rule(count):
-    """The worst case: every rule breaks the promise. A search over all thresholds without correction finds many."""
+    """The worst case: every rule breaks the guarantee. A search over all thresholds without correction finds many."""
     rng = np.random.default_rng(count)
     found = searched = 0
     for _ in range(200):

@@ -1,4 +1,4 @@
-"""The pictures: right colours and words in the right places, names drawn as they are, nothing global touched."""
+"""The images: right colours and words in the right places, names drawn as they are, nothing global touched."""
 
 import subprocess
 import sys
@@ -74,7 +74,7 @@ def test_no_confusion_is_white_and_one_in_a_thousand_is_not():
     assert sum(cell_colour(figure, 0, 1)) < 2.8
 
 
-def test_a_class_without_pictures_is_a_grey_row():
+def test_a_class_without_images_is_a_grey_row():
     red, green, blue = cell_colour(draw_matrix([[1, 0], [0, 0]]), 1, 0)
     assert red == green == blue < 0.9
 
@@ -136,7 +136,7 @@ def test_each_of_ten_classes_has_a_curve_with_its_average_precision():
     assert len(legend_texts(draw_curves(10))) == 10
 
 
-def test_curves_of_one_picture_are_distinct_in_colour_or_dashes():
+def test_curves_of_one_image_are_distinct_in_colour_or_dashes():
     lines = draw_curves(10).axes[0].lines
     assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 10
 
@@ -156,14 +156,14 @@ def test_with_more_than_ten_classes_the_legend_has_the_mean_and_the_five_worst()
     assert [float(text.split()[-1]) for text in texts[1:]] == sorted(float(text.split()[-1]) for text in texts[1:])
 
 
-def test_a_class_without_pictures_is_said_in_the_legend():
-    assert legend_texts(draw_curves(3, absent=[1]))[1] == "c1: no picture"
+def test_a_class_without_images_is_said_in_the_legend():
+    assert legend_texts(draw_curves(3, absent=[1]))[1] == "c1: no image"
 
 
 def test_curves_of_no_positives_at_all_can_be_drawn():
     nothing = np.zeros((4, 12), dtype=bool)
     figure = draw_pr_curves(np.full((4, 12), 0.5), nothing, class_names=[f"c{i}" for i in range(12)])
-    assert legend_texts(figure) == [f"c{i}: no picture" for i in range(5)]
+    assert legend_texts(figure) == [f"c{i}: no image" for i in range(5)]
 
 
 def test_names_in_the_legend_are_no_formulas():
@@ -172,7 +172,7 @@ def test_names_in_the_legend_are_no_formulas():
     assert not any(text.get_parse_math() for text in figure.axes[0].get_legend().get_texts())
 
 
-def test_pictures_stand_in_the_grid_in_order_with_their_titles():
+def test_images_stand_in_the_grid_in_order_with_their_titles():
     shades = [0, 60, 120, 180]
     images = np.stack([np.full((8, 8, 3), shade, dtype=np.uint8) for shade in shades])
     figure = draw_image_grid(images, ["a", "b", "$c", "日"])
@@ -185,13 +185,13 @@ def test_pictures_stand_in_the_grid_in_order_with_their_titles():
     assert [text.get_text() for text in figure.axes[0].texts] == ["a", "b", "$c", "□"]
 
 
-def test_a_grid_keeps_the_shape_of_wide_pictures():
+def test_a_grid_keeps_the_shape_of_wide_images():
     images = np.zeros((1, 20, 60, 3), dtype=np.uint8)
     rows, columns = np.nonzero((render(draw_image_grid(images, [""])) < 128).all(axis=2))
     assert np.ptp(columns) / np.ptp(rows) == pytest.approx(3, abs=0.06)
 
 
-def test_a_grid_wants_a_title_for_each_picture():
+def test_a_grid_wants_a_title_for_each_image():
     with pytest.raises(ValueError, match="shorter"):
         draw_image_grid(np.zeros((2, 4, 4, 3), dtype=np.uint8), ["a"])
 

@@ -1,4 +1,4 @@
-"""Small copies of pictures beside an evaluation: which, how many, and where they are found later."""
+"""Small copies of images beside an evaluation: which, how many, and where they are found later."""
 
 import io
 from dataclasses import replace
@@ -10,7 +10,7 @@ from PIL import Image
 
 from imgrec.data.images.image import ArrayImages, FileImages
 from imgrec.data.samples import Samples
-from imgrec.evaluation.figures.choose import choose_pictures, worst_mistakes
+from imgrec.evaluation.figures.choose import choose_images, worst_mistakes
 from imgrec.evaluation.figures.thumbnails import LONGEST_PX, write_thumbnails, write_thumbnails_from
 from imgrec.evaluation.predictions.predictions import Predictions
 from imgrec.evaluation.report.evaluation_folder import as_uri
@@ -23,7 +23,7 @@ def kept(folder: Path) -> dict[str, bytes]:
 
 
 def files(folder: Path, sizes: list[tuple[int, int]]) -> tuple[Predictions, list[Path]]:
-    """Write pictures; return predictions about them, and their paths."""
+    """Write images; return predictions about them, and their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{place}.png" for place in range(len(sizes))]
     for path, size in zip(paths, sizes, strict=True):
@@ -48,9 +48,9 @@ def test_with_several_labels_it_is_the_one_that_denies_a_label_most():
     assert off[rows[0]] == off.max()
 
 
-def test_each_cell_of_the_matrix_has_a_picture_and_none_is_named_twice():
+def test_each_cell_of_the_matrix_has_an_image_and_none_is_named_twice():
     predictions = make_predictions(400, sure=1.0)
-    rows = choose_pictures(predictions)
+    rows = choose_images(predictions)
     assert len(set(rows)) == len(rows)
     cells = {(int(predictions.labels[row]), int(predictions.predicted[row])) for row in rows}
     assert cells == set(zip(predictions.labels.tolist(), predictions.predicted.tolist(), strict=True))
@@ -58,10 +58,10 @@ def test_each_cell_of_the_matrix_has_a_picture_and_none_is_named_twice():
 
 def test_the_number_is_bounded_and_the_worst_mistakes_come_first():
     predictions = make_predictions(400, sure=1.0)
-    assert choose_pictures(predictions, at_most=7) == worst_mistakes(predictions)[:7].tolist()
+    assert choose_images(predictions, at_most=7) == worst_mistakes(predictions)[:7].tolist()
 
 
-def test_pictures_are_found_by_name_not_by_place(tmp_path):
+def test_images_are_found_by_name_not_by_place(tmp_path):
     predictions = make_predictions(30)
     pixels = np.zeros((31, 8, 8, 3), dtype=np.uint8)
     pixels[1:] = np.arange(30, dtype=np.uint8)[:, None, None, None]
@@ -72,7 +72,7 @@ def test_pictures_are_found_by_name_not_by_place(tmp_path):
         assert np.asarray(Image.open(io.BytesIO(content)))[0, 0].tolist() == [row] * 3
 
 
-def test_a_large_picture_is_made_small_and_keeps_its_shape(tmp_path):
+def test_a_large_image_is_made_small_and_keeps_its_shape(tmp_path):
     predictions, paths = files(tmp_path, [(1000, 500), (40, 20), (1, 900)])
     write_thumbnails(predictions, Samples(list(predictions.names), FileImages(paths), predictions.labels), tmp_path)
     sizes = {Path(name).stem: Image.open(io.BytesIO(content)).size for name, content in kept(tmp_path).items()}
@@ -80,7 +80,7 @@ def test_a_large_picture_is_made_small_and_keeps_its_shape(tmp_path):
     assert sizes["1"] == (40, 20)
 
 
-def test_a_picture_that_is_gone_is_left_out(tmp_path):
+def test_an_image_that_is_gone_is_left_out(tmp_path):
     predictions, paths = files(tmp_path, [(9, 9), (9, 9)])
     paths[0].unlink()
     samples = Samples(list(predictions.names), FileImages(paths), predictions.labels)
@@ -88,7 +88,7 @@ def test_a_picture_that_is_gone_is_left_out(tmp_path):
     assert list(kept(tmp_path)) == [str(paths[1])]
 
 
-def test_pictures_that_moved_are_found_below_their_new_root(tmp_path):
+def test_images_that_moved_are_found_below_their_new_root(tmp_path):
     predictions, paths = files(tmp_path / "old" / "cat", [(9, 9), (9, 9)])
     assert write_thumbnails_from(predictions, tmp_path, root=None) == (2, 2)
     (tmp_path / "new").mkdir()
@@ -100,14 +100,14 @@ def test_pictures_that_moved_are_found_below_their_new_root(tmp_path):
     assert set(kept(tmp_path)) == {str(path) for path in paths}
 
 
-def test_the_kind_of_a_picture_is_in_its_address():
+def test_the_kind_of_an_image_is_in_its_address():
     assert as_uri(b"\x89PNG...").startswith("data:image/png;base64,")
     assert as_uri(b"\xff\xd8\xff").startswith("data:image/jpeg;base64,")
     assert as_uri(b"RIFF....WEBP").startswith("data:image/webp;base64,")
 
 
-def test_below_a_root_no_picture_from_elsewhere_is_taken(tmp_path):
-    """A page without pictures is made with an empty root, though the pictures are still where the table says."""
+def test_below_a_root_no_image_from_elsewhere_is_taken(tmp_path):
+    """A page without images is made with an empty root, though the images are still where the table says."""
     predictions, paths = files(tmp_path / "old", [(9, 9)])
     root = tmp_path / "deep" / "empty"
     root.mkdir(parents=True)

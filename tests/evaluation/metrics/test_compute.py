@@ -1,4 +1,4 @@
-"""The scores of one label per picture, against scikit-learn."""
+"""The scores of one label per image, against scikit-learn."""
 
 import math
 import warnings
@@ -17,7 +17,7 @@ from imgrec.evaluation.predictions.predictions import Predictions
 
 @st.composite
 def tables(draw, least=2, most=6):
-    """Draw few pictures with few different logits: ties, absent and never predicted classes are common."""
+    """Draw few images with few different logits: ties, absent and never predicted classes are common."""
     num_classes, num_samples = draw(st.integers(least, most)), draw(st.integers(1, 30))
     present = draw(st.lists(st.integers(0, num_classes - 1), min_size=1, unique=True))
     labels = draw(arrays(np.int64, num_samples, elements=st.sampled_from(present)))
@@ -183,7 +183,7 @@ def test_many_classes_have_no_specificity():
     assert "specificity" not in scores_of(random_predictions())["per_class"][0]
 
 
-def test_matthews_does_not_overflow_over_a_million_pictures():
+def test_matthews_does_not_overflow_over_a_million_images():
     labels = np.arange(1_000_000) % 2
     logits = np.eye(2, dtype=np.float32)[labels]
     assert scores_of(make_predictions(labels, logits))["matthews"] == pytest.approx(1, abs=1e-12)
@@ -195,13 +195,13 @@ def test_macro_auroc_is_scikit_learns_one_against_the_rest():
     assert_equal(scores_of(predictions)["auroc"]["macro"], expected)
 
 
-def test_a_single_picture_has_scores():
+def test_a_single_image_has_scores():
     scores = scores_of(make_predictions(np.array([1]), np.array([[0, 3, 0]], dtype=np.float32)))
     assert (scores["accuracy"], scores["top5"], scores["num_errors"], scores["num_samples"]) == (1, 1, 0, 1)
     assert math.isnan(scores["auroc"]["macro"])
 
 
-def test_the_order_of_the_pictures_does_not_matter():
+def test_the_order_of_the_images_does_not_matter():
     predictions = random_predictions()
     order = np.random.default_rng(1).permutation(len(predictions))
     shuffled = make_predictions(predictions.labels[order], predictions.logits[order])
@@ -264,7 +264,7 @@ def test_auroc_of_a_set_of_one_class_is_undefined_not_zero_and_noted():
     scores = make_scores([1, 1], [1, 0], 2)
     assert math.isnan(scores["auroc"]["macro"])
     assert (
-        "In every picture of this set: AUROC is undefined, and left out of the mean, for 1 class: class 1."
+        "In every image of this set: AUROC is undefined, and left out of the mean, for 1 class: class 1."
         in (scores["notes"])
     )
 
@@ -272,9 +272,7 @@ def test_auroc_of_a_set_of_one_class_is_undefined_not_zero_and_noted():
 def test_matthews_and_kappa_of_one_class_are_undefined_and_noted():
     scores = make_scores([1, 1], [1, 1], 2)
     assert math.isnan(scores["matthews"]) and math.isnan(scores["cohen_kappa"])
-    assert scores["notes"][-1] == (
-        "All pictures are of one class: Matthews correlation and Cohen's kappa are undefined."
-    )
+    assert scores["notes"][-1] == ("All images are of one class: Matthews correlation and Cohen's kappa are undefined.")
     scores = make_scores([0, 1], [1, 1], 2)
     assert math.isnan(scores["matthews"]) and scores["cohen_kappa"] == 0
     assert scores["notes"][-1] == "All predictions are of one class: Matthews correlation is undefined."

@@ -9,7 +9,7 @@ from imgrec.evaluation.metrics.shares import shares
 RNG = np.random.default_rng(0)
 
 
-def test_the_interval_is_that_of_resampled_pictures():
+def test_the_interval_is_that_of_resampled_images():
     labels = RNG.integers(0, 3, 300)
     one, two = (np.where(RNG.random(300) < share, labels, (labels + 1) % 3) for share in (0.7, 0.8))
     found = measure_gain(shares(labels, one), shares(labels, two), seed=1)
@@ -19,7 +19,7 @@ def test_the_interval_is_that_of_resampled_pictures():
     assert (found.low, found.high) == pytest.approx(np.quantile(gains[rows].mean(axis=1), [0.025, 0.975]), abs=0.008)
 
 
-def test_several_labels_are_resampled_by_picture():
+def test_several_labels_are_resampled_by_image():
     labels = (RNG.random((200, 4)) < 0.4).astype(np.uint8)
     one, two = (np.where(RNG.random(labels.shape) < share, labels, 1 - labels).astype(np.uint8) for share in (0.7, 0.8))
     first, second = shares(labels, one), shares(labels, two)

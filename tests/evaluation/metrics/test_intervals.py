@@ -67,7 +67,7 @@ def test_every_score_has_an_interval_around_it(case):
         assert ends[0] <= value + 1e-12 and value - 1e-12 <= ends[1], (name, value, ends)
 
 
-def test_what_is_counted_picture_by_picture_has_wilsons_interval():
+def test_what_is_counted_image_by_image_has_wilsons_interval():
     scores = compute_scores(make_predictions())
     hits = scores["num_samples"] - scores["num_errors"]
     expected = binomtest(hits, scores["num_samples"]).proportion_ci(method="wilson")
@@ -103,9 +103,9 @@ def test_the_method_is_told():
     assert compute_scores(make_predictions(), resamples=200, seed=3)["interval_method"] == {
         "level": 0.95,
         "kind": "stratified by class",
-        "unit": "picture",
+        "unit": "image",
         "num_units": 120,
-        "reason": "The numbers of pictures per class are taken as given; pictures are independent.",
+        "reason": "The numbers of images per class are taken as given; images are independent.",
         "resamples": 200,
         "seed": 3,
     }
@@ -119,7 +119,7 @@ def test_the_same_seed_gives_the_same_intervals_and_another_one_others():
     assert first["f1"]["macro"] == pytest.approx(other["f1"]["macro"], abs=0.02)
 
 
-def test_pictures_of_a_group_that_are_alike_widen_the_interval():
+def test_images_of_a_group_that_are_alike_widen_the_interval():
     base = make_predictions(40)
     tenfold = {
         "names": [str(i) for i in range(400)],
@@ -147,7 +147,7 @@ def test_one_group_has_scores_and_no_intervals(make):
     scores = compute_scores(make(groups=["a"] * 120))
     assert {ends for _, _, ends in pairs_of(scores, scores["intervals"])} == {None}
     assert scores["notes"][-1] == (
-        "All pictures are of one group: how groups differ is unknown, so there are no intervals."
+        "All images are of one group: how groups differ is unknown, so there are no intervals."
     )
     assert scores["f1"]["macro"] > 0
 
@@ -167,12 +167,12 @@ def test_a_class_that_is_never_predicted_has_no_interval_of_its_precision():
     assert ends["f1"][0] == 0 < ends["f1"][1] < 0.2
 
 
-def test_a_single_picture_has_an_interval_of_its_accuracy_alone():
+def test_a_single_image_has_an_interval_of_its_accuracy_alone():
     scores = compute_scores(make_predictions(1))
     assert scores["intervals"]["accuracy"] == pytest.approx([0, 0.7935], abs=1e-3) or scores["accuracy"] == 1
 
 
-def test_intervals_shrink_with_the_root_of_the_number_of_pictures():
+def test_intervals_shrink_with_the_root_of_the_number_of_images():
     few, many = (compute_scores(make_predictions(count, seed=7))["intervals"] for count in (400, 6400))
     for score in ("f1", "auroc"):
         ratio = np.diff(few[score]["macro"])[0] / np.diff(many[score]["macro"])[0]

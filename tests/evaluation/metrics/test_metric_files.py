@@ -128,7 +128,7 @@ def test_class_names_are_exact_in_json(tmp_path):
     assert "日本" in (tmp_path / "metrics.json").read_text(encoding="utf-8")
 
 
-def test_the_pictures_open(tmp_path):
+def test_the_images_open(tmp_path):
     write_evaluation(make_predictions(), tmp_path)
     for name in ("confusion_matrix.png", "pr_curves.png"):
         with Image.open(tmp_path / name) as image:

@@ -68,7 +68,7 @@ def test_a_difference_of_f1_is_that_of_two_independent_ratios():
     assert 0 <= found.p_value <= 1
 
 
-def test_no_pictures_and_no_decisions_are_undefined():
+def test_no_images_and_no_decisions_are_undefined():
     labels, predicted = single(20)
     nobody = np.zeros(20, dtype=bool)
     assert np.isnan(shares(labels, predicted).score(nobody).score)

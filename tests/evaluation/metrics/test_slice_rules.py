@@ -81,7 +81,7 @@ def test_what_is_unknown_is_a_slice_of_its_own():
         (np.full(9, np.nan), "no values"),
         (["a"] * 9, "the same value everywhere: a"),
         ([""] * 9, "no values"),
-        ([str(i) for i in range(50)], "none of its 50 values is that of 20 pictures or more"),
+        ([str(i) for i in range(50)], "none of its 50 values is that of 20 images or more"),
     ],
 )
 def test_a_column_that_divides_nothing_says_why(column, reason):
@@ -94,7 +94,7 @@ def test_a_hostile_value_is_written_out():
 
 
 def test_edges_are_shown_in_as_many_digits_as_tell_them_apart():
-    """A network that is sure of most pictures: three digits would name three slices "1 to 1"."""
+    """A network that is sure of most images: three digits would name three slices "1 to 1"."""
     column = 1 - np.logspace(-7, -0.5, 500)
     labels = [part.label for part in cut_column(column).slices]
     assert len(set(labels)) == len(labels) == 5

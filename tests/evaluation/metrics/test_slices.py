@@ -15,7 +15,7 @@ N = 2000
 
 
 def planted(**changes):
-    """Return a table in which pictures of site "b" are often wrong."""
+    """Return a table in which images of site "b" are often wrong."""
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 3, N)
     site = rng.choice(["a", "b", "c"], N, p=[0.7, 0.2, 0.1])
@@ -29,7 +29,7 @@ def rows_of(found, column):
     return {row["label"]: row for row in found["slices"] if row["column"] == column}
 
 
-def test_each_slice_has_the_score_of_its_own_pictures():
+def test_each_slice_has_the_score_of_its_own_images():
     predictions = planted()
     for label, row in rows_of(compute_slices(predictions), "meta:site").items():
         mine = [i for i in range(N) if predictions.columns["meta:site"][i] == label]
@@ -120,7 +120,7 @@ def test_groups_are_a_column_and_a_warning():
     assert any("of one group are alike" in note for note in found["notes"])
 
 
-def test_a_group_for_every_picture_is_left_out_with_a_reason():
+def test_a_group_for_every_image_is_left_out_with_a_reason():
     predictions = planted()
     groups = [f"patient {i}" for i in range(N)]
     found = compute_slices(make_predictions(predictions.logits, predictions.labels, groups=groups, columns={}))

@@ -1,4 +1,4 @@
-"""A network asked once about every picture of a split."""
+"""A network asked once about every image of a split."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def asked(net: nn.Module, data: Noise | None = None, **provenance: str) -> Predi
     return predict(trainer, Scorer(net), data=data or Noise(eval_batch_size=8, num_workers=0), provenance=provenance)
 
 
-def test_every_picture_has_the_logits_of_the_network_by_itself():
+def test_every_image_has_the_logits_of_the_network_by_itself():
     net = small_net().eval()
     found = asked(net)
     samples = noise("test", 21)
@@ -81,7 +81,7 @@ def test_the_batches_of_one_process_are_joined():
     assert rows["logits"].shape == (3, 3)
 
 
-def test_a_process_without_a_picture_adds_nothing(monkeypatch):
+def test_a_process_without_an_image_adds_nothing(monkeypatch):
     mine = {"logits": torch.ones(2, 3), "indices": torch.tensor([0, 1])}
 
     def gather(parts: list[Any], part: Any) -> None:

@@ -218,7 +218,7 @@ def test_exact_names_of_another_type_are_said(tmp_path):
 def test_logits_that_are_nan_are_said(tmp_path):
     rows = pa.array([[0.0, 0.0, 0.0]] * 5 + [[0.0, float("nan"), 0.0]], pa.list_(pa.float32(), 3))
     rewrite(tmp_path / "p.parquet", replace_column("logits", rows))
-    with pytest.raises(DataError, match=r"p.parquet: The logits of 1 of 6 pictures are NaN or infinite, first ants/5"):
+    with pytest.raises(DataError, match=r"p.parquet: The logits of 1 of 6 images are NaN or infinite, first ants/5"):
         read_parquet(tmp_path / "p.parquet")
 
 

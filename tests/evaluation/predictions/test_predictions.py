@@ -48,8 +48,8 @@ def test_a_label_is_predicted_when_it_is_more_likely_than_not():
     assert make_predictions([[0.1, 0.0, -0.1]], labels, task="multilabel").predicted.tolist() == [[1, 0, 0]]
 
 
-def test_no_pictures_are_refused():
-    with pytest.raises(DataError, match="holds no pictures"):
+def test_no_images_are_refused():
+    with pytest.raises(DataError, match="holds no images"):
         make_predictions(np.zeros((0, 2)))
 
 
@@ -68,7 +68,7 @@ def test_doubled_class_names_are_named():
 
 
 @pytest.mark.parametrize("label", [-1, 2])
-def test_a_label_outside_the_classes_is_named_with_its_picture(label):
+def test_a_label_outside_the_classes_is_named_with_its_image(label):
     with pytest.raises(DataError, match=rf"1.png has the label {label}; .* between 0 and 1"):
         make_predictions(np.zeros((3, 2)), np.array([0, label, 0]))
 
@@ -82,7 +82,7 @@ def test_multi_hot_labels_are_0_or_1():
 def test_logits_that_are_not_finite_are_counted_and_the_first_is_named(value):
     logits = np.zeros((4, 2))
     logits[2:, 1] = value
-    with pytest.raises(DataError, match=r"2 of 4 pictures are NaN or infinite, first 2.png\. Use a checkpoint"):
+    with pytest.raises(DataError, match=r"2 of 4 images are NaN or infinite, first 2.png\. Use a checkpoint"):
         make_predictions(logits)
 
 

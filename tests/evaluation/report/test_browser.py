@@ -95,7 +95,7 @@ def test_a_page_opens_without_a_word_a_request_or_scrolling_sideways(kind, width
         assert opened.said == []
 
 
-def test_a_click_on_a_cell_shows_its_pictures(browser, report):
+def test_a_click_on_a_cell_shows_its_images(browser, report):
     with Opened(browser, report) as opened:
         canvas = opened.page.locator(".matrix canvas")
         canvas.scroll_into_view_if_needed()
@@ -133,7 +133,7 @@ def test_the_order_of_the_matrix_can_be_chosen(browser, report):
         assert shown.startswith(first.replace("\u2028", "\\u2028"))
 
 
-def test_a_frequent_mistake_leads_to_its_pictures(browser, report):
+def test_a_frequent_mistake_leads_to_its_images(browser, report):
     with Opened(browser, report) as opened:
         opened.page.locator(".pairs button").first.click()
         assert "called" in opened.page.locator(".cell h3").inner_text()

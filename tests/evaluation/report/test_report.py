@@ -14,7 +14,7 @@ from report_data import EVIL, EVIL_NAMES, PARTS, make_predictions, write_folder
 
 SECTIONS = {
     "scores", "training", "confusion", "classes", "curves", "calibration", "threshold", "decisions", "mistakes",
-    "explain", "slices", "robustness", "attacks", "ood", "rivals", "tta", "data", "provenance", "card",
+    "explain", "slices", "robustness", "attacks", "ood", "baselines", "tta", "data", "provenance", "card",
 }  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def test_only_our_own_script_is_in_the_page_and_the_policy_names_it(full):
 
 
 def test_a_rule_that_accepts_every_answer_asks_for_any_confidence(tmp_path):
-    folder = write_folder(tmp_path / "evaluation", make_predictions(), pictures=False)
+    folder = write_folder(tmp_path / "evaluation", make_predictions(), images=False)
     decisions = json.loads(json.dumps(PARTS["decisions.json"]))
     decisions["reject"][0]["threshold"] = -1.0
     (folder / "decisions.json").write_text(json.dumps(decisions))
@@ -121,7 +121,7 @@ def test_a_file_that_is_damaged_is_called_so_and_the_rest_is_there(name, content
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_folder(tmp_path_factory.mktemp("run") / "evaluation", make_predictions(), pictures=False)
+    return write_folder(tmp_path_factory.mktemp("run") / "evaluation", make_predictions(), images=False)
 
 
 def test_without_a_table_the_scores_are_shown_and_the_rest_says_why(tmp_path):
@@ -147,8 +147,8 @@ def test_a_folder_without_an_evaluation_is_refused(tmp_path):
         write_report(tmp_path)
 
 
-def test_pictures_that_are_gone_are_said_to_be_and_how_to_find_them(tmp_path):
-    folder = write_folder(tmp_path / "evaluation", make_predictions(), parts=False, pictures=False)
+def test_images_that_are_gone_are_said_to_be_and_how_to_find_them(tmp_path):
+    folder = write_folder(tmp_path / "evaluation", make_predictions(), parts=False, images=False)
     page = write_report(folder).read_text()
     assert "imgrec report FOLDER --images PHOTOS" in page
     (folder / "thumbnails.parquet").write_bytes(b"damaged")
@@ -165,8 +165,8 @@ def test_thumbnails_are_in_the_page(tmp_path):
 def test_names_are_shown_without_the_folder_that_all_share(tmp_path):
     folder = write_folder(tmp_path / "evaluation", make_predictions(sure=1.0), parts=False)
     page = write_report(folder).read_text()
-    assert "main/picture-" in page
-    assert "/data/photos/main/picture-" not in page
+    assert "main/image-" in page
+    assert "/data/photos/main/image-" not in page
 
 
 def test_several_labels_have_their_own_sections(tmp_path):
@@ -198,16 +198,16 @@ def test_what_is_left_is_said_of_the_attack_that_needs_least(full):
     assert "Changes of 2 of 255 grey values" in full
 
 
-def test_a_promise_that_was_broken_is_called_broken(full):
+def test_a_guarantee_that_was_broken_is_called_broken(full):
     assert re.search(r'class="text bad"><span class="text">broken', full)
 
 
 def test_a_panel_outside_the_folder_is_not_read(tmp_path):
-    folder = write_folder(tmp_path / "evaluation", make_predictions(), pictures=False)
+    folder = write_folder(tmp_path / "evaluation", make_predictions(), images=False)
     secret = tmp_path / "secret.png"
     secret.write_bytes((folder / "explain" / "0.png").read_bytes())
     content = json.loads((folder / "explain.json").read_text())
-    content["pictures"][0]["png"] = "../secret.png"
+    content["images"][0]["png"] = "../secret.png"
     (folder / "explain.json").write_text(json.dumps(content))
     page = write_report(folder).read_text()
     assert "data:image/webp" not in page
@@ -240,9 +240,9 @@ def test_a_large_table_stays_below_15_mb(tmp_path):
 def test_a_panel_of_several_labels_names_them_and_the_one_that_it_is_for(tmp_path):
     write_folder(tmp_path, make_predictions(several=True))
     content = json.loads((tmp_path / "explain.json").read_text())
-    row = {**content["pictures"][0], "label": ["ant", "bee"], "prediction": ["ant", "bee"], "target": "bee"}
+    row = {**content["images"][0], "label": ["ant", "bee"], "prediction": ["ant", "bee"], "target": "bee"}
     none = {**row, "prediction": [], "label": ["cat"], "target": "cat"}
-    (tmp_path / "explain.json").write_text(json.dumps({**content, "pictures": [row, none]}))
+    (tmp_path / "explain.json").write_text(json.dumps({**content, "images": [row, none]}))
     text = write_report(tmp_path).read_text()
     assert f"{row['verdict']}: ant, bee, shown for bee<" in text
     assert f"{row['verdict']}: none, is cat, shown for cat<" in text
@@ -276,6 +276,6 @@ def test_only_the_end_of_a_training_says_what_the_network_was_trained_on(job, is
     write_folder(tmp_path, make_predictions())
     content = json.loads((tmp_path / "provenance.json").read_text())
     (tmp_path / "provenance.json").write_text(json.dumps({**content, "job": job}))
-    assert content["data"]["num_pictures"]["train"]
+    assert content["data"]["num_images"]["train"]
     text = write_report(tmp_path).read_text()
     assert ("Trained on " in text) == is_said == ("made and judged with" in text)

@@ -1,4 +1,4 @@
-"""Tests of two classifiers on the same pictures, against scipy, formulas, and what a null must look like."""
+"""Tests of two classifiers on the same images, against scipy, formulas, and what a null must look like."""
 
 import math
 
@@ -39,7 +39,7 @@ def test_mcnemar_does_not_mind_which_comes_first_nor_large_numbers():
 
 
 def test_p_values_are_uniform_where_the_two_are_equally_good():
-    """4,000 pairs of classifiers on 2,000 pictures: one errs where the other does not on about 400 of them."""
+    """4,000 pairs of classifiers on 2,000 images: one errs where the other does not on about 400 of them."""
     random = np.random.default_rng(0)
     discordant = random.binomial(2000, 0.2, 4000)
     b_only = random.binomial(discordant, 0.5)
@@ -48,7 +48,7 @@ def test_p_values_are_uniform_where_the_two_are_equally_good():
     assert 0.04 < np.mean(np.array(p) < 0.05) < 0.06
 
 
-def test_with_few_discordant_pictures_the_test_errs_at_most_as_often_as_it_says():
+def test_with_few_discordant_images_the_test_errs_at_most_as_often_as_it_says():
     for total in (4, 10, 24):
         weights = stats.binom.pmf(range(total + 1), total, 0.5)
         p = np.array([mcnemar(total - b, b).p for b in range(total + 1)])
@@ -56,10 +56,10 @@ def test_with_few_discordant_pictures_the_test_errs_at_most_as_often_as_it_says(
             assert weights[p <= level].sum() <= level
 
 
-def test_few_discordant_pictures_have_an_interval_even_where_there_is_none():
+def test_few_discordant_images_have_an_interval_even_where_there_is_none():
     low, high = paired_shares(0, 0, 100)
     assert low == -high and 0 < high < 0.03
-    # Agresti and Min 2005: (c - b) / (n + 2) with half a picture more in each cell
+    # Agresti and Min 2005: (c - b) / (n + 2) with half an image more in each cell
     b, c, n = 3.5, 9.5, 102
     half = stats.norm.ppf(0.975) * math.sqrt((b + c) - (c - b) ** 2 / n) / n
     assert paired_shares(3, 9, 100) == pytest.approx(((c - b) / n - half, (c - b) / n + half))

@@ -20,9 +20,9 @@ from cryptography.x509.oid import NameOID
 from imgrec.errors import ConfigError
 from imgrec.serve.http.tls import check_tls
 from serving import Server, started
-from small_bundle import colour_bundle, picture
+from small_bundle import colour_bundle, sample_image
 
-RED = picture(250, 20, 30)
+RED = sample_image(250, 20, 30)
 
 
 def pem_of(key: ec.EllipticCurvePrivateKey, passphrase: bytes | None = None) -> bytes:

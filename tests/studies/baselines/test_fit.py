@@ -69,17 +69,17 @@ def test_cross_validation_keeps_groups_whole(spy):
     place = {row.tobytes(): group for row, group in zip(train.features, train.groups, strict=True)}
     for features, _ in Spy.seen:
         used = {place[row.tobytes()] for row in features}
-        assert len(features) == 10 * len(used), "a group is in a fold with all its pictures"
+        assert len(features) == 10 * len(used), "a group is in a fold with all its images"
 
 
-def test_settings_are_compared_on_a_part_of_many_pictures(spy, monkeypatch):
+def test_settings_are_compared_on_a_part_of_many_images(spy, monkeypatch):
     monkeypatch.setattr("imgrec.studies.baselines.fit.MOST_TUNED", 30)
     choose(spy, blobs(60), val=blobs(9), seed=1)
     assert {len(labels) for _, labels in Spy.seen} == {30}
     assert np.bincount(Spy.seen[0][1]).tolist() == [10, 10, 10]
 
 
-def test_a_class_with_one_picture_does_not_stop_the_choice():
+def test_a_class_with_one_image_does_not_stop_the_choice():
     train = blobs(31)
     labels = train.labels.copy()
     labels[-1] = 4
@@ -87,12 +87,12 @@ def test_a_class_with_one_picture_does_not_stop_the_choice():
     assert choice.chosen_on == "2-fold cross-validation of train"
 
 
-def test_with_two_pictures_there_is_nothing_to_choose_by():
+def test_with_two_images_there_is_nothing_to_choose_by():
     few = Labelled(np.eye(2, dtype=np.float32), np.array([0, 1]))
     choice = choose(MODELS["knn"], few, val=None, seed=1)
     assert (choice.chosen_on, choice.tried) == (None, ())
     assert choice.settings == {"k": 5}
-    fitted = fit(MODELS["knn"], choice.settings, few, seed=1)  # k is more than there are pictures
+    fitted = fit(MODELS["knn"], choice.settings, few, seed=1)  # k is more than there are images
     assert fitted.estimator.n_neighbors == 2
 
 
@@ -104,7 +104,7 @@ def test_the_largest_score_is_of_the_class_that_the_model_predicts(name):
     scores = class_scores(family, fitted.estimator, test.features, num_classes=4)
     assert (scores.shape, scores.dtype) == ((30, 4), np.float32)
     assert np.isfinite(scores).all()
-    assert (scores[:, 3] <= scores.min(axis=1)).all(), "no picture of class 3 was there to train"
+    assert (scores[:, 3] <= scores.min(axis=1)).all(), "no image of class 3 was there to train"
     if name != "stratified":  # draws anew with every call
         assert np.array_equal(scores.argmax(axis=1), fitted.estimator.predict(test.features))
 
@@ -157,7 +157,7 @@ def loss(machine, train: Labelled, *, C: float) -> float:  # noqa: N803
     return float((machine.coef_**2).sum() + (machine.intercept_**2).sum()) / 2 + C * float((missing**2).sum())
 
 
-def test_more_features_than_pictures_are_fitted_by_scikit_learn():
+def test_more_features_than_images_are_fitted_by_scikit_learn():
     wide = Labelled(np.random.default_rng(0).normal(size=(12, 90)).astype(np.float32), np.arange(12) % 2)
     assert isinstance(fit(MODELS["linear_svm"], {"C": 1}, wide, seed=1).estimator, LinearSVC)
     assert isinstance(fit(MODELS["linear_svm"], {"C": 1}, blobs(), seed=1).estimator, LinearSvm)
@@ -185,7 +185,7 @@ def test_a_model_that_did_not_converge_says_so(make):
     assert fit(family, {}, blobs(200, seed=5), seed=1).notes == ["Fitting stopped before it had converged."]
 
 
-def test_many_training_pictures_have_their_kernel_approximated(monkeypatch):
+def test_many_training_images_have_their_kernel_approximated(monkeypatch):
     monkeypatch.setattr("imgrec.studies.baselines.models.EXACT_KERNEL", 50)
     monkeypatch.setattr("imgrec.studies.baselines.models.LANDMARKS", 20)
     fitted = fit(MODELS["kernel_svm"], {"C": 1, "gamma": 0.1}, blobs(60), seed=1)

@@ -1,4 +1,4 @@
-"""imgrec.studies.baselines: from the splits of a data module to a table of rivals, its files and the network beside it."""
+"""imgrec.studies.baselines: from the splits of a data module to a table of baselines, its files and the network beside it."""
 
 import io
 import json
@@ -25,9 +25,9 @@ from imgrec.studies.baselines.extract import extract, look_at, shrink
 from imgrec.studies.baselines.features import ColorHistogram
 from imgrec.studies.baselines.frozen import extract_frozen, frozen_features, ms_per_image
 from imgrec.studies.baselines.hog import Hog
-from imgrec.studies.baselines.network import check_same_pictures, evaluation_folder, read_network
+from imgrec.studies.baselines.network import check_same_images, evaluation_folder, read_network
 from imgrec.studies.baselines.output import accuracy_of, print_contest, to_json, write_contest
-from imgrec.studies.baselines.run import Contest, Plan, run_rivals
+from imgrec.studies.baselines.run import Contest, Plan, run_baselines
 from small_run import Noise
 
 KEEP = Preprocess(size=None, mode="none")
@@ -46,7 +46,7 @@ class Data(Noise):
         return replace(super().read(class_names), task=self.task, **self.changes)
 
 
-def pictures(
+def sample_images(
     count: int, side: int = 8, *, seed: int = 0, classes: int = 3, gray: bool = False, name: str = "x"
 ) -> Samples:
     rng = np.random.default_rng(seed)
@@ -58,7 +58,7 @@ def pictures(
 
 @pytest.fixture(scope="module")
 def contest() -> Contest:
-    return run_rivals(Data(), COLOR)
+    return run_baselines(Data(), COLOR)
 
 
 # Features of a split
@@ -66,7 +66,7 @@ def contest() -> Contest:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_features_come_in_the_order_of_the_data_whoever_makes_them(workers, monkeypatch):
-    samples = pictures(300, 12)
+    samples = sample_images(300, 12)
     look = look_at(samples, KEEP)
     expected = ColorHistogram()(samples.images.array)
     monkeypatch.setattr("imgrec.studies.baselines.extract._num_workers", lambda _: workers)
@@ -84,23 +84,23 @@ def test_features_come_in_the_order_of_the_data_whoever_makes_them(workers, monk
 
 
 def test_photographs_are_described_after_preprocessing_and_made_smaller():
-    samples = pictures(4, 40)
+    samples = sample_images(4, 40)
     look = look_at(samples, Preprocess(size=200, mode="squash"))
     assert (look.height_width, look.working_size) == ((200, 200), (100, 100))
     made = extract(samples, preprocess=Preprocess(size=200, mode="squash"), look=look, descriptors={"hog": Hog(25)})
     assert made.features["hog"].shape == (4, 3 * 3 * 4 * 9)
 
 
-def test_a_smaller_picture_has_the_means_of_the_pixels_it_covers():
-    images = pictures(2, 8).images.array
+def test_a_smaller_image_has_the_means_of_the_pixels_it_covers():
+    images = sample_images(2, 8).images.array
     expected = images.reshape(2, 4, 2, 4, 2, 3).mean(axis=(2, 4))
     assert np.abs(shrink(images, (4, 4)) - expected).max() <= 0.5
     assert shrink(images, (8, 8)) is images
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_pictures_of_several_sizes_are_refused(workers, monkeypatch):
-    small, large = pictures(3, 8), pictures(3, 9)
+def test_images_of_several_sizes_are_refused(workers, monkeypatch):
+    small, large = sample_images(3, 8), sample_images(3, 9)
     mixed = [*small.images.array, *large.images.array]
     samples = Samples([*small.names, "y/0", "y/1", "y/2"], mixed, np.zeros(6, dtype=np.int64))
     with pytest.raises(DataError, match="preprocess=crop or squash"):
@@ -110,7 +110,7 @@ def test_pictures_of_several_sizes_are_refused(workers, monkeypatch):
         extract(large, preprocess=KEEP, look=look_at(small, KEEP), descriptors={"color": ColorHistogram()})
 
 
-def test_a_picture_that_cannot_be_read_is_named():
+def test_an_image_that_cannot_be_read_is_named():
     class Broken(list):
         def __getitem__(self, index):
             raise ImageError("photos/cat.jpg", "damaged", "cannot be decoded")
@@ -121,7 +121,7 @@ def test_a_picture_that_cannot_be_read_is_named():
 
 def test_frozen_features_are_what_the_last_layer_is_given():
     network = make_small_cnn(num_classes=3, channels=[4, 8], hidden=6).eval()
-    samples = pictures(70, 16)
+    samples = sample_images(70, 16)
     images = torch.from_numpy(samples.images.array.transpose(0, 3, 1, 2).copy())
     seen = []
     last = [module for module in network.modules() if isinstance(module, torch.nn.Linear)][-1]
@@ -138,7 +138,7 @@ def test_frozen_features_are_what_the_last_layer_is_given():
 # The contest
 
 
-def test_no_rival_is_fitted_or_chosen_with_a_test_picture(monkeypatch):
+def test_no_baseline_is_fitted_or_chosen_with_a_test_image(monkeypatch):
     data = Data()
     fitted: list[np.ndarray] = []
     real = fitting.Family
@@ -156,7 +156,7 @@ def test_no_rival_is_fitted_or_chosen_with_a_test_picture(monkeypatch):
         "imgrec.studies.baselines.run.MODELS", {name: watched(family) for name, family in fitting_models().items()}
     )
     monkeypatch.setattr("imgrec.studies.baselines.fit._size", lambda _: 0)  # a spied-on estimator cannot be pickled
-    run_rivals(data, Plan(features=[("color",)], models=list(fitting_models())))
+    run_baselines(data, Plan(features=[("color",)], models=list(fitting_models())))
     own = {row.tobytes() for row in described(data, "train")}
     others = {row.tobytes() for part in ("val", "test") for row in described(data, part)}
     assert not own & others
@@ -166,7 +166,7 @@ def test_no_rival_is_fitted_or_chosen_with_a_test_picture(monkeypatch):
 
 
 @pytest.mark.parametrize("scored", ["test", "val"])
-def test_settings_are_never_compared_on_the_scored_pictures(scored, monkeypatch):
+def test_settings_are_never_compared_on_the_scored_images(scored, monkeypatch):
     held_out = []
 
     def watched(family, train, *, val, seed):
@@ -175,7 +175,7 @@ def test_settings_are_never_compared_on_the_scored_pictures(scored, monkeypatch)
 
     monkeypatch.setattr("imgrec.studies.baselines.run.choose", watched)
     data = Data()
-    run_rivals(data, replace(COLOR, scored=scored))
+    run_baselines(data, replace(COLOR, scored=scored))
     if scored == "val":
         assert held_out == [None] * 4
     else:
@@ -197,111 +197,111 @@ def described(data: Data, part: str) -> np.ndarray:
     return ColorHistogram()(images) / np.float32(scale)
 
 
-def test_the_pictures_are_those_of_the_data_module(contest):
+def test_the_images_are_those_of_the_data_module(contest):
     test = Data().split("test")
-    for rival in contest.rivals:
-        assert list(rival.predictions.names) == list(test.names)
-        assert np.array_equal(rival.predictions.labels, test.labels)
+    for baseline in contest.baselines:
+        assert list(baseline.predictions.names) == list(test.names)
+        assert np.array_equal(baseline.predictions.labels, test.labels)
     assert contest.sizes == {"train": 50, "val": 20, "test": 21}
     assert contest.data_fingerprint == Data().fingerprint()
 
 
-def test_the_floors_know_no_pictures(contest):
-    floors = {rival.name: rival for rival in contest.rivals if rival.is_floor}
+def test_the_floors_know_no_images(contest):
+    floors = {baseline.name: baseline for baseline in contest.baselines if baseline.is_floor}
     assert set(floors) == {"majority", "stratified"}
     assert set(floors["majority"].predictions.predicted) == {0}  # 17 of 50, the other two classes have 17 and 16
     assert len(set(floors["stratified"].predictions.predicted)) == 3
 
 
-def test_rivals_come_best_first_and_the_same_for_the_same_seed(contest):
-    again = run_rivals(Data(), COLOR)
-    assert [rival.name for rival in again.rivals] == [rival.name for rival in contest.rivals]
-    for one, other in zip(contest.rivals, again.rivals, strict=True):
+def test_baselines_come_best_first_and_the_same_for_the_same_seed(contest):
+    again = run_baselines(Data(), COLOR)
+    assert [baseline.name for baseline in again.baselines] == [baseline.name for baseline in contest.baselines]
+    for one, other in zip(contest.baselines, again.baselines, strict=True):
         assert np.array_equal(one.predictions.logits, other.predictions.logits)
-    rows = [row["accuracy"] for row in to_json(contest, folder=Path("x"))["rivals"]]
+    rows = [row["accuracy"] for row in to_json(contest, folder=Path("x"))["baselines"]]
     assert rows == sorted(rows, reverse=True)
 
 
 def test_joined_features_are_as_many_as_their_parts():
-    data = Data(train=pictures(30, 16), val=None, test=pictures(12, 16, seed=1))
+    data = Data(train=sample_images(30, 16), val=None, test=sample_images(12, 16, seed=1))
     plan = Plan(features=[("hog",), ("color",), ("hog", "color")], models=["knn"])
-    rivals = {rival.name: rival for rival in run_rivals(data, plan).rivals}
-    widths = {name: rivals[f"{name}-knn"].num_features for name in ("hog", "color", "hog+color")}
+    baselines = {baseline.name: baseline for baseline in run_baselines(data, plan).baselines}
+    widths = {name: baselines[f"{name}-knn"].num_features for name in ("hog", "color", "hog+color")}
     assert widths["hog+color"] == widths["hog"] + widths["color"]
-    assert rivals["hog-knn"].chosen_on == "3-fold cross-validation of train"
+    assert baselines["hog-knn"].chosen_on == "3-fold cross-validation of train"
 
 
-def test_gray_pictures_get_a_histogram_of_brightness_and_a_note():
-    data = Data(train=pictures(30, gray=True), test=pictures(9, gray=True, seed=1), val=None)
-    contest = run_rivals(data, COLOR)
+def test_gray_images_get_a_histogram_of_brightness_and_a_note():
+    data = Data(train=sample_images(30, gray=True), test=sample_images(9, gray=True, seed=1), val=None)
+    contest = run_baselines(data, COLOR)
     assert contest.look.is_gray
-    assert contest.rivals[0].num_features == 64
+    assert contest.baselines[0].num_features == 64
     assert "gray: the colour histogram is one of brightness" in " ".join(contest.notes)
 
 
 def test_a_part_of_training_can_be_enough():
-    contest = run_rivals(Data(), replace(COLOR, max_train=9))
+    contest = run_baselines(Data(), replace(COLOR, max_train=9))
     assert contest.sizes["train"] == 9
 
 
 def test_frozen_features_go_with_logistic_regression_alone():
     network = make_small_cnn(num_classes=3, channels=[4, 8], hidden=6)
     plan = Plan(features=[("frozen",)], models=["knn"], network=network, network_name="frozen_small_cnn")
-    names = {rival.name for rival in run_rivals(Data(), plan).rivals if not rival.is_floor}
+    names = {baseline.name for baseline in run_baselines(Data(), plan).baselines if not baseline.is_floor}
     assert names == {"frozen_small_cnn-logistic_regression"}
 
 
 def test_without_a_test_split_validation_is_scored_and_settings_are_chosen_within_train():
-    contest = run_rivals(Data(test=None), replace(COLOR, scored="val"))
+    contest = run_baselines(Data(test=None), replace(COLOR, scored="val"))
     assert contest.sizes == {"train": 50, "val": 20}
-    assert all(rival.chosen_on != "val" for rival in contest.rivals)
+    assert all(baseline.chosen_on != "val" for baseline in contest.baselines)
     assert "no test split" in " ".join(contest.notes)
     content = to_json(contest, folder=Path("x"))
     assert (content["split"], content["num_val"], content["num_test"]) == ("val", 0, 20)
 
 
-def test_a_class_without_training_pictures_is_said_and_never_predicted():
-    contest = run_rivals(Data(train=pictures(30, classes=2)), COLOR)
-    assert "1 of 3 classes have no training picture: c." in contest.notes
-    assert all(2 not in rival.predictions.predicted for rival in contest.rivals)
+def test_a_class_without_training_images_is_said_and_never_predicted():
+    contest = run_baselines(Data(train=sample_images(30, classes=2)), COLOR)
+    assert "1 of 3 classes have no training image: c." in contest.notes
+    assert all(2 not in baseline.predictions.predicted for baseline in contest.baselines)
 
 
 def test_a_test_split_of_one_class_is_said():
-    contest = run_rivals(Data(test=pictures(9, classes=1)), COLOR)
-    assert "The test split holds pictures of one class only: accuracy says little." in contest.notes
+    contest = run_baselines(Data(test=sample_images(9, classes=1)), COLOR)
+    assert "The test split holds images of one class only: accuracy says little." in contest.notes
 
 
-def test_a_class_with_one_training_picture_is_in_order():
-    train = pictures(31, classes=2)
+def test_a_class_with_one_training_image_is_in_order():
+    train = sample_images(31, classes=2)
     train.labels[-1] = 2
-    assert run_rivals(Data(train=train, val=None), COLOR).rivals
+    assert run_baselines(Data(train=train, val=None), COLOR).baselines
 
 
-def test_fewer_training_pictures_than_neighbours_are_in_order():
-    contest = run_rivals(Data(train=pictures(3), val=None), COLOR)
-    assert {rival.name for rival in contest.rivals} >= {"color-knn", "color-linear_svm"}
+def test_fewer_training_images_than_neighbours_are_in_order():
+    contest = run_baselines(Data(train=sample_images(3), val=None), COLOR)
+    assert {baseline.name for baseline in contest.baselines} >= {"color-knn", "color-linear_svm"}
 
 
 def test_one_class_is_refused():
     with pytest.raises(DataError, match=r"1 class \(a\): there is nothing to tell apart"):
-        run_rivals(Data(train=pictures(9, classes=1)), COLOR)
+        run_baselines(Data(train=sample_images(9, classes=1)), COLOR)
 
 
-def test_several_labels_per_picture_are_refused():
-    with pytest.raises(DataError, match="several labels each; rivals are made for one label per picture"):
-        run_rivals(Data(task="multilabel"), COLOR)
+def test_several_labels_per_image_are_refused():
+    with pytest.raises(DataError, match="several labels each; baselines are made for one label per image"):
+        run_baselines(Data(task="multilabel"), COLOR)
 
 
 def test_an_empty_test_split_is_refused():
-    with pytest.raises(DataError, match="The test split holds no pictures"):
-        run_rivals(Data(test=pictures(3).subset([])), COLOR)
+    with pytest.raises(DataError, match="The test split holds no images"):
+        run_baselines(Data(test=sample_images(3).subset([])), COLOR)
 
 
 # Files and table
 
 
 def test_the_scores_are_scikit_learn_s_and_the_interval_is_wilson_s(contest):
-    predictions = contest.rivals[0].predictions
+    predictions = contest.baselines[0].predictions
     row = accuracy_of(predictions)
     share, z, n = row["accuracy"], 1.959963984540054, len(predictions)
     centre, spread = share + z * z / (2 * n), z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
@@ -311,24 +311,24 @@ def test_the_scores_are_scikit_learn_s_and_the_interval_is_wilson_s(contest):
     assert row["macro_f1"] == pytest.approx(f1_score(predictions.labels, predictions.predicted, average="macro"))
 
 
-def test_the_folder_holds_strict_json_and_a_table_for_each_rival(contest, tmp_path):
+def test_the_folder_holds_strict_json_and_a_table_for_each_baseline(contest, tmp_path):
     content = write_contest(contest, tmp_path / "out")
-    text = (tmp_path / "out" / "rivals.json").read_text()
+    text = (tmp_path / "out" / "baselines.json").read_text()
     assert json.loads(text, parse_constant=pytest.fail) == content
     assert content["format"] == 1
     assert content["network"] is None
-    for row, rival in zip(content["rivals"], contest.rivals, strict=True):
+    for row, baseline in zip(content["baselines"], contest.baselines, strict=True):
         table = read_parquet(tmp_path / "out" / row["predictions"])
-        assert np.array_equal(table.logits, rival.predictions.logits)
-        assert table.provenance["rival"] == row["name"]
+        assert np.array_equal(table.logits, baseline.predictions.logits)
+        assert table.provenance["baseline"] == row["name"]
         assert row["num_errors"] == int((table.predicted != table.labels).sum())
-    svm = next(row for row in content["rivals"] if row["model"] == "linear_svm")
+    svm = next(row for row in content["baselines"] if row["model"] == "linear_svm")
     assert svm["scores"] == "decision_values"
     assert svm["chosen_on"] == "val"
     assert [entry["settings"]["C"] for entry in svm["tried"]] == [0.1, 0.3, 1, 3, 10]
 
 
-def test_rivals_json_is_there_only_when_all_is_whole(contest, tmp_path, monkeypatch):
+def test_baselines_json_is_there_only_when_all_is_whole(contest, tmp_path, monkeypatch):
     write_contest(contest, tmp_path)
 
     def fail(*arguments):
@@ -337,22 +337,22 @@ def test_rivals_json_is_there_only_when_all_is_whole(contest, tmp_path, monkeypa
     monkeypatch.setattr("imgrec.studies.baselines.output.write_parquet", fail)
     with pytest.raises(KeyboardInterrupt):
         write_contest(contest, tmp_path)
-    assert not (tmp_path / "rivals.json").exists()
+    assert not (tmp_path / "baselines.json").exists()
 
 
 @pytest.fixture
 def evaluated(contest, tmp_path) -> Path:
-    """The run folder of a network that was scored on the same pictures."""
-    predictions = replace(contest.rivals[0].predictions, provenance={"checkpoint": "gone/best.ckpt"})
+    """The run folder of a network that was scored on the same images."""
+    predictions = replace(contest.baselines[0].predictions, provenance={"checkpoint": "gone/best.ckpt"})
     write_evaluation(predictions, tmp_path / "run" / "evaluation")
     return tmp_path / "run"
 
 
-def test_a_network_is_put_beside_its_rivals(contest, evaluated, tmp_path):
+def test_a_network_is_put_beside_its_baselines(contest, evaluated, tmp_path):
     network = read_network(evaluated)
     content = write_contest(contest, tmp_path / "out", network=network)
-    assert json.loads((evaluated / "evaluation" / "rivals.json").read_text()) == content
-    assert content["network"]["accuracy"] == content["rivals"][0]["accuracy"]
+    assert json.loads((evaluated / "evaluation" / "baselines.json").read_text()) == content
+    assert content["network"]["accuracy"] == content["baselines"][0]["accuracy"]
     assert content["network"]["source"] == "gone/best.ckpt"
     assert read_network(evaluated / "evaluation").folder == network.folder
 
@@ -362,31 +362,31 @@ def test_a_folder_without_an_evaluation_is_refused(tmp_path):
         evaluation_folder(tmp_path)
 
 
-def test_a_network_of_other_pictures_is_refused_and_told_apart(contest):
-    predictions = contest.rivals[0].predictions
+def test_a_network_of_other_images_is_refused_and_told_apart(contest):
+    predictions = contest.baselines[0].predictions
     labels = [contest.class_names[label] for label in predictions.labels]
     moved = [f"/elsewhere/{name}" for name in predictions.names]
     # The folder and the order may differ.
-    assert check_same_pictures(predictions, moved[::-1], labels[::-1]) == list(range(len(moved)))
-    with pytest.raises(DataError, match="other pictures: 21 there, 20 here; only there: 20; only here: none"):
-        check_same_pictures(predictions, moved[:-1], labels[:-1])
-    with pytest.raises(DataError, match="1 pictures have another label"):
-        check_same_pictures(predictions, moved, ["b", *labels[1:]])
+    assert check_same_images(predictions, moved[::-1], labels[::-1]) == list(range(len(moved)))
+    with pytest.raises(DataError, match="other images: 21 there, 20 here; only there: 20; only here: none"):
+        check_same_images(predictions, moved[:-1], labels[:-1])
+    with pytest.raises(DataError, match="1 images have another label"):
+        check_same_images(predictions, moved, ["b", *labels[1:]])
 
 
-def test_a_network_of_which_a_part_was_held_out_is_put_beside_rivals_of_the_other(contest):
-    predictions = contest.rivals[0].predictions
+def test_a_network_of_which_a_part_was_held_out_is_put_beside_baselines_of_the_other(contest):
+    predictions = contest.baselines[0].predictions
     labels = [contest.class_names[label] for label in predictions.labels]
     names = [f"/elsewhere/{name}" for name in predictions.names]
     odd = slice(1, None, 2)
     part = Predictions(predictions.names[odd], predictions.labels[odd], predictions.logits[odd], contest.class_names)
-    assert check_same_pictures(part, names, labels, num_held_out=11) == list(range(1, 21, 2))
+    assert check_same_images(part, names, labels, num_held_out=11) == list(range(1, 21, 2))
     other = next(name for name in contest.class_names if name != labels[1])
     for num_held_out in (0, 10):  # a part for another reason is no part
-        with pytest.raises(DataError, match="other pictures: 10 there, 21 here"):
-            check_same_pictures(part, names, labels, num_held_out=num_held_out)
-    with pytest.raises(DataError, match="1 pictures have another label"):
-        check_same_pictures(part, names, [labels[0], other, *labels[2:]], num_held_out=11)
+        with pytest.raises(DataError, match="other images: 10 there, 21 here"):
+            check_same_images(part, names, labels, num_held_out=num_held_out)
+    with pytest.raises(DataError, match="1 images have another label"):
+        check_same_images(part, names, [labels[0], other, *labels[2:]], num_held_out=11)
 
 
 def printed(content, width: int) -> str:
@@ -396,10 +396,10 @@ def printed(content, width: int) -> str:
 
 
 @pytest.mark.parametrize("width", [66, 80, 140])
-def test_the_table_has_a_line_for_each_rival_and_the_network(contest, evaluated, width):
+def test_the_table_has_a_line_for_each_baseline_and_the_network(contest, evaluated, width):
     content = to_json(contest, folder=Path("out"), network=read_network(evaluated))
     text = printed(content, width)
-    for row in content["rivals"]:
+    for row in content["baselines"]:
         assert f"{row['name']} " in text
         assert f"{row['accuracy']:.4f}" in text
     assert "best.ckpt" in text
@@ -408,12 +408,12 @@ def test_the_table_has_a_line_for_each_rival_and_the_network(contest, evaluated,
     assert all(len(line) <= width for line in text.splitlines() if "Note:" not in line)
 
 
-def test_the_report_shows_the_rivals(contest, evaluated, tmp_path):
+def test_the_report_shows_the_baselines(contest, evaluated, tmp_path):
     from imgrec.evaluation.report.report import write_report
 
     write_contest(contest, tmp_path / "out", network=read_network(evaluated))
     page = write_report(evaluated / "evaluation").read_text()
-    assert all(rival.name in page for rival in contest.rivals)
+    assert all(baseline.name in page for baseline in contest.baselines)
     assert "Its scores are decision values" in page
 
 
@@ -422,8 +422,8 @@ def test_control_characters_in_names_are_written_out(contest, evaluated):
     assert r"evil\x1b[31m" in printed(to_json(contest, folder=Path("out"), network=network), 140)
 
 
-def test_with_groups_the_interval_of_a_rival_is_that_of_an_evaluation(contest):
-    table = contest.rivals[0].predictions
+def test_with_groups_the_interval_of_a_baseline_is_that_of_an_evaluation(contest):
+    table = contest.baselines[0].predictions
     grouped = replace(table, groups=[f"g{row % 5}" for row in range(len(table))])
     wanted = compute_scores(grouped)["intervals"]["accuracy"]
     assert accuracy_of(grouped)["accuracy_interval"] == wanted
@@ -432,5 +432,5 @@ def test_with_groups_the_interval_of_a_rival_is_that_of_an_evaluation(contest):
     assert one["accuracy_interval"] is None
     console = Console(file=io.StringIO(), width=200)
     content = to_json(contest, folder=Path("x"))
-    print_contest({**content, "rivals": [{**content["rivals"][0], **one}]}, console=console)
+    print_contest({**content, "baselines": [{**content["baselines"][0], **one}]}, console=console)
     assert " - " in console.file.getvalue()

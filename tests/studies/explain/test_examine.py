@@ -17,7 +17,7 @@ from imgrec.studies.explain.network import to_images
 from imgrec.studies.explain.page import map_view, to_html
 from imgrec.studies.explain.panel import Caption, draw_panel
 from imgrec.studies.explain.randomize import randomized
-from imgrec.studies.explain.record import Shown, picture_record, summary_of, write_explanations
+from imgrec.studies.explain.record import Shown, image_record, summary_of, write_explanations
 
 HOSTILE = "<script>alert(1)</script> $x^2$ \udcff\n"
 
@@ -72,7 +72,7 @@ def test_an_empty_map_is_bad_and_has_no_areas(examined):
     assert examined["empty"].stages[-1].spearman is None
 
 
-def test_a_picture_is_examined_by_itself_and_the_same_each_time():
+def test_an_image_is_examined_by_itself_and_the_same_each_time():
     examiner = Examiner(make_small_cnn(3).eval(), methods=[GradCam()], num_random=2)
     first = examiner(bright_patch(), target=0)[0]
     examiner(255 - bright_patch(), target=1)
@@ -139,19 +139,19 @@ def test_a_value_that_cannot_be_is_named(options, message):
 
 def test_a_record_is_strict_json_with_nothing_undefined_called_zero(examined, tmp_path):
     shown = Shown("a/\udcff.jpg", HOSTILE, "b", 0.9, "b")
-    rows = [picture_record(one, shown, png=f"explain/0000-{name}.png") for name, one in examined.items()]
+    rows = [image_record(one, shown, png=f"explain/0000-{name}.png") for name, one in examined.items()]
     content = write_explanations(tmp_path, rows, settings={"baseline": "black", "num_random": 9, "seed": 1})
     text = (tmp_path / "explain.json").read_text()
     read = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
     assert (read["format"], read["method"], read["layer"]) == (1, "all", "features")
-    assert read["pictures"][0]["label"] == HOSTILE
-    assert [row["verdict"] for row in read["pictures"]][-2:] == ["bad", "bad"]
-    empty = read["pictures"][-1]
+    assert read["images"][0]["label"] == HOSTILE
+    assert [row["verdict"] for row in read["images"]][-2:] == ["bad", "bad"]
+    empty = read["images"][-1]
     assert (empty["deletion_auc"], empty["deletion_gain"], empty["sanity"]["spearman"]) == (None, None, None)
     assert empty["random_deletion_auc"] > 0
     assert set(read["summaries"]) == {"occlusion", "gradcam", "edges", "empty"}
     assert content["summaries"]["edges"]["changed"] == 0
-    assert content["summary"]["pictures"] == 4
+    assert content["summary"]["images"] == 4
     assert summary_of([])["verdict"] is None
 
 
@@ -177,10 +177,10 @@ def test_no_legend_of_a_panel_covers_a_curve_or_a_label_of_its_axes(examined, me
 
 def test_the_page_runs_nothing_and_asks_for_nothing(examined):
     shown = Shown(f"{HOSTILE}.jpg", HOSTILE, HOSTILE, 0.9, HOSTILE)
-    rows = [picture_record(one, shown, png="x.png") for one in examined.values()]
+    rows = [image_record(one, shown, png="x.png") for one in examined.values()]
     views = [map_view(one, row) for one, row in zip(examined.values(), rows, strict=True)]
     content = {
-        "pictures": rows,
+        "images": rows,
         "summaries": {"gradcam": summary_of(rows)},
         "failed": [{"path": HOSTILE, "reason": "truncated", "message": HOSTILE}],
         "notes": [HOSTILE],

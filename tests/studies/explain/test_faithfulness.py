@@ -16,13 +16,13 @@ from imgrec.studies.explain.verdict import judge, judge_all
 from project import PROJECT
 
 
-def picture(height: int = 20, width: int = 30, seed: int = 1) -> np.ndarray:
+def sample_image(height: int = 20, width: int = 30, seed: int = 1) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def predict(pictures: np.ndarray) -> np.ndarray:
+def predict(images: np.ndarray) -> np.ndarray:
     """Class 1 is the brightness of a corner, a nonlinear function of it."""
-    corner = pictures[:, :8, :10].mean(axis=(1, 2, 3)) / 255
+    corner = images[:, :8, :10].mean(axis=(1, 2, 3)) / 255
     return np.stack([1 - corner**2, corner**2], axis=1)
 
 
@@ -47,7 +47,7 @@ def test_cells_are_rectangles_of_nearly_one_size_that_cover_all(height, width, s
 
 
 def test_deletion_and_insertion_are_those_of_a_naive_loop():
-    image, baseline = picture(), make_baseline(picture(), "black")
+    image, baseline = sample_image(), make_baseline(sample_image(), "black")
     cells = make_cells(20, 30)
     order = np.random.default_rng(2).permutation(cells.number)
     (curves,) = measure_orders(image, [order], baseline=baseline, predict=predict, target=1, num_steps=4, batch_size=3)
@@ -91,7 +91,7 @@ def test_equal_cells_come_in_an_order_by_chance_and_the_same_each_time():
 
 @pytest.mark.parametrize(("window", "stride"), [(4, 2), (5, 5), (7, 3), (40, 1)])
 def test_occlusion_is_that_of_a_naive_loop(window, stride):
-    image, baseline = picture(13, 17), make_baseline(picture(13, 17), "mean")
+    image, baseline = sample_image(13, 17), make_baseline(sample_image(13, 17), "mean")
     heat = occlusion_map(
         image, baseline=baseline, predict=predict, target=1, window_px=window, stride_px=stride, batch_size=4
     )
@@ -131,8 +131,8 @@ def test_structural_similarity_is_scikit_image_s():
     assert structural_similarity(np.zeros((20, 20)), np.zeros((20, 20))) == pytest.approx(1)
 
 
-def test_a_baseline_has_the_size_of_the_picture_and_shows_nothing_of_it():
-    image = picture(32, 48)
+def test_a_baseline_has_the_size_of_the_image_and_shows_nothing_of_it():
+    image = sample_image(32, 48)
     for kind in ("blurred", "mean", "black"):
         made = make_baseline(image, kind)
         assert made.shape == image.shape and made.dtype == np.uint8
@@ -140,8 +140,8 @@ def test_a_baseline_has_the_size_of_the_picture_and_shows_nothing_of_it():
     assert make_baseline(image, "mean")[0, 0].tolist() == image.mean(axis=(0, 1)).round().astype(int).tolist()
 
 
-def test_an_overlay_is_the_grey_picture_where_nothing_speaks_for_the_class():
-    image, values = picture(64, 64), np.full((64, 64), -1.0)
+def test_an_overlay_is_the_grey_image_where_nothing_speaks_for_the_class():
+    image, values = sample_image(64, 64), np.full((64, 64), -1.0)
     overlay = draw_overlay(image, values)
     assert overlay.shape == image.shape and overlay.dtype == np.uint8
     assert (np.ptp(overlay, axis=2) == 0).all()
@@ -179,10 +179,10 @@ def test_a_bad_map_is_called_bad_and_why(found, correlation, word, reason):
 @pytest.mark.parametrize(
     ("whole", "nothing", "word"), [(0.54, 0.79, "weak"), (0.9, 0.82, "weak"), (0.9, 0.8, "trustworthy")]
 )
-def test_of_a_picture_that_makes_no_difference_there_is_no_trustworthy_map(whole, nothing, word):
+def test_of_an_image_that_makes_no_difference_there_is_no_trustworthy_map(whole, nothing, word):
     verdict = judge(checks(), correlation=0.1, num_random=9, whole=whole, nothing=nothing)
     assert verdict.word == word
-    assert (f"{nothing:.2f} with nothing to be seen and {whole:.2f} with the picture" in verdict.reason) == (
+    assert (f"{nothing:.2f} with nothing to be seen and {whole:.2f} with the image" in verdict.reason) == (
         word == "weak"
     )
 
@@ -193,10 +193,10 @@ def test_of_a_picture_that_makes_no_difference_there_is_no_trustworthy_map(whole
         (["trustworthy"] * 9 + ["bad"] * 3, "trustworthy", "9 of 12 maps pass every check, 3 are bad"),
         (["trustworthy"] * 8 + ["weak"] * 4, "weak", "8 of 12"),
         (["bad"] * 7 + ["weak"] * 5, "bad", "7 are bad"),
-        (["trustworthy", "bad"], "weak", r"1 is bad; with so few pictures \(2\) that is a hint"),
+        (["trustworthy", "bad"], "weak", r"1 is bad; with so few images \(2\) that is a hint"),
     ],
 )
-def test_a_method_is_judged_over_all_pictures(words, word, reason):
+def test_a_method_is_judged_over_all_images(words, word, reason):
     import re
 
     verdict = judge_all(words)

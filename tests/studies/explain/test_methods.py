@@ -21,13 +21,13 @@ METHODS = [GradCam(), IntegratedGradients(), Occlusion()]
 CPU = torch.device("cpu")
 
 
-def picture(seed: int = 1, side: int = 32) -> np.ndarray:
+def sample_image(seed: int = 1, side: int = 32) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
 
 
 def test_grad_cam_of_an_average_and_a_linear_layer_is_its_cam():
     torch.manual_seed(1)
-    network, image = LinearCam().eval(), picture()
+    network, image = LinearCam().eval(), sample_image()
     heat = GradCam()(network, image, baseline=image, target=2)
     with torch.no_grad():
         activations = network.relu(network.conv(network.normalize(to_images(image[None], CPU))))
@@ -42,7 +42,7 @@ def test_grad_cam_is_captum_s(name):
     from captum.attr import LayerGradCam
 
     torch.manual_seed(2)
-    network, image = make_backbone(name, 3).eval(), picture(side=128)
+    network, image = make_backbone(name, 3).eval(), sample_image(side=128)
     heat = GradCam()(network, image, baseline=image, target=1)
     layer = network.get_submodule(heat.facts["layer"])
     theirs = LayerGradCam(network, layer).attribute(to_images(image[None], CPU), target=1, relu_attributions=True)
@@ -55,7 +55,7 @@ def test_integrated_gradients_add_up_to_the_difference_of_the_logits():
     """Of a smooth network; at the corners of ReLUs the sum of a few steps is a little off, which the residual says."""
     torch.manual_seed(3)
     network = nn.Sequential(Normalize(), nn.Conv2d(3, 8, 5, stride=4), nn.Tanh(), nn.Flatten(), nn.Linear(392, 3))
-    image, black = picture(), make_baseline(picture(), "black")
+    image, black = sample_image(), make_baseline(sample_image(), "black")
     heat = IntegratedGradients()(network, image, baseline=black, target=0)
     with torch.no_grad():
         both = network(to_images(np.stack([image, black]), CPU)).double()
@@ -65,7 +65,7 @@ def test_integrated_gradients_add_up_to_the_difference_of_the_logits():
 
 def test_too_few_steps_are_told_by_the_residual():
     torch.manual_seed(3)
-    network, image = make_small_cnn(3).eval(), picture()
+    network, image = make_small_cnn(3).eval(), sample_image()
     black = make_baseline(image, "black")
     few, many = (
         IntegratedGradients(num_steps=steps)(network, image, baseline=black, target=0).facts["completeness_residual"]
@@ -76,7 +76,7 @@ def test_too_few_steps_are_told_by_the_residual():
 
 def test_integrated_gradients_of_a_linear_network_are_weight_times_difference():
     network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2))
-    image, grey = picture(side=8), np.full((8, 8, 3), 100, np.uint8)
+    image, grey = sample_image(side=8), np.full((8, 8, 3), 100, np.uint8)
     heat = IntegratedGradients()(network, image, baseline=grey, target=1)
     weight = network[1].weight[1].detach().numpy().reshape(3, 8, 8)
     difference = (image.astype(float) - 100).transpose(2, 0, 1)
@@ -84,8 +84,8 @@ def test_integrated_gradients_of_a_linear_network_are_weight_times_difference():
     assert heat.facts["completeness_residual"] == pytest.approx(0, abs=1e-4)
 
 
-def test_integrated_gradients_from_the_picture_itself_have_nothing_to_add_up():
-    image = picture(side=8)
+def test_integrated_gradients_from_the_image_itself_have_nothing_to_add_up():
+    image = sample_image(side=8)
     heat = IntegratedGradients()(make_small_cnn(2).eval(), image, baseline=image, target=0)
     assert heat.facts["completeness_residual"] is None
     assert not heat.values.any()
@@ -95,7 +95,7 @@ def test_occlusion_is_captum_s():
     from captum.attr import Occlusion as Captum
 
     torch.manual_seed(4)
-    network, image = make_small_cnn(3).eval(), picture(side=28)
+    network, image = make_small_cnn(3).eval(), sample_image(side=28)
     heat = Occlusion()(network, image, baseline=make_baseline(image, "black"), target=1)
     theirs = Captum(lambda images: network(images).softmax(dim=1)).attribute(
         to_images(image[None], CPU), sliding_window_shapes=(3, 4, 4), strides=(3, 2, 2), baselines=0, target=1
@@ -120,7 +120,7 @@ def test_the_network_stays_as_it_was(method):
     network = make_small_cnn(3, freeze="backbone").eval()
     before = {key: value.clone() for key, value in network.state_dict().items()}
     asked = [parameter.requires_grad for parameter in network.parameters()]
-    heat = method(network, picture(), baseline=make_baseline(picture(), "blurred"), target=0)
+    heat = method(network, sample_image(), baseline=make_baseline(sample_image(), "blurred"), target=0)
     assert np.isfinite(heat.values).all() and heat.values.any()
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     assert [parameter.requires_grad for parameter in network.parameters()] == asked
@@ -131,7 +131,7 @@ def test_the_network_stays_as_it_was(method):
 def test_channels_last_gives_the_same_maps():
     torch.manual_seed(6)
     network = make_small_cnn(3).eval()
-    image = picture()
+    image = sample_image()
     heats = [method(network, image, baseline=make_baseline(image, "mean"), target=0).values for method in METHODS]
     network.to(memory_format=torch.channels_last)
     for method, heat in zip(METHODS, heats, strict=True):
@@ -140,7 +140,7 @@ def test_channels_last_gives_the_same_maps():
 
 
 def test_probabilities_are_softmax_or_with_several_labels_sigmoid():
-    network, image = make_small_cnn(3).eval(), picture()
+    network, image = make_small_cnn(3).eval(), sample_image()
     logits = network(torch.from_numpy(image.transpose(2, 0, 1)[None].copy())).detach().double()
     np.testing.assert_allclose(as_predict(network)(image[None]), logits.softmax(1).numpy(), rtol=1e-9)
     several = Decisions("multilabel", ("a", "b", "c"), temperature=2.0)
@@ -150,7 +150,7 @@ def test_probabilities_are_softmax_or_with_several_labels_sigmoid():
 
 def test_occlusion_follows_the_probability_that_is_asked_for():
     torch.manual_seed(4)
-    network, image = make_small_cnn(3).eval(), picture(side=28)
+    network, image = make_small_cnn(3).eval(), sample_image(side=28)
     black, several = make_baseline(image, "black"), Decisions("multilabel", ("a", "b", "c"), temperature=0.5)
     heat = Occlusion(window=1)(network, image, baseline=black, target=1, from_logits=several.probabilities)
     with torch.no_grad():
@@ -161,7 +161,7 @@ def test_occlusion_follows_the_probability_that_is_asked_for():
 def test_without_captum_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     with pytest.raises(MissingExtraError, match=r'captum is not installed\. Run: pip install "imgrec\[explain\]"'):
-        IntegratedGradients()(make_small_cnn(2), picture(), baseline=picture(), target=0)
+        IntegratedGradients()(make_small_cnn(2), sample_image(), baseline=sample_image(), target=0)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_without_captum_the_extra_is_named(monkeypatch):
         (lambda: Occlusion(window=0), r"explain\.method\.window=0"),
         (lambda: Occlusion(stride=1.5), r"explain\.method\.stride=1\.5"),
         (lambda: Occlusion(batch_size=0), r"explain\.method\.batch_size=0"),
-        (lambda: make_baseline(picture(), "white"), r"explain\.baseline=white: use one of blurred, mean, black"),
+        (lambda: make_baseline(sample_image(), "white"), r"explain\.baseline=white: use one of blurred, mean, black"),
     ],
 )
 def test_a_value_that_cannot_be_is_named(make, message):

@@ -1,4 +1,4 @@
-"""`explain=...` of evaluate: which pictures, and what is left behind."""
+"""`explain=...` of evaluate: which images, and what is left behind."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ from imgrec.errors import ConfigError, MissingExtraError
 from imgrec.evaluation.predictions.predictions import Predictions
 from imgrec.models import make_small_cnn
 from imgrec.studies.explain import ExplainStudy, GradCam, IntegratedGradients
-from imgrec.studies.explain.study import _shown, chosen_pictures
+from imgrec.studies.explain.study import _shown, chosen_images
 from imgrec.studies.study import Subject, check_studies
 
 
@@ -30,25 +30,25 @@ def test_the_surest_mistakes_come_first_then_right_ones_from_sure_to_unsure():
     logits = [[1, 0], [5, 0], [3, 0], [0, 2], [0, 4], [0, 1]]
     labels = [1, 1, 0, 1, 1, 1]  # 0 and 1 are wrong
     made = predictions(logits, labels)
-    assert chosen_pictures(made, 1, 0) == [1]
-    assert chosen_pictures(made, 9, 2) == [1, 0, 4, 5]
-    assert chosen_pictures(made, 0, 9) == [4, 2, 3, 5]
+    assert chosen_images(made, 1, 0) == [1]
+    assert chosen_images(made, 9, 2) == [1, 0, 4, 5]
+    assert chosen_images(made, 0, 9) == [4, 2, 3, 5]
 
 
 def test_where_all_are_right_there_are_no_mistakes_to_show():
-    assert chosen_pictures(predictions([[1, 0]], [0]), 8, 4) == [0]
-    assert chosen_pictures(predictions([[1, 0]], [1]), 8, 4) == [0]
+    assert chosen_images(predictions([[1, 0]], [0]), 8, 4) == [0]
+    assert chosen_images(predictions([[1, 0]], [1]), 8, 4) == [0]
 
 
 def test_with_several_labels_one_wrong_makes_a_mistake():
     made = predictions([[1, 1], [2, -1], [-3, 1]], [[1, 0], [1, 0], [0, 1]], task="multilabel")
-    assert chosen_pictures(made, 8, 0) == [0]
+    assert chosen_images(made, 8, 0) == [0]
 
 
 def test_with_several_labels_the_worst_mistake_is_that_of_the_report():
     logits = [[3, 0.1], [-2, 2], [4, -1]]  # a little wrong about one label, much, not at all
     made = predictions(logits, [[1, 0], [0, 0], [1, 0]], task="multilabel")
-    assert chosen_pictures(made, 8, 1) == [1, 0, 2]
+    assert chosen_images(made, 8, 1) == [1, 0, 2]
 
 
 def test_with_several_labels_a_mistake_is_explained_for_the_label_that_was_said_wrongly():
@@ -60,27 +60,27 @@ def test_with_several_labels_a_mistake_is_explained_for_the_label_that_was_said_
 def test_the_curves_begin_at_the_probability_of_the_evaluation(tmp_path):
     torch.manual_seed(1)
     network = make_small_cnn(2).eval()
-    pictures = np.random.default_rng(1).integers(0, 256, (1, 16, 16, 3), dtype=np.uint8)
+    images = np.random.default_rng(1).integers(0, 256, (1, 16, 16, 3), dtype=np.uint8)
     with torch.no_grad():
-        logits = network(torch.from_numpy(pictures.transpose(0, 3, 1, 2).copy())).numpy()
+        logits = network(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()
     made = Predictions(["0.png"], np.array([0]), logits, ["a", "<b>"], temperature=0.05)
-    samples = Samples(made.names, pictures, made.labels)
+    samples = Samples(made.names, images, made.labels)
     data = SimpleNamespace(
         split={"test": samples}.__getitem__, test_split="test", preprocess=Preprocess(size=16, mode="squash")
     )
     ExplainStudy(GradCam(), num_random=1)(Subject(network, data, made, tmp_path, torch.device("cpu")))
-    (row,) = json.loads((tmp_path / "explain.json").read_text())["pictures"]
+    (row,) = json.loads((tmp_path / "explain.json").read_text())["images"]
     assert row["probability"] == row["confidence"] == round(float(made.probabilities.max()), 4)
 
 
 @pytest.mark.parametrize("task", ["single", "multilabel"])
-def test_a_study_leaves_a_file_and_a_panel_a_picture(task, tmp_path):
+def test_a_study_leaves_a_file_and_a_panel_an_image(task, tmp_path):
     torch.manual_seed(1)
-    pictures = np.random.default_rng(1).integers(0, 256, (3, 20, 20, 3), dtype=np.uint8)
+    images = np.random.default_rng(1).integers(0, 256, (3, 20, 20, 3), dtype=np.uint8)
     labels = [1, 0, 1] if task == "single" else [[1, 1], [0, 1], [1, 0]]
     logits = [[2, 1], [3, 1], [-1, 1]]
     made = predictions(logits, labels, task=task)
-    samples = Samples(made.names, pictures, made.labels)
+    samples = Samples(made.names, images, made.labels)
     data = SimpleNamespace(
         split=lambda name: {"test": samples}[name], test_split="test", preprocess=Preprocess(size=16, mode="squash")
     )
@@ -90,9 +90,9 @@ def test_a_study_leaves_a_file_and_a_panel_a_picture(task, tmp_path):
     content = json.loads((tmp_path / "explain.json").read_text())
     assert content["format"] == 1 and content["method"] == "gradcam" and content["layer"]
     assert (content["baseline"], content["num_random"], content["seed"]) == ("blurred", 2, 1)
-    assert all((tmp_path / row["png"]).stat().st_size > 1000 for row in content["pictures"])
+    assert all((tmp_path / row["png"]).stat().st_size > 1000 for row in content["images"])
     expected = {"single": ("<b>", "a"), "multilabel": (["a", "<b>"], ["a", "<b>"])}[task]
-    rows = {row["path"]: row for row in content["pictures"]}
+    rows = {row["path"]: row for row in content["images"]}
     assert (rows["0.png"]["label"], rows["0.png"]["prediction"]) == expected
     assert rows["0.png"]["target"] == "a"
 

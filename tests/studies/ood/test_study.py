@@ -1,4 +1,4 @@
-"""Foreign pictures: scores against the papers' formulas, separation against scikit-learn, the study on real files."""
+"""Foreign images: scores against the papers' formulas, separation against scikit-learn, the study on real files."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.sources.folder import FolderData
 from imgrec.errors import ConfigError, DataError
 from imgrec.models import make_small_cnn
-from imgrec.studies.ood import ForeignFolder
+from imgrec.studies.ood import OodFolder
 from imgrec.studies.ood.scores import Gaussians, Neighbours, energy, max_probability
 from imgrec.studies.ood.separation import measure_separation
 from imgrec.studies.study import Subject, check_studies
@@ -108,7 +108,7 @@ def test_a_histogram_counts_everything_once_whatever_lies_far_out():
 
 
 def paint(folder: Path, count: int, *, colour: tuple[int, int, int], seed: int) -> None:
-    """Write pictures of noise around a colour."""
+    """Write images of noise around a colour."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True)
     for i in range(count):
@@ -117,21 +117,21 @@ def paint(folder: Path, count: int, *, colour: tuple[int, int, int], seed: int) 
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Class folders of red and green, and foreign pictures in blue, two of them broken."""
-    root = tmp_path_factory.mktemp("pictures")
+def sample_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Class folders of red and green, and foreign images in blue, two of them broken."""
+    root = tmp_path_factory.mktemp("images")
     for seed, (name, colour) in enumerate([("red", (200, 40, 40)), ("green", (40, 200, 40))]):
         paint(root / "data" / "train" / name, 25, colour=colour, seed=seed)
         paint(root / "data" / "test" / name, 15, colour=colour, seed=seed + 10)
     paint(root / "foreign" / "deep" / "down", 24, colour=(40, 40, 220), seed=30)
     (root / "foreign" / "cut.png").write_bytes((root / "foreign/deep/down/00.png").read_bytes()[:60])
     (root / "foreign" / "empty.jpg").write_bytes(b"")
-    (root / "foreign" / "notes.txt").write_text("no picture")
+    (root / "foreign" / "notes.txt").write_text("no image")
     return root
 
 
-def subject(pictures: Path, folder: Path, *, network: nn.Module | None = None, **splits: str) -> Subject:
-    where = splits or {"root": str(pictures / "data")}
+def subject(sample_images: Path, folder: Path, *, network: nn.Module | None = None, **splits: str) -> Subject:
+    where = splits or {"root": str(sample_images / "data")}
     data = FolderData(**where, val_fraction=0.0, preprocess=Preprocess(size=24, mode="squash"), batch_size=8)
     torch.manual_seed(0)
     made = network or make_small_cnn(num_classes=2)
@@ -139,12 +139,12 @@ def subject(pictures: Path, folder: Path, *, network: nn.Module | None = None, *
 
 
 def studied(made: Subject, foreign: Path, **words: Any) -> dict[str, Any]:
-    ForeignFolder(str(foreign), **words)(made)
+    OodFolder(str(foreign), **words)(made)
     return json.loads((made.folder / "ood.json").read_text())
 
 
-def test_foreign_pictures_are_told_apart_and_broken_ones_listed(pictures: Path, tmp_path: Path) -> None:
-    found = studied(subject(pictures, tmp_path), pictures / "foreign")
+def test_foreign_images_are_told_apart_and_broken_ones_listed(sample_images: Path, tmp_path: Path) -> None:
+    found = studied(subject(sample_images, tmp_path), sample_images / "foreign")
     assert [score["name"] for score in found["scores"]] == ["max_softmax", "energy", "knn", "mahalanobis"]
     by_name = {score["name"]: score["auroc"] for score in found["scores"]}
     assert by_name["knn"] > 0.95  # of random weights: colours are enough
@@ -158,27 +158,27 @@ def test_foreign_pictures_are_told_apart_and_broken_ones_listed(pictures: Path, 
     assert (tmp_path / "ood" / "histograms.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_same_seed_draws_the_same_pictures(pictures: Path, tmp_path: Path) -> None:
-    made = subject(pictures, tmp_path)
-    one, two, other = (studied(made, pictures / "foreign", limit=22, seed=seed) for seed in (1, 1, 2))
+def test_the_same_seed_draws_the_same_images(sample_images: Path, tmp_path: Path) -> None:
+    made = subject(sample_images, tmp_path)
+    one, two, other = (studied(made, sample_images / "foreign", limit=22, seed=seed) for seed in (1, 1, 2))
     assert one == two != other
     assert one["own"]["num_samples"] == one["reference"]["num_samples"] == 22
     assert one["foreign"]["num_samples"] + one["foreign"]["num_broken"] == 22
 
 
-def test_without_training_pictures_there_are_two_scores_and_a_note(pictures: Path, tmp_path: Path) -> None:
-    found = studied(subject(pictures, tmp_path, test=str(pictures / "data/test")), pictures / "foreign")
+def test_without_training_images_there_are_two_scores_and_a_note(sample_images: Path, tmp_path: Path) -> None:
+    found = studied(subject(sample_images, tmp_path, test=str(sample_images / "data/test")), sample_images / "foreign")
     assert [score["name"] for score in found["scores"]] == ["max_softmax", "energy"]
     assert found["reference"] is None
     assert found["notes"][-1].endswith("the data has no train split to compare with.")
 
 
-def test_a_network_whose_head_is_unknown_has_two_scores_and_a_note(pictures: Path, tmp_path: Path) -> None:
+def test_a_network_whose_head_is_unknown_has_two_scores_and_a_note(sample_images: Path, tmp_path: Path) -> None:
     class Means(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return images.float().mean(dim=(2, 3))[:, :2]
 
-    found = studied(subject(pictures, tmp_path, network=Means()), pictures / "foreign")
+    found = studied(subject(sample_images, tmp_path, network=Means()), sample_images / "foreign")
     assert len(found["scores"]) == 2
     assert found["notes"][-1].endswith("the network does not say which layer is its head.")
 
@@ -186,24 +186,24 @@ def test_a_network_whose_head_is_unknown_has_two_scores_and_a_note(pictures: Pat
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("absent", "ood.folder=.*absent is no folder. Name one with pictures of something else"),
-        ("bare", "ood.folder=.*bare holds no picture"),
-        ("few", "few: 3 pictures are too few to say what the network makes of them; give 20 or more"),
+        ("absent", "ood.folder=.*absent is no folder. Name one with images of something else"),
+        ("bare", "ood.folder=.*bare holds no image"),
+        ("few", "few: 3 images are too few to say what the network makes of them; give 20 or more"),
     ],
 )
-def test_a_folder_that_says_nothing_is_refused(name: str, message: str, pictures: Path, tmp_path: Path) -> None:
+def test_a_folder_that_says_nothing_is_refused(name: str, message: str, sample_images: Path, tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     paint(tmp_path / "few", 3, colour=(0, 0, 0), seed=1)
     with pytest.raises(DataError, match=message):
-        studied(subject(pictures, tmp_path), tmp_path / name)
+        studied(subject(sample_images, tmp_path), tmp_path / name)
 
 
 @pytest.mark.parametrize(("words", "key"), [({"limit": 5}, "ood.limit=5"), ({"neighbours": 0}, "ood.neighbours=0")])
 def test_counts_that_cannot_be_are_refused(words: dict[str, int], key: str) -> None:
     with pytest.raises(ConfigError, match=key):
-        ForeignFolder("x", **words)
+        OodFolder("x", **words)
 
 
 def test_a_folder_that_is_not_there_is_told_before_the_network_is_asked(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"ood\.folder=.*void is no folder"):
-        check_studies({"ood": ForeignFolder(str(tmp_path / "void"))}, data=None)
+        check_studies({"ood": OodFolder(str(tmp_path / "void"))}, data=None)

@@ -30,13 +30,13 @@ class Linear(nn.Module):
 
 
 def gray(n=6, seed=1):
-    """Return pictures of 8 bits around gray, far from the border of the box."""
+    """Return images of 8 bits around gray, far from the border of the box."""
     draws = torch.randint(120, 136, (n, *SHAPE), generator=torch.Generator().manual_seed(seed))
     return draws.float() / 255
 
 
 def smallest(attack):
-    """Return the smallest eps at which `attack(eps)` breaks each picture, by halving."""
+    """Return the smallest eps at which `attack(eps)` breaks each image, by halving."""
     low, high = torch.zeros(6, dtype=torch.float64), torch.ones(6, dtype=torch.float64)
     for _ in range(22):
         middle = (low + high) / 2
@@ -102,7 +102,7 @@ def test_more_of_it_breaks_no_fewer(name, values):
     broken = [attacked(**{name: value})[1].is_broken for value in values]
     counts = [int(found.sum()) for found in broken]
     assert counts == sorted(counts)
-    if name != "eps":  # steps and starts are the same ones and more, so are the pictures
+    if name != "eps":  # steps and starts are the same ones and more, so are the images
         assert all(bool((after | ~before).all()) for before, after in pairwise(broken))
 
 
@@ -114,7 +114,7 @@ def test_without_bounds_a_network_is_no_better_than_chance():
 @pytest.mark.parametrize("rounded", [False, True])
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 @pytest.mark.parametrize("eps", [0.5 / 255, 1 / 255, 2.5 / 255, 8 / 255, 0.3])
-def test_what_is_found_is_a_picture_in_the_ball(norm, eps, rounded):
+def test_what_is_found_is_an_image_in_the_ball(norm, eps, rounded):
     images, found, net, labels = attacked(norm=norm, eps=eps, step_size=eps / 2, rounded=rounded)
     change = found.images.double() - images.double()
     length = change.abs().amax(dim=(1, 2, 3)) if norm == "linf" else change.flatten(1).norm(dim=1)

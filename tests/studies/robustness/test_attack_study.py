@@ -171,7 +171,7 @@ def test_being_right_without_bounds_is_an_alarm():
     assert [check["passed"] for check in card["checks"]] == [True, True, False, True]
 
 
-def test_rounded_pictures_are_no_easier(tmp_path):
+def test_rounded_images_are_no_easier(tmp_path):
     plain, rounded = studied(tmp_path), studied(tmp_path, rounded=True)
     assert rounded["is_rounded"]
     assert sum(scores(rounded, "linf", "pgd")) >= sum(scores(plain, "linf", "pgd")) - 1e-9
@@ -198,7 +198,7 @@ def test_several_labels_are_refused(tmp_path):
 
     data = Noise(num_workers=0)
     several = make_predictions(np.zeros((21, 3)), np.zeros((21, 3), dtype=np.uint8), task="multilabel")
-    with pytest.raises(ConfigError, match="one label per picture"):
+    with pytest.raises(ConfigError, match="one label per image"):
         Attack()(Subject(NET, data, several, tmp_path, torch.device("cpu")))
 
 
@@ -211,7 +211,7 @@ def test_several_studies_run_in_turn():
 def test_what_cannot_be_attacked_is_told_before_the_network_is_asked(tmp_path):
     data = SimpleNamespace(splits=SimpleNamespace(task="multilabel"))
     study = InTurn(Corruptions(), Attack())
-    with pytest.raises(ConfigError, match="robustness=attack is for one label per picture"):
+    with pytest.raises(ConfigError, match="robustness=attack is for one label per image"):
         check_studies({"robustness": study}, data)
     missing = Corruptions(baseline=str(tmp_path / "other.json"))
     with pytest.raises(ConfigError, match=r"robustness\.baseline=.* cannot be read"):

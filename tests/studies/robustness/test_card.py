@@ -57,9 +57,9 @@ def test_means_and_drops_follow_their_formulas():
     assert CARD["severities"][4]["score"] == pytest.approx(scores[4::5].mean())
 
 
-def test_the_interval_of_the_mean_is_over_pictures():
-    of_pictures = (CORRUPTED == LABELS).mean(axis=0)
-    means = of_pictures[RNG.integers(0, 120, (4000, 120))].mean(axis=1)
+def test_the_interval_of_the_mean_is_over_images():
+    of_images = (CORRUPTED == LABELS).mean(axis=0)
+    means = of_images[RNG.integers(0, 120, (4000, 120))].mean(axis=1)
     interval = CARD["mean_score_low"], CARD["mean_score_high"]
     assert interval == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=0.005)
 

@@ -1,4 +1,4 @@
-"""Asking a network about every cell: each picture by its key, however the work is divided."""
+"""Asking a network about every cell: each image by its key, however the work is divided."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def by_hand():
     return torch.stack(found)
 
 
-def test_predictions_are_those_of_each_picture_by_itself():
+def test_predictions_are_those_of_each_image_by_itself():
     assert np.array_equal(asked(), by_hand().argmax(dim=2))
 
 
@@ -66,7 +66,7 @@ def test_each_worker_gets_a_batch_in_all_its_cells_before_the_next():
     assert first == [((0, 1), 0), ((0, 1), 1), ((0, 1), 2), ((4, 5), 0), ((4, 5), 1), ((4, 5), 2)]
 
 
-def test_each_picture_is_decoded_once():
+def test_each_image_is_decoded_once():
     class Counting(ImageDataset):
         decoded = 0
 
@@ -78,7 +78,7 @@ def test_each_picture_is_decoded_once():
     assert Counting.decoded == 21
 
 
-def test_a_picture_that_cannot_be_read_is_named(tmp_path):
+def test_an_image_that_cannot_be_read_is_named(tmp_path):
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"nothing")
     images = FileImages([tmp_path / "a.png", tmp_path / "b.png"])

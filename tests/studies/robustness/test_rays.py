@@ -68,7 +68,7 @@ def test_no_more_is_asked_than_was_allowed(queries, rounded):
 
 
 @pytest.mark.parametrize("rounded", [False, True])
-def test_what_is_found_is_a_picture_in_the_ball_that_the_network_gets_wrong(rounded):
+def test_what_is_found_is_an_image_in_the_ball_that_the_network_gets_wrong(rounded):
     images, found, net, labels = shot(rounded=rounded)
     is_found = found.radius_255.isfinite()
     assert bool(is_found.any())
@@ -100,14 +100,14 @@ def test_a_network_that_is_wrong_from_the_start_is_asked_nothing_more():
     assert not found.num_queries.any()
 
 
-def test_a_picture_that_breaks_at_what_is_enough_is_left():
+def test_an_image_that_breaks_at_what_is_enough_is_left():
     _, whole, _, _ = shot()
     _, found, _, _ = shot(enough_255=30.0)
     assert torch.equal(found.radius_255 <= 30, whole.radius_255 <= 30)
     assert int(found.num_queries.sum()) < int(whole.num_queries.sum())
 
 
-def test_every_picture_goes_its_own_way():
+def test_every_image_goes_its_own_way():
     _, whole, _, _ = shot()
     _, part, _, _ = shot(n=5)
     _, alone, _, _ = shot(n=1)

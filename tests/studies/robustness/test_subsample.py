@@ -11,7 +11,7 @@ LABELS = np.random.default_rng(0).choice(4, 1000, p=[0.5, 0.3, 0.19, 0.01])
 
 
 @given(st.integers(1, 1000), st.integers(0, 5))
-def test_each_class_has_its_share_but_for_one_picture(num_images, seed):
+def test_each_class_has_its_share_but_for_one_image(num_images, seed):
     chosen = stratified_sample(LABELS, num_images, seed=seed)
     assert len(set(chosen.tolist())) == num_images
     shares = np.bincount(LABELS[chosen], minlength=4) - np.bincount(LABELS) * num_images / 1000

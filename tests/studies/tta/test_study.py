@@ -21,13 +21,13 @@ NET = small_net().eval()
 IMAGES = torch.randint(0, 256, (2, 3, 8, 10), dtype=torch.uint8)
 
 
-def test_views_begin_with_the_picture_as_it_is():
+def test_views_begin_with_the_image_as_it_is():
     assert views_of(mirror=True, shift=0.0, scales=[1.0]) == [View(), View(is_mirrored=True)]
     assert len(views_of(mirror=True, shift=0.1, scales=[1.0])) == 10
     assert views_of(mirror=False, shift=0.1, scales=[1.2, 1.0])[0] == View()
 
 
-def test_the_plain_view_is_the_picture_bit_for_bit():
+def test_the_plain_view_is_the_image_bit_for_bit():
     assert torch.equal(take_view(IMAGES, View()), IMAGES)
 
 
@@ -124,7 +124,7 @@ def test_a_gain_that_is_there_is_called_better():
         ({"mirror": False}, "one view only"),
         ({"shift": 0.5}, r"tta\.shift=0\.5"),
         ({"scales": [0.5, 1]}, r"tta\.scales=0\.5"),
-        ({"scales": [1.5]}, "1, the picture as it is, must be among them"),
+        ({"scales": [1.5]}, "1, the image as it is, must be among them"),
     ],
 )
 def test_views_that_make_no_sense_are_refused(options, message):

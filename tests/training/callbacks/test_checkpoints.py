@@ -107,7 +107,7 @@ class Poison(torch.nn.Module):
         return loss * float("nan") if self.call == 0 else loss
 
 
-def test_a_nan_loss_stops_before_the_weights_take_it_in_and_names_the_pictures(tmp_path: Path) -> None:
+def test_a_nan_loss_stops_before_the_weights_take_it_in_and_names_the_images(tmp_path: Path) -> None:
     classifier = small_classifier(loss=Poison(6))
     with pytest.raises(NonFiniteError, match=r"loss is not finite at step 5 of epoch 0.*train/\d+.*Lower optimizer.lr"):
         fit(tmp_path, classifier=classifier)

@@ -54,7 +54,7 @@ def train_batches(bar: ProgressLine, clock: Clock, *, count: int, seconds: float
 def test_in_a_file_a_line_comes_every_half_minute(capsys, clock):
     train_batches(line(), clock, count=7, seconds=10, facts=trainer())
     lines = capsys.readouterr().err.splitlines()
-    # 3 batches of 16 pictures in each of 2 processes in 30 s; 40 - 10 - 3 batches of 10 s are left.
+    # 3 batches of 16 images in each of 2 processes in 30 s; 40 - 10 - 3 batches of 10 s are left.
     assert lines[0] == "epoch 2/4  batch 3/10  loss 0.5123  3 images/s  4:30 left"
     assert [text.split("batch ")[1][:4] for text in lines] == ["3/10", "6/10"]
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from pytorch_lightning.loggers import Logger
 
-from imgrec.training.callbacks.run_log import RunLog, picture_grid, to_csv
+from imgrec.training.callbacks.run_log import RunLog, image_grid, to_csv
 from imgrec.training.trainer import make_trainer
 from small_run import Killed, Noise, Trace, fit, small_classifier
 
 
-class Pictures:
+class Images:
     def __init__(self) -> None:
         self.seen: list[tuple[str, torch.Tensor, int]] = []
 
@@ -30,7 +30,7 @@ class Points(Logger):
     def __init__(self) -> None:
         super().__init__()
         self.points: list[tuple[int, dict[str, float]]] = []
-        self.experiment = Pictures()
+        self.experiment = Images()
 
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:
         assert step is not None
@@ -43,7 +43,7 @@ class Points(Logger):
 
 
 def run(folder: Path, *, every: int = 3, epochs: int = 2, classifier: Any = None, **options: Any) -> Any:
-    """Train on 50 pictures in batches of 8: 7 steps an epoch. Returns the points, the callback and the classifier."""
+    """Train on 50 images in batches of 8: 7 steps an epoch. Returns the points, the callback and the classifier."""
     points, log = Points(), RunLog(folder)
     classifier = classifier or small_classifier()
     trainer = make_trainer(
@@ -85,8 +85,8 @@ def test_a_step_of_several_batches_counts_once(tmp_path):
     assert [step for step, _ in points.of("step/loss")] == [2, 4, 6, 8]
 
 
-def test_a_rate_of_pictures_is_never_nothing(tmp_path):
-    """Validation lies between the last step of an epoch and its end; its time and its pictures do not count."""
+def test_a_rate_of_images_is_never_nothing(tmp_path):
+    """Validation lies between the last step of an epoch and its end; its time and its images do not count."""
     points, _, _ = run(tmp_path, every=3)
     assert all(value > 0 and math.isfinite(value) for _, value in points.of("step/images_per_s"))
 
@@ -135,7 +135,7 @@ def test_the_first_training_batch_is_shown_once(tmp_path):
     ((tag, image, step),) = points.experiment.seen
     assert (tag, step) == ("seen_by_the_network/train", 0)
     assert image.dtype == torch.uint8
-    assert image.shape == (3, 66, 8 * 66)  # 8 pictures of 8 px, enlarged to 64, with a border of 1
+    assert image.shape == (3, 66, 8 * 66)  # 8 images of 8 px, enlarged to 64, with a border of 1
     assert classifier.first_images is None
 
 
@@ -163,19 +163,19 @@ def test_its_state_is_plain_and_comes_back():
 # Parts
 
 
-def test_a_grid_lays_pictures_out_row_by_row():
+def test_a_grid_lays_images_out_row_by_row():
     images = torch.zeros(10, 3, 64, 64)
     images[9] = 200
-    grid = picture_grid(images)
+    grid = image_grid(images)
     assert grid.shape == (3, 2 * 66, 8 * 66)
     assert int(grid[0, 66 + 5, 66 + 5]) == 200  # the tenth: second row, second column
     assert int(grid[0, 66 + 5, 5]) == 0
     assert int(grid[0, 0, 0]) == 255  # the border
-    assert int(grid[0, 66 + 5, 5 * 66]) == 255  # no picture
+    assert int(grid[0, 66 + 5, 5 * 66]) == 255  # no image
 
 
-def test_a_grid_takes_at_most_32_pictures_and_keeps_values_in_range():
-    grid = picture_grid(torch.full((40, 3, 64, 64), 300.0))
+def test_a_grid_takes_at_most_32_images_and_keeps_values_in_range():
+    grid = image_grid(torch.full((40, 3, 64, 64), 300.0))
     assert grid.shape == (3, 4 * 66, 8 * 66)
     assert int(grid.max()) == 255
 

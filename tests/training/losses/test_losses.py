@@ -98,7 +98,7 @@ def test_focal_of_one_hot_targets_is_that_of_labels(logits: Tensor, labels: Tens
     torch.testing.assert_close(loss(logits, F.one_hot(labels, C).float()), loss(logits, labels))
 
 
-def test_focal_counts_easy_pictures_less_than_cross_entropy_does() -> None:
+def test_focal_counts_easy_images_less_than_cross_entropy_does() -> None:
     logits, label = torch.tensor([[4.0, 0.0]]), torch.tensor([0])
     assert FocalLoss(gamma=2.0)(logits, label) < 1e-3 * CrossEntropyLoss()(logits, label)
 
@@ -182,7 +182,7 @@ def test_state_is_empty_so_that_a_checkpoint_opens_under_any_loss(make: Callable
 
 @pytest.mark.parametrize("make", LOSSES[:2])
 def test_several_labels_are_sent_to_bce(make: Callable[[], nn.Module], logits: Tensor, several: Tensor) -> None:
-    with pytest.raises(ConfigError, match=r"one label per picture.*several.*loss=bce"):
+    with pytest.raises(ConfigError, match=r"one label per image.*several.*loss=bce"):
         make()(logits, several)
 
 
@@ -210,12 +210,12 @@ def test_auto_pos_weight_is_absent_over_present() -> None:
 
 
 def test_auto_names_the_empty_class() -> None:
-    with pytest.raises(ConfigError, match=r"no picture of class index 1, 3\. .* 4 weights"):
+    with pytest.raises(ConfigError, match=r"no image of class index 1, 3\. .* 4 weights"):
         CrossEntropyLoss(class_weights="auto", class_counts=[3, 0, 2, 0])
 
 
 @pytest.mark.parametrize("count", [0, 100])
-def test_auto_pos_weight_names_a_label_on_no_picture_or_all(count: int) -> None:
+def test_auto_pos_weight_names_a_label_on_no_image_or_all(count: int) -> None:
     with pytest.raises(ConfigError, match=r"loss\.pos_weight=auto.*class index 1\. "):
         BinaryCrossEntropyLoss(pos_weight="auto", class_counts=[20, count], num_samples=100)
 
@@ -276,7 +276,7 @@ def test_every_public_name_is_there_and_no_other() -> None:
         _ = imgrec.training.losses.nothing
 
 
-def test_bce_preset_reads_the_number_of_pictures_from_the_data() -> None:
+def test_bce_preset_reads_the_number_of_images_from_the_data() -> None:
     config = OmegaConf.create(
         {"data": {"class_counts": [1, 3], "num_samples": None}, "loss": OmegaConf.load(CONF / "bce.yaml")}
     )

@@ -122,7 +122,7 @@ def test_state_is_plain_and_resumes_to_equal_weights(preset: str) -> None:
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_every_preset_learns_a_handful_of_pictures(preset: str) -> None:
+def test_every_preset_learns_a_handful_of_images(preset: str) -> None:
     net = make_net()
     train(net, instantiate(OmegaConf.load(CONF / f"{preset}.yaml"), lr=0.01)(net), steps=60)
     assert (net(IMAGES).argmax(dim=1) == LABELS).all()

@@ -70,7 +70,7 @@ def test_frozen_parameters_are_left_out() -> None:
 
 def test_shared_parameter_is_taken_once() -> None:
     net = Network()
-    net.twin = net.head
+    net.duplicate = net.head
     (group,) = parameter_groups(net, lr=0.1)
     assert len(group["params"]) == len({id(parameter) for parameter in group["params"]}) == 6
 

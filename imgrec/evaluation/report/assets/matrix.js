@@ -19,7 +19,7 @@ drawers.matrix = (holder, data) => {
   const scroll = element("div", { class: "scroll" }, canvas);
   const readout = element("p", { class: "readout", "aria-live": "polite" });
   const cell = element("div", { class: "cell", hidden: true, tabindex: "-1" });
-  const sorting = choice("Order", [["data", "as in the data"], ["name", "by name"], ["support", "by pictures"], ["error", "by error rate"]], (value) => {
+  const sorting = choice("Order", [["data", "as in the data"], ["name", "by name"], ["support", "by images"], ["error", "by error rate"]], (value) => {
     order = data.names.map((_, index) => index).sort(orders[value]);
     draw();
   });
@@ -107,11 +107,11 @@ drawers.matrix = (holder, data) => {
   }
 
   function open(from, to) {
-    const entries = data.pictures[`${from},${to}`] || [];
+    const entries = data.images[`${from},${to}`] || [];
     const number = counts[from][to];
     const title = from === to ? `${data.names[from]}, rightly` : `${data.names[from]}, called ${data.names[to]}`;
     const rest = number > entries.length ? `, ${entries.length} of them here` : "";
-    cell.replaceChildren(element("h3", {}, `${title}: ${asCount(number)} ${number === 1 ? "picture" : "pictures"}${rest}`),
+    cell.replaceChildren(element("h3", {}, `${title}: ${asCount(number)} ${number === 1 ? "image" : "images"}${rest}`),
       gallery(entries, data.thumbnails));
     cell.hidden = false;
     cell.scrollIntoView({ block: "nearest" });

@@ -10,7 +10,7 @@ drawers.parallel = (holder, data) => {
     const gap = Math.max(104, Math.min(210, (holder.clientWidth - 90) / Math.max(1, axes.length - 1)));
     const width = Math.max(holder.clientWidth, 90 + gap * (axes.length - 1)), height = 330;
     const top = 46, bottom = height - 18, left = 45;
-    const picture = shape("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Parallel coordinates of ${data.jobs.length} jobs`, style: { width: `${width}px` } });
+    const image = shape("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Parallel coordinates of ${data.jobs.length} jobs`, style: { width: `${width}px` } });
     const rows = data.jobs.map((job, index) => {
       const points = axes.map((one, place) => [left + place * gap, one.at(job.values[place], bottom, top)]).filter(([, y]) => y !== null);
       const isChosen = index === chosen, stroke = index === data.best ? "var(--c2)" : "var(--c1)";
@@ -20,9 +20,9 @@ drawers.parallel = (holder, data) => {
         onpointerenter: () => choose(index), onclick: () => choose(index) });
       return { line, wide, isChosen };
     });
-    rows.sort((a, b) => a.isChosen - b.isChosen).forEach(({ line, wide }) => picture.append(line, wide));
-    axes.forEach((one, place) => drawAxis(picture, one, left + place * gap, { top, bottom, isLast: place === axes.length - 1 }));
-    drawing.replaceChildren(picture);
+    rows.sort((a, b) => a.isChosen - b.isChosen).forEach(({ line, wide }) => image.append(line, wide));
+    axes.forEach((one, place) => drawAxis(image, one, left + place * gap, { top, bottom, isLast: place === axes.length - 1 }));
+    drawing.replaceChildren(image);
     const job = data.jobs[chosen];
     readout.textContent = job ? `job ${job.number}: ${data.axes.map((about, place) => `${about.name} ${text(job.values[place])}`).join(", ")}` : "";
   }
@@ -31,12 +31,12 @@ drawers.parallel = (holder, data) => {
     if (index !== chosen) { chosen = index; draw(); }
   }
 
-  function drawAxis(picture, one, x, { top, bottom, isLast }) {
-    picture.append(shape("line", { x1: x, x2: x, y1: top, y2: bottom, class: "axis" }),
+  function drawAxis(image, one, x, { top, bottom, isLast }) {
+    image.append(shape("line", { x1: x, x2: x, y1: top, y2: bottom, class: "axis" }),
       shape("text", { x, y: 16, "text-anchor": "middle", style: { "font-weight": "600" } }, shorten(one.name, 18)));
     const anchor = isLast ? "end" : "start", shift = isLast ? -7 : 7;
     for (const [value, name] of one.ticks) {
-      picture.append(shape("text", { x: x + shift, y: one.at(value, bottom, top) + 4, "text-anchor": anchor, "paint-order": "stroke", stroke: "var(--page)", "stroke-width": 3 }, shorten(name, 16)));
+      image.append(shape("text", { x: x + shift, y: one.at(value, bottom, top) + 4, "text-anchor": anchor, "paint-order": "stroke", stroke: "var(--page)", "stroke-width": 3 }, shorten(name, 16)));
     }
   }
 

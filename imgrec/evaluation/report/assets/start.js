@@ -1,6 +1,6 @@
 startTheme();
 document.querySelectorAll("[data-table]").forEach(startTable);
-document.querySelectorAll(".pictures:not(.wide)").forEach(sharpen);
+document.querySelectorAll(".images:not(.wide)").forEach(sharpen);
 for (const chart of document.querySelectorAll("[data-chart]")) {
   const data = JSON.parse(chart.querySelector('script[type="application/json"]').textContent);
   drawers[chart.dataset.chart](chart.querySelector(".drawing"), data);

@@ -2,7 +2,7 @@
 drawers.accept = (holder, data) => {
   const { thresholds, names, support, counts } = data;
   const total = support.reduce((sum, number) => sum + number, 0);
-  const at = (step) => { // pictures of that confidence or more
+  const at = (step) => { // images of that confidence or more
     let accepted = 0, right = 0;
     const of = names.map(() => [0, 0]);
     for (const [index, place, number, good] of counts) {
@@ -126,13 +126,13 @@ function drawRisk(holder, steps, total) {
     const width = Math.max(240, Math.min(620, holder.clientWidth)), height = 220;
     const box = { left: 48, right: width - 8, top: 8, bottom: height - 40 };
     at = (px, py) => [scaled(x, px, box.left, box.right), scaled(y, py, box.bottom, box.top)];
-    const picture = shape("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "share of right answers over share of accepted answers", style: { "max-width": "620px" } });
-    drawAxes(picture, { x, y, box, width, height, data: { x: { label: "accepted" } } });
+    const image = shape("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "share of right answers over share of accepted answers", style: { "max-width": "620px" } });
+    drawAxes(image, { x, y, box, width, height, data: { x: { label: "accepted" } } });
     const series = { x: points.map(({ accepted }) => accepted / total), y: points.map(({ accepted, right }) => right / accepted) };
-    drawSeries(picture, series, 0, at);
+    drawSeries(image, series, 0, at);
     mark = shape("circle", { r: 5.5, fill: "var(--c2)", stroke: "var(--page)", "stroke-width": 2 });
-    picture.append(mark);
-    holder.replaceChildren(element("p", { class: "readout" }, "right answers, of those accepted"), picture);
+    image.append(mark);
+    holder.replaceChildren(element("p", { class: "readout" }, "right answers, of those accepted"), image);
     move(now);
   }
   function move(step) {

@@ -6,25 +6,25 @@ from imgrec.evaluation.predictions.predictions import visible
 from imgrec.evaluation.report.blocks import Block, Cell, Column, Table, Words
 from imgrec.evaluation.report.sections.numbers import SPACE, count, duration, interval, interval_of, percent, score
 
-__all__ = ["rivals_blocks"]
+__all__ = ["baselines_blocks"]
 
 
-def rivals_blocks(data: dict[str, Any]) -> list[Block]:
-    """Return `rivals.json` as one table, best first, the network among them."""
-    rows = [*data["rivals"], *([{**data["network"], "is_network": True}] if data["network"] else [])]
+def baselines_blocks(data: dict[str, Any]) -> list[Block]:
+    """Return `baselines.json` as one table, best first, the network among them."""
+    rows = [*data["baselines"], *([{**data["network"], "is_network": True}] if data["network"] else [])]
     rows.sort(key=lambda row: -row["accuracy"])
     columns = [
         Column("method"), Column("accuracy", "bar"), Column(f"95{SPACE}% interval", "number"),
         Column("errors", "number"), Column("macro F1", "number"), Column("time to fit", "number"),
-        Column("per picture", "number", "to predict, features included"),
+        Column("per image", "number", "to predict, features included"),
         Column("size", "number"),
     ]  # fmt: skip
     lead = (
-        f"Fitted on {count(data['num_train'], 'picture')}, scored on the same {count(data['num_test'])} as the network."
+        f"Fitted on {count(data['num_train'], 'image')}, scored on the same {count(data['num_test'])} as the network."
     )
     if data.get("num_cores"):
         lead += f" Times on {count(data['num_cores'], 'processor core')}."
-    return [Words(lead), Table("Rivals", columns, [_row(row) for row in rows]), *_notes(data)]
+    return [Words(lead), Table("Baselines", columns, [_row(row) for row in rows]), *_notes(data)]
 
 
 def _row(row: dict[str, Any]) -> list[Cell]:
@@ -54,5 +54,5 @@ def _bytes(size: float) -> str:
 
 def _notes(data: dict[str, Any]) -> list[Block]:
     notes = [str(note) for note in data["notes"]]
-    notes += [f"{row['name']}: {row['note']}" for row in data["rivals"] if row.get("note")]
+    notes += [f"{row['name']}: {row['note']}" for row in data["baselines"] if row.get("note")]
     return [Words(visible(note), "note") for note in notes]

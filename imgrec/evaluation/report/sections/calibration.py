@@ -1,4 +1,4 @@
-"""Whether confidence can be believed, and what it may decide: calibration, decisions, foreign pictures."""
+"""Whether confidence can be believed, and what it may decide: calibration, decisions, foreign images."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -12,7 +12,7 @@ __all__ = ["calibration_blocks", "decisions_blocks", "ood_blocks"]
 
 SPLITS = {"val": "the validation split", "holdout": "a part of the data that is not scored", "test": "the test split"}
 MEASURES = {
-    "max_softmax": "confidence", "energy": "energy of the logits", "knn": "nearest training pictures (features)",
+    "max_softmax": "confidence", "energy": "energy of the logits", "knn": "nearest training images (features)",
     "mahalanobis": "distance from the classes (Mahalanobis, features)",
 }  # fmt: skip
 POSITIVE = {"specificity": "sensitivity", "sensitivity": "specificity"}
@@ -44,12 +44,12 @@ def calibration_blocks(data: dict[str, Any]) -> list[Block]:
         said += "No temperature was fitted, so the probabilities are used as they are."
     blocks: list[Block] = [Words(said)]
     if data["is_optimistic"]:
-        text = "The temperature was fitted on the very pictures that are scored: what follows is too good."
+        text = "The temperature was fitted on the very images that are scored: what follows is too good."
         blocks.append(Words(text, "warning"))
     blocks += [_reliability(data), _calibration_table(before, after, is_fitted=is_fitted)]
     chance = percent(before["ece_by_chance"], digits=2)
     blocks.append(
-        Words(f"A perfectly calibrated network would show an ECE of about {chance} on so many pictures.", "note")
+        Words(f"A perfectly calibrated network would show an ECE of about {chance} on so many images.", "note")
     )
     return [*blocks, *_notes(data)]
 
@@ -73,7 +73,7 @@ def _reliability(data: Mapping[str, Any]) -> Chart:
 
 def _calibration_table(before: Mapping[str, Any], after: Mapping[str, Any], *, is_fitted: bool) -> Table:
     names = {
-        "ece_width": "ECE, bins of equal width", "ece_mass": "ECE, bins of as many pictures",
+        "ece_width": "ECE, bins of equal width", "ece_mass": "ECE, bins of as many images",
         "ece_classwise": "ECE over all classes", "log_loss": "log loss, nats", "brier": "Brier score",
     }  # fmt: skip
     columns = [Column("error"), Column("as it is said", "number")]
@@ -91,15 +91,15 @@ def _error(name: str, value: float) -> Cell:
 
 
 def decisions_blocks(data: dict[str, Any]) -> list[Block]:
-    """Return what `decisions.json` says: each rule, what it promises, and what it did here."""
+    """Return what `decisions.json` says: each rule, what it guarantees, and what it did here."""
     blocks: list[Block] = []
     if data["is_optimistic"]:
-        text = "The rules were made on the very pictures that are scored: what follows is too good."
+        text = "The rules were made on the very images that are scored: what follows is too good."
         blocks.append(Words(text, "warning"))
     fitted = data["fitted_on"]
     if fitted:
         where = SPLITS.get(str(fitted["split"]), visible(str(fitted["split"])))
-        blocks.append(Words(f"Rules were made on {where} ({count(fitted['num_samples'], 'picture')})."))
+        blocks.append(Words(f"Rules were made on {where} ({count(fitted['num_samples'], 'image')})."))
     blocks += [_reject_table(data["reject"])] if data["reject"] else []
     blocks += [_conformal_table(data["conformal"])] if data["conformal"] else []
     blocks += [_operating_table(rule) for rule in data["operating_points"]]
@@ -112,7 +112,7 @@ def decisions_blocks(data: dict[str, Any]) -> list[Block]:
 
 def _reject_table(rules: Sequence[Mapping[str, Any]]) -> Table:
     columns = [
-        Column("accept the sure answers"), Column("promise: wrong at most", "number"), Column("wrong here", "number"),
+        Column("accept the sure answers"), Column("guarantee: wrong at most", "number"), Column("wrong here", "number"),
         Column("accepted here", "number"), Column("confidence above", "number"), Column("verdict"),
     ]  # fmt: skip
     rows = []
@@ -131,7 +131,7 @@ def _reject_table(rules: Sequence[Mapping[str, Any]]) -> Table:
 
 def _conformal_table(rules: Sequence[Mapping[str, Any]]) -> Table:
     columns = [
-        Column("name a set of classes"), Column("promise: holds the truth", "number"), Column("held here", "number"),
+        Column("name a set of classes"), Column("guarantee: holds the truth", "number"), Column("held here", "number"),
         Column("classes in a set", "number"), Column("verdict"),
     ]  # fmt: skip
     rows = []
@@ -189,11 +189,11 @@ def _verdict(is_refuted: bool | None) -> Cell:
 
 
 def ood_blocks(data: dict[str, Any]) -> list[Block]:
-    """Return what `ood.json` says: how well each measure tells foreign pictures from the data's own."""
+    """Return what `ood.json` says: how well each measure tells foreign images from the data's own."""
     foreign, own = data["foreign"], data["own"]
     columns = [
-        Column("measure"), Column("AUROC", "bar", "chance that an own picture scores higher than a foreign one"),
-        Column("foreign let in", "bar", "foreign pictures that pass where 95 % of the own do (FPR at 95 % TPR)"),
+        Column("measure"), Column("AUROC", "bar", "chance that an own image scores higher than a foreign one"),
+        Column("foreign let in", "bar", "foreign images that pass where 95 % of the own do (FPR at 95 % TPR)"),
         Column("threshold", "number"),
     ]  # fmt: skip
     rows = [
@@ -206,7 +206,7 @@ def ood_blocks(data: dict[str, Any]) -> list[Block]:
         for row in data["scores"]
     ]
     lead = (
-        f"{count(foreign['num_samples'])} foreign pictures from {visible(str(foreign['folder']))} against "
+        f"{count(foreign['num_samples'])} foreign images from {visible(str(foreign['folder']))} against "
         f"{count(own['num_samples'])} of the {own['split']} split."
     )
     broken = f" {count(foreign['num_broken'], 'file')} there could not be read." if foreign["num_broken"] else ""
@@ -224,7 +224,7 @@ def _histogram(row: Mapping[str, Any]) -> Chart:
         series.append({"name": name, "x": middles, "y": [number / total for number in numbers], "tone": place})
     measure = MEASURES.get(str(row["name"]), visible(str(row["name"])))
     y = {"label": "share", "min": 0, "percent": True}
-    return Chart("lines", f"share of pictures over {measure}", {"x": {"label": measure}, "y": y, "series": series})
+    return Chart("lines", f"share of images over {measure}", {"x": {"label": measure}, "y": y, "series": series})
 
 
 def _notes(data: Mapping[str, Any]) -> list[Block]:

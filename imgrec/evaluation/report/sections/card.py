@@ -11,17 +11,17 @@ from imgrec.evaluation.report.sections.numbers import count, percent
 __all__ = ["card_section"]
 
 NUM_NAMED = 5
-FEW = 30  # pictures of a class, below which its scores say little
+FEW = 30  # images of a class, below which its scores say little
 # file -> what was not tested when it is not there
 TESTS = {
     "calibration.json": "whether its confidence can be believed",
-    "decisions.json": "a threshold with a promise",
+    "decisions.json": "a threshold with a guarantee",
     "slices.json": "parts of the data by their own",
     "robustness.json": "noise, blur, weather and compression",
     "attack.json": "changes made on purpose",
-    "ood.json": "pictures that belong to no class",
+    "ood.json": "images that belong to no class",
     "explain.json": "what its answers depend on",
-    "rivals.json": "simpler methods on the same data",
+    "baselines.json": "simpler methods on the same data",
 }
 LEAD = "In plain words, from what was measured. What a use needs beyond this, a person must add."
 
@@ -32,7 +32,7 @@ def card_section(folder: EvaluationFolder) -> Section:
     untested = [text for name, text in TESTS.items() if folder.part(name).data is None]
     rows = [
         ("Use", _use(folder)),
-        ("Not for", "Pictures of another kind than the test set: other cameras, places, times or people. They were not "
+        ("Not for", "Images of another kind than the test set: other cameras, places, times or people. They were not "
                     "tested. Decisions about people or safety without a person who can overrule it."),
         ("Data", _data(folder)),
         ("Limits found", " ".join(limits) or "None by the tests that were run."),
@@ -47,23 +47,21 @@ def _use(folder: EvaluationFolder) -> str:
     names = [visible(name) for name in folder.class_names]
     listed = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
     if folder.is_multilabel:
-        return f"Tells which of {len(names)} labels a picture has: {listed}. It may name none."
-    return (
-        f"Tells which of {len(names)} classes a picture belongs to: {listed}. It always names one, whatever is on it."
-    )
+        return f"Tells which of {len(names)} labels an image has: {listed}. It may name none."
+    return f"Tells which of {len(names)} classes an image belongs to: {listed}. It always names one, whatever is on it."
 
 
 def _data(folder: EvaluationFolder) -> str:
     about = folder.provenance.get("data") or {}
-    totals = about.get("num_pictures") or {}
-    scored = f"Scored on {count(int(folder.scores['num_samples']), 'picture')}"
+    totals = about.get("num_images") or {}
+    scored = f"Scored on {count(int(folder.scores['num_samples']), 'image')}"
     # After evaluate the data may be another than that of the training, or the weights a stranger's.
     if folder.is_of_training and totals.get("train"):
-        scored = f"Trained on {count(int(totals['train']), 'picture')}. {scored}"
+        scored = f"Trained on {count(int(totals['train']), 'image')}. {scored}"
     split = folder.provenance.get("split")
     caution = {
         "val": " of the validation split, by which the best epoch was chosen: the true score is likely lower",
-        "train": " that it was trained on: this says nothing of new pictures",
+        "train": " that it was trained on: this says nothing of new images",
     }.get(str(split), "")
     return f"{scored}{caution}."
 
@@ -79,7 +77,7 @@ def _limits(folder: EvaluationFolder) -> Iterator[str]:
     if few:
         listed = ", ".join(f"{visible(str(row['class']))} ({row['support']})" for row in few[:NUM_NAMED])
         rest = f" and {len(few) - NUM_NAMED} more" if len(few) > NUM_NAMED else ""
-        yield f"Fewer than {FEW} test pictures, so that little can be said: {listed}{rest}."
+        yield f"Fewer than {FEW} test images, so that little can be said: {listed}{rest}."
     for name, limit in (("slices.json", _slices), ("robustness.json", _robustness), ("attack.json", _attack)):
         data = folder.part(name).data
         try:
@@ -99,7 +97,7 @@ def _slices(data: dict[str, Any]) -> Iterator[str]:
 def _robustness(data: dict[str, Any]) -> Iterator[str]:
     worst = min(data["corruptions"], key=lambda row: row["score"])
     name = str(worst["corruption"]).replace("_", " ")
-    yield f"Bad pictures cost {percent(data['mean_relative_drop'], digits=0)} of its score, {name} most."
+    yield f"Bad images cost {percent(data['mean_relative_drop'], digits=0)} of its score, {name} most."
 
 
 def _attack(data: dict[str, Any]) -> Iterator[str]:

@@ -17,7 +17,7 @@ EVALUATE = "python evaluate.py checkpoint=best.ckpt"
 
 
 def confusion_section(folder: EvaluationFolder) -> Section:
-    """Return the matrix; with several labels per picture, the four counts of each label."""
+    """Return the matrix; with several labels per image, the four counts of each label."""
     title = "What is mistaken for what"
     if folder.predictions is None:
         return Section("confusion", title, "", [Absent(folder.problem, EVALUATE, is_damaged=True)])
@@ -26,12 +26,12 @@ def confusion_section(folder: EvaluationFolder) -> Section:
         return Section("confusion", title, lead, [_label_counts(folder)])
     lead = (
         "Rows are the true class, columns the answer. A strong colour off the diagonal is a frequent mistake. "
-        "Choose a cell to see its pictures."
+        "Choose a cell to see its images."
     )
     data = confusion_data(folder.predictions, folder.thumbnails, short=folder.short)
     blocks: list[Block] = [Chart("matrix", "Confusion matrix", data)]
     if not folder.thumbnails:
-        text = "The pictures themselves are not in this folder, only their names. If you have them:"
+        text = "The images themselves are not in this folder, only their names. If you have them:"
         blocks.append(Absent(text, "imgrec report FOLDER --images PHOTOS"))
     return Section("confusion", title, lead, blocks)
 
@@ -57,7 +57,7 @@ def per_class_section(folder: EvaluationFolder) -> Section:
     rows = [{**row, "bounds": ends} for row, ends in zip(folder.scores["per_class"], bounds, strict=True)]
     rows.sort(key=lambda row: (row["f1"] is None, row["f1"] or 0.0))
     columns = [
-        Column(word), Column("pictures", "number"),
+        Column(word), Column("images", "number"),
         Column("precision", "bar", f"of what is called the {word}, how much is it"),
         Column("recall", "bar", f"of what is the {word}, how much is found"),
         Column("F1", "bar", "harmonic mean of precision and recall"),
@@ -75,9 +75,9 @@ def per_class_section(folder: EvaluationFolder) -> Section:
     ]
     has_intervals = any(cell.low is not None for row in cells for cell in row)
     lead = "The weakest classes come first. " + (
-        "The thin lines are 95 % intervals: where they are wide, there are too few pictures to tell."
+        "The thin lines are 95 % intervals: where they are wide, there are too few images to tell."
         if has_intervals
-        else "A class with few pictures can be weak or strong by chance."
+        else "A class with few images can be weak or strong by chance."
     )
     table = Table(f"Scores per {word}", columns, cells, search=word if len(cells) > 12 else "", num_shown=25)
     return Section("classes", f"Each {word}", lead, [table])

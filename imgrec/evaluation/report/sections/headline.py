@@ -12,9 +12,9 @@ __all__ = ["Headline", "headline", "scores_section"]
 
 # key of metrics.json, average -> title, what it means
 SCORES: dict[tuple[str, str], tuple[str, str]] = {
-    ("accuracy", ""): ("Accuracy", "Pictures with the right answer."),
+    ("accuracy", ""): ("Accuracy", "Images with the right answer."),
     ("top5", ""): ("Top-5 accuracy", "The true class is among the five most probable."),
-    ("subset_accuracy", ""): ("All labels right", "Pictures on which every label is right."),
+    ("subset_accuracy", ""): ("All labels right", "Images on which every label is right."),
     ("hamming_loss", ""): ("Wrong decisions", "Share of single yes-or-no decisions that are wrong (Hamming loss)."),
     ("precision", "macro"): ("Precision, macro", "Of what is called a class, how much is it; the mean over classes."),
     ("recall", "macro"): ("Recall, macro", "Of what is a class, how much is found; the mean over classes."),
@@ -22,7 +22,7 @@ SCORES: dict[tuple[str, str], tuple[str, str]] = {
     ("f1", "micro"): ("F1, micro", "F1 of all decisions as one list."),
     ("f1", "weighted"): ("F1, weighted", "F1 with each class counted by how often it occurs."),
     ("balanced_accuracy", ""): ("Balanced accuracy", "Accuracy with each class counted alike."),
-    ("auroc", "macro"): ("AUROC", "Chance that a picture of the class scores higher than another one."),
+    ("auroc", "macro"): ("AUROC", "Chance that an image of the class scores higher than another one."),
     ("average_precision", "macro"): ("Average precision", "Area under precision over recall; the mean over classes."),
     ("cohen_kappa", ""): ("Cohen's kappa", "Agreement beyond what chance would give; 1 is full agreement."),
     ("matthews", ""): ("MCC", "Correlation of answers and truth (Matthews); 1 is perfect, 0 is chance."),
@@ -66,7 +66,7 @@ def headline(folder: EvaluationFolder) -> Headline:
 
 
 def digits_for(num_samples: int) -> int:
-    """Return the decimals of a percentage that so many pictures can tell."""
+    """Return the decimals of a percentage that so many images can tell."""
     return 2 if num_samples >= 5000 else 1
 
 
@@ -80,13 +80,13 @@ def _sentences(folder: EvaluationFolder, value: float | None, low: float | None,
     scores = folder.scores
     num, wrong = int(scores["num_samples"]), int(scores["num_errors"])
     what = "all labels right" if folder.is_multilabel else "the right answer"
-    said = [f"{count(num - wrong)} of {count(num, 'picture')} got {what}, {count(wrong)} did not."]
+    said = [f"{count(num - wrong)} of {count(num, 'image')} got {what}, {count(wrong)} did not."]
     if low is not None and high is not None:
         digits = digits_for(num)
         said.append(
-            f"On pictures of this kind the true rate lies between {100 * low:.{digits}f} and "
+            f"On images of this kind the true rate lies between {100 * low:.{digits}f} and "
             f"{percent(high, digits=digits)}: an interval made so holds it for 95 of 100 test sets. It tells nothing "
-            "of pictures of another kind, from another camera, place or time."
+            "of images of another kind, from another camera, place or time."
         )
     chance = _majority(scores)
     if chance is not None and value is not None:
@@ -109,7 +109,7 @@ def _subject(folder: EvaluationFolder) -> str:
     scores = folder.scores
     classes = count(len(scores["class_names"]), "label" if folder.is_multilabel else "class",
                     plural="labels" if folder.is_multilabel else "classes")  # fmt: skip
-    parts = [model, count(int(scores["num_samples"]), f"{split} picture".strip()), classes]
+    parts = [model, count(int(scores["num_samples"]), f"{split} image".strip()), classes]
     return " · ".join(part for part in parts if part)
 
 

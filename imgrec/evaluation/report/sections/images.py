@@ -1,4 +1,4 @@
-"""Sections with pictures: the worst mistakes, and where the network looked."""
+"""Sections with images: the worst mistakes, and where the network looked."""
 
 import io
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 
 from imgrec.evaluation.figures.choose import worst_mistakes
 from imgrec.evaluation.predictions.predictions import Predictions, visible
-from imgrec.evaluation.report.blocks import Absent, Block, Picture, Pictures, Section, Words
+from imgrec.evaluation.report.blocks import Absent, Block, ImageCard, ImageGallery, Section, Words
 from imgrec.evaluation.report.evaluation_folder import EvaluationFolder, as_uri
 from imgrec.evaluation.report.sections.numbers import percent, score
 
@@ -31,14 +31,14 @@ def mistakes_section(folder: EvaluationFolder) -> Section:
     if not rows:
         return Section("mistakes", title, "Not a single mistake in this set.", [Words("")])
     shown = [_mistake(row, predictions, folder) for row in rows]
-    blocks: list[Block] = [Pictures(shown)]
-    if not any(picture.uris for picture in shown):
-        text = "The pictures are not in this folder, nor where its table says. If they have moved:"
+    blocks: list[Block] = [ImageGallery(shown)]
+    if not any(image.uris for image in shown):
+        text = "The images are not in this folder, nor where its table says. If they have moved:"
         blocks.append(Absent(text, "imgrec report FOLDER --images PHOTOS"))
     return Section("mistakes", title, lead, blocks)
 
 
-def _mistake(row: int, predictions: Predictions, folder: EvaluationFolder) -> Picture:
+def _mistake(row: int, predictions: Predictions, folder: EvaluationFolder) -> ImageCard:
     name = predictions.names[row]
     uri, shown = folder.thumbnails.get(name), folder.short(name)
     true, said = _names(predictions, predictions.labels[row]), _names(predictions, predictions.predicted[row])
@@ -52,7 +52,7 @@ def _mistake(row: int, predictions: Predictions, folder: EvaluationFolder) -> Pi
             part for part in (f"missed {missed}" if missed else "", f"wrongly {wrong}" if wrong else "") if part
         )
         lines = [f"is {true or 'none'}", shown]
-    return Picture([(uri, shown)] if uri else [], title, lines, tone="bad")
+    return ImageCard([(uri, shown)] if uri else [], title, lines, tone="bad")
 
 
 def _names(predictions: Predictions, label: Any) -> str:
@@ -67,7 +67,7 @@ def _labels(predictions: Predictions, chosen: Any) -> str:
 
 def explain_blocks(data: dict[str, Any], folder: Path) -> list[Block]:
     """Return what `explain.json` says, with its panels."""
-    rows = data["pictures"]
+    rows = data["images"]
     verdicts = [row["verdict"] for row in rows]
     counts = ", ".join(f"{verdicts.count(word)} {word}" for word in ("trustworthy", "weak", "bad") if word in verdicts)
     blocks: list[Block] = [
@@ -79,7 +79,7 @@ def explain_blocks(data: dict[str, Any], folder: Path) -> list[Block]:
     ]
     panels = [panel for row in rows[:NUM_PANELS] if (panel := _panel(row, folder)) is not None]
     if panels:
-        blocks.append(Pictures(panels, is_wide=True))
+        blocks.append(ImageGallery(panels, is_wide=True))
     if len(rows) > len(panels):
         blocks.append(
             Words(f"{len(rows) - len(panels)} more maps are in the folder explain, or their files are gone.", "note")
@@ -87,7 +87,7 @@ def explain_blocks(data: dict[str, Any], folder: Path) -> list[Block]:
     return blocks
 
 
-def _panel(row: dict[str, Any], folder: Path) -> Picture | None:
+def _panel(row: dict[str, Any], folder: Path) -> ImageCard | None:
     path = (folder / str(row["png"])).resolve()
     if folder.resolve() not in path.parents or not path.is_file():
         return None
@@ -102,7 +102,7 @@ def _panel(row: dict[str, Any], folder: Path) -> Picture | None:
     ]
     said = f"{prediction}, is {true}" if true not in (None, prediction) else f"{prediction}"
     said += f", shown for {row['target']}" if row["target"] != row["prediction"] else ""
-    return Picture([(uri, f"Map of {visible(str(row['path']))}")], f"{row['verdict']}: {visible(said)}", lines,
+    return ImageCard([(uri, f"Map of {visible(str(row['path']))}")], f"{row['verdict']}: {visible(said)}", lines,
                    tone={"trustworthy": "good", "bad": "bad"}.get(row["verdict"], "warning"))  # fmt: skip
 
 
@@ -114,14 +114,14 @@ def _label(value: Any) -> str | None:
 
 
 def _smaller(png: bytes) -> bytes:
-    """Return a picture as WebP of at most PANEL_PX in width. Raises: ValueError: it cannot be decoded."""
+    """Return an image as WebP of at most PANEL_PX in width. Raises: ValueError: it cannot be decoded."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(png)) as opened:
             image = opened.convert("RGB")
     except (UnidentifiedImageError, OSError) as error:
-        raise ValueError("a panel is no picture") from error
+        raise ValueError("a panel is no image") from error
     if image.width > PANEL_PX:
         image = image.resize((PANEL_PX, round(image.height * PANEL_PX / image.width)), Image.Resampling.LANCZOS)
     content = io.BytesIO()

@@ -35,7 +35,7 @@ def score(value: float | None, *, digits: int = 3) -> str:
 
 
 def count(value: float, what: str = "", *, plural: str = "") -> str:
-    """Return a whole number with separators, and what it counts: 10,000 pictures."""
+    """Return a whole number with separators, and what it counts: 10,000 images."""
     word = what if value == 1 or not what else plural or f"{what}s"
     return f"{int(value):,}" + (f"{SPACE}{word}" if word else "")
 

@@ -15,7 +15,7 @@ SPLITS = ("train", "val", "test")
 
 
 def data_blocks(folder: EvaluationFolder) -> list[Block]:
-    """Return pictures per split and class: of all splits where provenance.json has them, else of the scored one."""
+    """Return images per split and class: of all splits where provenance.json has them, else of the scored one."""
     about = folder.provenance.get("data") or {}
     word = "label" if folder.is_multilabel else "class"
     counts: Mapping[str, Any] = about.get("splits") or {}
@@ -33,8 +33,8 @@ def data_blocks(folder: EvaluationFolder) -> list[Block]:
             for split in splits
         ]
         rows.append([Cell(shown, shown.lower()), *cells])
-    totals = about.get("num_pictures") or {}
-    facts = [(f"{split} pictures", count(totals[split])) for split in SPLITS if split in totals]
+    totals = about.get("num_images") or {}
+    facts = [(f"{split} images", count(totals[split])) for split in SPLITS if split in totals]
     if about.get("target"):
         facts.insert(0, ("source", visible(str(about["target"]))))
     if about.get("left_out"):
@@ -42,7 +42,7 @@ def data_blocks(folder: EvaluationFolder) -> list[Block]:
     if about.get("fingerprint"):
         facts.append(("fingerprint", visible(str(about["fingerprint"]))))
     columns = [Column(word), *(Column(split, "bar") for split in splits)]
-    table = Table(f"Pictures per {word}", columns, rows, search=word if len(rows) > 12 else "", num_shown=25)
+    table = Table(f"Images per {word}", columns, rows, search=word if len(rows) > 12 else "", num_shown=25)
     blocks: list[Block] = [Facts(facts), table] if facts else [table]
     if not about:
         blocks.append(Words("Only the scored split is known: provenance.json is not in this folder.", "note"))

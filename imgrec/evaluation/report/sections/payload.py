@@ -15,25 +15,25 @@ from imgrec.evaluation.predictions.predictions import Predictions, visible
 __all__ = ["CURVE_POINTS", "THRESHOLDS", "confusion_data", "curve_data", "label_threshold_data", "threshold_data"]
 
 CURVE_POINTS = 80  # of a curve of one class: more than a screen shows
-CELL_PICTURES = 24  # pictures of one cell of the matrix that are named in the page
-MOST_NAMED = 6_000  # pictures of all cells; the rest is in the table
-# Networks are sure of most pictures: the grid is finer where most confidences lie.
+CELL_IMAGES = 24  # images of one cell of the matrix that are named in the page
+MOST_NAMED = 6_000  # images of all cells; the rest is in the table
+# Networks are sure of most images: the grid is finer where most confidences lie.
 THRESHOLDS = np.unique(
     np.round(np.concatenate([np.arange(0, 90) / 100, np.arange(900, 990) / 1000, np.arange(9900, 10001) / 10000]), 4)
 )
 
 
 def is_positive(predictions: Predictions) -> NDArray[np.bool_]:
-    """Return whether each picture has each class, bool (N, C)."""
+    """Return whether each image has each class, bool (N, C)."""
     if predictions.task == "multilabel":
         return np.asarray(predictions.labels == 1)
     return np.asarray(predictions.labels[:, None] == np.arange(len(predictions.class_names)))
 
 
 def threshold_data(predictions: Predictions) -> dict[str, Any]:
-    """Return how many pictures have a confidence in each step of the grid, and how many of these are right.
+    """Return how many images have a confidence in each step of the grid, and how many of these are right.
 
-    A picture is accepted at threshold t when its confidence is t or more. Per class: those predicted as it, and right.
+    An image is accepted at threshold t when its confidence is t or more. Per class: those predicted as it, and right.
     Columns of numbers are sparse: [class, step, predicted, right] where anything is predicted.
     """
     confidence = predictions.probabilities.max(axis=1)
@@ -53,9 +53,9 @@ def threshold_data(predictions: Predictions) -> dict[str, Any]:
 
 
 def label_threshold_data(predictions: Predictions) -> dict[str, Any]:
-    """Return, per class, how many pictures have a probability in each step, and how many of these have the class.
+    """Return, per class, how many images have a probability in each step, and how many of these have the class.
 
-    For several labels per picture, and of two classes the second. Rows: [class, step, pictures, positives].
+    For several labels per image, and of two classes the second. Rows: [class, step, images, positives].
     """
     positive, probabilities = is_positive(predictions), predictions.probabilities
     chosen = range(1, 2) if predictions.task == "single" else range(len(predictions.class_names))
@@ -118,39 +118,39 @@ def _thin(x: NDArray[np.float64], y: NDArray[np.float64]) -> dict[str, list[floa
 def confusion_data(
     predictions: Predictions, thumbnails: dict[str, str], *, short: Callable[[str], str] = visible
 ) -> dict[str, Any]:
-    """Return the matrix, sparse ([true, predicted, pictures]), and pictures of its cells, the surest first.
+    """Return the matrix, sparse ([true, predicted, images]), and images of its cells, the surest first.
 
-    Of a right cell the least sure come first. pictures: {"true,predicted": [[name, confidence, thumbnail], ...]}, the
-    last one a place in `thumbnails`, or -1. short: how a picture's name is shown.
+    Of a right cell the least sure come first. images: {"true,predicted": [[name, confidence, thumbnail], ...]}, the
+    last one a place in `thumbnails`, or -1. short: how an image's name is shown.
     """
     num_classes = len(predictions.class_names)
     labels, predicted = predictions.labels.astype(np.int64), predictions.predicted.astype(np.int64)
     code = labels * num_classes + predicted
     cells, counts = np.unique(code, return_counts=True)
     used: dict[str, int] = {}
-    pictures = {
+    images = {
         f"{cell // num_classes},{cell % num_classes}": [
             [short(name), confidence, used.setdefault(name, len(used)) if name in thumbnails else -1]
             for name, confidence in entries
         ]
-        for cell, entries in _cell_pictures(predictions, code).items()
+        for cell, entries in _cell_images(predictions, code).items()
     }
     return {
         "names": [visible(name) for name in predictions.class_names],
         "cells": np.stack([cells // num_classes, cells % num_classes, counts], axis=1).tolist(),
-        "pictures": pictures,
+        "images": images,
         "thumbnails": [thumbnails[name] for name in used],
     }
 
 
-def _cell_pictures(predictions: Predictions, code: NDArray[np.int64]) -> dict[int, list[tuple[str, float]]]:
-    """Return names and confidences of the first pictures of each cell; errors first, within the bound of the page."""
+def _cell_images(predictions: Predictions, code: NDArray[np.int64]) -> dict[int, list[tuple[str, float]]]:
+    """Return names and confidences of the first images of each cell; errors first, within the bound of the page."""
     confidence = predictions.probabilities.max(axis=1)
     is_right = predictions.predicted == predictions.labels
     order = np.lexsort((np.where(is_right, confidence, -confidence), is_right))
     found: dict[int, list[tuple[str, float]]] = {}
     for row in order[:MOST_NAMED].tolist():
         entries = found.setdefault(int(code[row]), [])
-        if len(entries) < CELL_PICTURES:
+        if len(entries) < CELL_IMAGES:
             entries.append((predictions.names[row], round(float(confidence[row]), 6)))
     return found

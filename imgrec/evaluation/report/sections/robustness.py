@@ -58,7 +58,7 @@ def _parted(title: str) -> tuple[str, str]:
 def _slice_table(
     name: str, rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str], *, score: str, has_verdict: bool = True
 ) -> Table:
-    columns = [Column("by"), Column("slice"), Column("pictures", "number"), Column(score, "bar")]
+    columns = [Column("by"), Column("slice"), Column("images", "number"), Column(score, "bar")]
     columns += [Column("difference to the rest", "number"), Column("verdict")] if has_verdict else []
     cells = []
     for row in rows:
@@ -119,7 +119,7 @@ def robustness_blocks(data: dict[str, Any]) -> list[Block]:
         Column("family", "about"),
         *(Column(f"{severity}", "heat") for severity in severities),
     ]
-    used = f"{count(data['num_samples'])} of {count(data['num_available'], 'picture')}"
+    used = f"{count(data['num_samples'])} of {count(data['num_available'], 'image')}"
     lead = f"Clean, {_name(data)} is {_with_interval(data['clean'])} on {used}. "
     drop = data.get("mean_relative_drop")
     lead += f"Over all corruptions {percent(drop)} of that is lost. " if drop is not None else ""
@@ -150,7 +150,7 @@ def attack_blocks(data: dict[str, Any]) -> list[Block]:
     failed = [check for check in checks if check.get("passed") is False]
     alarm = "Alarm, a check of the attack failed: {}. The numbers below may be far too good."
     blocks: list[Block] = [Words(alarm.format(_check(check)), "warning") for check in failed]
-    used = f"{count(data['num_samples'])} of {count(data['num_available'], 'picture')}"
+    used = f"{count(data['num_samples'])} of {count(data['num_available'], 'image')}"
     chance = f"; chance is {percent(data['chance'])}" if data.get("chance") is not None else ""
     blocks.append(
         Words(
@@ -195,15 +195,15 @@ def _attack_chart(norm: Mapping[str, Any], data: Mapping[str, Any]) -> Chart:
 
 
 def tta_blocks(data: dict[str, Any]) -> list[Block]:
-    """Return what averaging over views of each picture gains, and costs."""
+    """Return what averaging over views of each image gains, and costs."""
     gain, cost = data["difference"], data["cost"]
     ends = f"{100 * gain['low']:+.1f} to {100 * gain['high']:+.1f}"
     rows = [
         (f"{_name(data)} of one view", _with_interval(data["plain"])),
         (f"{_name(data)} of {len(data['views'])} views", _with_interval(data["tta"])),
         ("difference", f"{100 * gain['difference']:+.2f} points ({ends}): {data['verdict']}"),
-        ("pictures mended, spoiled", f"{count(data['num_mended'])}, {count(data['num_spoiled'])}"),
-        ("cost", f"{cost['forward_passes']} forward passes a picture, {cost['time_ratio']:.1f} times as long "
+        ("images mended, spoiled", f"{count(data['num_mended'])}, {count(data['num_spoiled'])}"),
+        ("cost", f"{cost['forward_passes']} forward passes an image, {cost['time_ratio']:.1f} times as long "
                  f"({duration(cost['tta_s'])} against {duration(cost['plain_s'])})"),
     ]  # fmt: skip
     return [Facts(rows), *_notes(data)]

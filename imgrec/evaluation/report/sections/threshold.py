@@ -17,7 +17,7 @@ def threshold_section(folder: EvaluationFolder) -> Section:
     if predictions.task == "single":
         lead = (
             "Accept an answer only if the network is sure enough, and hand the rest to a person. Move the slider to "
-            "see how many are accepted, and how many of these are wrong. For a promise that holds on new pictures see "
+            "see how many are accepted, and how many of these are wrong. For a guarantee that holds on new images see "
             "Decisions: a threshold chosen here by eye is a little too good."
         )
         charts.append(Chart("accept", "Accept the sure answers", threshold_data(predictions)))

@@ -1,4 +1,4 @@
-"""Some test pictures as TensorBoard's projector shows them: by what enters the head of the network."""
+"""Some test images as TensorBoard's projector shows them: by what enters the head of the network."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,10 +20,10 @@ from imgrec.models.network import ImageNetwork
 if TYPE_CHECKING:
     from imgrec.data.loading.datamodule import ImageDataModule
 
-__all__ = ["MOST_BYTES", "NUM_PICTURES", "write_embedding"]
+__all__ = ["MOST_BYTES", "NUM_IMAGES", "write_embedding"]
 
-NUM_PICTURES = 1000
-MOST_BYTES = 1_000_000_000  # of weights: beyond, another pass over a thousand pictures is no trifle
+NUM_IMAGES = 1000
+MOST_BYTES = 1_000_000_000  # of weights: beyond, another pass over a thousand images is no trifle
 _BATCH = 64
 _MOST_PIXELS = 64 * 224 * 224  # of a batch
 
@@ -31,31 +31,31 @@ _MOST_PIXELS = 64 * 224 * 224  # of a batch
 def write_embedding(
     network: nn.Module, data: "ImageDataModule", predictions: Predictions, log_folder: Path, *, tag: str
 ) -> int:
-    """Write the features of up to 1,000 scored pictures for TensorBoard's projector; return of how many.
+    """Write the features of up to 1,000 scored images for TensorBoard's projector; return of how many.
 
-    Pictures are taken evenly from the scored split. 0, and nothing written: the network is not an `ImageNetwork`, or
+    Images are taken evenly from the scored split. 0, and nothing written: the network is not an `ImageNetwork`, or
     larger than MOST_BYTES. Raises: RunFolderError.
     """
     if not isinstance(network, ImageNetwork) or not network.head_parameters or _weight_bytes(network) > MOST_BYTES:
         return 0
     samples = data.split(data.test_split)
-    places = np.unique(np.linspace(0, len(samples) - 1, NUM_PICTURES).astype(np.int64))
+    places = np.unique(np.linspace(0, len(samples) - 1, NUM_IMAGES).astype(np.int64))
     dataset = ImageDataset(samples, preprocess=data.preprocess)
     device = next(network.parameters()).device
     before = network.training
     network.eval()
     rows: list[int] = []
     features: list[NDArray[np.float32]] = []
-    pictures: list[UInt8Array] = []
+    shown: list[UInt8Array] = []
     for images, batch in _batches(dataset, places):
         pixels = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).to(device)
         features.append(features_and_logits(network, pixels)[0].cpu().numpy())
-        pictures += [_sprite(image) for image in images]
+        shown += [_sprite(image) for image in images]
         rows += batch
     network.train(before)
     if rows:
         columns = _columns(predictions, [samples.names[row] for row in rows])
-        write_projector(log_folder, np.concatenate(features), np.stack(pictures), columns=columns, tag=tag)
+        write_projector(log_folder, np.concatenate(features), np.stack(shown), columns=columns, tag=tag)
     return len(rows)
 
 
@@ -64,7 +64,7 @@ def _weight_bytes(network: nn.Module) -> int:
 
 
 def _batches(dataset: ImageDataset, places: NDArray[np.int64]) -> Iterator[tuple[UInt8Array, list[int]]]:
-    """Yield pictures (n, H, W, 3) of one size, and their places; one that cannot be read is left out."""
+    """Yield images (n, H, W, 3) of one size, and their places; one that cannot be read is left out."""
     images: list[UInt8Array] = []
     batch: list[int] = []
     for place in places.tolist():

@@ -31,7 +31,7 @@ def log_evaluation(
 ) -> None:
     """Write the scores of the best checkpoint to a TensorBoardLogger; any other logger gets the numbers alone.
 
-    folder: of the evaluation: calibration.json and thumbnails.parquet in it become pictures, where they are there.
+    folder: of the evaluation: calibration.json and thumbnails.parquet in it become images, where they are there.
     """
     part = part_of(result["split"])
     scores = {f"{part}/{name}": value for name, value in result["metrics"].items() if value is not None}
@@ -43,15 +43,15 @@ def log_evaluation(
     logger.log_hyperparams(settings(config), {**watched, **scores})
     if predictions.task == "single":
         matrix = np.array(compute_scores(predictions, resamples=0)["confusion_matrix"])
-        picture = render(draw_confusion_matrix(matrix, class_names=predictions.class_names))
-        writer.add_image(f"{part}/confusion_matrix", picture, dataformats="HWC")
-    _add_pictures(writer, predictions, folder, part=part)
+        image = render(draw_confusion_matrix(matrix, class_names=predictions.class_names))
+        writer.add_image(f"{part}/confusion_matrix", image, dataformats="HWC")
+    _add_images(writer, predictions, folder, part=part)
     if len(predictions.class_names) <= MAX_CLASSES_SHOWN:
         _add_pr_curves(writer, predictions, part=part)
     logger.save()
 
 
-def _add_pictures(writer: Any, predictions: Predictions, folder: Path, *, part: str) -> None:
+def _add_images(writer: Any, predictions: Predictions, folder: Path, *, part: str) -> None:
     """Add the reliability diagram and the worst mistakes, each under what was said of it."""
     calibration = read_json(folder / "calibration.json").data
     if calibration is not None:
@@ -65,7 +65,7 @@ def _add_pictures(writer: Any, predictions: Predictions, folder: Path, *, part: 
 
 
 def _square(content: bytes) -> NDArray[np.uint8]:
-    """Return a picture in the middle of a white square: uint8 (MISTAKE_PX, MISTAKE_PX, 3)."""
+    """Return an image in the middle of a white square: uint8 (MISTAKE_PX, MISTAKE_PX, 3)."""
     from PIL import Image, ImageOps
 
     with Image.open(io.BytesIO(content)) as image:

@@ -1,4 +1,4 @@
-"""Blur: out of focus, through frosted glass, in motion, by zooming. Pictures float32 (H, W, C), 0 to 1."""
+"""Blur: out of focus, through frosted glass, in motion, by zooming. Images float32 (H, W, C), 0 to 1."""
 
 from typing import Any
 
@@ -57,7 +57,7 @@ def smear(image: FloatImage, *, radius: int, sigma: float, degrees: float) -> Fl
 
 
 def zoom_blur(image: FloatImage, rng: Generator, last: float, step: float) -> FloatImage:
-    """Average the picture with itself zoomed in by 1, 1 + `step`, ..., `last`."""
+    """Average the image with itself zoomed in by 1, 1 + `step`, ..., `last`."""
     del rng
     factors = 1 + step * np.arange(round((last - 1) / step) + 1)
     total = image.copy()
@@ -67,7 +67,7 @@ def zoom_blur(image: FloatImage, rng: Generator, last: float, step: float) -> Fl
 
 
 def zoomed(image: FloatImage, factor: float) -> FloatImage:
-    """Return the middle of a picture, made larger by `factor` to the size of the whole."""
+    """Return the middle of an image, made larger by `factor` to the size of the whole."""
     height, width = image.shape[:2]
     shift = ((width - 1) / 2 * (1 - factor), (height - 1) / 2 * (1 - factor))
     matrix = np.array([[factor, 0, shift[0]], [0, factor, shift[1]]], dtype=np.float64)

@@ -1,8 +1,8 @@
-"""The 15 common corruptions at 5 severities, each draw keyed by (seed, corruption, severity, picture).
+"""The 15 common corruptions at 5 severities, each draw keyed by (seed, corruption, severity, image).
 
 Hendrycks and Dietterich 2019, "Benchmarking neural network robustness to common corruptions and perturbations",
 arXiv:1903.12261: what they are, and the parameters of its ImageNet-C and CIFAR-10-C. Written anew on OpenCV, SciPy and
-Pillow, so the pictures are alike and not the same: compare with other networks measured here, not with its tables.
+Pillow, so the images are alike and not the same: compare with other networks measured here, not with its tables.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ Parameters = Sequence[tuple[float, ...]]
 
 @dataclass(frozen=True)
 class Corruption:
-    """One kind. apply: (picture, generator, *parameters) to picture. large, small: parameters of each severity."""
+    """One kind. apply: (image, generator, *parameters) to image. large, small: parameters of each severity."""
 
     name: str
     family: str
@@ -140,9 +140,9 @@ CORRUPTIONS: Sequence[Corruption] = (
 
 
 def corrupt(image: UInt8Array, corruption: Corruption, severity: int, *, seed: int, index: int) -> UInt8Array:
-    """Return the picture, uint8 (H, W, 3), corrupted; severity 0 returns it as it is.
+    """Return the image, uint8 (H, W, 3), corrupted; severity 0 returns it as it is.
 
-    index: of the picture in its split. The same four numbers give the same result, whatever else is done before.
+    index: of the image in its split. The same four numbers give the same result, whatever else is done before.
     """
     if severity == 0:
         return image

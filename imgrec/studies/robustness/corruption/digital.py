@@ -1,4 +1,4 @@
-"""What happens to pictures in files: contrast, warping, coarse pixels, JPEG. Pictures float32 (H, W, 3), 0 to 1."""
+"""What happens to images in files: contrast, warping, coarse pixels, JPEG. Images float32 (H, W, 3), 0 to 1."""
 
 from io import BytesIO
 
@@ -14,7 +14,7 @@ FloatImage = NDArray[np.float32]
 
 
 def contrast(image: FloatImage, rng: Generator, share: float) -> FloatImage:
-    """Keep a `share` of each value's distance from its colour's mean over the picture."""
+    """Keep a `share` of each value's distance from its colour's mean over the image."""
     del rng
     mean = image.mean(axis=(0, 1), keepdims=True)
     return np.asarray(mean + np.float32(share) * (image - mean), dtype=np.float32)
@@ -51,9 +51,9 @@ def _smooth(noise: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
 def pixelate(image: FloatImage, rng: Generator, share: float) -> FloatImage:
     """Make smaller to a `share` of each side and larger again, by boxes."""
     del rng
-    picture = _picture(image)
-    width, height = picture.size
-    small = picture.resize((max(1, int(width * share)), max(1, int(height * share))), Image.Resampling.BOX)
+    pil = _pil(image)
+    width, height = pil.size
+    small = pil.resize((max(1, int(width * share)), max(1, int(height * share))), Image.Resampling.BOX)
     return _values(small.resize((width, height), Image.Resampling.BOX))
 
 
@@ -61,13 +61,13 @@ def jpeg_compression(image: FloatImage, rng: Generator, quality: int) -> FloatIm
     """Write and read as JPEG of that `quality`, 1 to 100."""
     del rng
     file = BytesIO()
-    _picture(image).save(file, "JPEG", quality=quality)
+    _pil(image).save(file, "JPEG", quality=quality)
     return _values(Image.open(file))
 
 
-def _picture(image: FloatImage) -> Image.Image:
+def _pil(image: FloatImage) -> Image.Image:
     return Image.fromarray(np.rint(image * 255).astype(np.uint8))
 
 
-def _values(picture: Image.Image) -> FloatImage:
-    return np.asarray(picture, dtype=np.float32) / np.float32(255)
+def _values(pil: Image.Image) -> FloatImage:
+    return np.asarray(pil, dtype=np.float32) / np.float32(255)

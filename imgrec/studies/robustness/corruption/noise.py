@@ -1,4 +1,4 @@
-"""Noise: of electronics, of few photons, of broken pixels. Pictures float32 (H, W, 3), 0 to 1; results overshoot."""
+"""Noise: of electronics, of few photons, of broken pixels. Images float32 (H, W, 3), 0 to 1; results overshoot."""
 
 import numpy as np
 from numpy.random import Generator

@@ -1,4 +1,4 @@
-"""Weather: snow, frost, fog, and a bright day. Pictures float32 (H, W, 3), 0 to 1; results may overshoot."""
+"""Weather: snow, frost, fog, and a bright day. Images float32 (H, W, 3), 0 to 1; results may overshoot."""
 
 import cv2
 import numpy as np
@@ -28,7 +28,7 @@ def snow(
     """Let flakes fall, and bleach what they fall on.
 
     Flakes: normal noise (`mean`, `spread`), made larger by `zoom`, what is below `threshold` taken away, smeared
-    downwards. They fall from both sides, as the same flakes turned by 180 degrees. colour: share of the picture's own.
+    downwards. They fall from both sides, as the same flakes turned by 180 degrees. colour: share of the image's own.
     """
     flakes = rng.normal(mean, spread, image.shape[:2]).astype(np.float32)
     flakes = zoomed(flakes, zoom)
@@ -41,7 +41,7 @@ def snow(
 
 
 def frost(image: FloatImage, rng: Generator, own: float, ice: float) -> FloatImage:
-    """Lay ice crystals over the picture: `own` times the picture plus `ice` times the ice."""
+    """Lay ice crystals over the image: `own` times the image plus `ice` times the ice."""
     return np.float32(own) * image + np.float32(ice) * _ice(image.shape[0], image.shape[1], rng)
 
 

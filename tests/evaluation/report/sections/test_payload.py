@@ -7,7 +7,7 @@ from sklearn.metrics import average_precision_score, precision_score, recall_sco
 from imgrec.evaluation.metrics.compute import compute_scores
 from imgrec.evaluation.predictions.predictions import Predictions
 from imgrec.evaluation.report.sections.payload import (
-    CELL_PICTURES,
+    CELL_IMAGES,
     CURVE_POINTS,
     THRESHOLDS,
     confusion_data,
@@ -30,15 +30,15 @@ def test_the_matrix_is_that_of_the_scores():
     assert matrix_of(confusion_data(predictions, {})) == compute_scores(predictions)["confusion_matrix"]
 
 
-def test_a_cell_names_its_own_pictures_the_surest_mistake_first():
+def test_a_cell_names_its_own_images_the_surest_mistake_first():
     predictions = make_predictions(200, sure=1.0)
     data = confusion_data(predictions, {})
     counts = {f"{row},{column}": number for row, column, number in data["cells"]}
-    assert {key: len(entries) for key, entries in data["pictures"].items()} == {
-        key: min(number, CELL_PICTURES) for key, number in counts.items()
+    assert {key: len(entries) for key, entries in data["images"].items()} == {
+        key: min(number, CELL_IMAGES) for key, number in counts.items()
     }
     by_name = dict(zip(predictions.names, range(len(predictions)), strict=True))
-    for key, entries in data["pictures"].items():
+    for key, entries in data["images"].items():
         true, said = map(int, key.split(","))
         rows = [by_name[name] for name, _, _ in entries]
         assert all(predictions.labels[rows] == true) and all(predictions.predicted[rows] == said)
@@ -51,7 +51,7 @@ def test_thumbnails_are_in_the_data_once_and_only_those_that_are_used():
     thumbnails = {name: f"data:{place}" for place, name in enumerate(predictions.names[:5])} | {"other": "data:x"}
     data = confusion_data(predictions, thumbnails)
     assert sorted(data["thumbnails"]) == [f"data:{place}" for place in range(5)]
-    shown = {name: place for entries in data["pictures"].values() for name, _, place in entries if place >= 0}
+    shown = {name: place for entries in data["images"].values() for name, _, place in entries if place >= 0}
     assert {data["thumbnails"][place] for place in shown.values()} == set(data["thumbnails"])
 
 
@@ -114,7 +114,7 @@ def test_curves_are_short_and_enclose_nearly_the_areas_of_scikit_learn():
         assert steps == pytest.approx(average_precision_score(actual, scores), abs=0.01)
 
 
-def test_a_class_without_pictures_has_no_curve():
+def test_a_class_without_images_has_no_curve():
     predictions = make_predictions(40, ("a", "b", "c"))
     predictions.labels[predictions.labels == 2] = 1
     assert curve_data(predictions)[2]["pr"] == {"x": [], "y": []}

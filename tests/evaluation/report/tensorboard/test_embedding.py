@@ -1,4 +1,4 @@
-"""Which pictures the projector shows, and what it says of them."""
+"""Which images the projector shows, and what it says of them."""
 
 import numpy as np
 import pytest
@@ -72,8 +72,8 @@ def test_each_point_has_its_label_and_what_was_said_of_it(network, tmp_path):
     assert [row[4] for row in rows] == list(table.names)
 
 
-def test_of_many_pictures_some_are_taken_evenly(network, tmp_path, monkeypatch):
-    monkeypatch.setattr(embedding, "NUM_PICTURES", 4)
+def test_of_many_images_some_are_taken_evenly(network, tmp_path, monkeypatch):
+    monkeypatch.setattr(embedding, "NUM_IMAGES", 4)
     data = Data(num=10)
     assert write_embedding(network, data, predictions_of(data), tmp_path, tag="t") == 4
     lines = (tmp_path / "projector" / "metadata.tsv").read_text().splitlines()[1:]

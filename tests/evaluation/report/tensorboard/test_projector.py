@@ -1,4 +1,4 @@
-"""The files of TensorBoard's projector: one point, one row of metadata and one tile of the sprite for each picture."""
+"""The files of TensorBoard's projector: one point, one row of metadata and one tile of the sprite for each image."""
 
 import numpy as np
 import pytest
@@ -11,13 +11,13 @@ from imgrec.evaluation.report.tensorboard.projector import SPRITE_PX, write_proj
 
 @pytest.fixture
 def written(tmp_path):
-    pictures = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, SPRITE_PX, SPRITE_PX, 3), dtype=np.uint8)
+    images = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, SPRITE_PX, SPRITE_PX, 3), dtype=np.uint8)
     features = np.arange(10, dtype=np.float32).reshape(5, 2) / 3
     names = ["a", "b\tc", "d\ne", "<f>", "\udcff"]
     write_projector(
-        tmp_path, features, pictures, columns=[("label", list("xyzxy")), ("path", names)], tag="test/features"
+        tmp_path, features, images, columns=[("label", list("xyzxy")), ("path", names)], tag="test/features"
     )
-    return tmp_path, features, pictures
+    return tmp_path, features, images
 
 
 def test_tensorboard_reads_the_configuration(written):
@@ -29,7 +29,7 @@ def test_tensorboard_reads_the_configuration(written):
         assert (written[0] / path).is_file()
 
 
-def test_each_picture_has_its_row_whatever_its_name(written):
+def test_each_image_has_its_row_whatever_its_name(written):
     lines = (written[0] / "projector" / "metadata.tsv").read_text().splitlines()
     assert lines == ["label\tpath", "x\ta", "y\tb\\tc", "z\td\\ne", "x\t<f>", "y\t\\xff"]
     tensors = np.loadtxt(written[0] / "projector" / "tensors.tsv", delimiter="\t")

@@ -58,7 +58,7 @@ def test_every_class_has_its_curves(run, name):
         assert len(points(run[0], f"val_{name}_per_class/{digit}")) == 2
 
 
-def test_the_pictures_are_what_the_network_saw_and_the_confusion_matrix(run):
+def test_the_images_are_what_the_network_saw_and_the_confusion_matrix(run):
     events, _ = run
     assert events.Tags()["images"] == [
         "seen_by_the_network/train", "test/confusion_matrix", "test/reliability", "test/worst_mistakes",
@@ -69,7 +69,7 @@ def test_the_pictures_are_what_the_network_saw_and_the_confusion_matrix(run):
     assert min(matrix.width, matrix.height) > 300
 
 
-def test_the_projector_has_a_point_for_each_test_picture(run):
+def test_the_projector_has_a_point_for_each_test_image(run):
     folder = Path(run[0].path)
     config = (folder / "projector_config.pbtxt").read_text()
     assert 'tensor_path: "projector/tensors.tsv"' in config
@@ -159,7 +159,7 @@ def test_scores_on_validation_do_not_fall_into_its_curves():
     assert set(writer.curves) == {"best_val/c0", "best_val/c1", "best_val/c2"}
 
 
-def test_calibration_and_thumbnails_of_the_folder_become_pictures(tmp_path):
+def test_calibration_and_thumbnails_of_the_folder_become_images(tmp_path):
     table = make_predictions(sure=1.0)
     writer, _ = logged(table, folder=write_folder(tmp_path / "evaluation", table))
     assert writer.images == ["test/confusion_matrix", "test/reliability", "test/worst_mistakes"]

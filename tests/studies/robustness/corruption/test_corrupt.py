@@ -11,14 +11,14 @@ from PIL import Image
 from imgrec.studies.robustness.corruption import CORRUPTIONS, SEVERITIES, corrupt
 from imgrec.studies.robustness.corruption.blur import smear, zoomed
 from imgrec.studies.robustness.corruption.weather import fractal
-from record_corruptions import FILE, PICTURES, cells, versions
+from record_corruptions import FILE, IMAGES, cells, versions
 
 BY_NAME = {corruption.name: corruption for corruption in CORRUPTIONS}
 RECORDED = json.loads(FILE.read_text())
 NOISY = ("gaussian_noise", "shot_noise", "impulse_noise")
 
 
-def made(name, severity=3, *, image=PICTURES["large"], seed=1, index=7):
+def made(name, severity=3, *, image=IMAGES["large"], seed=1, index=7):
     return corrupt(image, BY_NAME[name], severity, seed=seed, index=index)
 
 
@@ -42,8 +42,8 @@ def test_means_are_near_those_recorded_whatever_the_versions():
 
 
 @pytest.mark.parametrize("name", BY_NAME)
-def test_severity_zero_is_the_picture_itself(name):
-    assert made(name, 0) is PICTURES["large"]
+def test_severity_zero_is_the_image_itself(name):
+    assert made(name, 0) is IMAGES["large"]
 
 
 @pytest.mark.parametrize("name", BY_NAME)
@@ -66,17 +66,17 @@ def test_any_size_keeps_its_size(name, shape):
 
 
 @pytest.mark.parametrize("name", BY_NAME)
-def test_the_picture_handed_in_is_not_changed(name):
-    image = PICTURES["small"].copy()
+def test_the_image_handed_in_is_not_changed(name):
+    image = IMAGES["small"].copy()
     made(name, 5, image=image)
-    assert np.array_equal(image, PICTURES["small"])
+    assert np.array_equal(image, IMAGES["small"])
 
 
 @pytest.mark.parametrize("size", ["small", "large"])
-def test_on_average_the_picture_is_left_further_at_each_severity(size):
-    image = PICTURES[size].astype(float)
+def test_on_average_the_image_is_left_further_at_each_severity(size):
+    image = IMAGES[size].astype(float)
     distance = [
-        np.mean([np.abs(made(name, severity, image=PICTURES[size]) - image).mean() for name in BY_NAME])
+        np.mean([np.abs(made(name, severity, image=IMAGES[size]) - image).mean() for name in BY_NAME])
         for severity in SEVERITIES
     ]
     assert distance == sorted(distance)
@@ -103,10 +103,10 @@ def test_impulse_noise_sets_its_share_to_black_and_white():
 
 
 @pytest.mark.parametrize("name", ["defocus_blur", "glass_blur", "motion_blur", "zoom_blur"])
-def test_blur_leaves_an_even_picture_as_it_is_and_takes_detail_away(name):
+def test_blur_leaves_an_even_image_as_it_is_and_takes_detail_away(name):
     even = np.full((80, 80, 3), 90, dtype=np.uint8)
     assert np.abs(made(name, 5, image=even).astype(int) - 90).max() <= 1
-    assert made(name, 5)[..., 1].std() < PICTURES["large"][..., 1].std()
+    assert made(name, 5)[..., 1].std() < IMAGES["large"][..., 1].std()
 
 
 def test_a_smear_goes_one_way():
@@ -137,23 +137,23 @@ def test_brightness_adds_to_the_value_of_hsv():
 
 
 def test_contrast_keeps_its_share_of_the_distance_from_the_mean():
-    image = PICTURES["large"].astype(float)
+    image = IMAGES["large"].astype(float)
     mean = image.mean(axis=(0, 1))
     np.testing.assert_allclose(made("contrast", 1), mean + 0.4 * (image - mean), atol=0.51)
 
 
 def test_jpeg_is_pillows():
     file = io.BytesIO()
-    Image.fromarray(PICTURES["large"]).save(file, "JPEG", quality=10)
+    Image.fromarray(IMAGES["large"]).save(file, "JPEG", quality=10)
     assert np.array_equal(made("jpeg_compression", 4), np.asarray(Image.open(file)))
 
 
 def test_pixelate_is_pillows_boxes():
-    small = Image.fromarray(PICTURES["large"]).resize((20, 18), Image.Resampling.BOX)
+    small = Image.fromarray(IMAGES["large"]).resize((20, 18), Image.Resampling.BOX)
     assert np.array_equal(made("pixelate", 5), np.asarray(small.resize((80, 72), Image.Resampling.BOX)))
 
 
-def test_small_pictures_have_the_parameters_for_small_ones():
-    image = PICTURES["large"][:63, :63]
+def test_small_images_have_the_parameters_for_small_ones():
+    image = IMAGES["large"][:63, :63]
     mean = image.mean(axis=(0, 1))
     np.testing.assert_allclose(made("contrast", 1, image=image), mean + 0.75 * (image - mean), atol=0.51)

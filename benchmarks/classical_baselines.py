@@ -1,12 +1,12 @@
 """Claim: on all of Fashion-MNIST, HOG and a support vector machine reach at least 0.916 (published: 0.926).
 
 The publication does not say which kernel; both a linear and a Gaussian one are fitted, and the better one counts.
-Settings are chosen without the test set: those of HOG on validation with 3,000 training pictures ("settings" below),
-C on validation with 20,000. Then the machine is fitted to the 55,002 pictures that
-experiment=fashion_mnist_small_cnn trains on, and scored on the 10,000 test pictures.
+Settings are chosen without the test set: those of HOG on validation with 3,000 training images ("settings" below),
+C on validation with 20,000. Then the machine is fitted to the 55,002 images that
+experiment=fashion_mnist_small_cnn trains on, and scored on the 10,000 test images.
 
-    python benchmarks/classical_rivals.py --data ../shared/data    # results/classical_rivals.json
-    python benchmarks/classical_rivals.py --data ../shared/data --max-train 2000 --output small.json    # half a minute
+    python benchmarks/classical_baselines.py --data ../shared/data    # results/classical_baselines.json
+    python benchmarks/classical_baselines.py --data ../shared/data --max-train 2000 --output small.json    # half a minute
 """
 
 import argparse
@@ -29,7 +29,7 @@ from imgrec.studies.baselines.fit import Labelled, choose, proportional
 from imgrec.studies.baselines.hog import Hog
 from imgrec.studies.baselines.models import MODELS
 from imgrec.studies.baselines.output import to_json
-from imgrec.studies.baselines.run import Plan, run_rivals
+from imgrec.studies.baselines.run import Plan, run_baselines
 
 WANTED = 0.916
 PUBLISHED = 0.926
@@ -84,24 +84,24 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--models", default="linear_svm,kernel_svm")
     parser.add_argument("--max-train", type=int)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "classical_rivals.json")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "classical_baselines.json")
     arguments = parser.parse_args()
     data = read(arguments.data)
     settings = compare_settings(data, most=min(NUM_COMPARED, arguments.max_train or NUM_COMPARED))
     start = time.perf_counter()
     plan = Plan(features=[("hog",)], models=arguments.models.split(","), max_train=arguments.max_train)
-    contest = run_rivals(data, plan, say=lambda text: print(text, flush=True))
-    content = to_json(contest, folder=Path("rivals"))
+    contest = run_baselines(data, plan, say=lambda text: print(text, flush=True))
+    content = to_json(contest, folder=Path("baselines"))
     result = {
         "machine": describe(),
         "published": PUBLISHED,
         "wanted": WANTED,
         "settings": settings,
         "seconds": round(time.perf_counter() - start, 1),
-        **{key: content[key] for key in ("num_train", "num_val", "num_test", "rivals")},
+        **{key: content[key] for key in ("num_train", "num_val", "num_test", "baselines")},
     }
     arguments.output.write_text(json.dumps(result, indent=1) + "\n")
-    best = content["rivals"][0]
+    best = content["baselines"][0]
     print(f"{best['name']}: {best['accuracy']:.4f} {best['accuracy_interval']}")
     if arguments.max_train is None and best["accuracy"] < WANTED:
         sys.exit(f"FAILED: less than {WANTED}")

@@ -37,7 +37,7 @@ def _data_loader(dataset: Any, case: Case, **options: Any) -> Pass:
 def torchvision_pil(case: Case) -> Pass:
     from torchvision.datasets import ImageFolder
 
-    return _data_loader(ImageFolder(str(case.pictures), _torchvision_recipe(case)), case)
+    return _data_loader(ImageFolder(str(case.images), _torchvision_recipe(case)), case)
 
 
 def _decode_jpeg(path: str) -> Tensor:
@@ -49,7 +49,7 @@ def _decode_jpeg(path: str) -> Tensor:
 def torchvision_v2(case: Case) -> Pass:
     from torchvision.datasets import ImageFolder
 
-    return _data_loader(ImageFolder(str(case.pictures), _tensor_recipe(case), loader=_decode_jpeg), case)
+    return _data_loader(ImageFolder(str(case.images), _tensor_recipe(case), loader=_decode_jpeg), case)
 
 
 def webdataset(case: Case) -> Pass:
@@ -72,7 +72,7 @@ def _tar_shards(case: Case, count: int = 4) -> list[str]:
         folder.mkdir()
         for number, shard in enumerate(shards):
             with webdataset.TarWriter(shard) as writer:
-                for path, label in listed(case.pictures)[number::count]:
+                for path, label in listed(case.images)[number::count]:
                     name = f"{path.parent.name}_{path.stem}".replace(".", "_")
                     writer.write({"__key__": name, "jpg": path.read_bytes(), "cls": str(label).encode()})
     return shards
@@ -84,14 +84,14 @@ def litdata(case: Case) -> Pass:
 
     folder = case.work / "litdata"
     if not folder.exists():
-        inputs = [(str(path), label) for path, label in listed(case.pictures)]
+        inputs = [(str(path), label) for path, label in listed(case.images)]
         optimize(_litdata_item, inputs, str(folder), chunk_bytes="64MB", num_workers=WORKERS, verbose=False)
-    dataset = StreamingDataset(str(folder), shuffle=case.is_train, drop_last=False, transform=OnPicture(case))
+    dataset = StreamingDataset(str(folder), shuffle=case.is_train, drop_last=False, transform=OnImage(case))
     return first(StreamingDataLoader(dataset, **case.loader))
 
 
-class OnPicture:
-    """Applies a recipe to the picture of an item; a class, because litdata's workers pickle it."""
+class OnImage:
+    """Applies a recipe to the image of an item; a class, because litdata's workers pickle it."""
 
     def __init__(self, case: Case) -> None:
         self.recipe = _tensor_recipe(case)
@@ -113,7 +113,7 @@ def _timm(case: Case, *, use_prefetcher: bool) -> Pass:
     from timm.data import create_dataset, create_loader
 
     loader = create_loader(
-        create_dataset("", root=str(case.pictures), is_training=case.is_train),
+        create_dataset("", root=str(case.images), is_training=case.is_train),
         input_size=(3, SIZE, SIZE), batch_size=case.batch_size, is_training=case.is_train, scale=SCALE, ratio=RATIO,
         hflip=0.5, color_jitter=0.0, interpolation="bilinear", mean=MEAN, std=STD, num_workers=WORKERS,
         crop_pct=SIZE / RESIZE, device=torch.device("cpu"), use_prefetcher=use_prefetcher,
@@ -132,7 +132,7 @@ def timm_float(case: Case) -> Pass:
 # OpenCV and albumentations
 
 
-class OpencvPictures:
+class OpencvImages:
     """The data set that albumentations' documentation shows."""
 
     def __init__(self, case: Case, *, is_float: bool) -> None:
@@ -143,7 +143,7 @@ class OpencvPictures:
         if case.is_train:
             crop = [A.RandomResizedCrop((SIZE, SIZE), scale=SCALE, ratio=RATIO), A.HorizontalFlip(p=0.5)]
         self.transform = A.Compose([*crop, *([A.Normalize(MEAN, STD)] if is_float else []), ToTensorV2()])
-        self.items = listed(case.pictures)
+        self.items = listed(case.images)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -164,11 +164,11 @@ def _no_opencv_threads(worker: int) -> None:
 
 
 def opencv_float(case: Case) -> Pass:
-    return _data_loader(OpencvPictures(case, is_float=True), case, worker_init_fn=_no_opencv_threads)
+    return _data_loader(OpencvImages(case, is_float=True), case, worker_init_fn=_no_opencv_threads)
 
 
 def opencv_uint8(case: Case) -> Pass:
-    return _data_loader(OpencvPictures(case, is_float=False), case, worker_init_fn=_no_opencv_threads)
+    return _data_loader(OpencvImages(case, is_float=False), case, worker_init_fn=_no_opencv_threads)
 
 
 # FFCV
@@ -204,7 +204,7 @@ def _ffcv_file(case: Case, *, mode: str, max_resolution: int | None) -> Path:
     if not path.exists():
         image = RGBImageField(write_mode=mode, max_resolution=max_resolution, jpeg_quality=90)
         fields = {"image": image, "label": IntField()}
-        DatasetWriter(str(path), fields, num_workers=WORKERS).from_indexed_dataset(ImageFolder(str(case.pictures)))
+        DatasetWriter(str(path), fields, num_workers=WORKERS).from_indexed_dataset(ImageFolder(str(case.images)))
     return path
 
 
@@ -217,7 +217,7 @@ def ffcv_jpeg_uint8(case: Case) -> Pass:
 
 
 def ffcv_raw(case: Case) -> Pass:
-    """Pixels with a longer side of 341 px: as many as in a prepared picture of shorter side 256."""
+    """Pixels with a longer side of 341 px: as many as in a prepared image of shorter side 256."""
     return _ffcv(case, mode="raw", is_float=True, max_resolution=341)
 
 

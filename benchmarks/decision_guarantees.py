@@ -1,15 +1,15 @@
-"""Claim: what decisions promise holds on CIFAR-10, on halves of the test set that they were not fitted on.
+"""Claim: what decisions guarantee holds on CIFAR-10, on halves of the test set that they were not fitted on.
 
-A ResNet-20 says what it thinks of the 10,000 test pictures, once. Then 100 times the table is divided by chance into
+A ResNet-20 says what it thinks of the 10,000 test images, once. Then 100 times the table is divided by chance into
 two halves; temperature and rules are fitted on one and held against the other:
 
 - the reject options keep their risk (1 %, 5 %) in 95 of 100 divisions or more. Counted strictly: the share of wrong
-  ones among the accepted of the other half is itself at or below the promise;
+  ones among the accepted of the other half is itself at or below the guarantee;
 - the sets of classes cover within the interval that the halves' sizes allow (beta-binomial, 95 %). LAC on both sides;
   APS, which is never empty, may cover more;
 - the expected calibration error (ECE) on the other half is smaller with the temperature than without.
 
-    python benchmarks/decision_promises.py --data ../shared/data    # writes results/decision_promises.json; 1 minute
+    python benchmarks/decision_guarantees.py --data ../shared/data    # writes results/decision_guarantees.json; 1 minute
 """
 
 import argparse
@@ -67,14 +67,14 @@ def divide(table: Predictions, seed: int) -> dict[str, Any]:
 
 
 def judge_reject(divisions: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return, by rule, how often the promise was kept."""
+    """Return, by rule, how often the guarantee was kept."""
     found = defaultdict(list)
     for division in divisions:
         for rule in division["outcome"]["reject"]:
             found[rule["name"]].append((rule["risk"], rule["here"]))
     return {
         name: {
-            "promised_risk": rules[0][0],
+            "guaranteed_risk": rules[0][0],
             "rules": len(rules),
             "refused": len(divisions) - len(rules),
             "kept": sum(here["risk"] <= risk for risk, here in rules),
@@ -104,7 +104,7 @@ def judge_sets(rules: list[dict[str, Any]]) -> dict[str, Any]:
     inside = needed(first["num_samples"], first["coverage"])
     expected = betabinom(here[0]["num_samples"], inside, first["num_samples"] + 1 - inside)
     return {
-        "promised_coverage": first["coverage"],
+        "guaranteed_coverage": first["coverage"],
         "expected": [here[0]["expected_low"], here[0]["expected_high"]],
         "within": sum(one["expected_low"] <= one["coverage"] <= one["expected_high"] for one in here),
         "at_or_above_the_lower_end": sum(not one["is_refuted"] for one in here),
@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, help="predictions.parquet of an evaluation, instead of making one")
     parser.add_argument("--divisions", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "decision_promises.json")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "decision_guarantees.json")
     arguments = parser.parse_args()
     table = read_parquet(arguments.table) if arguments.table else predict(arguments.data.resolve())
     started = time.perf_counter()
@@ -144,7 +144,7 @@ def main() -> None:
         "machine": describe(),
         "seed": arguments.seed,
         "divisions": arguments.divisions,
-        "pictures": len(table),
+        "images": len(table),
         "errors_of_all": int((table.predicted != table.labels).sum()),
         "holds": {
             "reject": all(rule["kept"] + rule["refused"] >= enough for rule in reject.values()),
