@@ -16,6 +16,7 @@ from imgrec.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from imgrec.cli.inputs.checkpoint_data import FromCheckpoint
     from imgrec.deploy.bundle import BundleInfo
+    from imgrec.deploy.export.outputs import ImageSet
 
 __all__ = ["main", "make_parser"]
 
