@@ -2,7 +2,7 @@
 
     decisions = Decisions.from_dict(json.loads(text))
     decided = decisions.decide(logits)
-    decided.describe(0)    # plain data about the first image
+    decided.prediction(0).to_dict()    # plain data about the first image
 
 NumPy alone: no torch, no pandas, no SciPy.
 """
@@ -19,11 +19,12 @@ from imgrec.evaluation.decisions.conformal import ConformalRule
 from imgrec.evaluation.decisions.costs import CostRule
 from imgrec.evaluation.decisions.operating import OperatingPoint
 from imgrec.evaluation.decisions.plain import from_plain, to_plain
+from imgrec.evaluation.decisions.prediction import Prediction
 from imgrec.evaluation.decisions.probabilities import (
     FloatArray,
     Task,
-    answer_confidence,
     predicted_labels,
+    prediction_confidence,
     to_probabilities,
 )
 from imgrec.evaluation.decisions.reject import RejectRule
@@ -45,35 +46,50 @@ class FittedOn:
 class Decided:
     """What N images lead to, by C classes; rules by name.
 
-    probabilities: float64 (N, C). labels: int64 (N,), or for several labels per image uint8 (N, C).
-    confidence: float64 (N,), how probable it is that the answer is right; see `answer_confidence`.
-    accepted: bool (N,) for each reject option. sets: bool (N, C) for each conformal rule.
-    positive: bool (N, C) for each operating point. cheapest: int64 (N,) for each table of costs.
+    Attributes:
+        class_names: What index i stands for.
+        probabilities: float64 (N, C), calibrated.
+        predictions: int64 (N,), or with several labels per image uint8 (N, C).
+        confidence: float64 (N,), probability that the prediction is correct; see `prediction_confidence`.
+        rejected: By rule name, bool (N,): True where the reject rule declines to answer.
+        prediction_sets: By rule name, bool (N, C): the conformal prediction set.
+        operating_points: By name, bool (N, C): the probability reaches the threshold of the class.
+        lowest_cost: By name of a cost table, int64 (N,): the class with the lowest expected cost.
     """
 
     class_names: tuple[str, ...]
     probabilities: FloatArray
-    labels: NDArray[np.int64] | NDArray[np.uint8]
+    predictions: NDArray[np.int64] | NDArray[np.uint8]
     confidence: FloatArray
-    accepted: Mapping[str, NDArray[np.bool_]]
-    sets: Mapping[str, NDArray[np.bool_]]
-    positive: Mapping[str, NDArray[np.bool_]]
-    cheapest: Mapping[str, NDArray[np.int64]]
+    rejected: Mapping[str, NDArray[np.bool_]]
+    prediction_sets: Mapping[str, NDArray[np.bool_]]
+    operating_points: Mapping[str, NDArray[np.bool_]]
+    lowest_cost: Mapping[str, NDArray[np.int64]]
 
     def __len__(self) -> int:
         return len(self.confidence)
 
-    def describe(self, index: int) -> dict[str, Any]:
-        """Return what is decided about one image as plain data, classes by name."""
-        label = self.labels[index]
-        return {
-            "label": self._names(label) if self.labels.ndim == 2 else self.class_names[int(label)],
-            "confidence": float(self.confidence[index]),
-            "accepted": {name: bool(rows[index]) for name, rows in self.accepted.items()},
-            "sets": {name: self._names(rows[index]) for name, rows in self.sets.items()},
-            "positive": {name: self._names(rows[index]) for name, rows in self.positive.items()},
-            "cheapest": {name: self.class_names[int(rows[index])] for name, rows in self.cheapest.items()},
-        }
+    def prediction(self, index: int, *, top_k: int | None = None, **given: Any) -> Prediction:
+        """Return image `index` as a `Prediction`, classes by name.
+
+        Args:
+            index: Position among the N images.
+            top_k: How many classes `probabilities` holds; None for all.
+            **given: What is known of the image besides: `path`, `frame`, `time_s`.
+        """
+        row, predicted = self.probabilities[index], self.predictions[index]
+        order = np.argsort(-row, kind="stable")[:top_k]
+        return Prediction(
+            path=given.pop("path", ""),
+            prediction=self._names(predicted) if self.predictions.ndim == 2 else self.class_names[int(predicted)],
+            confidence=float(self.confidence[index]),
+            probabilities={self.class_names[i]: float(row[i]) for i in order},
+            rejected={name: bool(rows[index]) for name, rows in self.rejected.items()},
+            prediction_sets={name: self._names(rows[index]) for name, rows in self.prediction_sets.items()},
+            operating_points={name: self._names(rows[index]) for name, rows in self.operating_points.items()},
+            lowest_cost={name: self.class_names[int(rows[index])] for name, rows in self.lowest_cost.items()},
+            **given,
+        )
 
     def _names(self, chosen: NDArray[Any]) -> list[str]:
         return [self.class_names[i] for i in np.flatnonzero(chosen)]
@@ -118,16 +134,16 @@ class Decisions:
         if not np.isfinite(logits).all():
             raise DataError("Logits that are NaN or infinite: the network or its input is broken.")
         probabilities = self.probabilities(logits)
-        confidence = answer_confidence(probabilities, task=self.task)
+        confidence = prediction_confidence(probabilities, task=self.task)
         return Decided(
             class_names=self.class_names,
             probabilities=probabilities,
-            labels=predicted_labels(probabilities, task=self.task),
+            predictions=predicted_labels(probabilities, task=self.task),
             confidence=confidence,
-            accepted={name: rule.accept(confidence) for name, rule in self.reject.items()},
-            sets={name: rule.sets(probabilities) for name, rule in self.conformal.items()},
-            positive={name: rule.positive(probabilities) for name, rule in self.operating_points.items()},
-            cheapest={name: rule.labels(probabilities) for name, rule in self.costs.items()},
+            rejected={name: ~rule.accept(confidence) for name, rule in self.reject.items()},
+            prediction_sets={name: rule.sets(probabilities) for name, rule in self.conformal.items()},
+            operating_points={name: rule.positive(probabilities) for name, rule in self.operating_points.items()},
+            lowest_cost={name: rule.labels(probabilities) for name, rule in self.costs.items()},
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from imgrec.core.config.checks import listed
 from imgrec.evaluation.decisions.conformal import ConformalRule, Method, fewest_samples, fit_conformal
 from imgrec.evaluation.decisions.naming import percent
 from imgrec.evaluation.decisions.operating import Measure, OperatingPoint, fit_threshold
-from imgrec.evaluation.decisions.probabilities import FloatArray, Task, answer_confidence, predicted_labels
+from imgrec.evaluation.decisions.probabilities import FloatArray, Task, predicted_labels, prediction_confidence
 from imgrec.evaluation.decisions.reject import RejectRule, fewest_answers, fit_reject
 
 __all__ = ["Calibration", "fit_conformals", "fit_points", "fit_rejects"]
@@ -61,7 +61,7 @@ def fit_rejects(
     on: Calibration, *, risks: Sequence[float], delta: float, refused: dict[str, str]
 ) -> dict[str, RejectRule]:
     """Return the reject options that can be had; the reasons of the others go into `refused`."""
-    confidence, is_wrong = answer_confidence(on.probabilities, task=on.task), on.is_wrong
+    confidence, is_wrong = prediction_confidence(on.probabilities, task=on.task), on.is_wrong
     rules = {}
     for risk in risks:
         name, fewest = f"risk_{percent(risk)}", fewest_answers(risk=risk, delta=delta)

@@ -27,21 +27,23 @@ def measure_outcome(decisions: Decisions, logits: NDArray[Any], labels: NDArray[
     """
     decided = decisions.decide(logits)
     truth = labels == 1 if decisions.task == "multilabel" else labels[:, None] == np.arange(logits.shape[1])
-    wrong = decided.labels != labels
+    wrong = decided.predictions != labels
     is_wrong = wrong.any(axis=1) if wrong.ndim == 2 else wrong
     return {
         "temperature": decisions.temperature,
-        "reject": [_reject(name, rule, decided.accepted[name], is_wrong) for name, rule in decisions.reject.items()],
+        "reject": [_reject(name, rule, ~decided.rejected[name], is_wrong) for name, rule in decisions.reject.items()],
         "risk_coverage": _curve(decided, is_wrong),
         "conformal": [
-            _conformal(name, rule, decided.sets[name], truth, task=decisions.task, class_names=decisions.class_names)
+            _conformal(
+                name, rule, decided.prediction_sets[name], truth, task=decisions.task, class_names=decisions.class_names
+            )
             for name, rule in decisions.conformal.items()
         ],
         "operating_points": [
             {
                 "name": name,
                 **{key: value for key, value in to_plain(rule).items() if key != "thresholds"},
-                "here": list(_point(rule, decided.positive[name], truth, class_names=decisions.class_names)),
+                "here": list(_point(rule, decided.operating_points[name], truth, class_names=decisions.class_names)),
             }
             for name, rule in decisions.operating_points.items()
         ],
@@ -170,11 +172,11 @@ def _point(
 
 
 def _cost(name: str, rule: CostRule, decided: Decided, labels: NDArray[Any]) -> dict[str, Any]:
-    table, cheapest = np.array(rule.costs), decided.cheapest[name]
+    table, cheapest = np.array(rule.costs), decided.lowest_cost[name]
     here = {
         "num_samples": len(labels),
         "mean_cost": float(table[labels, cheapest].mean()),
-        "mean_cost_of_most_probable": float(table[labels, decided.labels].mean()),
-        "changed": int((cheapest != decided.labels).sum()),
+        "mean_cost_of_most_probable": float(table[labels, decided.predictions].mean()),
+        "changed": int((cheapest != decided.predictions).sum()),
     }
     return {"name": name, **to_plain(rule), "here": here}

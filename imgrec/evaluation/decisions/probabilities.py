@@ -5,7 +5,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Task", "answer_confidence", "predicted_labels", "to_probabilities"]
+__all__ = ["Task", "predicted_labels", "prediction_confidence", "to_probabilities"]
 
 FloatArray = NDArray[np.float64]
 Task = Literal["single", "multilabel"]
@@ -31,7 +31,7 @@ def predicted_labels(probabilities: FloatArray, *, task: Task) -> NDArray[np.int
     return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
 
 
-def answer_confidence(probabilities: FloatArray, *, task: Task) -> FloatArray:
+def prediction_confidence(probabilities: FloatArray, *, task: Task) -> FloatArray:
     """Return (N,): how probable it is that the answer is right, as the network has it.
 
     One label per image: the probability of the predicted class. Several: the probability of the least sure of its

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgrec.core.files.json_file import write_json
-from imgrec.evaluation.decisions.probabilities import answer_confidence
+from imgrec.evaluation.decisions.probabilities import prediction_confidence
 from imgrec.evaluation.metrics.shares import CONFIDENCE_LEVEL, Difference, Score, Shares, independence_notes, shares_of
 from imgrec.evaluation.metrics.slice_rules import Cut, Slice, cut_column, cut_numbers
 from imgrec.evaluation.predictions.predictions import Predictions
@@ -67,7 +67,7 @@ def compute_slices(predictions: Predictions) -> dict[str, Any]:
     tested = [_tested(shares, name, part) for name, cut in cuts.items() for part in cut.slices]
     adjusted = _adjusted(tested, cuts)
     rows = [_row(one, p_holm=p, overall=shares.score().score) for one, p in zip(tested, adjusted, strict=True)]
-    by_confidence = cut_numbers(answer_confidence(predictions.probabilities, task=predictions.task))
+    by_confidence = cut_numbers(prediction_confidence(predictions.probabilities, task=predictions.task))
     return {
         "format": FORMAT,
         "task": predictions.task,

@@ -50,12 +50,12 @@ def test_each_part_of_a_decision_follows_from_the_probabilities():
     scaled = logits.astype(np.float64) / decisions.temperature
     by_hand = np.exp(scaled) / np.exp(scaled).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(decided.probabilities, by_hand, atol=1e-12)
-    np.testing.assert_array_equal(decided.labels, by_hand.argmax(axis=1))
+    np.testing.assert_array_equal(decided.predictions, by_hand.argmax(axis=1))
     np.testing.assert_array_equal(decided.confidence, decided.probabilities.max(axis=1))
     rule = decisions.reject["risk_30"]
-    np.testing.assert_array_equal(decided.accepted["risk_30"], decided.confidence > rule.threshold)
-    assert decided.sets["lac_90"].shape == decided.positive["sensitive"].shape == (600, 3)
-    assert not decided.positive["specific"][:, [0, 2]].any()
+    np.testing.assert_array_equal(~decided.rejected["risk_30"], decided.confidence > rule.threshold)
+    assert decided.prediction_sets["lac_90"].shape == decided.operating_points["sensitive"].shape == (600, 3)
+    assert not decided.operating_points["specific"][:, [0, 2]].any()
 
 
 def test_an_image_is_described_by_the_names_of_classes():

@@ -25,8 +25,8 @@ def test_it_is_plain_data_without_nan(scored):
 def test_a_reject_option_counts_what_it_accepts_and_what_of_it_is_wrong(scored):
     decisions, decided, labels, outcome = scored
     (rule,) = outcome["reject"]
-    accepted = decided.accepted["risk_30"]
-    wrong = int((decided.labels != labels)[accepted].sum())
+    accepted = ~decided.rejected["risk_30"]
+    wrong = int((decided.predictions != labels)[accepted].sum())
     here = rule["here"]
     assert (here["accepted"], here["wrong"], here["num_samples"]) == (accepted.sum(), wrong, 500)
     assert here["risk"] == wrong / accepted.sum()
@@ -55,7 +55,7 @@ def test_the_curve_gives_the_risk_at_each_coverage(scored):
     _, decided, labels, outcome = scored
     curve = outcome["risk_coverage"]
     assert len(curve["risk"]) == 200
-    is_wrong = decided.labels != labels
+    is_wrong = decided.predictions != labels
     for coverage, risk, lowest in zip(curve["coverage"], curve["risk"], curve["lowest_confidence"], strict=True):
         is_inside = decided.confidence >= lowest
         assert is_inside.mean() == pytest.approx(coverage)
@@ -67,7 +67,7 @@ def test_the_curve_gives_the_risk_at_each_coverage(scored):
 def test_sets_are_counted_by_size_and_by_class(scored):
     _, decided, labels, outcome = scored
     for rule in outcome["conformal"]:
-        sets, here = decided.sets[rule["name"]], rule["here"]
+        sets, here = decided.prediction_sets[rule["name"]], rule["here"]
         assert here["sizes"] == [int((sets.sum(axis=1) == size).sum()) for size in range(4)]
         assert here["mean_size"] == sets.sum() / 500
         assert here["covered"] == sets[np.arange(500), labels].sum()
@@ -90,7 +90,7 @@ def test_an_operating_point_has_the_four_counts_of_each_class(scored):
     sensitive, specific = outcome["operating_points"]
     assert [row["class"] for row in specific["here"]] == ["bee"]
     for i, row in enumerate(sensitive["here"]):
-        called, true = decided.positive["sensitive"][:, i], labels == i
+        called, true = decided.operating_points["sensitive"][:, i], labels == i
         assert row["true_positives"] == (called & true).sum()
         assert row["sensitivity"] == called[true].mean()
         assert row["specificity"] == (~called)[~true].mean()
@@ -110,10 +110,10 @@ def test_costs_are_compared_with_those_of_the_most_probable_answer(scored):
     (rule,) = outcome["costs"]
     table_of_costs = np.array(rule["costs"])
     assert table_of_costs[2, 0] == COSTS["triage"]["wasp"]["ant"] == 10
-    assert rule["here"]["mean_cost"] == table_of_costs[labels, decided.cheapest["triage"]].mean()
-    assert rule["here"]["mean_cost_of_most_probable"] == table_of_costs[labels, decided.labels].mean()
+    assert rule["here"]["mean_cost"] == table_of_costs[labels, decided.lowest_cost["triage"]].mean()
+    assert rule["here"]["mean_cost_of_most_probable"] == table_of_costs[labels, decided.predictions].mean()
     assert rule["here"]["mean_cost"] < rule["here"]["mean_cost_of_most_probable"]
-    assert rule["here"]["changed"] == (decided.cheapest["triage"] != decided.labels).sum()
+    assert rule["here"]["changed"] == (decided.lowest_cost["triage"] != decided.predictions).sum()
 
 
 def test_several_labels_are_covered_by_their_mean_share():

@@ -114,8 +114,11 @@ def test_several_labels_have_lac_sets_thresholds_for_each_label_and_a_reject_opt
     assert None not in decisions.operating_points["sensitive"].thresholds
     rule = decisions.reject["risk_60"]
     decided = decisions.decide(logits)
-    wrong = (decided.labels != labels).any(axis=1)
-    assert (rule.accepted, rule.wrong) == (decided.accepted["risk_60"].sum(), wrong[decided.accepted["risk_60"]].sum())
+    wrong = (decided.predictions != labels).any(axis=1)
+    assert (rule.accepted, rule.wrong) == (
+        (~decided.rejected["risk_60"]).sum(),
+        wrong[~decided.rejected["risk_60"]].sum(),
+    )
 
 
 def test_images_without_any_label_give_no_sets():
