@@ -22,7 +22,7 @@ from imgrec.data.images.image import read_image
 from imgrec.studies.explain import Examiner, GradCam, IntegratedGradients, Occlusion
 from imgrec.studies.explain.methods import Heat
 from imgrec.studies.explain.record import Shown, image_record, summary_of
-from imgrec.training.setup import load_classifier
+from imgrec.evaluation.restore import load_classifier
 
 
 class Edges:

@@ -1,126 +1,70 @@
-"""The two jobs from a configuration to a result: train, and evaluate. train.py and evaluate.py call them."""
+"""Training: a configuration to a trained, evaluated classifier in a run folder. `train.py` runs it."""
 
 import logging
-import os
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
-from pytorch_lightning import Callback, Trainer, seed_everything
+from pytorch_lightning import Trainer, seed_everything
+from pytorch_lightning.loggers import TensorBoardLogger
 
 from imgrec import __version__
 from imgrec.core.checkpoint.checkpoint import load_checkpoint
 from imgrec.core.config.build import build, build_all, check_sweep_of_several_processes, to_plain
 from imgrec.core.files.atomic_write import check_free_space
-from imgrec.core.files.run_folder import claim_run_folder
+from imgrec.core.files.run_folder import claim_on_first_rank
 from imgrec.data.loading.datamodule import ImageDataModule
-from imgrec.evaluation.decisions.fit_on_split import check_plan, decide, hold_out, read_decisions, undecided
-from imgrec.evaluation.evaluate_split import split_or_val, write_scores
+from imgrec.evaluate_job import Scored, conclude
+from imgrec.evaluation.decisions.fit_on_split import check_plan, decide, store_decisions, undecided
+from imgrec.evaluation.decisions.plan import Plan
+from imgrec.evaluation.evaluate_split import split_or_val
 from imgrec.evaluation.provenance import Recorder
-from imgrec.evaluation.report.report import write_report
-from imgrec.evaluation.result import Result, of_evaluation, write_result
-from imgrec.finish import finish
-from imgrec.studies.study import STUDIES, Subject, check_studies, run_studies
+from imgrec.evaluation.restore import load_exactly
+from imgrec.evaluation.result import Result, headline
 from imgrec.training import preflight
-from imgrec.training.callbacks.progress import ProgressLine
-from imgrec.training.classifier import Classifier, Scorer
+from imgrec.training.callbacks.checkpoints import Checkpoints
+from imgrec.training.classifier import Classifier
 from imgrec.training.library_errors import explained
 from imgrec.training.resume import Start, announce, find_start, set_aside
-from imgrec.training.setup import check_network, check_task, from_checkpoint, from_weights, make_record, read_data
+from imgrec.training.setup import check_network, make_record, read_data
+from imgrec.training.trainer import build_trainer
 
-__all__ = ["evaluate", "train"]
+__all__ = ["run_training"]
 
 log = logging.getLogger("imgrec")
 
 COPIES = 6  # of the weights on the disk: two checkpoints, each with the optimizer's two moments
 
 
-def train(config: DictConfig) -> Result:
-    """Train, then score the best checkpoint; return the contents of `result.json`.
+def run_training(config: DictConfig) -> Result:
+    """Train as `config` (conf/train.yaml) says, then evaluate the best checkpoint.
 
-    Everything lands in `config.run_dir`: checkpoints, history, TensorBoard files, and the folder `evaluation`.
+    Everything is written into `config.run_dir`: checkpoints, history, TensorBoard files, and the folder `evaluation`.
+
+    Returns:
+        The contents of `result.json`.
     """
     folder = Path(config.run_dir)
-    with _claim(folder), ExitStack() as last:
+    with claim_on_first_rank(folder):
         recorder = Recorder("train")
-        preflight.check_keys(config)
+        preflight.check_config(config)
         seed_everything(config.seed, verbose=False)
         callbacks = build_all(config.get("callbacks"))
-        preflight.check_callbacks(callbacks)
-        trainer = _build_trainer(config, logger=build(config.get("logger")) or False, callbacks=callbacks)
+        trainer = build_trainer(config, logger=build(config.get("logger")) or False, callbacks=callbacks)
         check_sweep_of_several_processes(trainer.world_size)
-        data = read_data(config, report_to=folder)
-        preflight.check_splits(data)
-        check_task(config, data)
+        config, data = read_data(config, report_to=folder)
         plan = build(config.get("decisions"))
-        check_plan(plan, data, training=True)
         classifier = _build_classifier(config, data)
-        preflight.check_monitors(config, callbacks, classifier.val_scores.scores)
+        preflight.check_run(config, data, classifier, callbacks=callbacks)
+        check_plan(plan, data, training=True)
         _check_space(folder, classifier)
         classifier.record = make_record(config, data, world_size=trainer.world_size)
         start = _find_start(config, folder, trainer=trainer, classifier=classifier)
         with explained(config, folder):
             with recorder.phase("train"):
                 trainer.fit(classifier, datamodule=data, ckpt_path=start.path if start else None)
-            return finish(
-                to_plain(config),
-                folder,
-                trainer=trainer,
-                classifier=classifier,
-                data=data,
-                plan=plan,
-                start=start,
-                recorder=recorder,
-                last=last,
-            )
-
-
-def evaluate(config: DictConfig) -> dict[str, Any]:
-    """Score a checkpoint, or a model with a weights file, on a split of a data set; return the metrics."""
-    folder = Path(config.run_dir)
-    with _claim(folder), ExitStack() as last:
-        recorder = Recorder("evaluate")
-        preflight.check_keys(config)
-        studies = {name: build(config[name]) for name in STUDIES if config.get(name)}
-        plan = build(config.get("decisions"))
-        trainer = _build_trainer(config, logger=False, callbacks=[ProgressLine()])
-        trained_with = None
-        if config.checkpoint:
-            payload = load_checkpoint(Path(config.checkpoint))
-            data, network = from_checkpoint(payload, config)
-            source, trained_with = {"checkpoint": str(config.checkpoint)}, payload["imgrec"]["config"]
-            stored = None if plan else read_decisions(payload, name=str(config.checkpoint))
-        else:
-            data, network = from_weights(config)
-            source = {"weights": str(config.model.weights)}
-            stored = None if plan else undecided(data, "Weights carry no temperature: decisions=holdout fits one.")
-        check_network(network, data.preprocess)
-        data.test_split = split_or_val(data, str(config.split))
-        check_plan(plan, data, training=False)
-        check_studies(studies, data)
-        if plan and plan.holdout:
-            hold_out(data, fraction=plan.holdout, seed=config.seed)
-        provenance = {**source, "imgrec": __version__}
-        with explained(config, folder), recorder.phase("predict"):
-            decisions, predictions = decide(stored or plan, trainer, Scorer(network), data=data, provenance=provenance)
-        with recorder.phase("evaluation"):
-            metrics = write_scores(predictions, decisions, folder, data=data, trainer=trainer, last=last)
-        if trainer.is_global_zero:
-            device = trainer.strategy.root_device
-            with recorder.phase("studies"):
-                run_studies(studies, Subject(network.eval().to(device), data, predictions, folder, device))
-            write_result(of_evaluation(metrics, split=data.test_split, source=next(iter(source.values()))), folder)
-            recorder.write(
-                folder,
-                config=to_plain(config, resolve=False),
-                data=data,
-                network=network,
-                source=source,
-                trained_with=trained_with,
-            )
-            log.info("Report: %s", write_report(folder))
-        return metrics
+            return _evaluate_best(config, folder, trainer, classifier, data, plan=plan, start=start, recorder=recorder)
 
 
 def _build_classifier(config: DictConfig, data: ImageDataModule) -> Classifier:
@@ -128,16 +72,6 @@ def _build_classifier(config: DictConfig, data: ImageDataModule) -> Classifier:
     classifier: Classifier = build(config.classifier, class_names=data.splits.class_names, multilabel=is_multilabel)
     check_network(classifier.net, data.preprocess)
     return classifier
-
-
-def _build_trainer(config: DictConfig, *, logger: Any, callbacks: list[Callback]) -> Trainer:
-    trainer: Trainer = build(
-        config.trainer, logger=logger, callbacks=callbacks, default_root_dir=str(config.run_dir)
-    )  # fmt: skip
-    preflight.check_trainer(trainer)
-    if not trainer.is_global_zero:
-        log.setLevel(logging.ERROR)  # the first process speaks for all
-    return trainer
 
 
 def _check_space(folder: Path, classifier: Classifier) -> None:
@@ -171,8 +105,82 @@ def _purge(trainer: Trainer, start: Start) -> None:
             options["purge_step"] = start.step + 1
 
 
-def _claim(folder: Path) -> AbstractContextManager[Any]:
-    """Lock the folder; the other processes of a distributed run share it with the first."""
-    ranks = [os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")]
-    is_first = set(ranks) == {"0"}
-    return claim_run_folder(folder) if is_first else nullcontext()
+def _evaluate_best(
+    config: DictConfig,
+    folder: Path,
+    trainer: Trainer,
+    classifier: Classifier,
+    data: ImageDataModule,
+    *,
+    plan: Plan | None,
+    start: Start | None,
+    recorder: Recorder,
+) -> Result:
+    """Fit decisions for the best checkpoint, and evaluate it on the test split (validation where there is none)."""
+    checkpoints = next(callback for callback in trainer.callbacks if isinstance(callback, Checkpoints))  # type: ignore[attr-defined]
+    # A run that resumes from another folder and has nothing left to train has no best checkpoint of its own.
+    best = start.path if start is not None and not checkpoints.best.exists() else checkpoints.best
+    payload = load_checkpoint(best)
+    load_exactly(classifier, payload["state_dict"], name=str(best))
+    split, source = split_or_val(data, "test"), {"checkpoint": str(best)}
+    with recorder.phase("predict"):
+        decisions, predictions = decide(
+            plan or undecided(data, "Temperature 1 and no rules: none were asked for."),
+            trainer,
+            classifier,
+            data=data,
+            split=split,
+            provenance={**source, "imgrec": __version__},
+        )
+    if trainer.is_global_zero and best == checkpoints.best:
+        store_decisions(decisions, payload, path=best)
+    del payload
+    plain = to_plain(config)
+    scored = Scored(classifier.net, data, split, predictions, decisions, source, config=plain)
+
+    def result_of(metrics: Mapping[str, Any]) -> Result:
+        return Result(
+            score=checkpoints.best_score,
+            monitor=checkpoints.monitor,
+            mode=checkpoints.mode,
+            epoch=checkpoints.best_epoch,
+            split=split,
+            metrics=headline(metrics),
+            checkpoint=str(best),
+        )
+
+    def log_to_tensorboard(result: Result) -> None:
+        for logger in trainer.loggers:
+            _log(logger, scored, result=result, folder=folder / "evaluation")
+
+    metrics = conclude(
+        scored,
+        folder / "evaluation",
+        trainer=trainer,
+        recorder=recorder,
+        result_of=result_of,
+        then=log_to_tensorboard,
+        result_folder=folder,
+    )
+    if trainer.is_global_zero:
+        log.info("Run folder: %s (best.ckpt, last.ckpt, history.csv, evaluation/)", folder)
+        if trainer.loggers:
+            log.info("TensorBoard: tensorboard --logdir %s", folder)
+    return result_of(metrics)
+
+
+def _log(logger: Any, scored: Scored, *, result: Result, folder: Path) -> None:
+    """Write the evaluation to a logger; TensorBoard's projector gets some of the evaluated images."""
+    from imgrec.evaluation.report.tensorboard.embedding import write_embedding
+    from imgrec.evaluation.report.tensorboard.tensorboard import log_evaluation, part_of
+
+    log_evaluation(logger, scored.predictions, config=scored.config, result=result, folder=folder)
+    if isinstance(logger, TensorBoardLogger):
+        write_embedding(
+            scored.network,
+            scored.data,
+            scored.split,
+            scored.predictions,
+            Path(logger.log_dir),
+            tag=f"{part_of(scored.split)}/features",
+        )

@@ -127,7 +127,7 @@ class ProcessLauncher(Launcher):
         """Return the command of a job: this script, with the job's overrides, in the job's folder."""
         import sys
 
-        from imgrec.cli.hydra.command_line import quote, read_command_line
+        from imgrec.core.config.overrides import quote, read_command_line
         from imgrec.training.sweep.jobs import Job
 
         line = read_command_line(sys.argv[1:])

@@ -1,11 +1,10 @@
-"""Which split is scored, and what is written of it: the same at the end of a training and by evaluate."""
+"""Which split is evaluated, and the files of its evaluation: the same after a training and by evaluate."""
 
 import logging
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-
-from pytorch_lightning import Trainer
 
 from imgrec.core.config.checks import check_choice
 from imgrec.data.loading.datamodule import ImageDataModule
@@ -17,35 +16,40 @@ from imgrec.evaluation.figures.draw_beside import table_and_images
 from imgrec.evaluation.figures.thumbnails import write_thumbnails
 from imgrec.evaluation.metrics.metric_files import write_numbers
 from imgrec.evaluation.predictions.predictions import Predictions
+from imgrec.evaluation.provenance import Recorder
 
-__all__ = ["split_or_val", "write_scores"]
+__all__ = ["split_or_val", "write_evaluation"]
 
 log = logging.getLogger("imgrec")
 
 
-def write_scores(
+@contextmanager
+def write_evaluation(
     predictions: Predictions,
     decisions: Decisions,
     folder: Path,
     *,
     data: ImageDataModule,
-    trainer: Trainer,
-    last: ExitStack,
-) -> dict[str, Any]:
-    """Write an evaluation into `folder`, tell of it, and return its metrics; {} in all processes but the first.
+    split: str,
+    recorder: Recorder,
+) -> Iterator[dict[str, Any]]:
+    """Write an evaluation into `folder`, print its summary, and yield its metrics.
 
-    last: what ends when the caller has nothing else to do; the images are there then.
+    The figures may be drawn by a process of their own while the block runs; they are there when it ends.
+
+    Raises:
+        RunFolderError: Something cannot be written.
     """
-    if not trainer.is_global_zero:
-        return {}
-    last.enter_context(table_and_images(predictions, folder))
-    metrics = write_numbers(predictions, folder)
-    write_thumbnails(predictions, data.split(data.test_split), folder)
-    print_scores(metrics)
-    for line in describe(write_decided(predictions, decisions, folder, split=data.test_split)):
-        log.info(line)
-    log.info("Evaluation: %s (metrics.json, decisions.json, predictions.parquet, images and more)", folder)
-    return metrics
+    with ExitStack() as stack:
+        with recorder.phase("evaluation"):
+            stack.enter_context(table_and_images(predictions, folder))
+            metrics = write_numbers(predictions, folder)
+            write_thumbnails(predictions, data.split(split), folder)
+            print_scores(metrics)
+            for line in describe(write_decided(predictions, decisions, folder, split=split)):
+                log.info(line)
+            log.info("Evaluation: %s (metrics.json, decisions.json, predictions.parquet, figures and more)", folder)
+        yield metrics
 
 
 def split_or_val(data: ImageDataModule, name: str) -> str:

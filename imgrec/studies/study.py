@@ -26,13 +26,14 @@ class Subject:
     """What a study looks at.
 
     network: images (N, 3, H, W), uint8 or float 0-255, to logits (N, C); in evaluation mode, on `device`.
-    data: the data module; `data.test_split` names the split that was scored.
+    data: the data module. split: the name of the split that was scored.
     predictions: what the network said about that split, in its order.
     folder: of the evaluation; a study writes NAME.json there, and images into a folder NAME.
     """
 
     network: "nn.Module"
     data: "ImageDataModule"
+    split: str
     predictions: "Predictions"
     folder: Path
     device: "torch.device"

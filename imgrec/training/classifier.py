@@ -1,54 +1,16 @@
-"""The LightningModules: one that asks a network about images, and one that trains it. All parts are handed in."""
+"""The LightningModule that trains a network: loss, metrics, optimizer, schedule and mixing are handed in."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
-from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import MetricCollection
 
+from imgrec.evaluation.predictions.scorer import Batch, Scorer
 from imgrec.training.running_metrics import RunningScores
-
-Batch = Mapping[str, Tensor]
-
-
-class Scorer(LightningModule):
-    """Asks `net` about batches {"images": uint8 (N, 3, H, W), "labels", "indices"} and keeps what it says.
-
-    net: images (N, 3, H, W), uint8 or float 0-255, to logits (N, C); it normalises by itself.
-    channels_last: the memory layout that convolutions are fastest in.
-    outputs: what a pass over a data set has left: logits float32 (N, C) and all of the batch but the images.
-    """
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-        self.channels_last = False
-        self.outputs: list[dict[str, Tensor]] = []
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits (N, C) in float32, whatever the precision inside."""
-        if self.channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
-        logits: Tensor = self.net(images)
-        return logits.float()
-
-    def on_test_epoch_start(self) -> None:
-        """Forget earlier outputs."""
-        self.outputs = []
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Keep the logits and what came with the images: scores come from the whole table, never from batches.
-
-        In float32 also where training was in mixed precision, so that train.py and evaluate.py say the same.
-        """
-        with torch.autocast(self.device.type, enabled=False):
-            logits = self(batch["images"])
-        self.outputs.append({"logits": logits.cpu(), **{name: batch[name].cpu() for name in batch if name != "images"}})
 
 
 class Classifier(Scorer):

@@ -1,24 +1,26 @@
-"""What a configuration says that cannot work, found before any data is read or any epoch is trained."""
+"""The checks of a job, in two places: the configuration before the data is read, the run before the first epoch."""
 
 from collections.abc import Sequence
 
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
-from torchmetrics import MetricCollection
+from torchmetrics import Metric, MetricCollection
 
 from imgrec.core.config.checks import check_choice, check_count
 from imgrec.data.loading.datamodule import ImageDataModule
+from imgrec.data.samples import Task
 from imgrec.errors import ConfigError, DataError, did_you_mean
 from imgrec.training.callbacks.checkpoints import Checkpoints
 from imgrec.training.callbacks.run_log import RunLog
+from imgrec.training.classifier import Classifier
 from imgrec.training.resume import CHECKED
 
-__all__ = ["check_callbacks", "check_keys", "check_monitors", "check_splits", "check_trainer"]
+__all__ = ["check_config", "check_run", "check_trainer"]
 
 _SEEDS = 2**32  # as many as NumPy takes
 
 
-def check_keys(config: DictConfig) -> None:
+def check_config(config: DictConfig) -> None:
     """Check the keys that go to no object of their own, and those of Lightning that it does not check itself.
 
     Raises: ConfigError.
@@ -48,7 +50,42 @@ def _check_lengths(trainer: DictConfig) -> None:
             check_count(f"trainer.{key}", trainer[key], at_least=1)
 
 
-def check_callbacks(callbacks: Sequence[Callback]) -> None:
+def check_run(
+    config: DictConfig, data: ImageDataModule, classifier: Classifier, *, callbacks: Sequence[Callback]
+) -> None:
+    """Check what depends on configuration, data and classifier together.
+
+    Raises:
+        ConfigError: Callbacks without which a run leaves no result; a loss or metrics for the other task; a monitor
+            that no metric of this run has.
+        DataError: Nothing to train on, or nothing to choose the best epoch by.
+    """
+    _check_callbacks(callbacks)
+    _check_splits(data)
+    _check_task(data.splits.task, classifier)
+    _check_monitors(config, callbacks, classifier.val_scores.scores)
+
+
+def _check_task(task: Task, classifier: Classifier) -> None:
+    """Check that loss and metrics are made for the task of the data. One that does not say its task is trusted."""
+    found = "several labels" if task == "multilabel" else "one label"
+    if getattr(classifier.loss, "task", task) != task:
+        remedy = "loss=bce metrics=multilabel" if task == "multilabel" else "loss=cross_entropy metrics=single"
+        raise ConfigError(f"The data has {found} per image. Add {remedy}.")
+    tasks = {task_of_metric(metric) for metric in classifier.val_scores.scores.values()} - {None}
+    if tasks - {task}:
+        raise ConfigError(f"The data has {found} per image. Add metrics={task}.")
+
+
+def task_of_metric(metric: Metric) -> Task | None:
+    """Return the task of a metric: its own `task`, else by torchmetrics' `num_labels` or `num_classes`; None: unknown."""
+    task: Task | None = getattr(metric, "task", None)
+    if task is None and hasattr(metric, "num_labels"):
+        return "multilabel"
+    return "single" if task is None and hasattr(metric, "num_classes") else task
+
+
+def _check_callbacks(callbacks: Sequence[Callback]) -> None:
     """Check that what writes scores and checkpoints is there. Raises: ConfigError."""
     missing = [kind.__name__ for kind in (RunLog, Checkpoints) if not any(isinstance(c, kind) for c in callbacks)]
     if missing:
@@ -73,7 +110,7 @@ def check_trainer(trainer: Trainer) -> None:
         )
 
 
-def check_splits(data: ImageDataModule) -> None:
+def _check_splits(data: ImageDataModule) -> None:
     """Check that there is something to train on, and something to choose the best epoch by. Raises: DataError."""
     for name, purpose in (("train", "to train on"), ("val", "to choose the best epoch by")):
         samples = getattr(data.splits, name)
@@ -82,7 +119,7 @@ def check_splits(data: ImageDataModule) -> None:
             raise DataError(f"The data has no {name} split: no images {purpose}. Give some{share}.")
 
 
-def check_monitors(config: DictConfig, callbacks: Sequence[Callback], metrics: MetricCollection) -> None:
+def _check_monitors(config: DictConfig, callbacks: Sequence[Callback], metrics: MetricCollection) -> None:
     """Check that every score that a callback or the schedule watches will be there; a typing error costs no epoch.
 
     Callbacks of the user's own may log more scores: with one among them nothing is refused.

@@ -1,17 +1,40 @@
-"""A Lightning Trainer from a GPU count."""
+"""The Lightning Trainer, from a configuration and a GPU count."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import torch
+from omegaconf import DictConfig
 from pytorch_lightning import Callback, Trainer
 
 from imgrec.core.checkpoint.lightning_io import DurableCheckpointIO
+from imgrec.core.config.build import build
 from imgrec.errors import ConfigError
 from imgrec.training.callbacks.network_layout import NetworkLayout
 from imgrec.training.library_warnings import quiet_libraries
+from imgrec.training.preflight import check_trainer
+
+__all__ = ["build_trainer", "has_bfloat16", "make_trainer", "resolve_gpus"]
+
+log = logging.getLogger("imgrec")
 
 Gpus = int | str | Sequence[int]
+
+
+def build_trainer(config: DictConfig, *, logger: Any, callbacks: list[Callback]) -> Trainer:
+    """Build the Trainer of a job; on all processes but the first, only errors are logged.
+
+    Raises:
+        ConfigError: A setting that imgrec cannot honour, such as `fast_dev_run`.
+    """
+    trainer: Trainer = build(
+        config.trainer, logger=logger, callbacks=callbacks, default_root_dir=str(config.run_dir)
+    )  # fmt: skip
+    check_trainer(trainer)
+    if not trainer.is_global_zero:
+        log.setLevel(logging.ERROR)  # the first process speaks for all
+    return trainer
 
 
 def make_trainer(

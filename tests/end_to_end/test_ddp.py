@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from command import command
-from imgrec.cli.hydra.command_line import quote
+from imgrec.core.config.overrides import quote
 from project import PROJECT
 
 pytestmark = pytest.mark.slow

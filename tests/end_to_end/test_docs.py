@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from command import command
 from imgrec.cli.app import VERBS
-from imgrec.cli.hydra.command_line import CommandLine, quote, read_command_line
+from imgrec.core.config.overrides import CommandLine, quote, read_command_line
 from imgrec.core.config.build import check, check_complete, config_dir, store_open_groups
 from project import PROJECT
 

@@ -16,10 +16,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from imgrec import __version__
 from imgrec.cli.failure import DEBUG_VARIABLE, report
-from imgrec.cli.hydra.command_line import CommandLine, read_command_line
-from imgrec.cli.hydra.composition import explain_composition
 from imgrec.cli.hydra.help import help_text
 from imgrec.core.config.build import check_complete, config_dir, explain_access, run_folder, store_open_groups
+from imgrec.core.config.compose import explain_composition
+from imgrec.core.config.overrides import CommandLine, read_command_line
 from imgrec.errors import JobError, RunFolderError
 from imgrec.training.sweep.sweep_table import JobResult, check_jobs, read_score, show
 

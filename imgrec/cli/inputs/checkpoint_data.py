@@ -30,7 +30,7 @@ def read_checkpoint(path: str) -> FromCheckpoint:
     from imgrec.core.system.lean_imports import lean_imports
 
     with lean_imports():
-        from imgrec.training.setup import load_classifier
+        from imgrec.evaluation.restore import load_classifier
     return FromCheckpoint(*load_classifier(path))
 
 
@@ -39,26 +39,13 @@ def read_data_of(path: str, words: Sequence[str]) -> "ImageDataModule":
 
     Raises: ConfigError: a word that cannot be. DataError: the data is not there.
     """
-    from hydra import compose, initialize_config_dir
+    from imgrec.core.checkpoint.checkpoint import load_checkpoint
+    from imgrec.core.config.compose import compose_config
+    from imgrec.core.config.overrides import quote
+    from imgrec.evaluate_job import from_checkpoint
 
-    from imgrec.cli.hydra.command_line import quote, read_command_line
-    from imgrec.cli.hydra.composition import explain_composition
-    from imgrec.core.checkpoint.checkpoint import CheckpointInfo, load_checkpoint
-    from imgrec.core.config.build import store_open_groups
-    from imgrec.training.setup import from_checkpoint
-
-    store_open_groups()
-    line = read_command_line([f"checkpoint={quote(path)}", *words])
-    try:
-        with initialize_config_dir(str(line.config_folders[0]), version_base="1.3"):
-            config = compose("evaluate", list(line.overrides))
-    except Exception as error:
-        raise explain_composition(error, line=line, config_name="evaluate") from error.__cause__
-    payload = load_checkpoint(path)
-    if not any(word.startswith("seed=") for word in words):
-        config.seed = CheckpointInfo.from_checkpoint(payload, name=path).seed
-    data, _ = from_checkpoint(payload, config)
-    return data
+    with compose_config("evaluate", [f"checkpoint={quote(path)}", *words]) as config:
+        return from_checkpoint(load_checkpoint(path), config)[1]
 
 
 def split_to_test(data: "ImageDataModule") -> "Samples":

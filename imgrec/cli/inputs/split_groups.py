@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from imgrec.cli.inputs.columns import find_tables, group_names, read_column
-from imgrec.cli.inputs.targets import Target
 from imgrec.data.samples import Samples
+from imgrec.data.sources.targets import Target
 from imgrec.data.splits.groups import merge_groups
 from imgrec.errors import ConfigError, DataError
 

@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgrec.cli.inputs.targets import WORDS_HELP, Target, is_word, read_target
 from imgrec.cli.parser import Parser
 from imgrec.core.system.progress_line import ProgressLine
+from imgrec.data.sources.targets import WORDS_HELP, Target, is_word, read_target
 from imgrec.errors import ConfigError, DataError
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imgrec.cli.inputs.targets import WORDS_HELP, add_columns, open_data, sort_words
 from imgrec.cli.parser import Parser
 from imgrec.core.system.progress_line import ProgressLine
+from imgrec.data.sources.targets import WORDS_HELP, add_columns, open_data, sort_words
 from imgrec.errors import CheckpointError, ConfigError, MissingExtraError, did_you_mean
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def _network(payload: Mapping[str, Any], path: Path) -> tuple[Any, Mapping[str, 
     """Return the network of a checkpoint, and the configuration in it."""
     from imgrec.core.checkpoint.checkpoint import CheckpointInfo
     from imgrec.core.config.build import build_from_checkpoint
-    from imgrec.training.setup import load_exactly
+    from imgrec.evaluation.restore import load_exactly
 
     saved = CheckpointInfo.from_checkpoint(payload, name=str(path)).config
     network = build_from_checkpoint(saved.get("model"), None, key="model", weights=None)

@@ -4,12 +4,12 @@ from typing import Any
 
 
 def evaluate(config: Any) -> dict[str, Any]:
-    """Score what `config` names; return the scores."""
+    """Evaluate what `config` names; return the metrics."""
     from imgrec.core.system.lean_imports import lean_imports
 
     with lean_imports():
-        from imgrec.train_job import evaluate as evaluate_by
-    return evaluate_by(config)
+        from imgrec.evaluate_job import run_evaluation
+    return run_evaluation(config)
 
 
 def main() -> None:

@@ -13,9 +13,9 @@ from imgrec.core.system.progress_line import ProgressLine
 from imgrec.errors import ConfigError, DataError, ImageError, did_you_mean
 
 if TYPE_CHECKING:
+    from imgrec.evaluation.restore import LoadedClassifier
     from imgrec.studies.explain.methods import Method
     from imgrec.studies.explain.record import Shown
-    from imgrec.training.setup import LoadedClassifier
 
 __all__ = ["main", "make_parser"]
 
@@ -105,7 +105,7 @@ def _explain(paths: Sequence[Path], arguments: argparse.Namespace, *, notes: Seq
     from imgrec.core.system.lean_imports import lean_imports
 
     with lean_imports():
-        from imgrec.training.setup import load_classifier
+        from imgrec.evaluation.restore import load_classifier
     from imgrec.core.files.atomic_write import write_bytes
     from imgrec.evaluation.decisions.fit_on_split import decisions_in
     from imgrec.studies.explain.examine import Examiner

@@ -7,10 +7,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imgrec.cli.inputs.targets import is_word
 from imgrec.cli.parser import Parser
 from imgrec.core.config.checks import check_count, check_number
 from imgrec.core.system.progress_line import ProgressLine
+from imgrec.data.sources.targets import is_word
 from imgrec.errors import ConfigError, DataError
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgrec.cli.inputs.targets import WORDS_HELP, Target, add_columns, read_target, sort_words
 from imgrec.cli.parser import Parser
 from imgrec.core.config.checks import check_count, check_number
 from imgrec.core.system.progress_line import ProgressLine
+from imgrec.data.sources.targets import WORDS_HELP, Target, add_columns, read_target, sort_words
 from imgrec.errors import ConfigError, DataError
 
 if TYPE_CHECKING:

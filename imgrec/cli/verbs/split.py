@@ -12,9 +12,9 @@ import numpy as np
 
 from imgrec.cli.inputs.split_groups import TIES, column_of, find_groups
 from imgrec.cli.inputs.split_summary import describe_division, division_warnings
-from imgrec.cli.inputs.targets import WORDS_HELP, Target, is_word, read_target
 from imgrec.cli.parser import Parser
 from imgrec.data.samples import SPLITS, Samples
+from imgrec.data.sources.targets import WORDS_HELP, Target, is_word, read_target
 from imgrec.data.splits.by_time import read_times, split_by_time
 from imgrec.data.splits.folds import Sides, deal_folds, deal_once
 from imgrec.data.splits.join import pool
@@ -189,7 +189,7 @@ def _rule(options: argparse.Namespace, whole: Samples, wishes: Mapping[str, floa
 
 
 def _next_steps(options: argparse.Namespace) -> str:
-    from imgrec.cli.hydra.command_line import quote
+    from imgrec.core.config.overrides import quote
 
     data = f"data=folder data.root={options.target}" if options.target and Path(options.target).is_dir() else "data=..."
     if options.target and Path(options.target).is_file():

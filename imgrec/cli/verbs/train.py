@@ -5,12 +5,12 @@ from typing import Any
 
 
 def train(config: Any) -> Mapping[str, Any]:
-    """Train and test as `config` says; return what it came to."""
+    """Train and evaluate as `config` says; return the contents of `result.json`."""
     from imgrec.core.system.lean_imports import lean_imports
 
     with lean_imports():
-        from imgrec.train_job import train as train_by
-    return train_by(config)
+        from imgrec.train_job import run_training
+    return run_training(config)
 
 
 def main() -> None:

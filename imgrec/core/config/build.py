@@ -26,7 +26,7 @@ __all__ = [
     "check_sweep_of_several_processes",
     "config_dir",
     "explain_access",
-    "is_typed",
+    "is_overridden",
     "run_folder",
     "store_open_groups",
     "to_plain",
@@ -69,7 +69,7 @@ def run_folder() -> Path:
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
-def is_typed(key: str) -> bool:
+def is_overridden(key: str) -> bool:
     """Return whether the command line says `key=...` or `key.name=...`: a preset may set it too, as data=digits does.
 
     Where no command line made the configuration, somebody wrote it as it is: everything in it is meant.

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +14,7 @@ from imgrec.core.files.atomic_write import check_free_space, folder_errors, swee
 from imgrec.core.files.file_lock import try_lock
 from imgrec.errors import RunFolderError
 
-__all__ = ["LOCK_NAME", "RunFolderLock", "claim_run_folder", "lock_run_folder"]
+__all__ = ["LOCK_NAME", "RunFolderLock", "claim_on_first_rank", "claim_run_folder", "lock_run_folder"]
 
 LOCK_NAME = ".lock"
 _held: set["RunFolderLock"] = set()
@@ -111,6 +112,12 @@ def claim_run_folder(folder: Path, *, needed_bytes: int = 0) -> RunFolderLock:
         lock.release()
         raise
     return lock
+
+
+def claim_on_first_rank(folder: Path) -> AbstractContextManager[object]:
+    """Claim the folder in the first process of a distributed run; the others share it."""
+    ranks = [os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")]
+    return claim_run_folder(folder) if set(ranks) == {"0"} else nullcontext()
 
 
 def _holder(path: Path) -> str:

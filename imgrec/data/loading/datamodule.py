@@ -97,11 +97,11 @@ class ImageDataModule(LightningDataModule):
         self.class_counts = class_counts
         self.num_samples = num_samples
         self.given_class_names: list[str] | None = None
-        self.test_split = "test"
         self._splits: Splits | None = None
         self._quarantine: Quarantine | None = None
         self._train_sampler: KeyedBatchSampler | None = None
         self._resume_at = (0, 0)
+        self._running_split = "val"
 
     @abstractmethod
     def read(self, class_names: Sequence[str] | None) -> Splits:
@@ -219,8 +219,12 @@ class ImageDataModule(LightningDataModule):
         return self.eval_dataloader("val", strict=self.max_bad == 0)
 
     def test_dataloader(self) -> KeyedLoader:
-        """Batches of the split named by `test_split`, in order."""
-        return self.eval_dataloader(self.test_split, measure=True)
+        """Batches of the test split, in order."""
+        return self.eval_dataloader("test", measure=True)
+
+    def on_split(self, name: str) -> "OneSplit":
+        """Return a data module whose test batches are those of the split `name`, for `Trainer.test`."""
+        return OneSplit(self, name)
 
     def eval_dataloader(self, split: str, *, strict: bool = True, measure: bool = False) -> KeyedLoader:
         """Batches of any split, in order and without augmentation.
@@ -260,7 +264,7 @@ class ImageDataModule(LightningDataModule):
         left_out = batch.pop("left_out", None)
         if left_out:
             training = self.trainer is None or self.trainer.training
-            self.quarantine.add("train" if training else "val", left_out)
+            self.quarantine.add("train" if training else self._running_split, left_out)
         return batch
 
     # Where training stands
@@ -284,3 +288,27 @@ class ImageDataModule(LightningDataModule):
         if epochs.processed > epochs.completed:  # inside on_train_epoch_end: this epoch is over
             return epochs.processed, 0
         return epochs.processed, fit_loop.epoch_loop.batch_progress.current.processed
+
+
+class OneSplit(LightningDataModule):
+    """The data module `data`, with the split `name` where Lightning asks for test batches."""
+
+    allow_zero_length_dataloader_with_multiple_devices = True
+
+    def __init__(self, data: ImageDataModule, name: str) -> None:
+        super().__init__()
+        self.data = data
+        self.split_name = name
+
+    def test_dataloader(self) -> KeyedLoader:
+        """Batches of the split, in order, with what is measured of their images."""
+        self.data.trainer = self.trainer
+        return self.data.eval_dataloader(self.split_name, measure=True)
+
+    def on_before_batch_transfer(self, batch: Batch | ImgrecError, dataloader_idx: int) -> Batch:
+        """Raise the error that a worker met, and count excluded images against this split."""
+        self.data._running_split = self.split_name
+        try:
+            return self.data.on_before_batch_transfer(batch, dataloader_idx)
+        finally:
+            self.data._running_split = "val"

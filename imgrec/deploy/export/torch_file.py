@@ -23,7 +23,7 @@ from imgrec.deploy.export.gate import judge, stop_if_failed, write_report
 from imgrec.deploy.export.outputs import ImageSet, Progress, answers_of_network
 from imgrec.deploy.export.parity import refuse_untrained
 from imgrec.errors import BundleError, ImgrecError
-from imgrec.training.setup import load_exactly
+from imgrec.evaluation.restore import load_exactly
 
 __all__ = ["export_torch", "load_pt2", "load_safetensors"]
 

@@ -8,14 +8,14 @@ from typing import Any
 
 from pytorch_lightning import Trainer
 
-from imgrec.core.checkpoint.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
+from imgrec.core.checkpoint.checkpoint import CheckpointInfo, save_checkpoint
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.errors import CheckpointError, ConfigError, DataError
 from imgrec.evaluation.decisions.decisions import Decisions
 from imgrec.evaluation.decisions.plan import Plan
 from imgrec.evaluation.predictions.collect import predict
 from imgrec.evaluation.predictions.predictions import Predictions
-from imgrec.training.classifier import Scorer
+from imgrec.evaluation.predictions.scorer import Scorer
 
 __all__ = ["check_plan", "decide", "decisions_in", "hold_out", "read_decisions", "store_decisions", "undecided"]
 
@@ -38,13 +38,11 @@ def check_plan(plan: Plan | None, data: ImageDataModule, *, training: bool) -> N
         )
 
 
-def hold_out(data: ImageDataModule, *, fraction: float, seed: int) -> None:
+def hold_out(data: ImageDataModule, split: str, *, fraction: float, seed: int) -> None:
     """Take a fraction of the split that is to be scored away from it, to fit on. Raises: DataError: too few."""
-    data.hold_out(data.test_split, fraction=fraction, to=_fit_slot(data.test_split), seed=seed)
-    sizes = [len(data.split(name)) for name in (_fit_slot(data.test_split), data.test_split)]
-    log.info(
-        "Decisions are fitted on %s images of %s, scores are of the other %s.", sizes[0], data.test_split, sizes[1]
-    )
+    data.hold_out(split, fraction=fraction, to=_fit_slot(split), seed=seed)
+    sizes = [len(data.split(name)) for name in (_fit_slot(split), split)]
+    log.info("Decisions are fitted on %s images of %s, metrics are of the other %s.", sizes[0], split, sizes[1])
 
 
 def _fit_slot(scored: str) -> str:
@@ -58,20 +56,24 @@ def undecided(data: ImageDataModule, note: str) -> Decisions:
 
 
 def decide(
-    by: Decisions | Plan, trainer: Trainer, scorer: Scorer, *, data: ImageDataModule, provenance: Mapping[str, str]
+    by: Decisions | Plan,
+    trainer: Trainer,
+    scorer: Scorer,
+    *,
+    data: ImageDataModule,
+    split: str,
+    provenance: Mapping[str, str],
 ) -> tuple[Decisions, Predictions]:
-    """Return decisions, and the predictions for `data.test_split` by their temperature, complete in every process.
+    """Return decisions, and the predictions for `split` by their temperature, complete in every process.
 
     by: what was decided before, or a plan, which is fitted on the validation split, or on what `hold_out` took away.
     """
     if isinstance(by, Plan) and by.is_empty:
         by = undecided(data, "Temperature 1 and no rules, as decisions=none has it.")
     if isinstance(by, Decisions):
-        return by, _predict(by, trainer, scorer, data=data, provenance=provenance)
-    scored = data.test_split
-    data.test_split = _fit_slot(scored) if by.holdout else "val"
-    known = predict(trainer, scorer, data=data, provenance=provenance)
-    data.test_split = scored
+        return by, _predict(by, trainer, scorer, data=data, split=split, provenance=provenance)
+    fit_split = _fit_slot(split) if by.holdout else "val"
+    known = predict(trainer, scorer, data=data, split=fit_split, provenance=provenance)
     decisions = by.fit(
         known.logits,
         known.labels,
@@ -80,23 +82,29 @@ def decide(
         split="holdout" if by.holdout else "val",
         groups=known.groups,
     )
-    if scored == "val" and not by.holdout:
+    if split == "val" and not by.holdout:
         return decisions, replace(known, temperature=decisions.temperature)
-    return decisions, _predict(decisions, trainer, scorer, data=data, provenance=provenance)
+    return decisions, _predict(decisions, trainer, scorer, data=data, split=split, provenance=provenance)
 
 
 def _predict(
-    decisions: Decisions, trainer: Trainer, scorer: Scorer, *, data: ImageDataModule, provenance: Mapping[str, str]
+    decisions: Decisions,
+    trainer: Trainer,
+    scorer: Scorer,
+    *,
+    data: ImageDataModule,
+    split: str,
+    provenance: Mapping[str, str],
 ) -> Predictions:
-    return replace(predict(trainer, scorer, data=data, provenance=provenance), temperature=decisions.temperature)
+    predictions = predict(trainer, scorer, data=data, split=split, provenance=provenance)
+    return replace(predictions, temperature=decisions.temperature)
 
 
-def store_decisions(decisions: Decisions, path: Path) -> None:
+def store_decisions(decisions: Decisions, checkpoint: Mapping[str, Any], *, path: Path) -> None:
     """Write decisions into the record of a checkpoint; at every moment the old file is there or the new one, whole.
 
     One that holds the same already is left alone. Raises: CheckpointError, RunFolderError.
     """
-    checkpoint = load_checkpoint(path)
     record = {**checkpoint["imgrec"], KEY: decisions.to_dict()}
     if record != checkpoint["imgrec"]:
         save_checkpoint({**checkpoint, "imgrec": record}, path)

@@ -13,18 +13,20 @@ from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.data.samples import Column, Samples
 from imgrec.errors import ConfigError
 from imgrec.evaluation.predictions.predictions import Predictions
-from imgrec.training.classifier import Scorer
+from imgrec.evaluation.predictions.scorer import Scorer
 
 
-def predict(trainer: Trainer, scorer: Scorer, *, data: ImageDataModule, provenance: Mapping[str, str]) -> Predictions:
-    """Return the predictions for `data.test_split`, complete in every process.
+def predict(
+    trainer: Trainer, scorer: Scorer, *, data: ImageDataModule, split: str, provenance: Mapping[str, str]
+) -> Predictions:
+    """Return the predictions for a split, complete in every process.
 
     Raises: ConfigError: the network has another number of outputs than the data has classes.
     """
-    trainer.test(scorer, datamodule=data, verbose=False)
+    trainer.test(scorer, datamodule=data.on_split(split), verbose=False)
     rows = _gather(scorer.outputs, trainer.world_size)
     order = np.argsort(rows["indices"].numpy(), kind="stable")
-    samples = data.split(data.test_split)
+    samples = data.split(split)
     assert np.array_equal(rows["indices"].numpy()[order], np.arange(len(samples))), "each sample exactly once"
     class_names = data.splits.class_names
     logits = rows["logits"].numpy()[order]

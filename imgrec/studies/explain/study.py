@@ -75,7 +75,7 @@ class ExplainStudy:
         from_logits = partial(to_probabilities, task=predictions.task, temperature=predictions.temperature)
         examiner = Examiner(subject.network, methods=[self.method], from_logits=from_logits, **self.options)
         data = subject.data
-        images = ImageDataset(data.split(data.test_split), preprocess=data.preprocess)
+        images = ImageDataset(data.split(subject.split), preprocess=data.preprocess)
         rows = []
         for number, place in enumerate(chosen_images(predictions, self.num_mistakes, self.num_right)):
             image: UInt8Array = images.image(place, 0)

@@ -61,7 +61,7 @@ class OodFolder:
         """
         notes: list[str] = []
         ood_samples = _list_images(self.folder, notes)
-        split = subject.data.test_split
+        split = subject.split
         own = self._see(subject, subject.data.split(split))
         foreign = self._see(subject, ood_samples)
         _check_enough(own, what=f"the {split} split")

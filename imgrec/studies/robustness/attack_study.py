@@ -88,7 +88,7 @@ class Attack:
         predictions, data = subject.predictions, subject.data
         _check_task(predictions.task)
         chosen = stratified_sample(predictions.labels, self.num_images, seed=self.seed)
-        dataset = ImageDataset(data.split(data.test_split).subset(chosen), preprocess=data.preprocess)
+        dataset = ImageDataset(data.split(subject.split).subset(chosen), preprocess=data.preprocess)
         start = time.perf_counter()
         places = [(norm, eps) for norm in NORMS for eps in self.eps[norm]]
         is_right = {(norm, name, eps): np.zeros(len(chosen), dtype=bool) for norm, eps in places for name in NAMES}
@@ -121,7 +121,7 @@ class Attack:
         )
         about = {
             "task": predictions.task,
-            "split": data.test_split,
+            "split": subject.split,
             "seed": self.seed,
             "num_available": len(predictions),
             "is_rounded": self.rounded,

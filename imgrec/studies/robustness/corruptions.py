@@ -53,7 +53,7 @@ class Corruptions:
         predictions, data = subject.predictions, subject.data
         score, baseline = _SCORES[predictions.task], self._read_baseline(predictions.task)
         chosen = stratified_sample(predictions.labels, self.num_images, seed=self.seed)
-        dataset = ImageDataset(data.split(data.test_split).subset(chosen), preprocess=data.preprocess)
+        dataset = ImageDataset(data.split(subject.split).subset(chosen), preprocess=data.preprocess)
         height, width = dataset.image(0, 0).shape[:2]
         start = time.perf_counter()
         predicted = ask_about_cells(
@@ -73,7 +73,7 @@ class Corruptions:
         card = card if baseline is None else against_baseline(card, baseline)
         about = {
             "task": predictions.task,
-            "split": data.test_split,
+            "split": subject.split,
             "seed": self.seed,
             "num_available": len(predictions),
             "height_px": height,

@@ -68,7 +68,7 @@ class AveragedViews:
         about = {
             "format": FORMAT,
             "task": plain.task,
-            "split": subject.data.test_split,
+            "split": subject.split,
             "average": "probabilities",
             "views": [dataclasses.asdict(view) for view in self.views],
         }
@@ -112,7 +112,7 @@ def _ask(subject: Subject, views: Sequence[View]) -> tuple[NDArray[np.float32], 
     logits = np.empty(shape, dtype=np.float32)
     plain_s, last = 0.0, time.perf_counter()
     start = last
-    for batch in data.eval_dataloader(data.test_split):
+    for batch in data.eval_dataloader(subject.split):
         if isinstance(batch, ImgrecError):
             raise batch
         images = batch["images"].to(subject.device)

@@ -4,7 +4,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import nn
 
-from imgrec.training.classifier import Scorer
+from imgrec.evaluation.predictions.scorer import Scorer
 
 # A transformer's patch embedding is its one convolution; the layout pays only where convolutions do the work.
 MIN_CONVOLUTIONS = 3

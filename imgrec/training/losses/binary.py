@@ -7,6 +7,7 @@ import torch.nn.functional as F  # noqa: N812 - the name that every reader of Py
 from torch import Tensor, nn
 
 from imgrec.core.config.checks import check_number, listed
+from imgrec.data.samples import Task
 from imgrec.errors import ConfigError
 from imgrec.training.losses.class_weights import Weights, check_num_classes, counts_for_auto, given_weights
 from imgrec.training.losses.cross_entropy import at_least_float32
@@ -45,6 +46,11 @@ class BinaryCrossEntropyLoss(nn.Module):
         self.one_hot = one_hot
         # Not part of the state: weights follow from config and data, and a checkpoint opens under any loss.
         self.register_buffer("pos_weight", pos_weight_tensor(pos_weight, class_counts, num_samples), persistent=False)
+
+    @property
+    def task(self) -> Task:
+        """Several labels per image; with `one_hot` one."""
+        return "single" if self.one_hot else "multilabel"
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the mean over the batch and the classes."""

@@ -7,6 +7,7 @@ import torch.nn.functional as F  # noqa: N812 - the name that every reader of Py
 from torch import Tensor, nn
 
 from imgrec.core.config.checks import check_number
+from imgrec.data.samples import Task
 from imgrec.errors import ConfigError
 from imgrec.training.losses.class_weights import Weights, check_num_classes, class_weights_tensor
 
@@ -26,6 +27,7 @@ class CrossEntropyLoss(nn.Module):
     Raises: ConfigError: a value out of range, weights that do not fit the classes, or targets with several labels.
     """
 
+    task: Task = "single"
     class_weights: Tensor | None
 
     def __init__(

@@ -16,7 +16,7 @@ from imgrec.errors import CheckpointError, ConfigError, DataError
 from imgrec.evaluation.decisions import Decisions
 from imgrec.evaluation.decisions.fit_on_split import decisions_in
 from imgrec.models import make_small_cnn
-from imgrec.training.setup import load_classifier
+from imgrec.evaluation.restore import load_classifier
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from imgrec.data.samples import Samples, Splits
 from imgrec.errors import ConfigError
 from imgrec.evaluation.predictions.collect import _gather, predict
 from imgrec.evaluation.predictions.predictions import Predictions
-from imgrec.training.classifier import Scorer
+from imgrec.evaluation.predictions.scorer import Scorer
 from imgrec.training.trainer import make_trainer
 from small_run import Noise, noise, small_net
 

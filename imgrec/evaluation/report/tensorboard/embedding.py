@@ -29,7 +29,7 @@ _MOST_PIXELS = 64 * 224 * 224  # of a batch
 
 
 def write_embedding(
-    network: nn.Module, data: "ImageDataModule", predictions: Predictions, log_folder: Path, *, tag: str
+    network: nn.Module, data: "ImageDataModule", split: str, predictions: Predictions, log_folder: Path, *, tag: str
 ) -> int:
     """Write the features of up to 1,000 scored images for TensorBoard's projector; return of how many.
 
@@ -38,7 +38,7 @@ def write_embedding(
     """
     if not isinstance(network, ImageNetwork) or not network.head_parameters or _weight_bytes(network) > MOST_BYTES:
         return 0
-    samples = data.split(data.test_split)
+    samples = data.split(split)
     places = np.unique(np.linspace(0, len(samples) - 1, NUM_IMAGES).astype(np.int64))
     dataset = ImageDataset(samples, preprocess=data.preprocess)
     device = next(network.parameters()).device

@@ -1,29 +1,66 @@
-"""What is wrong with a command line, said in its own words.
+"""Compose a configuration from overrides, and say in the user's own terms what is wrong with them.
 
-Hydra says what its composition could not do. Here the overrides are looked at one by one, as the user typed them, and
-the first that cannot be right is named with what it could have been. Where nothing is found, Hydra's first line stands.
+Hydra says what its composition could not do. Here the overrides are checked one by one, as the user wrote them, and the
+first that cannot be valid is named with what it could have been. Where nothing is found, Hydra's first line stands.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
-from imgrec.cli.hydra.command_line import CommandLine, quote
-from imgrec.core.config.build import explain_access
+from imgrec.core.config.build import config_dir, explain_access, store_open_groups
 from imgrec.core.config.checks import listed
+from imgrec.core.config.overrides import CommandLine, quote, read_command_line
 from imgrec.errors import ConfigError, ImgrecError, did_you_mean
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
-__all__ = ["explain_composition"]
+__all__ = ["compose_config", "explain_composition"]
 
 _OPTIONAL = ("logger", "experiment")  # groups that a run does without
+
+
+@contextlib.contextmanager
+def compose_config(config_name: str, overrides: Sequence[str]) -> Iterator[DictConfig]:
+    """Compose conf/`config_name`.yaml with overrides; inside the block `is_overridden` knows them.
+
+    Args:
+        config_name: "train" or "evaluate".
+        overrides: As on the command line, such as `"data.root=photos"`.
+
+    Yields:
+        The configuration without Hydra's own part. Hydra's global state is as before when the block ends.
+
+    Raises:
+        ConfigError: An override that is not valid, with the nearest valid ones.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.core.hydra_config import HydraConfig
+
+    line = read_command_line(overrides)
+    if line.flags or line.ours:
+        raise ConfigError(f"{[*line.flags, *line.ours][0]} is a flag of the command line. Give overrides: key=value.")
+    store_open_groups()
+    try:
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            config = compose(config_name, list(line.overrides), return_hydra_config=True)
+    except Exception as error:
+        raise explain_composition(error, line=line, config_name=config_name) from error.__cause__
+    state: Any = HydraConfig.instance()
+    before = state.cfg
+    HydraConfig().set_config(config)
+    try:
+        with flag_override(config, "struct", False):
+            del config["hydra"]
+        yield config
+    finally:
+        state.cfg = before
 
 
 def explain_composition(error: Exception, *, line: CommandLine, config_name: str) -> Exception:

@@ -11,8 +11,6 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig
-
 from imgrec.data.samples import SPLITS, Samples, Splits, Task
 from imgrec.data.sources.records import JSON_SUFFIXES, PARQUET_SUFFIXES, TEXT_SUFFIXES
 from imgrec.errors import ConfigError, DataError, did_you_mean
@@ -58,7 +56,7 @@ def sort_words(arguments: argparse.Namespace) -> tuple[str | None, list[str]]:
 
     Raises: ConfigError: no target, or two.
     """
-    from imgrec.cli.hydra.command_line import quote
+    from imgrec.core.config.overrides import quote
 
     paths = [word for word in arguments.target if not is_word(word)]
     words = [word for word in arguments.target if is_word(word)]
@@ -99,18 +97,18 @@ def open_data(target: str | None, words: Sequence[str] = (), **given: Any) -> "I
 
     given: arguments of the data module that win over the configuration's. Raises: ConfigError, DataError.
     """
+    from imgrec.core.config.build import build
+    from imgrec.core.config.compose import compose_config
     from imgrec.core.system.lean_imports import lean_imports
 
-    config = _compose([*_words_for(target), *words])
-    with lean_imports():
-        from imgrec.core.config.build import build
-    data: ImageDataModule = build(config, **given)
+    with compose_config("train", [*_words_for(target), *words]) as config, lean_imports():
+        data: ImageDataModule = build(config.data, **given)
     return data
 
 
 def _words_for(target: str | None) -> list[str]:
     """Return the words that name `target`. Raises: DataError: it is nothing that a source reads."""
-    from imgrec.cli.hydra.command_line import quote
+    from imgrec.core.config.overrides import quote
 
     if target is None:
         return []
@@ -124,22 +122,6 @@ def _words_for(target: str | None) -> list[str]:
         raise DataError(f"{target} is neither a folder nor a file of {', '.join(_SOURCES)}.")
     siblings = sorted(entry.name for entry in path.parent.iterdir()) if path.parent.is_dir() else []
     raise DataError(f"{target}: no such folder or table.{did_you_mean(path.name, siblings)}")
-
-
-def _compose(words: Sequence[str]) -> DictConfig:
-    """Return the data part of the configuration that `words` make of conf/train.yaml. Raises: ConfigError."""
-    from hydra import compose, initialize_config_dir
-
-    from imgrec.cli.hydra.command_line import read_command_line
-    from imgrec.cli.hydra.composition import explain_composition
-
-    line = read_command_line(words)
-    try:
-        with initialize_config_dir(str(line.config_folders[0]), version_base="1.3"):
-            config: DictConfig = compose("train", list(line.overrides)).data
-            return config
-    except Exception as error:
-        raise explain_composition(error, line=line, config_name="train") from error.__cause__
 
 
 def _list(data: "ImageDataModule") -> "Found | None":

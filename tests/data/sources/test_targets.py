@@ -1,4 +1,4 @@
-"""imgrec.cli.inputs.targets: what a verb is pointed at, read whole and divided by nobody."""
+"""imgrec.data.sources.targets: what a verb is pointed at, read whole and divided by nobody."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgrec.cli.inputs.targets import is_word, read_target
+from imgrec.data.sources.targets import is_word, read_target
 from imgrec.errors import ConfigError, DataError
 
 

@@ -5,7 +5,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from imgrec.cli.hydra.command_line import quote, read_command_line
+from imgrec.core.config.overrides import quote, read_command_line
 from imgrec.errors import ConfigError
 
 

@@ -1,0 +1,249 @@
+"""Evaluation: a checkpoint, or a model with a weights file, on a split of a data set. `evaluate.py` runs it."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from pytorch_lightning import Trainer
+from torch import nn
+
+from imgrec import __version__
+from imgrec.core.checkpoint.checkpoint import CheckpointInfo, load_checkpoint
+from imgrec.core.config.build import build, build_from_checkpoint, is_overridden, to_plain
+from imgrec.core.config.checks import listed
+from imgrec.core.files.run_folder import claim_on_first_rank
+from imgrec.data.images.preprocess import Preprocess
+from imgrec.data.loading.datamodule import ImageDataModule
+from imgrec.errors import ConfigError
+from imgrec.evaluation.decisions import Decisions
+from imgrec.evaluation.decisions.fit_on_split import check_plan, decide, hold_out, read_decisions, undecided
+from imgrec.evaluation.evaluate_split import split_or_val, write_evaluation
+from imgrec.evaluation.predictions.predictions import Predictions
+from imgrec.evaluation.predictions.scorer import Scorer
+from imgrec.evaluation.provenance import Recorder
+from imgrec.evaluation.report.report import write_report
+from imgrec.evaluation.restore import build_network
+from imgrec.evaluation.result import Result, of_evaluation, write_result
+from imgrec.studies.study import STUDIES, Subject, check_studies, run_studies
+from imgrec.training import preflight
+from imgrec.training.callbacks.progress import ProgressLine
+from imgrec.training.library_errors import explained
+from imgrec.training.setup import check_network, log_notes, read_data
+from imgrec.training.trainer import build_trainer
+
+__all__ = ["Scored", "conclude", "from_checkpoint", "run_evaluation"]
+
+log = logging.getLogger("imgrec")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A network with the predictions and decisions for one split.
+
+    Attributes:
+        network: What was run; on the device of the trainer.
+        data: The data module, and `split` the name of the split that was run.
+        predictions: For every sample of the split, in its order.
+        decisions: Temperature and rules.
+        source: What was evaluated: `{"checkpoint": path}` or `{"weights": path}`.
+        config: Of this job, as plain data.
+        trained_with: Configuration of the run that made the checkpoint, where it is another one.
+    """
+
+    network: nn.Module
+    data: ImageDataModule
+    split: str
+    predictions: Predictions
+    decisions: Decisions
+    source: Mapping[str, str]
+    config: Mapping[str, Any] = field(repr=False)
+    trained_with: Mapping[str, Any] | None = field(default=None, repr=False)
+
+
+def run_evaluation(config: DictConfig) -> dict[str, Any]:
+    """Evaluate as `config` (conf/evaluate.yaml) says, and write everything into `config.run_dir`.
+
+    Returns:
+        The contents of `metrics.json`; `{}` in all processes but the first.
+    """
+    folder = Path(config.run_dir)
+    with claim_on_first_rank(folder):
+        recorder = Recorder("evaluate")
+        preflight.check_config(config)
+        studies = {name: build(config[name]) for name in STUDIES if config.get(name)}
+        plan = build(config.get("decisions"))
+        trainer = build_trainer(config, logger=False, callbacks=[ProgressLine()])
+        subject = _from_checkpoint(config) if config.checkpoint else _from_weights(config)
+        data, config = subject.data, subject.config
+        check_network(subject.network, data.preprocess)
+        split = split_or_val(data, str(config.split))
+        check_plan(plan, data, training=False)
+        check_studies(studies, data)
+        if plan and plan.holdout:
+            hold_out(data, split, fraction=plan.holdout, seed=config.seed)
+        with explained(config, folder), recorder.phase("predict"):
+            decisions, predictions = decide(
+                plan or subject.decisions(),
+                trainer,
+                Scorer(subject.network),
+                data=data,
+                split=split,
+                provenance={**subject.source, "imgrec": __version__},
+            )
+        scored = Scored(
+            subject.network,
+            data,
+            split,
+            predictions,
+            decisions,
+            subject.source,
+            config=to_plain(config, resolve=False),
+            trained_with=subject.trained_with,
+        )
+
+        def run_all(_: Result) -> None:
+            device = trainer.strategy.root_device
+            with recorder.phase("studies"):
+                run_studies(
+                    studies, Subject(subject.network.eval().to(device), data, split, predictions, folder, device)
+                )
+
+        def result_of(metrics: Mapping[str, Any]) -> Result:
+            return of_evaluation(metrics, split=split, source=next(iter(subject.source.values())))
+
+        return conclude(scored, folder, trainer=trainer, recorder=recorder, result_of=result_of, then=run_all)
+
+
+def conclude(
+    scored: Scored,
+    folder: Path,
+    *,
+    trainer: Trainer,
+    recorder: Recorder,
+    result_of: Callable[[Mapping[str, Any]], Result],
+    then: Callable[[Result], None],
+    result_folder: Path | None = None,
+) -> dict[str, Any]:
+    """Write an evaluation: metrics, figures, result, provenance and report. Training and evaluation end here.
+
+    Args:
+        scored: What was evaluated.
+        folder: Of the evaluation.
+        trainer: Only its first process writes.
+        recorder: Of the job; its phases go into `provenance.json`.
+        result_of: Makes the contents of `result.json` from the metrics.
+        then: Called with the result before the report is built: studies, log to TensorBoard.
+        result_folder: Where `result.json` goes; None for `folder`.
+
+    Returns:
+        The metrics; `{}` in all processes but the first.
+    """
+    if not trainer.is_global_zero:
+        return {}
+    with write_evaluation(
+        scored.predictions, scored.decisions, folder, data=scored.data, split=scored.split, recorder=recorder
+    ) as metrics:
+        result = result_of(metrics)
+        then(result)
+        write_result(result, result_folder or folder)
+        recorder.write(
+            folder,
+            config=scored.config,
+            data=scored.data,
+            split=scored.split,
+            network=scored.network,
+            source=scored.source,
+            trained_with=scored.trained_with,
+        )
+        log.info("Report: %s", write_report(folder))
+    return metrics
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What a configuration asks to evaluate; `decisions` gives those that came with it, or says that there are none."""
+
+    config: DictConfig
+    data: ImageDataModule
+    network: nn.Module
+    source: Mapping[str, str]
+    decisions: Callable[[], Decisions]
+    trained_with: Mapping[str, Any] | None = None
+
+
+def _from_checkpoint(config: DictConfig) -> _Subject:
+    payload, name = load_checkpoint(Path(config.checkpoint)), str(config.checkpoint)
+    config, data, network = from_checkpoint(payload, config)
+    return _Subject(
+        config,
+        data,
+        network,
+        source={"checkpoint": name},
+        decisions=lambda: read_decisions(payload, name=name),
+        trained_with=payload["imgrec"]["config"],
+    )
+
+
+def from_checkpoint(payload: Mapping[str, Any], config: DictConfig) -> tuple[DictConfig, ImageDataModule, nn.Module]:
+    """Build the data and the network that a loaded checkpoint describes, with the user's changes on top.
+
+    Returns:
+        The configuration with the checkpoint's seed where the user gives none, the data module, the network.
+    """
+    name = str(config.checkpoint)
+    info = CheckpointInfo.from_checkpoint(payload, name=name)
+    network = build_network(payload, info, changes=config.get("model"), name=name)
+    # data=digits brings its own preprocessing along; the network needs what it was trained with.
+    changes = config.get("preprocess") if is_overridden("preprocess") else None
+    preprocess = build_from_checkpoint(info.config.get("preprocess"), changes, key="preprocess")
+    if not is_overridden("seed"):
+        config = config.copy()
+        config.seed = info.seed  # a random split is the one of the training
+    data: ImageDataModule = build_from_checkpoint(
+        info.config.get("data"), config.get("data"), key="data", preprocess=preprocess, augment=None, num_classes=None
+    )
+    data.given_class_names = list(info.class_names)
+    log_notes(data)
+    return config, data, network
+
+
+def _from_weights(config: DictConfig) -> _Subject:
+    """Build the data and the network that the command line names; the classes are those of the data.
+
+    Raises:
+        ConfigError: Something is not named, or the weights have no head for these classes.
+    """
+    _check_named(config)
+    preprocess = build(config.preprocess) if config.get("preprocess") else Preprocess(size=224)
+    config, data = read_data(config, preprocess=preprocess, augment=None)
+    for name in ("preprocess", "augment"):  # data refer to these groups, which evaluation does not choose by default
+        if not config.get(name):
+            config.data[name] = None
+    network = build(config.model)
+    names = data.splits.class_names
+    if network.loaded is not None and network.loaded.head_is_fresh:
+        raise ConfigError(
+            f"The data has {len(names)} classes, and {config.model.weights} has no head for so many. "
+            "Evaluate on data of the classes that the weights were trained for, or train first."
+        )
+    log.warning("Classes are taken from the data, in its order: %s.", listed(names))
+    log.info("%s (another: preprocess=NAME)", preprocess)
+    return _Subject(
+        config,
+        data,
+        network,
+        source={"weights": str(config.model.weights)},
+        decisions=lambda: undecided(data, "Weights carry no temperature: decisions=holdout fits one."),
+    )
+
+
+def _check_named(config: DictConfig) -> None:
+    if not config.get("model") or "_target_" not in config.model:
+        raise ConfigError("Nothing to evaluate. Give checkpoint=PATH, or model=NAME model.weights=FILE data=NAME ...")
+    if not config.get("data") or "_target_" not in config.data:
+        raise ConfigError("Which data? Add data=folder data.test=FOLDER, or another data source.")
+    if not config.model.get("weights"):
+        raise ConfigError("A model without weights is untrained. Add model.weights=FILE, or give checkpoint=PATH.")
