@@ -3,18 +3,27 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from html import escape
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from omegaconf import DictConfig
 from pytorch_lightning import Trainer
 from torch import nn
+from torchmetrics import Metric
 
 from imgrec import __version__
 from imgrec.core.checkpoint.checkpoint import CheckpointInfo, load_checkpoint
 from imgrec.core.config.build import build, build_from_checkpoint, is_overridden, to_plain
 from imgrec.core.config.checks import listed
+from imgrec.core.config.compose import compose_config
+from imgrec.core.files.json_file import read_json
 from imgrec.core.files.run_folder import claim_on_first_rank
+from imgrec.core.system.process_state import kept_process_state
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.errors import ConfigError
@@ -26,7 +35,7 @@ from imgrec.evaluation.predictions.scorer import Scorer
 from imgrec.evaluation.provenance import Recorder
 from imgrec.evaluation.report.report import write_report
 from imgrec.evaluation.restore import build_network
-from imgrec.evaluation.result import Result, of_evaluation, write_result
+from imgrec.evaluation.result import Result, headline, of_evaluation, write_result
 from imgrec.studies.study import STUDIES, Subject, check_studies, run_studies
 from imgrec.training import preflight
 from imgrec.training.callbacks.progress import ProgressLine
@@ -34,7 +43,10 @@ from imgrec.training.library_errors import explained
 from imgrec.training.setup import check_network, log_notes, read_data
 from imgrec.training.trainer import build_trainer
 
-__all__ = ["Scored", "conclude", "from_checkpoint", "run_evaluation"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Evaluation", "Scored", "conclude", "evaluate", "from_checkpoint", "run_evaluation"]
 
 log = logging.getLogger("imgrec")
 
@@ -61,10 +73,117 @@ class Scored:
     source: Mapping[str, str]
     config: Mapping[str, Any] = field(repr=False)
     trained_with: Mapping[str, Any] | None = field(default=None, repr=False)
+    more_metrics: Mapping[str, Metric] = MappingProxyType({})
 
 
-def run_evaluation(config: DictConfig) -> dict[str, Any]:
+def evaluate(
+    *overrides: str, metrics: Mapping[str, Metric] = MappingProxyType({}), model: nn.Module | None = None
+) -> "Evaluation":
+    """Evaluate a checkpoint, or a model with weights, on any data; the same as `python evaluate.py OVERRIDES`.
+
+    Args:
+        *overrides: As on the command line: `"checkpoint=best.ckpt"`, `"data=folder"`, `"data.test=photos"`.
+        metrics: More metrics by name. Each is updated once with the calibrated probabilities float32 (N, C) and the
+            labels int64 (N,) (0/1 (N, C) with several labels), and lands in `Evaluation.metrics` and metrics.json.
+        model: For a checkpoint whose network was an object from Python: an equal one, which gets the weights.
+
+    Returns:
+        The evaluation: `metrics`, `predictions`, `confusion_matrix()`, `plot(name)`, `report`.
+
+    Raises:
+        ConfigError: An override that is not valid, or a metric whose name is taken.
+        ImgrecError: As the command line would say.
+    """
+    with kept_process_state(), compose_config("evaluate", overrides) as config:
+        folder = unused_folder(config)
+        run_evaluation(config, network=model, more_metrics=metrics)
+    return Evaluation(folder)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An evaluation, read from its folder; shows itself in a notebook.
+
+    Attributes:
+        folder: With metrics.json, predictions.parquet, report.html and the figures.
+    """
+
+    folder: Path
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """The contents of `metrics.json`: each metric, with `intervals`."""
+        return read_json(self.folder / "metrics.json")
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """Labels, logits and probabilities of every image; `predictions.to_pandas()` is a table."""
+        from imgrec.evaluation.predictions.parquet import read_parquet
+
+        return read_parquet(self.folder / "predictions.parquet")
+
+    @property
+    def report(self) -> Path:
+        """The page of the evaluation."""
+        return self.folder / "report.html"
+
+    def confusion_matrix(self) -> NDArray[np.int64]:
+        """Return int64 (C, C): rows are labels, columns are predictions, in the order of `predictions.class_names`.
+
+        Raises:
+            DataError: Several labels per image: there is one 2 x 2 table per class.
+        """
+        return self.predictions.confusion_matrix()
+
+    def plot(self, name: str) -> "Figure":
+        """Return a matplotlib figure: "confusion_matrix", "pr_curves" or "reliability".
+
+        Raises:
+            ConfigError: No figure of that name.
+        """
+        from imgrec.evaluation.figures.draw_all import figure_of
+
+        return figure_of(name, self.predictions)
+
+    def _repr_html_(self) -> str:
+        intervals = self.metrics.get("intervals", {})
+        rows = [(name, value, intervals.get(name)) for name, value in headline(self.metrics).items()]
+        cells = "".join(
+            f"<tr><th>{escape(name)}</th><td>{value:.4f}</td><td>{_interval(limits)}</td></tr>"
+            for name, value, limits in rows
+        )
+        return (
+            f"<table><thead><tr><th>metric</th><th>value</th><th>95 % interval</th></tr></thead>{cells}</table>"
+            f"<p>Report: <code>{escape(str(self.report))}</code></p>"
+        )
+
+
+def _interval(limits: Any) -> str:
+    is_pair = isinstance(limits, list | tuple) and len(limits) == 2 and None not in limits
+    return f"{limits[0]:.4f} to {limits[1]:.4f}" if is_pair else ""
+
+
+def unused_folder(config: DictConfig) -> Path:
+    """Give the job a folder of its own where none was asked for: two calls may come in one second."""
+    folder, number = Path(config.run_dir), 1
+    while not is_overridden("run_dir") and folder.exists():
+        folder, number = Path(f"{config.run_dir}-{number}"), number + 1
+    config.run_dir = str(folder)
+    return folder
+
+
+def run_evaluation(
+    config: DictConfig,
+    *,
+    network: nn.Module | None = None,
+    more_metrics: Mapping[str, Metric] = MappingProxyType({}),
+) -> dict[str, Any]:
     """Evaluate as `config` (conf/evaluate.yaml) says, and write everything into `config.run_dir`.
+
+    Args:
+        config: Composed from conf/evaluate.yaml.
+        network: `model` of `evaluate`.
+        more_metrics: `metrics` of `evaluate`.
 
     Returns:
         The contents of `metrics.json`; `{}` in all processes but the first.
@@ -76,7 +195,7 @@ def run_evaluation(config: DictConfig) -> dict[str, Any]:
         studies = {name: build(config[name]) for name in STUDIES if config.get(name)}
         plan = build(config.get("decisions"))
         trainer = build_trainer(config, logger=False, callbacks=[ProgressLine()])
-        subject = _from_checkpoint(config) if config.checkpoint else _from_weights(config)
+        subject = _from_checkpoint(config, network) if config.checkpoint else _from_weights(config)
         data, config = subject.data, subject.config
         check_network(subject.network, data.preprocess)
         split = split_or_val(data, str(config.split))
@@ -102,6 +221,7 @@ def run_evaluation(config: DictConfig) -> dict[str, Any]:
             subject.source,
             config=to_plain(config, resolve=False),
             trained_with=subject.trained_with,
+            more_metrics=more_metrics,
         )
 
         def run_all(_: Result) -> None:
@@ -144,7 +264,13 @@ def conclude(
     if not trainer.is_global_zero:
         return {}
     with write_evaluation(
-        scored.predictions, scored.decisions, folder, data=scored.data, split=scored.split, recorder=recorder
+        scored.predictions,
+        scored.decisions,
+        folder,
+        data=scored.data,
+        split=scored.split,
+        recorder=recorder,
+        more_metrics=scored.more_metrics,
     ) as metrics:
         result = result_of(metrics)
         then(result)
@@ -174,9 +300,9 @@ class _Subject:
     trained_with: Mapping[str, Any] | None = None
 
 
-def _from_checkpoint(config: DictConfig) -> _Subject:
+def _from_checkpoint(config: DictConfig, network: nn.Module | None) -> _Subject:
     payload, name = load_checkpoint(Path(config.checkpoint)), str(config.checkpoint)
-    config, data, network = from_checkpoint(payload, config)
+    config, data, network = from_checkpoint(payload, config, network=network)
     return _Subject(
         config,
         data,
@@ -187,7 +313,9 @@ def _from_checkpoint(config: DictConfig) -> _Subject:
     )
 
 
-def from_checkpoint(payload: Mapping[str, Any], config: DictConfig) -> tuple[DictConfig, ImageDataModule, nn.Module]:
+def from_checkpoint(
+    payload: Mapping[str, Any], config: DictConfig, *, network: nn.Module | None = None
+) -> tuple[DictConfig, ImageDataModule, nn.Module]:
     """Build the data and the network that a loaded checkpoint describes, with the user's changes on top.
 
     Returns:
@@ -195,7 +323,7 @@ def from_checkpoint(payload: Mapping[str, Any], config: DictConfig) -> tuple[Dic
     """
     name = str(config.checkpoint)
     info = CheckpointInfo.from_checkpoint(payload, name=name)
-    network = build_network(payload, info, changes=config.get("model"), name=name)
+    network = build_network(payload, info, changes=config.get("model"), name=name, network=network)
     # data=digits brings its own preprocessing along; the network needs what it was trained with.
     changes = config.get("preprocess") if is_overridden("preprocess") else None
     preprocess = build_from_checkpoint(info.config.get("preprocess"), changes, key="preprocess")

@@ -2,25 +2,34 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from html import escape
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.loggers import TensorBoardLogger
+from torchmetrics import MetricCollection
 
 from imgrec import __version__
 from imgrec.core.checkpoint.checkpoint import load_checkpoint
 from imgrec.core.config.build import build, build_all, check_sweep_of_several_processes, to_plain
+from imgrec.core.config.compose import compose_config
 from imgrec.core.files.atomic_write import check_free_space
+from imgrec.core.files.json_file import read_json
 from imgrec.core.files.run_folder import claim_on_first_rank
+from imgrec.core.system.process_state import kept_process_state
 from imgrec.data.loading.datamodule import ImageDataModule
-from imgrec.evaluate_job import Scored, conclude
+from imgrec.errors import ConfigError, did_you_mean
+from imgrec.evaluate_job import Evaluation, Scored, conclude, unused_folder
 from imgrec.evaluation.decisions.fit_on_split import check_plan, decide, store_decisions, undecided
 from imgrec.evaluation.decisions.plan import Plan
 from imgrec.evaluation.evaluate_split import split_or_val
 from imgrec.evaluation.provenance import Recorder
-from imgrec.evaluation.restore import load_exactly
+from imgrec.evaluation.restore import OBJECT_KEY, load_exactly
 from imgrec.evaluation.result import Result, headline
 from imgrec.training import preflight
 from imgrec.training.callbacks.checkpoints import Checkpoints
@@ -30,17 +39,124 @@ from imgrec.training.resume import Start, announce, find_start, set_aside
 from imgrec.training.setup import check_network, make_record, read_data
 from imgrec.training.trainer import build_trainer
 
-__all__ = ["run_training"]
+if TYPE_CHECKING:
+    from torch import nn
+
+    from imgrec.model import Model
+
+__all__ = ["TrainingRun", "run_training", "train"]
 
 log = logging.getLogger("imgrec")
 
+# Groups that a program may replace by an object, and the argument of `Classifier` that each is.
+PARTS = {
+    name: "net" if name == "model" else name
+    for name in ("model", "loss", "metrics", "optimizer", "scheduler", "mixing")
+}
+OBJECTS = (*PARTS, "data", "callbacks", "logger")
 COPIES = 6  # of the weights on the disk: two checkpoints, each with the optimizer's two moments
 
 
-def run_training(config: DictConfig) -> Result:
+def train(*overrides: str, **objects: Any) -> "TrainingRun":
+    """Train a classifier, and evaluate it; the same as `python train.py OVERRIDES`.
+
+    Args:
+        *overrides: As on the command line: `"data=folder"`, `"data.root=photos"`, `"model=resnet18"`.
+        **objects: An object in place of a group: `model` (an `nn.Module`: uint8 images (N, 3, H, W) to logits (N, C)),
+            `loss`, `metrics` (a `MetricCollection`, or metrics by name), `optimizer` (called with the network),
+            `scheduler`, `mixing`, `data` (an `ImageDataModule`), `logger`; `callbacks` come on top of the usual ones.
+
+    Returns:
+        The run: `metrics`, `model`, `folder`, `report`.
+
+    Raises:
+        ConfigError: An override or object that is not valid.
+        DataError: The data cannot be used.
+        ImgrecError: As the command line would say.
+    """
+    unknown = next((name for name in objects if name not in OBJECTS), None)
+    if unknown is not None:
+        raise ConfigError(
+            f"There is no group {unknown!r} for an object.{did_you_mean(unknown, OBJECTS)} {', '.join(OBJECTS)}."
+        )
+    if isinstance(objects.get("metrics"), Mapping) and not isinstance(objects["metrics"], MetricCollection):
+        objects["metrics"] = MetricCollection(dict(objects["metrics"]))
+    with kept_process_state(), compose_config("train", overrides) as config:
+        folder = unused_folder(config)
+        run_training(config, objects)
+    return TrainingRun(folder, network=objects.get("model"))
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What a training left in its run folder.
+
+    Attributes:
+        folder: The run folder: best.ckpt, last.ckpt, history.csv, result.json, evaluation/.
+        network: The network that was handed over as an object, trained; None where the configuration built it.
+    """
+
+    folder: Path
+    network: "nn.Module | None" = field(default=None, repr=False)
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The contents of `result.json`: best score, monitor, epoch, metrics."""
+        return read_json(self.folder / "result.json")
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The evaluation of the best checkpoint."""
+        return Evaluation(self.folder / "evaluation")
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The metrics of the best checkpoint on the test split (validation where there is none)."""
+        return self.evaluation.metrics
+
+    @property
+    def checkpoint(self) -> Path:
+        """The best checkpoint."""
+        return self.folder / "best.ckpt"
+
+    @property
+    def report(self) -> Path:
+        """The page of the evaluation."""
+        return self.evaluation.report
+
+    @cached_property
+    def model(self) -> "Model":
+        """The best checkpoint, loaded."""
+        from imgrec.model import load
+
+        return load(self.checkpoint, model=self.network)
+
+    def _repr_html_(self) -> str:
+        return f"<p>Run folder: <code>{escape(str(self.folder))}</code></p>{self.evaluation._repr_html_()}"
+
+
+def name_objects(config: DictConfig, objects: Mapping[str, Any]) -> DictConfig:
+    """Return the configuration with a note in place of each group that an object replaces."""
+    config = config.copy()
+    for name in objects.keys() & (PARTS.keys() | {"data"}):
+        kind = (
+            objects[name] if callable(objects[name]) and hasattr(objects[name], "__qualname__") else type(objects[name])
+        )
+        note = {OBJECT_KEY: f"{kind.__module__}.{kind.__qualname__}"}
+        config[name] = (
+            note if name != "data" else {**note, "num_classes": None, "num_samples": None, "class_counts": None}
+        )
+    return config
+
+
+def run_training(config: DictConfig, objects: Mapping[str, Any] = MappingProxyType({})) -> Result:
     """Train as `config` (conf/train.yaml) says, then evaluate the best checkpoint.
 
     Everything is written into `config.run_dir`: checkpoints, history, TensorBoard files, and the folder `evaluation`.
+
+    Args:
+        config: Composed from conf/train.yaml.
+        objects: By name of a group: an object to use in its place; see `train`.
 
     Returns:
         The contents of `result.json`.
@@ -50,12 +166,14 @@ def run_training(config: DictConfig) -> Result:
         recorder = Recorder("train")
         preflight.check_config(config)
         seed_everything(config.seed, verbose=False)
-        callbacks = build_all(config.get("callbacks"))
-        trainer = build_trainer(config, logger=build(config.get("logger")) or False, callbacks=callbacks)
+        callbacks = [*build_all(config.get("callbacks")), *objects.get("callbacks", ())]
+        trainer = build_trainer(
+            config, logger=objects.get("logger") or build(config.get("logger")) or False, callbacks=callbacks
+        )
         check_sweep_of_several_processes(trainer.world_size)
-        config, data = read_data(config, report_to=folder)
+        config, data = read_data(name_objects(config, objects), data=objects.get("data"), report_to=folder)
         plan = build(config.get("decisions"))
-        classifier = _build_classifier(config, data)
+        classifier = _build_classifier(config, data, objects)
         preflight.check_run(config, data, classifier, callbacks=callbacks)
         check_plan(plan, data, training=True)
         _check_space(folder, classifier)
@@ -67,9 +185,14 @@ def run_training(config: DictConfig) -> Result:
             return _evaluate_best(config, folder, trainer, classifier, data, plan=plan, start=start, recorder=recorder)
 
 
-def _build_classifier(config: DictConfig, data: ImageDataModule) -> Classifier:
-    is_multilabel = data.splits.task == "multilabel"
-    classifier: Classifier = build(config.classifier, class_names=data.splits.class_names, multilabel=is_multilabel)
+def _build_classifier(config: DictConfig, data: ImageDataModule, objects: Mapping[str, Any]) -> Classifier:
+    given = {PARTS[name]: value for name, value in objects.items() if name in PARTS}
+    classifier: Classifier = build(
+        config.classifier,
+        class_names=data.splits.class_names,
+        multilabel=data.splits.task == "multilabel",
+        **given,
+    )
     check_network(classifier.net, data.preprocess)
     return classifier
 

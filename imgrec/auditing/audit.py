@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,18 @@ from imgrec.auditing.output.fact_sections import (
     outlier_section,
     shortcut_section,
 )
+from imgrec.auditing.output.folder import STORE_NAME, base_of, check_output, write_audit
 from imgrec.auditing.output.sections import broken_section, conflict_section, duplicate_sections, leak_sections
+from imgrec.auditing.output.shell import shell_line
 from imgrec.auditing.scan.facts import FactsTable
 from imgrec.auditing.scan.scan import scan
+from imgrec.core.config.checks import check_choice
 from imgrec.data.samples import Samples
 from imgrec.data.sources.assemble import storable
+from imgrec.data.sources.targets import read_target
 from imgrec.errors import MissingExtraError
 
-__all__ = ["AuditSettings", "relative_paths", "run_audit"]
+__all__ = ["AuditSettings", "audit", "audit_target", "relative_paths", "run_audit"]
 
 _PACKAGES = ("imgrec", "numpy", "pillow", "scikit-learn", "cleanlab")
 
@@ -61,6 +65,63 @@ class _Run:
     not_run: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     summaries: dict[str, Any] = field(default_factory=dict)
+
+
+def audit(target: str | Path | None = None, *overrides: str, output: str | Path | None = None, **options: Any) -> Audit:
+    """Look for what would spoil a result: broken files, duplicates, leaks across splits, wrong labels, shortcuts.
+
+    Args:
+        target: A folder or a table; None where the overrides name the data.
+        *overrides: As on the command line: `"data.label_column=kind"`.
+        output: Folder for the report (audit.html, audit.json, plan.csv); None writes nothing.
+        **options: `labels=False`, `quick=True`, `features="mobilenet_v2"`, `weights="DEFAULT"`, `seed=1`,
+            `workers=2`: as the flags of `imgrec audit`.
+
+    Returns:
+        The audit: `findings`, `facts`, `sections`.
+
+    Raises:
+        ConfigError: An override or option that is not valid.
+        DataError: Nothing there, or no image in it.
+    """
+    workers = options.pop("workers", None)
+    for option in options:
+        check_choice("audit", option, [*(one.name for one in fields(AuditSettings)), "workers"])
+    place = None if output is None else Path(output)
+    name = None if target is None else str(target)
+    return audit_target(name, overrides, settings=AuditSettings(**options), output=place, workers=workers)
+
+
+def audit_target(
+    target: str | None,
+    overrides: Sequence[str],
+    *,
+    settings: AuditSettings,
+    output: Path | None,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Audit:
+    """Audit what a target and overrides name, and write the report into `output`, if given. Arguments: see `run_audit`."""
+    if output is not None:
+        check_output(output, target, overrides)
+    data = read_target(target, overrides)
+    found = run_audit(
+        data.parts,
+        class_names=data.class_names,
+        target=shell_line([*([target] if target is not None else []), *overrides]),
+        base=base_of(target, overrides),
+        settings=settings,
+        notes=data.notes,
+        workers=workers,
+        store=None if output is None else output / STORE_NAME,
+        progress=progress,
+        say=say,
+    )
+    if output is not None:
+        say("Writing the report")
+        write_audit(found, data.parts, target=target, words=overrides, output=output)
+    return found
 
 
 def run_audit(

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any, Literal
 
 import numpy as np
@@ -76,6 +77,22 @@ class Audit:
     notes: Sequence[str] = ()
     summaries: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
+
+    @property
+    def findings(self) -> list[Case]:
+        """Every case, the worst first; `case.text` says what was found."""
+        cases = [case for section in self.worst_first for case in section.cases]
+        return sorted(cases, key=lambda case: SEVERITIES.index(case.severity))
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (section.key, len(section.cases), section.severity, section.cases[0].text)
+            for section in self.worst_first
+            if section.cases
+        ]
+        cells = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows)
+        head = "<tr><th>check</th><th>findings</th><th>severity</th><th>first</th></tr>"
+        return f"<p>{len(self.facts):,} images of {escape(self.target)}</p><table>{head}{cells}</table>"
 
     @property
     def worst_first(self) -> list[Section]:

@@ -1,10 +1,14 @@
 """Which split is evaluated, and the files of its evaluation: the same after a training and by evaluate."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+
+import torch
+from torchmetrics import Metric
 
 from imgrec.core.config.checks import check_choice
 from imgrec.data.loading.datamodule import ImageDataModule
@@ -32,6 +36,7 @@ def write_evaluation(
     data: ImageDataModule,
     split: str,
     recorder: Recorder,
+    more_metrics: Mapping[str, Metric] = MappingProxyType({}),
 ) -> Iterator[dict[str, Any]]:
     """Write an evaluation into `folder`, print its summary, and yield its metrics.
 
@@ -43,13 +48,28 @@ def write_evaluation(
     with ExitStack() as stack:
         with recorder.phase("evaluation"):
             stack.enter_context(table_and_images(predictions, folder))
-            metrics = write_numbers(predictions, folder)
+            metrics = write_numbers(predictions, folder, more=compute_more(predictions, more_metrics))
             write_thumbnails(predictions, data.split(split), folder)
             print_scores(metrics)
             for line in describe(write_decided(predictions, decisions, folder, split=split)):
                 log.info(line)
             log.info("Evaluation: %s (metrics.json, decisions.json, predictions.parquet, figures and more)", folder)
         yield metrics
+
+
+def compute_more(predictions: Predictions, metrics: Mapping[str, Metric]) -> dict[str, Any]:
+    """Return torchmetrics' metrics of a whole table: numbers, and lists for one number per class."""
+    if not metrics:
+        return {}
+    probabilities = torch.from_numpy(predictions.probabilities.astype("float32"))
+    labels = torch.from_numpy(predictions.labels.astype("int64"))
+    found: dict[str, Any] = {}
+    for name, metric in metrics.items():
+        fresh = metric.clone().cpu()
+        fresh.reset()
+        fresh.update(probabilities, labels)
+        found[name] = fresh.compute().tolist()
+    return found
 
 
 def split_or_val(data: ImageDataModule, name: str) -> str:

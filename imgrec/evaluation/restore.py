@@ -1,6 +1,6 @@
 """A network and its preprocessing from a checkpoint alone: no data is read, no code in the file is run."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,12 +9,15 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from imgrec.core.checkpoint.checkpoint import CheckpointInfo, load_checkpoint
-from imgrec.core.config.build import build_from_checkpoint
+from imgrec.core.config.build import build, build_from_checkpoint
 from imgrec.core.config.checks import listed
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.errors import CheckpointError
 
-__all__ = ["LoadedClassifier", "build_network", "load_classifier", "load_exactly"]
+__all__ = ["OBJECT_KEY", "LoadedClassifier", "build_network", "load_classifier", "load_exactly"]
+
+
+OBJECT_KEY = "_object_"  # of a group in a checkpoint's configuration: it was an object handed over from Python
 
 
 class LoadedClassifier(NamedTuple):
@@ -30,14 +33,22 @@ class LoadedClassifier(NamedTuple):
     info: CheckpointInfo
 
 
-def load_classifier(path: str | Path) -> LoadedClassifier:
+def load_classifier(
+    path: str | Path, *, network: nn.Module | None = None, trust: Collection[str] = ()
+) -> LoadedClassifier:
     """Build network and preprocessing from a checkpoint alone: no data is read, no code in the file is run.
 
-    Raises: CheckpointError: absent, damaged, not by imgrec, or something in it is outside the allow-list.
+    Args:
+        path: Of the checkpoint.
+        network: For a checkpoint of a network that was an object of the caller's: an equal one, which gets the weights.
+        trust: Classes outside the allow-list that the checkpoint may name, such as `"mypackage.MyNet"`.
+
+    Raises:
+        CheckpointError: Absent, damaged, not by imgrec, or something in it is outside the allow-list.
     """
     payload = load_checkpoint(path)
     info = CheckpointInfo.from_checkpoint(payload, name=str(path))
-    network = build_network(payload, info, changes=None, name=str(path))
+    network = build_network(payload, info, name=str(path), network=network, trust=trust)
     preprocess = build_from_checkpoint(info.config.get("preprocess"), None, key="preprocess")
     if not isinstance(preprocess, Preprocess):
         kind = type(preprocess).__name__
@@ -46,10 +57,26 @@ def load_classifier(path: str | Path) -> LoadedClassifier:
 
 
 def build_network(
-    payload: Mapping[str, Any], info: CheckpointInfo, *, changes: DictConfig | None, name: str
+    payload: Mapping[str, Any],
+    info: CheckpointInfo,
+    *,
+    name: str,
+    changes: DictConfig | None = None,
+    network: nn.Module | None = None,
+    trust: Collection[str] = (),
 ) -> nn.Module:
     """Build the network of a checkpoint and give it the checkpoint's tensors; `name` is what messages call the file."""
-    network: nn.Module = build_from_checkpoint(info.config.get("model"), changes, key="model", weights=None)
+    saved = info.config.get("model") or {}
+    if network is None and OBJECT_KEY in saved:
+        raise CheckpointError(
+            f"{name}: its model was an object from Python ({saved[OBJECT_KEY]}), which a checkpoint cannot build. "
+            f"Load it with an equal one: imgrec.load({name!r}, model={saved[OBJECT_KEY].rpartition('.')[2]}(...))."
+        )
+    if network is None and saved.get("_target_") in trust:
+        network = build({**saved, "weights": None} if "weights" in saved else saved)
+    if network is None:
+        network = build_from_checkpoint(saved, changes, key="model", weights=None)
+    assert network is not None
     tensors = {
         key.removeprefix("net."): value for key, value in payload["state_dict"].items() if key.startswith("net.")
     }

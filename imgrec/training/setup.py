@@ -19,11 +19,14 @@ __all__ = ["check_network", "log_notes", "make_record", "read_data"]
 log = logging.getLogger("imgrec")
 
 
-def read_data(config: DictConfig, *, report_to: Path | None = None, **given: Any) -> tuple[DictConfig, ImageDataModule]:
+def read_data(
+    config: DictConfig, *, data: ImageDataModule | None = None, report_to: Path | None = None, **given: Any
+) -> tuple[DictConfig, ImageDataModule]:
     """Read the data of a configuration.
 
     Args:
         config: Its group `data` names the source; it is not changed.
+        data: A data module that was made already, in place of `config.data`.
         report_to: For training: check all images first, and write there which were excluded.
         **given: Passed to the data module in place of keys of `config.data`.
 
@@ -31,7 +34,8 @@ def read_data(config: DictConfig, *, report_to: Path | None = None, **given: Any
         A copy of the configuration in which `data.num_classes`, `data.num_samples` and `data.class_counts` are what
         was found, for the model, loss and metrics that refer to them; and the data module.
     """
-    data: ImageDataModule = build(config.data, **given)
+    data = data if data is not None else build(config.data, **given)
+    assert data is not None
     log_notes(data)
     if report_to is not None:
         data.quarantine.folder = report_to

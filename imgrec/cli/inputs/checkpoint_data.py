@@ -1,8 +1,6 @@
 """The network and the data of a checkpoint, for verbs that are options and `key=value` words: export, benchmark."""
 
-import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -12,7 +10,7 @@ if TYPE_CHECKING:
     from imgrec.data.loading.datamodule import ImageDataModule
     from imgrec.data.samples import Samples
 
-__all__ = ["FromCheckpoint", "read_checkpoint", "read_data_of", "sha256_of", "split_to_test"]
+__all__ = ["FromCheckpoint", "read_checkpoint", "read_data_of", "split_to_test"]
 
 _ORDER = ("val", "test", "train")
 
@@ -51,9 +49,3 @@ def read_data_of(path: str, words: Sequence[str]) -> "ImageDataModule":
 def split_to_test(data: "ImageDataModule") -> "Samples":
     """Return the first split that there is of validation, test and training. Raises: DataError: there is none."""
     return data.split(next((split for split in _ORDER if data.has_split(split)), "val"))
-
-
-def sha256_of(path: str) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

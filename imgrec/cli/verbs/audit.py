@@ -1,20 +1,15 @@
 """`imgrec audit`: look at data before it spoils a result; and write a cleaned table from an edited plan."""
 
 import argparse
-import hashlib
-import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgrec.cli.parser import Parser
 from imgrec.core.system.progress_line import ProgressLine
-from imgrec.data.sources.targets import WORDS_HELP, Target, is_word, read_target
+from imgrec.data.sources.targets import WORDS_HELP, is_word, read_target
 from imgrec.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -22,8 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "make_parser"]
 
-STORE_NAME = "facts.sqlite"
-_PLAN_DIGEST = "plan_sha256"  # key of audit.json: tells an edited plan from one as it was written
 _FAILED = 1
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -49,12 +42,13 @@ def main() -> None:
     arguments = make_parser().parse_intermixed_args(sys.argv[1:])
     target, words = _split_words(arguments.target)
     store = None
+    from imgrec.auditing.output.folder import STORE_NAME
+
     try:
         if arguments.apply is not None:
             _apply(target, words, arguments)
             return
         output = Path(arguments.output or "audit")
-        _check_output(output, target, words)
         store = output / STORE_NAME
         audit = _audit(target, words, arguments, output=output)
     except KeyboardInterrupt:
@@ -101,13 +95,12 @@ def _split_words(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
 
 
 def _audit(target: str | None, words: Sequence[str], arguments: argparse.Namespace, *, output: Path) -> "Audit":
-    from imgrec.auditing.audit import AuditSettings, run_audit
+    from imgrec.auditing.audit import AuditSettings, audit_target
 
     if arguments.workers is not None and arguments.workers < 1:
         raise ConfigError(f"--workers {arguments.workers}, but it must be 1 or more.")
     if arguments.weights and not arguments.features:
         raise ConfigError("--weights are those of a network: --features mobilenet_v2 --weights FILE.")
-    data = read_target(target, words)
     settings = AuditSettings(
         labels=not arguments.no_labels,
         quick=arguments.quick,
@@ -117,58 +110,19 @@ def _audit(target: str | None, words: Sequence[str], arguments: argparse.Namespa
     )
     line = ProgressLine(sys.stderr)
     try:
-        audit = run_audit(
-            data.parts,
-            class_names=data.class_names,
-            target=_named(target, words),
-            base=_base(target, words),
+        audit = audit_target(
+            target,
+            words,
             settings=settings,
-            notes=data.notes,
+            output=output,
             workers=arguments.workers,
-            store=output / STORE_NAME,
             progress=line.update,
             say=line.say,
         )
-        line.say("Writing the report")
-        _write(audit, data, target=target, words=words, output=output)
     finally:
         line.close()
     _show(audit, output)
     return audit
-
-
-def _write(audit: "Audit", data: Target, *, target: str | None, words: Sequence[str], output: Path) -> None:
-    """Write plan.csv, audit.html and audit.json; the last one says by its being there that all are whole."""
-    from imgrec.auditing.findings import to_json
-    from imgrec.auditing.output.page import command_words, to_html
-    from imgrec.auditing.output.plan import propose
-    from imgrec.auditing.output.plan_file import write_plan
-    from imgrec.core.files.atomic_write import write_bytes
-
-    plan = write_plan(audit, propose(audit))
-    audit = replace(audit, summaries={**audit.summaries, _PLAN_DIGEST: hashlib.sha256(plan).hexdigest()})
-    _keep_edited_plan(output)
-    write_bytes(output / "plan.csv", plan)
-    page = to_html(audit, data.parts, words=command_words(target=target, words=words, output=output))
-    write_bytes(output / "audit.html", page)
-    write_bytes(output / "audit.json", to_json(audit))
-
-
-def _keep_edited_plan(output: Path) -> None:
-    """Give a plan that somebody has worked on another name before a new one takes its place."""
-    plan, report = output / "plan.csv", output / "audit.json"
-    if not plan.is_file():
-        return
-    written = ""
-    with suppress(OSError, ValueError, KeyError, TypeError):  # no report, or not one of ours: the plan counts as edited
-        written = json.loads(report.read_text(encoding="utf-8"))[_PLAN_DIGEST]
-    if hashlib.sha256(plan.read_bytes()).hexdigest() == written:
-        return
-    number = 1
-    while (kept := output / f"plan-{number}.csv").exists():
-        number += 1
-    plan.rename(kept)
-    sys.stderr.write(f"\nimgrec: plan.csv was edited; it is kept as {kept}.\n")
 
 
 def _show(audit: "Audit", output: Path) -> None:
@@ -190,40 +144,13 @@ def _show(audit: "Audit", output: Path) -> None:
     sys.stdout.write("\n".join(lines).encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
-def _named(target: str | None, words: Sequence[str]) -> str:
-    from imgrec.auditing.output.shell import shell_line
-
-    return shell_line([*([target] if target is not None else []), *words])
-
-
-def _base(target: str | None, words: Sequence[str]) -> Path | None:
-    """Return the folder that paths in the report count from: the one the user named."""
-    if target is not None and Path(target).is_dir():
-        return Path(target)
-    given = dict(word.partition("=")[::2] for word in words)
-    if root := given.get("data.root", "").strip("'\""):
-        return Path(root)
-    table = target or given.get("data.path", "").strip("'\"")
-    return Path(table).parent if table else None
-
-
-def _check_output(output: Path, target: str | None, words: Sequence[str]) -> None:
-    """Refuse a folder inside the data: the next audit would take it for a class. Raises: ConfigError."""
-    base = _base(target, words)
-    is_folder = target is None or Path(target).is_dir()
-    if base is None or not is_folder or not base.is_dir():
-        return
-    inner, outer = os.path.realpath(output), os.path.realpath(base)
-    if inner == outer or inner.startswith(os.path.join(outer, "")):  # noqa: PTH118
-        raise ConfigError(f"--output {output} lies inside the data ({base}). Name a folder outside: --output PATH.")
-
-
 # The plan
 
 
 def _apply(target: str | None, words: Sequence[str], arguments: argparse.Namespace) -> None:
     from imgrec.auditing.audit import relative_paths
     from imgrec.auditing.output.clean_table import clean_table
+    from imgrec.auditing.output.folder import base_of
     from imgrec.auditing.output.plan_file import read_plan
     from imgrec.auditing.output.shell import shell_line
     from imgrec.core.files.atomic_write import write_bytes
@@ -233,7 +160,7 @@ def _apply(target: str | None, words: Sequence[str], arguments: argparse.Namespa
     names = [name for part in data.parts.values() for name in part.names]
     decisions = read_plan(
         Path(arguments.apply),
-        paths=relative_paths(names, _base(target, words)),
+        paths=relative_paths(names, base_of(target, words)),
         class_names=data.class_names,
         splits=list(data.parts),
     )

@@ -111,7 +111,7 @@ def _of_checkpoint(path: Path, *, threads: int, compiled: bool) -> "list[Contend
 
 def _of_xml(path: Path, *, threads: int) -> "list[Contender]":
     from imgrec.deploy.benchmark.contenders import of_openvino
-    from imgrec.deploy.export.openvino_file import read_openvino_info
+    from imgrec.deploy.predict.openvino_model import read_openvino_info
 
     size = read_openvino_info(path).preprocess.height_width
     if size is None:

@@ -134,7 +134,7 @@ def _export(
 
 
 def _describe(source: "FromCheckpoint", checkpoint: str) -> "BundleInfo":
-    from imgrec.cli.inputs.checkpoint_data import sha256_of
+    from imgrec.core.files.digest import sha256_of
     from imgrec.deploy.export.describe import describe
 
     return describe(

@@ -123,15 +123,15 @@ def _predict(given: argparse.Namespace) -> "Counts":
 
 
 def _prepare(given: argparse.Namespace) -> "Job":
-    from imgrec.cli.inputs.predict_model import open_model
     from imgrec.core.system.hardware import num_processors
     from imgrec.deploy.predict.frames import Pace
     from imgrec.deploy.predict.inputs import read_inputs
+    from imgrec.deploy.predict.open_model import find_model, open_model
     from imgrec.deploy.predict.output import Job
     from imgrec.deploy.predict.rows import RowMaker
 
     pace = Pace(every=given.every, per_second=given.per_second or 1.0)
-    model = open_model(given.words[0])
+    model = open_model(find_model(Path(given.words[0])))
     inputs = read_inputs(given.words[1:], lists=given.list, path_column=given.path_column, pace=pace)
     maker = RowMaker(model.decisions, top_k=given.top_k, with_logits=given.logits, with_time=inputs.has_time)
     threads = given.threads or num_processors()

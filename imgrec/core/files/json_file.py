@@ -7,13 +7,29 @@ from pathlib import Path
 from typing import Any
 
 from imgrec.core.files.atomic_write import write_bytes
+from imgrec.errors import DataError
 
-__all__ = ["plain", "to_json", "write_json"]
+__all__ = ["plain", "read_json", "to_json", "write_json"]
 
 
 def write_json(path: Path, value: Mapping[str, Any], *, default: Callable[[Any], Any] | None = None) -> None:
     """Write `value` as `to_json` has it, whole or not at all. Raises: RunFolderError."""
     write_bytes(path, to_json(value, default=default))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object that a job wrote.
+
+    Raises:
+        DataError: It is not there, or no JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({error}). Run the job again that writes it.") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path} holds no JSON object. Run the job again that writes it.")
+    return content
 
 
 def to_json(value: Mapping[str, Any], *, default: Callable[[Any], Any] | None = None) -> bytes:

@@ -14,8 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from imgrec.core.files.atomic_write import write_bytes
@@ -27,9 +25,10 @@ from imgrec.deploy.export.graph import make_graph
 from imgrec.deploy.export.outputs import ImageSet, Progress, answers_by, answers_of_network, prepared
 from imgrec.deploy.export.parity import refuse_untrained
 from imgrec.deploy.export.write import Settings
-from imgrec.errors import BundleError, ConfigError, MissingExtraError
+from imgrec.deploy.predict.openvino_model import import_openvino, runner
+from imgrec.errors import ConfigError, MissingExtraError
 
-__all__ = ["export_openvino", "read_openvino_info"]
+__all__ = ["export_openvino"]
 
 
 def export_openvino(
@@ -47,7 +46,7 @@ def export_openvino(
     In float32 the check runs in float32; by itself OpenVINO takes bfloat16 where the processor has it.
     Raises: ConfigError: a form that is for bundles alone. MissingExtraError.
     """
-    openvino = _openvino()
+    openvino = import_openvino()
     if settings.input == "image" or settings.precision == "float16":
         raise ConfigError(
             "OpenVINO files take pixels, in float32 or with --int8. Leave out --input image and --float16."
@@ -64,7 +63,7 @@ def export_openvino(
         say(f"Calibrating with {len(settings.calibration):,} images")
         model = _to_int8(model, prepared(info.preprocess, settings.calibration))
     say("Asking the export about the same images")
-    answers = answers_by(_runner(model), info.preprocess.from_lazy_image, images, progress=progress)
+    answers = answers_by(runner(model), info.preprocess.from_lazy_image, images, progress=progress)
     gate = judge(images, reference, answers, info=info, max_drop=settings.max_drop)
     stop_if_failed(gate, path)
     model.set_rt_info(replace(info, parity=gate.to_dict(names=False)).to_json().decode(), [DOCUMENT_KEY])
@@ -72,24 +71,6 @@ def export_openvino(
     report = {**gate.to_dict(), "size_bytes": size}
     write_report(path, report)
     return report
-
-
-def read_openvino_info(path: Path) -> BundleInfo:
-    """Return what a file of OpenVINO by imgrec says of itself. Raises: BundleError: not by imgrec."""
-    openvino = _openvino()
-    try:
-        text = openvino.Core().read_model(path).get_rt_info([DOCUMENT_KEY]).astype(str)
-    except RuntimeError as error:
-        raise BundleError(f"{path} cannot be read, or imgrec did not write it: {str(error)[:200]}") from None
-    return BundleInfo.from_json(text)
-
-
-def _openvino() -> Any:
-    try:
-        import openvino
-    except ImportError:
-        raise MissingExtraError("openvino", "openvino") from None
-    return openvino
 
 
 def _to_int8(model: Any, calibration: Sequence[UInt8Array]) -> Any:
@@ -103,20 +84,9 @@ def _to_int8(model: Any, calibration: Sequence[UInt8Array]) -> Any:
         return nncf.quantize(model, batches, subset_size=len(calibration), preset=nncf.QuantizationPreset.MIXED)
 
 
-def _runner(model: Any) -> Callable[[list[UInt8Array]], NDArray[np.float32]]:
-    openvino = _openvino()
-    request = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
-
-    def run(batch: list[UInt8Array]) -> NDArray[np.float32]:
-        logits: NDArray[np.float32] = request.infer([np.stack(batch)])[0].copy()
-        return logits
-
-    return run
-
-
 def _save(model: Any, path: Path) -> int:
     """Write both files, the one that names the other last; return their size in bytes."""
-    openvino = _openvino()
+    openvino = import_openvino()
     with tempfile.TemporaryDirectory(prefix="imgrec-") as folder:
         made = Path(folder) / path.name
         openvino.save_model(model, made, compress_to_fp16=False)

@@ -7,7 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from imgrec.core.checkpoint.checkpoint import CheckpointInfo
 from imgrec.data.images.lazy_image import LazyImage
+from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.samples import Task, UInt8Array
 from imgrec.deploy.bundle import BundleInfo
 from imgrec.evaluation.decisions import Decisions
@@ -21,25 +23,33 @@ class CheckpointModel:
     info: what a bundle of it would say of itself; images are decoded in full, as from a bundle.
     """
 
-    def __init__(self, network: nn.Module, info: BundleInfo, *, sha256: str) -> None:
-        self._network = network
-        self._info = info
+    def __init__(
+        self, network: nn.Module, info: BundleInfo, *, sha256: str, checkpoint: CheckpointInfo | None = None
+    ) -> None:
+        self.network = network
+        self.info = info
         self.sha256 = sha256
+        self.checkpoint = checkpoint
 
     @property
     def class_names(self) -> Sequence[str]:
         """The name of each logit."""
-        return self._info.class_names
+        return self.info.class_names
 
     @property
     def task(self) -> Task:
         """One class per image, or any number."""
-        return self._info.task
+        return self.info.task
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """What brings an image to the network's size."""
+        return self.info.preprocess
 
     @property
     def decisions(self) -> Decisions:
         """Those of the checkpoint; without any, temperature 1 and no rules."""
-        return self._info.decisions
+        return self.info.decisions
 
     @property
     def runs_singly(self) -> bool:
@@ -48,11 +58,11 @@ class CheckpointModel:
 
     def prepare(self, image: LazyImage, /) -> UInt8Array:
         """Return an image as the network sees it: uint8 (H, W, 3)."""
-        return self._info.preprocess.from_lazy_image(image)
+        return self.info.preprocess.from_lazy_image(image)
 
     def run(self, images: Sequence[UInt8Array], /) -> NDArray[np.float32]:
         """Return logits float32 (N, C) of N images of one size."""
         batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
         with torch.inference_mode():
-            logits: NDArray[np.float32] = self._network(batch).float().numpy()
+            logits: NDArray[np.float32] = self.network(batch).float().numpy()
         return logits

@@ -11,6 +11,7 @@ from imgrec.evaluation.decisions import Decisions
 
 if TYPE_CHECKING:
     from imgrec.data.images.lazy_image import LazyImage
+    from imgrec.data.images.preprocess import Preprocess
 
 __all__ = ["Model"]
 
@@ -28,6 +29,11 @@ class Model(Protocol):
     @property
     def task(self) -> Task:
         """One class per image, or any number."""
+        ...
+
+    @property
+    def preprocess(self) -> "Preprocess":
+        """What brings an image to the network's size."""
         ...
 
     @property

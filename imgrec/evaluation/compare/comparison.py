@@ -1,6 +1,7 @@
 """What a comparison holds: runs with their scores, and pairs of runs with their differences."""
 
 from dataclasses import dataclass
+from html import escape
 
 from imgrec.evaluation.compare.flips import Flips
 from imgrec.evaluation.compare.runs import Run
@@ -84,6 +85,21 @@ class Comparison:
     seed: int
     kind: str
     notes: list[str]
+
+    @property
+    def verdict(self) -> str:
+        """Which run is better and how surely, a sentence for each pair."""
+        from imgrec.evaluation.compare.verdict import judge
+
+        return " ".join(judge(pair, self).text for pair in self.pairs)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{escape(run.run.name)}</td><td>{run.values[score_names(self.first)[0]]:.4f}</td></tr>"
+            for run in self.runs
+        )
+        head = f"<tr><th>run</th><th>{escape(score_names(self.first)[0])}</th></tr>"
+        return f"<table>{head}{rows}</table><p>{escape(self.verdict)}</p>"
 
 
 def score_names(first: Predictions) -> list[str]:

@@ -9,6 +9,7 @@ images and trainings do together, so the interval is a little wide, never narrow
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,10 +43,30 @@ from imgrec.evaluation.statistics.paired import (
 )
 from imgrec.evaluation.statistics.resampling import Design
 
-__all__ = ["compare_runs"]
+__all__ = ["compare", "compare_runs"]
 
 FloatArray = NDArray[np.float64]
 ROUNDING = 1e-24  # a variance below is what rounding leaves of a score that never differs
+
+
+def compare(*runs: str | Path, seed: int = SEED) -> Comparison:
+    """Compare two or more runs on the same images; the same as `imgrec compare RUN RUN`.
+
+    Args:
+        *runs: Run folders, evaluations or predictions tables, each also as `"name=path"` or a pattern of several
+            trainings (`"adam=outputs/adam/seed_*"`).
+        seed: Of the resamples.
+
+    Returns:
+        The comparison: `verdict`, `pairs`, `runs`.
+
+    Raises:
+        DataError: Fewer than two runs, or runs on other images.
+    """
+    from imgrec.evaluation.compare.align import align
+    from imgrec.evaluation.compare.runs import read_runs
+
+    return compare_runs(align(read_runs([str(run) for run in runs])), seed=seed)
 
 
 def compare_runs(aligned: Aligned, *, resamples: int = RESAMPLES, seed: int = SEED) -> Comparison:

@@ -6,30 +6,51 @@
 import gc
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from imgrec.core.config.checks import check_choice
 from imgrec.evaluation.decisions.calibrated import measure_both
 from imgrec.evaluation.figures.figures import draw_confusion_matrix, draw_pr_curves, save_png
 from imgrec.evaluation.figures.reliability import draw_reliability
 from imgrec.evaluation.predictions.parquet import read_parquet
 from imgrec.evaluation.predictions.predictions import Predictions
 
-__all__ = ["draw_images"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["FIGURES", "draw_images", "figure_of"]
+
+FIGURES = ("confusion_matrix", "pr_curves", "reliability")
 
 
 def draw_images(predictions: Predictions, folder: Path) -> None:
     """Draw them into `folder`; several labels per image have no confusion matrix. Raises: RunFolderError."""
+    for name in FIGURES:
+        if name != "confusion_matrix" or predictions.task == "single":
+            save_png(figure_of(name, predictions), folder / f"{name}.png")
+
+
+def figure_of(name: str, predictions: Predictions) -> "Figure":
+    """Return one figure of an evaluation.
+
+    Args:
+        name: One of `FIGURES`.
+        predictions: With labels.
+
+    Raises:
+        ConfigError: No figure of that name.
+        DataError: A confusion matrix of several labels per image.
+    """
+    check_choice("plot", name, FIGURES)
     names, labels = predictions.class_names, predictions.labels
-    is_positive = labels == 1
-    if predictions.task == "single":
-        is_positive = labels[:, None] == np.arange(len(names))
-        cells = labels.astype(np.int64) * len(names) + predictions.predicted
-        matrix = np.bincount(cells, minlength=len(names) ** 2).reshape(len(names), -1)
-        save_png(draw_confusion_matrix(matrix, class_names=names), folder / "confusion_matrix.png")
-    curves = draw_pr_curves(predictions.probabilities, is_positive, class_names=names)
-    save_png(curves, folder / "pr_curves.png")
-    save_png(draw_reliability(measure_both(predictions)), folder / "reliability.png")
+    if name == "confusion_matrix":
+        return draw_confusion_matrix(predictions.confusion_matrix(), class_names=names)
+    if name == "reliability":
+        return draw_reliability(measure_both(predictions))
+    is_positive = labels == 1 if predictions.task == "multilabel" else labels[:, None] == np.arange(len(names))
+    return draw_pr_curves(predictions.probabilities, is_positive, class_names=names)
 
 
 def main() -> None:

@@ -5,10 +5,12 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from imgrec.core.files.atomic_write import write_bytes
 from imgrec.core.files.json_file import plain
+from imgrec.errors import ConfigError
 from imgrec.evaluation.figures.draw_all import draw_images
 from imgrec.evaluation.metrics.compute import compute_scores
 from imgrec.evaluation.metrics.slices import write_slices
@@ -32,9 +34,14 @@ def write_evaluation(predictions: Predictions, folder: Path) -> dict[str, Any]:
     return scores
 
 
-def write_numbers(predictions: Predictions, folder: Path) -> dict[str, Any]:
+def write_numbers(
+    predictions: Predictions, folder: Path, *, more: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
     """Write metrics.json, per_class.csv and slices.json, and return the scores. Raises: RunFolderError."""
     scores = compute_scores(predictions)
+    if taken := sorted(scores.keys() & more.keys()):
+        raise ConfigError(f"metrics: {taken[0]!r} is a metric of every evaluation. Give yours another name.")
+    scores |= more
     write_bytes(folder / "metrics.json", _to_json(scores))
     write_bytes(folder / "per_class.csv", _to_csv(scores))
     write_slices(predictions, folder / "slices.json")

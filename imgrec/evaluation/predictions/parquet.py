@@ -19,7 +19,7 @@ from imgrec.core.files.atomic_write import durable_write
 from imgrec.errors import DataError, did_you_mean
 from imgrec.evaluation.predictions.predictions import Predictions, visible
 
-__all__ = ["FORMAT", "read_parquet", "write_parquet"]
+__all__ = ["FORMAT", "read_parquet", "to_table", "write_parquet"]
 
 FORMAT = 2
 COLUMNS = ("path", "label", "prediction", "confidence", "logits", "probabilities", "group")
@@ -32,7 +32,7 @@ def write_parquet(predictions: Predictions, path: Path) -> None:
     """Write the table, whole or not at all. Raises: RunFolderError: the file cannot be written."""
     import pyarrow.parquet as pq
 
-    table = _to_table(predictions)
+    table = to_table(predictions)
     # Numbers hardly repeat: a dictionary of them would only add to the size.
     texts = [_as_utf8(name) for name, column in predictions.columns.items() if not isinstance(column, np.ndarray)]
     repeating = ["label", "prediction", "group", *texts]
@@ -66,7 +66,8 @@ def _as_utf8(text: str) -> str:
     return text if _is_utf8(text) else visible(text)
 
 
-def _to_table(predictions: Predictions) -> Any:
+def to_table(predictions: Predictions) -> Any:
+    """Return the pyarrow table of the file."""
     import pyarrow as pa
 
     names, num_classes = predictions.names, len(predictions.class_names)

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.errors import DataError
+from imgrec.errors import DataError, MissingExtraError
 from imgrec.evaluation.decisions.probabilities import predicted_labels, to_probabilities
 
 __all__ = ["Predictions", "visible"]
@@ -64,6 +64,31 @@ class Predictions:
     def predicted(self) -> NDArray[np.int64] | NDArray[np.uint8]:
         """Predicted labels, in the form of `labels`: the most probable class, the first of equals; or p > 0.5."""
         return predicted_labels(self.probabilities, task=self.task)
+
+    def confusion_matrix(self) -> NDArray[np.int64]:
+        """Return int64 (C, C): rows are labels, columns are predictions, both in the order of `class_names`.
+
+        Raises:
+            DataError: Several labels per image.
+        """
+        if self.task == "multilabel":
+            raise DataError("With several labels per image there is no confusion matrix. See per_class.csv.")
+        size = len(self.class_names)
+        pairs = np.asarray(self.labels, dtype=np.int64) * size + self.predicted
+        return np.bincount(pairs, minlength=size * size).reshape(size, size)
+
+    def to_pandas(self) -> Any:
+        """Return a pandas data frame: the columns of predictions.parquet, one row per image.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        from imgrec.evaluation.predictions.parquet import to_table
+
+        try:
+            return to_table(self).to_pandas()
+        except ImportError:
+            raise MissingExtraError("pandas", "clean") from None
 
     def _check_classes(self) -> None:
         fewest = 2 if self.task == "single" else 1

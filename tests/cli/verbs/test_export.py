@@ -72,7 +72,7 @@ def test_a_bundle_gives_what_evaluate_gave(run, model, tmp_path):
 
 
 def test_the_bundle_carries_where_it_comes_from(run, model):
-    from imgrec.cli.inputs.checkpoint_data import sha256_of
+    from imgrec.core.files.digest import sha256_of
 
     training = load_bundle(model).info.training
     assert training["checkpoint"] == "best.ckpt"
