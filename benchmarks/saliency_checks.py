@@ -19,10 +19,10 @@ import numpy as np
 from machine import describe
 
 from imgrec.data.images.image import read_image
+from imgrec.evaluation.restore import load_classifier
 from imgrec.studies.explain import Examiner, GradCam, IntegratedGradients, Occlusion
 from imgrec.studies.explain.methods import Heat
 from imgrec.studies.explain.record import Shown, image_record, summary_of
-from imgrec.evaluation.restore import load_classifier
 
 
 class Edges:

@@ -17,8 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from command import command
 from imgrec.cli.app import VERBS
-from imgrec.core.config.overrides import CommandLine, quote, read_command_line
 from imgrec.core.config.build import check, check_complete, config_dir, store_open_groups
+from imgrec.core.config.overrides import CommandLine, quote, read_command_line
 from project import PROJECT
 
 CONF = config_dir()
