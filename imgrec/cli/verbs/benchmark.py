@@ -40,7 +40,7 @@ def main() -> None:
     check_count("--batch", arguments.batch, at_least=1)
     threads = num_processors() if arguments.threads is None else arguments.threads
     check_count("--threads", threads, at_least=1)
-    paths = [Path(word) for word in arguments.models]
+    paths = [Path(name) for name in arguments.models]
     _check_files(paths)
     with closing(ProgressLine(sys.stderr, unit="rounds")) as line:
         line.say("Loading")
@@ -99,14 +99,17 @@ def _load(paths: Sequence[Path], *, threads: int, compiled: bool) -> "list[Conte
 
 
 def _of_checkpoint(path: Path, *, threads: int, compiled: bool) -> "list[Contender]":
-    from imgrec.cli.inputs.checkpoint_data import read_checkpoint
-    from imgrec.deploy.benchmark.contenders import of_network
+    from imgrec.core.system.lean_imports import lean_imports
 
-    source = read_checkpoint(str(path))
+    with lean_imports():
+        from imgrec.evaluation.restore import load_classifier
     import torch
 
+    from imgrec.deploy.benchmark.contenders import of_network
+
+    loaded = load_classifier(path)
     torch.set_num_threads(threads)
-    return of_network(source.network, source.preprocess, path, compiled=compiled)
+    return of_network(loaded.network, loaded.preprocess, path, compiled=compiled)
 
 
 def _of_xml(path: Path, *, threads: int) -> "list[Contender]":

@@ -68,7 +68,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--per-second", type=float, metavar="N", help="take so many frames a second (default: 1)")
     add = parser.add_argument_group("table").add_argument
     add("--output", metavar="FILE", help=".csv, .jsonl or .parquet (default: CSV to standard output)")
-    add("--top-k", type=int, default=0, metavar="K", help="name the K most probable classes, with probabilities")
+    add("--top-k", type=int, default=5, metavar="K", help="classes in `probabilities`, most probable first (5)")
     add("--logits", action="store_true", help="what the network said before it became probabilities; not in CSV")
     add("--overwrite", action="store_true", help="replace a table that is there")
     add("--restart", action="store_true", help="throw away what an interrupted command has left")

@@ -16,19 +16,19 @@ from imgrec.deploy.predict.inputs import Inputs
 from imgrec.deploy.predict.model import Model
 from imgrec.deploy.predict.parquet_file import write_parquet
 from imgrec.deploy.predict.partial import PartialTable
-from imgrec.deploy.predict.pipeline import answer_all
+from imgrec.deploy.predict.pipeline import run_batches
 from imgrec.deploy.predict.rows import Counts, Row, RowMaker
 from imgrec.errors import StopRequestedError
 
 __all__ = ["Job", "write_file", "write_stdout"]
 
-FORMAT = 1
+FORMAT = 2  # 1: columns label, probability, label_1, ..., accepted:RULE, set:RULE
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 @dataclass(frozen=True)
 class Job:
-    """All that a table is made of. threads, batch_size: see `answer_all`."""
+    """All that a table is made of. threads, batch_size: see `run_batches`."""
 
     inputs: Inputs
     model: Model
@@ -39,8 +39,8 @@ class Job:
     def rows(self, *, skip: int) -> Generator[list[Row]]:
         """Yield the rows of batch after batch, without those of the first `skip` images."""
         items = islice(self.inputs.items(), skip, None)
-        for answers in answer_all(items, self.model, batch_size=self.batch_size, threads=self.threads):
-            yield self.maker.rows(answers)
+        for outputs in run_batches(items, self.model, batch_size=self.batch_size, threads=self.threads):
+            yield self.maker.rows(outputs)
 
     def key(self, kind: str) -> dict[str, Any]:
         """Return what the rows of a kind of table depend on, by the words for it."""
@@ -48,7 +48,7 @@ class Job:
         return {
             "model": self.model.sha256,
             "images": self.inputs.digest() or f"once, {time.time_ns()}",
-            "options": {"kind": kind, "columns": columns, "batch": self.batch_size},
+            "options": {"kind": kind, "columns": columns, "batch": self.batch_size, "top_k": self.maker.top_k},
             "version of imgrec": __version__,
         }
 

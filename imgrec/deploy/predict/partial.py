@@ -19,7 +19,7 @@ from imgrec.errors import DataError
 
 __all__ = ["PartialTable"]
 
-FORMAT = 1
+FORMAT = 2  # 1: rows of the older columns
 _EVERY_S = 1.0  # what a kill may cost, and so how often the disk is waited for
 _CHUNK_BYTES = 1 << 20
 
@@ -143,9 +143,14 @@ class PartialTable:
     def _compare(self, line: bytes, key: dict[str, Any]) -> None:
         try:
             first = json.loads(line)
-            theirs = first["key"] if first["format"] == FORMAT else None
+            format_, theirs = first["format"], first["key"]
         except (ValueError, TypeError, KeyError):
-            theirs = None
+            raise self._damaged() from None
+        if format_ != FORMAT and isinstance(format_, int):
+            raise DataError(
+                f"{self.path} holds rows with the columns of another version of imgrec, which cannot be resumed. Add "
+                "--restart to discard them and predict all images, or give another --output."
+            )
         if not isinstance(theirs, dict):
             raise self._damaged()
         ours = json.loads(json.dumps(key))
