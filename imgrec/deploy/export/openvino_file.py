@@ -22,7 +22,7 @@ from imgrec.deploy.bundle import BundleInfo
 from imgrec.deploy.bundle.document import DOCUMENT_KEY
 from imgrec.deploy.export.gate import judge, stop_if_failed, write_report
 from imgrec.deploy.export.graph import make_graph
-from imgrec.deploy.export.outputs import ImageSet, Progress, answers_by, answers_of_network, prepared
+from imgrec.deploy.export.outputs import ImageSet, Progress, logits_by, logits_of_network, prepared
 from imgrec.deploy.export.parity import refuse_untrained
 from imgrec.deploy.export.write import Settings
 from imgrec.deploy.predict.openvino_model import import_openvino, runner
@@ -53,7 +53,7 @@ def export_openvino(
         )
     info = replace(info, precision=settings.precision)
     say(f"Asking the checkpoint about {len(images):,} images")
-    reference = answers_of_network(network, info.preprocess, images, progress=progress)
+    reference = logits_of_network(network, info.preprocess, images, progress=progress)
     refuse_untrained(reference, task=info.task)
     say("Making the graph")
     height, width = info.preprocess.height_width or (None, None)
@@ -63,7 +63,7 @@ def export_openvino(
         say(f"Calibrating with {len(settings.calibration):,} images")
         model = _to_int8(model, prepared(info.preprocess, settings.calibration))
     say("Asking the export about the same images")
-    answers = answers_by(runner(model), info.preprocess.from_lazy_image, images, progress=progress)
+    answers = logits_by(runner(model), info.preprocess.from_lazy_image, images, progress=progress)
     gate = judge(images, reference, answers, info=info, max_drop=settings.max_drop)
     stop_if_failed(gate, path)
     model.set_rt_info(replace(info, parity=gate.to_dict(names=False)).to_json().decode(), [DOCUMENT_KEY])

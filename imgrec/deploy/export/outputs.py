@@ -21,8 +21,8 @@ from imgrec.errors import DataError
 __all__ = [
     "ImageSet",
     "Progress",
-    "answers_of_bundle",
-    "answers_of_network",
+    "logits_of_bundle",
+    "logits_of_network",
     "images_of_folder",
     "prepared",
     "some_of",
@@ -66,7 +66,7 @@ def images_of_folder(folder: Path, *, limit: int) -> ImageSet:
     return ImageSet(chosen.names, chosen.images)
 
 
-def answers_of_network(
+def logits_of_network(
     network: Callable[[torch.Tensor], torch.Tensor],
     preprocess: Preprocess,
     image_set: ImageSet,
@@ -82,14 +82,14 @@ def answers_of_network(
             logits: Logits = network(images).float().numpy()
         return logits
 
-    return answers_by(ask, preprocess.from_lazy_image, image_set, batch_size=batch_size, progress=progress)
+    return logits_by(ask, preprocess.from_lazy_image, image_set, batch_size=batch_size, progress=progress)
 
 
-def answers_of_bundle(
+def logits_of_bundle(
     bundle: Bundle, image_set: ImageSet, *, batch_size: int = 32, progress: Progress | None = None
 ) -> Logits:
     """Return logits (N, C) of a bundle, prepared by what the bundle itself says."""
-    return answers_by(bundle.run, bundle.prepare, image_set, batch_size=batch_size, progress=progress)
+    return logits_by(bundle.run, bundle.prepare, image_set, batch_size=batch_size, progress=progress)
 
 
 def prepared(preprocess: Preprocess, image_set: ImageSet) -> list[UInt8Array]:
@@ -97,7 +97,7 @@ def prepared(preprocess: Preprocess, image_set: ImageSet) -> list[UInt8Array]:
     return [preprocess.from_lazy_image(open_image(image_set.images, place)) for place in range(len(image_set))]
 
 
-def answers_by(
+def logits_by(
     ask: Callable[[list[UInt8Array]], Logits],
     prepare: Callable[[LazyImage], UInt8Array],
     image_set: ImageSet,

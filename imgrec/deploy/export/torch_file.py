@@ -20,7 +20,7 @@ from imgrec.core.files.atomic_write import write_bytes
 from imgrec.deploy.bundle import BundleInfo
 from imgrec.deploy.bundle.document import DOCUMENT_KEY
 from imgrec.deploy.export.gate import judge, stop_if_failed, write_report
-from imgrec.deploy.export.outputs import ImageSet, Progress, answers_of_network
+from imgrec.deploy.export.outputs import ImageSet, Progress, logits_of_network
 from imgrec.deploy.export.parity import refuse_untrained
 from imgrec.errors import BundleError, ImgrecError
 from imgrec.evaluation.restore import load_exactly
@@ -47,7 +47,7 @@ def export_torch(
     model: the checkpoint's configuration of the network. Otherwise as `export_bundle`.
     """
     say(f"Asking the checkpoint about {len(images):,} images")
-    reference = answers_of_network(network, info.preprocess, images, progress=progress)
+    reference = logits_of_network(network, info.preprocess, images, progress=progress)
     refuse_untrained(reference, task=info.task)
     say("Making the file")
     if path.suffix == ".pt2":
@@ -57,7 +57,7 @@ def export_torch(
         data = _to_safetensors(network, info, model)
         again = _from_safetensors(data, name=path.name)[0]
     say("Asking the file about the same images")
-    answers = answers_of_network(again, info.preprocess, images, progress=progress)
+    answers = logits_of_network(again, info.preprocess, images, progress=progress)
     gate = judge(images, reference, answers, info=info, max_drop=0)
     stop_if_failed(gate, path)
     write_bytes(path, data)

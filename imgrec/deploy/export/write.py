@@ -19,7 +19,7 @@ from imgrec.deploy.export.graph import make_graph
 from imgrec.deploy.export.half import to_float16
 from imgrec.deploy.export.image_stage import add_image_stage
 from imgrec.deploy.export.layers import moved_layers
-from imgrec.deploy.export.outputs import ImageSet, Progress, answers_of_bundle, answers_of_network, prepared
+from imgrec.deploy.export.outputs import ImageSet, Progress, logits_of_bundle, logits_of_network, prepared
 from imgrec.deploy.export.parity import compare, refuse_untrained
 from imgrec.deploy.export.quantize import to_int8
 from imgrec.errors import ParityError
@@ -71,13 +71,13 @@ def export_bundle(
     """
     info = replace(info, input=settings.input, precision=settings.precision)
     say(f"Asking the checkpoint about {len(images):,} images")
-    reference = answers_of_network(network, info.preprocess, images, progress=progress)
+    reference = logits_of_network(network, info.preprocess, images, progress=progress)
     refuse_untrained(reference, task=info.task)
     say("Making the graph")
     graphs = make_bundle(network, info, settings, say=say)
     bundle = bundle_from_bytes(to_bytes(graphs.shipped, info), name=str(path))
     say("Asking the export about the same images")
-    answers = answers_of_bundle(bundle, images, progress=progress)
+    answers = logits_of_bundle(bundle, images, progress=progress)
     gate = judge(images, reference, answers, info=info, max_drop=settings.max_drop)
     is_suspect = not gate.passed and not gate.is_exact
     few = prepared(info.preprocess, _first(images)) if is_suspect else []
@@ -119,7 +119,7 @@ def to_bytes(graph: Any, info: BundleInfo) -> bytes:
 def _check_singles(bundle: Bundle, images: ImageSet, answers: NDArray[np.float32], *, gate: Gate, path: Path) -> None:
     """Check that an image by itself gets the answer that it has in a batch. Raises: ParityError."""
     few = _first(images)
-    alone = answers_of_bundle(bundle, few, batch_size=1)
+    alone = logits_of_bundle(bundle, few, batch_size=1)
     parity = compare(few.names, answers[: len(alone)], alone, task=bundle.task)
     if not parity.holds:
         write_report(path, {**gate.to_dict(), "passed": False, "alone": parity.to_dict()})

@@ -21,9 +21,9 @@ _FULL_S = 2.0  # after which there may be memory again
 
 
 class Run(Protocol):
-    """Images uint8 (N, H, W, 3) to logits (N, C); `in_lane` on the calling thread alone."""
+    """Images uint8 (N, H, W, 3) to logits (N, C); `single_thread` on the calling thread alone."""
 
-    def __call__(self, images: UInt8Array, /, *, in_lane: bool) -> NDArray[np.floating]:
+    def __call__(self, images: UInt8Array, /, *, single_thread: bool) -> NDArray[np.floating]:
         """Run them."""
 
 
@@ -124,6 +124,6 @@ class Batcher:
         images = np.stack([item.image for item in items])
         started = time.monotonic()
         loop = asyncio.get_running_loop()
-        rows = await loop.run_in_executor(self._executor, lambda: self._run(images, in_lane=not is_alone))
+        rows = await loop.run_in_executor(self._executor, lambda: self._run(images, single_thread=not is_alone))
         self._on_batch(len(items), time.monotonic() - started)
         return rows

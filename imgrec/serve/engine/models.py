@@ -47,7 +47,7 @@ def load_model(name: str, path: Path, *, threads: int, reject: str) -> ServedMod
     Raises: BundleError: it cannot be used. ConfigError: it cannot be served, or has no such rule.
     """
     # Whoever waits leaves the processor to the decoding processes, which want the same ones.
-    bundle = load_bundle(path, threads=threads, spins=False, lanes=threads > 1)
+    bundle = load_bundle(path, threads=threads, spins=False, concurrent=threads > 1)
     if bundle.info.input != "pixels":
         raise ConfigError(
             f"{path} takes images of any size (input {bundle.info.input}), which can fill the memory of a server. "

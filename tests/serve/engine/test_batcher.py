@@ -28,16 +28,16 @@ class Network:
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
-        self.in_lane: list[bool] = []
+        self.single_thread: list[bool] = []
         self.go = threading.Event()
         self.go.set()
         self.poison: set[int] = set()
         self.not_finite: set[int] = set()
         self.most: int | None = None  # more at once than there is memory for
 
-    def __call__(self, images: UInt8Array, *, in_lane: bool) -> np.ndarray:
+    def __call__(self, images: UInt8Array, *, single_thread: bool) -> np.ndarray:
         self.sizes.append(len(images))
-        self.in_lane.append(in_lane)
+        self.single_thread.append(single_thread)
         assert self.go.wait(10)
         if self.most is not None and len(images) > self.most:
             raise MemoryError
@@ -188,7 +188,7 @@ def test_only_an_image_that_is_alone_gets_all_threads_of_the_network():
 
     with ThreadPoolExecutor(2) as executor:
         asyncio.run(run(executor))
-    assert network.in_lane == [False, False, True]
+    assert network.single_thread == [False, False, True]
 
 
 def test_an_image_that_comes_just_as_a_lane_ends_is_not_forgotten(executor: Executor):
