@@ -124,7 +124,9 @@ class Bundle:
         return logits
 
 
-def load_bundle(path: str | Path, *, threads: int | None = None, spins: bool = True, concurrent: bool = False) -> Bundle:
+def load_bundle(
+    path: str | Path, *, threads: int | None = None, spins: bool = True, concurrent: bool = False
+) -> Bundle:
     """Read and check a bundle; onnxruntime gets the very bytes that were checked.
 
     Args:

@@ -166,7 +166,7 @@ def _problem_of(capture: Any) -> tuple[str, str] | None:
     import cv2
 
     if not capture.isOpened():
-        return "not_a_video", "no video that can be decoded here"
+        return "not_a_video", "not a video that can be decoded here"
     width, height = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
     if width * height > MAX_PIXELS:
         return "too_large", f"frames of {width:.0f}x{height:.0f} px; at most {MAX_PIXELS:,} pixels"
