@@ -364,7 +364,7 @@ def test_a_day_that_is_used_up_says_when_it_starts_again(browser, server, keys):
     with Visit(browser, server, keys["few"]) as visit:
         visit.choose(RED)
         (card,) = visit.choose(BLUE)
-        assert re.search(r"in a day is used up. It starts again in \d+", card)
+        assert re.search(r"is used up. It starts again in \d+", card)
 
 
 def test_a_server_that_is_gone_is_told_and_can_be_asked_again(browser, folder):
@@ -378,7 +378,7 @@ def test_a_server_that_is_gone_is_told_and_can_be_asked_again(browser, folder):
         assert not visit.page.locator("#sign-out").is_visible()
         server.stop()
         (card,) = visit.choose(RED)
-        assert "The server does not response" in card
+        assert "The server does not respond" in card
         visit.page.get_by_role("button", name="Ask again").click()
         visit.cards(1)
 
