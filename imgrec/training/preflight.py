@@ -62,19 +62,23 @@ def check_run(
     """
     _check_callbacks(callbacks)
     _check_splits(data)
-    _check_task(data.splits.task, classifier)
+    check_task(data.splits.task, classifier)
     _check_monitors(config, callbacks, classifier.val_scores.scores)
 
 
-def _check_task(task: Task, classifier: Classifier) -> None:
+def check_task(task: Task, classifier: Classifier) -> None:
     """Check that loss and metrics are made for the task of the data. One that does not say its task is trusted."""
     found = "several labels" if task == "multilabel" else "one label"
     if getattr(classifier.loss, "task", task) != task:
-        remedy = "loss=bce metrics=multilabel" if task == "multilabel" else "loss=cross_entropy metrics=single"
-        raise ConfigError(f"The data has {found} per image. Add {remedy}.")
-    tasks = {task_of_metric(metric) for metric in classifier.val_scores.scores.values()} - {None}
-    if tasks - {task}:
-        raise ConfigError(f"The data has {found} per image. Add metrics={task}.")
+        remedy = (
+            "Add loss=bce metrics=multilabel."
+            if task == "multilabel"
+            else "Set loss=cross_entropy, or with loss=bce also loss.one_hot=true: each class against the rest."
+        )
+        raise ConfigError(f"The data has {found} per image, the loss is for another task. {remedy}")
+    tasks = {task_of_metric(metric) for metric in classifier.val_scores.scores.values()}
+    if tasks - {task, None}:
+        raise ConfigError(f"The data has {found} per image, a metric is for another task. Add metrics={task}.")
 
 
 def task_of_metric(metric: Metric) -> Task | None:
