@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import MetricCollection
 
 from imgrec.evaluation.predictions.scorer import Batch, Scorer
-from imgrec.training.running_metrics import RunningScores
+from imgrec.training.running_metrics import RunningMetrics
 
 
 class Classifier(Scorer):
@@ -40,8 +40,8 @@ class Classifier(Scorer):
     ) -> None:
         super().__init__(net)
         self.loss = loss
-        self.train_scores = RunningScores(metrics.clone())
-        self.val_scores = RunningScores(metrics.clone())
+        self.train_metrics = RunningMetrics(metrics.clone())
+        self.val_metrics = RunningMetrics(metrics.clone())
         self.optimizer_factory = optimizer
         self.scheduler_factory = scheduler
         self.mixing = mixing
@@ -63,13 +63,13 @@ class Classifier(Scorer):
         logits = self(images)
         loss: Tensor = self.loss(logits, targets)
         self.last_loss = loss.detach()
-        self.train_scores.add(self.last_loss, self.predict(logits.detach()), batch["labels"])
+        self.train_metrics.add(self.last_loss, self.predict(logits.detach()), batch["labels"])
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count a validation batch."""
         logits = self(batch["images"])
-        self.val_scores.add(self.loss(logits, batch["labels"]), self.predict(logits), batch["labels"])
+        self.val_metrics.add(self.loss(logits, batch["labels"]), self.predict(logits), batch["labels"])
 
     def predict(self, logits: Tensor) -> Tensor:
         """Return what the metrics take: class indices (N,), or probabilities (N, C) for several labels."""
@@ -77,11 +77,11 @@ class Classifier(Scorer):
 
     def on_train_epoch_start(self) -> None:
         """Begin to count; not called when an epoch is entered in the middle, so a restored count goes on."""
-        self.train_scores.reset()
+        self.train_metrics.reset()
 
     def on_validation_epoch_start(self) -> None:
         """Begin to count."""
-        self.val_scores.reset()
+        self.val_metrics.reset()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimizer, and the schedule for exactly the steps that this run will take."""

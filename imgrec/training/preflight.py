@@ -63,7 +63,7 @@ def check_run(
     _check_callbacks(callbacks)
     _check_splits(data)
     check_task(data.splits.task, classifier)
-    _check_monitors(config, callbacks, classifier.val_scores.scores)
+    _check_monitors(config, callbacks, classifier.val_metrics.metrics)
 
 
 def check_task(task: Task, classifier: Classifier) -> None:
@@ -76,7 +76,7 @@ def check_task(task: Task, classifier: Classifier) -> None:
             else "Set loss=cross_entropy, or with loss=bce also loss.one_hot=true: each class against the rest."
         )
         raise ConfigError(f"The data has {found} per image, the loss is for another task. {remedy}")
-    tasks = {task_of_metric(metric) for metric in classifier.val_scores.scores.values()}
+    tasks = {task_of_metric(metric) for metric in classifier.val_metrics.metrics.values()}
     if tasks - {task, None}:
         raise ConfigError(f"The data has {found} per image, a metric is for another task. Add metrics={task}.")
 

@@ -184,5 +184,7 @@ def _changed_settings(saved: Mapping[str, Any], own: Mapping[str, Any]) -> Itera
 def _values(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for group in _GROUPS:
         for name, value in (config.get(group) or {}).items():
+            if name == "_target_" and str(value).startswith("imgrec."):
+                value = str(value).rpartition(".")[2]  # modules of imgrec have moved, their public names have not
             if name not in _FROM_DATA:
                 yield f"{group}.{name}", value

@@ -1,4 +1,4 @@
-"""Scores over an epoch, taken in by the batch and handed to torchmetrics in large pieces.
+"""Metrics over an epoch: batches are collected, and torchmetrics is updated once in `FLUSH_EVERY` batches.
 
 An `update` of a torchmetrics collection costs about 2 ms whatever the batch; a step of a small network takes less than
 1 ms. So a batch only leaves its predictions in a list, and the collection is updated once in `FLUSH_EVERY` batches.
@@ -40,16 +40,16 @@ class ExactSum(Metric):
         return self.sum_value
 
 
-class RunningScores(nn.Module):
+class RunningMetrics(nn.Module):
     """The mean loss and a collection of scores over the batches since the last `reset`.
 
     Nothing of it enters `state_dict()`: a checkpoint's weights are the network's alone. `state()` and `load_state()`
     carry a half-finished epoch over a restart. With several processes `compute` gathers them all (torchmetrics).
     """
 
-    def __init__(self, scores: MetricCollection) -> None:
+    def __init__(self, metrics: MetricCollection) -> None:
         super().__init__()
-        self.scores = scores
+        self.metrics = metrics
         self.loss_sum = ExactSum()
         self.num_samples = ExactSum()
         self._losses: list[Tensor] = []
@@ -72,7 +72,7 @@ class RunningScores(nn.Module):
         sizes = torch.tensor([len(labels) for labels in self._labels], dtype=torch.float64).to(losses.device)
         self.loss_sum.update(losses.double() * sizes)
         self.num_samples.update(sizes)
-        self.scores.update(torch.cat(self._predictions), torch.cat(self._labels))
+        self.metrics.update(torch.cat(self._predictions), torch.cat(self._labels))
         self._clear()
 
     def _clear(self) -> None:
@@ -82,14 +82,14 @@ class RunningScores(nn.Module):
         """Return "loss" and each score of the collection: scalars, or (C,) for one value per class."""
         self.flush()
         loss = (self.loss_sum.compute() / self.num_samples.compute()).float()
-        return {"loss": loss, **self.scores.compute()}
+        return {"loss": loss, **self.metrics.compute()}
 
     def reset(self) -> None:
         """Begin a new epoch."""
         self._clear()
         self.loss_sum.reset()
         self.num_samples.reset()
-        self.scores.reset()
+        self.metrics.reset()
 
     def state(self) -> dict[str, Tensor]:
         """Return what has been counted so far in this process, as plain tensors."""
@@ -109,5 +109,5 @@ class RunningScores(nn.Module):
             metric._update_count = 1  # or compute() warns that nothing was counted
 
     def _metrics(self) -> dict[str, Metric]:
-        members = dict(self.scores.items(keep_base=True, copy_state=True))
+        members = dict(self.metrics.items(keep_base=True, copy_state=True))
         return {"loss_sum": self.loss_sum, "num_samples": self.num_samples, **members}

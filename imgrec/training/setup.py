@@ -34,7 +34,8 @@ def read_data(
         A copy of the configuration in which `data.num_classes`, `data.num_samples` and `data.class_counts` are what
         was found, for the model, loss and metrics that refer to them; and the data module.
     """
-    data = data if data is not None else build(config.data, **given)
+    if data is None:
+        data = build(config.copy().data, **given)  # a copy: Hydra resolves what `data` refers to in place
     assert data is not None
     log_notes(data)
     if report_to is not None:

@@ -83,7 +83,7 @@ class RunLog(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the epoch's training scores, and close its row of the history."""
         assert isinstance(pl_module, Classifier)
-        scores = pl_module.train_scores.compute()
+        scores = pl_module.train_metrics.compute()
         self._publish(trainer, pl_module, scores, prefix="train")
         pl_module.step_plateau(trainer.callback_metrics)
         self._log_step(trainer, pl_module)
@@ -107,7 +107,7 @@ class RunLog(Callback):
         """Log the validation scores."""
         if trainer.state.fn == "fit":
             assert isinstance(pl_module, Classifier)
-            self._publish(trainer, pl_module, pl_module.val_scores.compute(), prefix="val")
+            self._publish(trainer, pl_module, pl_module.val_metrics.compute(), prefix="val")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock anew."""
