@@ -42,7 +42,13 @@ def sample_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def checkpoint(sample_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
-    overrides = ("data=folder", f"data.root='{sample_images}'", "preprocess=small", "augment=none", "data.num_workers=0")
+    overrides = (
+        "data=folder",
+        f"data.root='{sample_images}'",
+        "preprocess=small",
+        "augment=none",
+        "data.num_workers=0",
+    )
     run_training(composed("train", folder, *SHORT, *overrides))
     return folder / "best.ckpt"
 

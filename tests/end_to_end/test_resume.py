@@ -13,34 +13,7 @@ from command import composed
 from imgrec.core.files.json_file import read_json
 from imgrec.train_job import run_training
 from project import PROJECT
-from small_run import Draws, Killed, Noise, Trace, fit, small_classifier
-
-
-def everything(trainer: Any, classifier: Any, log: Any) -> dict[str, Any]:
-    """All that must be equal: weights, optimizer, schedule, counters, reported scores."""
-    return {
-        "weights": classifier.state_dict(),
-        "optimizer": trainer.optimizers[0].state_dict(),
-        "schedule": trainer.lr_scheduler_configs[0].scheduler.state_dict(),
-        "steps": trainer.global_step,
-        "history": log.history,
-        "checkpoints": trainer.checkpoint_callback.state_dict(),
-    }
-
-
-def assert_equal(found: Any, expected: Any, where: str = "") -> None:
-    if isinstance(expected, torch.Tensor):
-        assert torch.equal(found, expected), where
-    elif isinstance(expected, dict):
-        assert found.keys() == expected.keys(), where
-        for key in expected:
-            assert_equal(found[key], expected[key], f"{where}.{key}")
-    elif isinstance(expected, list | tuple):
-        assert len(found) == len(expected), where
-        for place, (one, other) in enumerate(zip(found, expected, strict=True)):
-            assert_equal(one, other, f"{where}[{place}]")
-    else:
-        assert found == expected, where
+from small_run import Draws, Killed, Noise, Trace, assert_equal, everything, fit, small_classifier
 
 
 def averaging() -> list[Any]:
@@ -150,4 +123,6 @@ def test_a_run_of_before_the_modules_moved_resumes_to_the_same_numbers(
     assert result["metrics"] == pytest.approx(expected["resumed_result"]["metrics"], abs=1e-5)
     with (tmp_path / "history.csv").open() as file:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-    assert rows == [pytest.approx({name: float(row[name]) for name in row}, abs=1e-5) for row in expected["resumed_history"]]
+    assert rows == [
+        pytest.approx({name: float(row[name]) for name in row}, abs=1e-5) for row in expected["resumed_history"]
+    ]

@@ -1,4 +1,4 @@
-"""Buffered scores are those of an update per batch, and survive a restart."""
+"""Buffered metrics are those of an update per batch, and survive a restart."""
 
 import math
 
@@ -31,14 +31,14 @@ def new_metrics() -> RunningMetrics:
 
 
 def counted(batches: list) -> RunningMetrics:
-    scores = new_metrics()
+    running = new_metrics()
     for batch in batches:
-        scores.add(*batch)
-    return scores
+        running.add(*batch)
+    return running
 
 
 @pytest.mark.parametrize("flush_every", [1, 2, 100])
-def test_scores_do_not_depend_on_how_often_the_buffer_is_emptied(flush_every: int, monkeypatch) -> None:
+def test_metrics_do_not_depend_on_how_often_the_buffer_is_emptied(flush_every: int, monkeypatch) -> None:
     monkeypatch.setattr(running, "FLUSH_EVERY", flush_every)
     reference = collection()
     for _, predictions, labels in BATCHES:
@@ -72,14 +72,14 @@ def test_the_loss_is_the_same_to_its_last_bit_wherever_partial_sums_end() -> Non
     labels = [torch.arange(size) % 5 for size in sizes]
     exact = math.fsum(float(loss) * size for loss, size in zip(losses, sizes, strict=True)) / sum(sizes)
     for every in [2, 5, 7, 64, 100]:
-        scores = new_metrics()
+        running = new_metrics()
         for i, loss in enumerate(losses):
-            scores.add(loss, labels[i], labels[i])
+            running.add(loss, labels[i], labels[i])
             if i % every == 0:  # a checkpoint, or a stop and a restart
                 going_on = new_metrics()
-                going_on.load_state(scores.state())
-                scores = going_on
-        assert torch.equal(scores.compute()["loss"], torch.tensor(exact, dtype=torch.float32)), every
+                going_on.load_state(running.state())
+                running = going_on
+        assert torch.equal(running.compute()["loss"], torch.tensor(exact, dtype=torch.float32)), every
 
 
 def test_a_loss_that_is_not_a_number_is_not_hidden() -> None:
@@ -87,10 +87,10 @@ def test_a_loss_that_is_not_a_number_is_not_hidden() -> None:
 
 
 def test_reset_forgets_everything() -> None:
-    scores = counted(BATCHES)
-    scores.reset()
-    scores.add(*BATCHES[0])
-    assert torch.equal(scores.compute()["accuracy"], counted(BATCHES[:1]).compute()["accuracy"])
+    running = counted(BATCHES)
+    running.reset()
+    running.add(*BATCHES[0])
+    assert torch.equal(running.compute()["accuracy"], counted(BATCHES[:1]).compute()["accuracy"])
 
 
 def test_nothing_of_it_is_in_the_state_dict() -> None:

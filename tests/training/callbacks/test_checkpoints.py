@@ -10,11 +10,10 @@ import pytest
 import torch
 from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import EMAWeightAveraging
-from test_resume import assert_equal, everything
 
 from imgrec.core.checkpoint.checkpoint import load_checkpoint
 from imgrec.errors import ConfigError, NonFiniteError, StopRequestedError
-from small_run import fit, small_classifier
+from small_run import assert_equal, everything, fit, small_classifier
 
 
 class Send(Callback):
