@@ -87,7 +87,7 @@ def _check_task(task: Task, classifier: Classifier) -> None:
 
 
 def task_of_metric(metric: Metric) -> Task | None:
-    """Return the attribute `task` of a metric, else what torchmetrics' `num_labels` or `num_classes` imply, else None."""
+    """Return the `task` of a metric; without one, what `num_labels` or `num_classes` of torchmetrics imply."""
     task: Task | None = getattr(metric, "task", None)
     if task is None and hasattr(metric, "num_labels"):
         return "multilabel"

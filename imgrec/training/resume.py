@@ -89,7 +89,7 @@ def announce(start: Start, *, max_epochs: int | None, max_steps: int) -> None:
         )
     if start.epochs == max_epochs or -1 < max_steps <= start.step:
         log.info(
-            "This run is complete. Its best checkpoint is evaluated again; a larger trainer.max_epochs continues training."
+            "This run is complete; its best checkpoint is evaluated again. To continue: a larger trainer.max_epochs."
         )
     else:
         log.info("Resuming from %s: %d epochs, %d steps", start.path, start.epochs, start.step)

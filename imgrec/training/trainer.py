@@ -77,7 +77,7 @@ def make_trainer(
 
 
 def resolve_gpus(gpus: Gpus, *, devices: int | None = None) -> dict[str, Any]:
-    """Return Lightning's `accelerator` and `devices` for a GPU count; `devices` is the number of processes on the CPU."""
+    """Return Lightning's `accelerator` and `devices`; the argument `devices` counts processes on the CPU."""
     available = torch.cuda.device_count()
     if gpus == "auto":
         gpus = min(available, 1)

@@ -123,9 +123,9 @@ TRAINING = [
     (["resume=sometimes"], "resume=sometimes: use auto, never, or the path of a checkpoint"),
     (["resume=bare.ckpt"], "without imgrec's record"),
     (["resume=stranger.ckpt"], "holds Python objects ... does not load it"),
-    (["resume=images.run/best.ckpt"], "is of another network than this one"),
+    (["resume=images.run/best.ckpt"], "is of another model"),
     (["resume=digits/best.ckpt", "seed=2"], "the data (files, labels or split), seed ... resume_allow_changed=["),
-    (["resume=digits/best.ckpt", "data.batch_size=32"], "data.batch_size. Put them back"),
+    (["resume=digits/best.ckpt", "data.batch_size=32"], "data.batch_size. Set them back"),
     (["resume=digits/best.ckpt", "optimizer.lr=0.5"], "optimizer.lr (0.001, now 0.5)"),
     (["resume_allow_changed=[sed]"], "resume_allow_changed=sed: use one of ... Did you mean 'seed'"),
 ]

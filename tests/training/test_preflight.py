@@ -15,7 +15,6 @@ from imgrec.core.config.build import build_all
 from imgrec.data.samples import Samples, Splits
 from imgrec.errors import ConfigError, DataError
 from imgrec.training import preflight
-from imgrec.training.callbacks import Checkpoints, RunLog
 from imgrec.training.losses import BinaryCrossEntropyLoss, CrossEntropyLoss
 from imgrec.training.trainer import make_trainer
 from small_run import Noise, noise, small_classifier

@@ -116,7 +116,7 @@ class RunLog(Callback):
         self._images, self._since = 0, time.monotonic()
 
     def _publish(self, trainer: Trainer, pl_module: Classifier, metrics: Mapping[str, Tensor], *, prefix: str) -> None:
-        """Log scalars to TensorBoard, the history and Lightning's `callback_metrics`; per-class values to TensorBoard."""
+        """Log scalars to TensorBoard, history and `callback_metrics`, and per-class values to TensorBoard."""
         scalars = {f"{prefix}/{name}": value for name, value in metrics.items() if value.ndim == 0}
         pl_module.log_dict(scalars, logger=False, on_step=False, on_epoch=True, batch_size=1)
         numbers = {name: float(value) for name, value in scalars.items()}
@@ -148,7 +148,7 @@ def learning_rates(trainer: Trainer) -> dict[str, float]:
 
 
 def image_grid(images: Tensor, *, min_side_px: int = 64) -> Tensor:
-    """Return the first images of (N, 3, H, W), values 0 to 255, as a grid uint8 (3, H', W'); small ones are enlarged."""
+    """Return the first of images (N, 3, H, W), 0 to 255, as a grid uint8 (3, H', W'); small ones are enlarged."""
     rows, columns = GRID
     images = images[: rows * columns].detach().float().clamp(0, 255).round().to("cpu", torch.uint8)
     zoom = max(1, -(-min_side_px // images.shape[-1]))
