@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from imgrec.data.images.image import FileImages
+from imgrec.data.images.collections import FileImages
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.data.samples import SPLITS, Images, ImagesView, Samples
 from imgrec.errors import DataError, ImageError

@@ -18,7 +18,8 @@ import numpy as np
 from PIL import Image
 
 from imgrec.core.files.atomic_write import durable_write
-from imgrec.data.images.image import FileImages, decode_image, read_regular_file
+from imgrec.data.images.collections import FileImages
+from imgrec.data.images.image import decode_image, read_regular_file
 from imgrec.data.prepared.place import check_output, new_folder
 from imgrec.data.samples import Images, ImagesView, Samples
 from imgrec.data.shards.shard_images import ShardImages

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from imgrec.data.images.image import FileImages
+from imgrec.data.images.collections import FileImages
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.data.samples import Samples, Splits
 from imgrec.data.sources.assemble import SPLIT_OF, Found, assemble, check_folder, listed, storable

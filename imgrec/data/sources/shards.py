@@ -11,7 +11,7 @@ import numpy as np
 
 from imgrec.core.config.checks import check_count, check_number
 from imgrec.core.system.hardware import num_processors
-from imgrec.data.images.image import MAX_FILE_BYTES
+from imgrec.data.images.limits import MAX_FILE_BYTES
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.data.loading.workers import MAX_WORKERS
 from imgrec.data.samples import Samples, Splits

@@ -13,7 +13,7 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from imgrec.data.images.image import MAX_FILE_BYTES
+from imgrec.data.images.limits import MAX_FILE_BYTES
 from imgrec.data.sources.assemble import listed, printable
 from imgrec.data.sources.walk import Walk, is_hidden
 from imgrec.deploy.predict.files import FileSource

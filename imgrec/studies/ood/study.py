@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from imgrec.core.config.checks import check_count
 from imgrec.core.files.json_file import write_json
-from imgrec.data.images.image import FileImages
+from imgrec.data.images.collections import FileImages
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.data.loading.dataset import ImageDataset
 from imgrec.data.samples import Samples

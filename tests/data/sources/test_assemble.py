@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imgrec.data.images.image import ArrayImages
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.samples import Samples
 from imgrec.data.sources.assemble import Found, assemble, check_folder, listed, printable, sort_names, storable
 from imgrec.errors import DataError

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imgrec.data.images.image import ArrayImages
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.samples import Samples, Splits
 from imgrec.data.splits.folds import apply_folds, deal_folds, deal_once
 from imgrec.data.splits.join import pool
