@@ -108,7 +108,7 @@ def set_aside(folder: Path, *, start: Start | None) -> Path | None:
 
 def _newest(folder: Path) -> Path | None:
     found = newest_valid(folder)
-    for line in found.passed_over:
+    for line in found.skipped:
         log.warning(line)
     return found.path
 

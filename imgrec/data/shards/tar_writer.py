@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from imgrec.core.files.atomic_write import durable_write
+from imgrec.core.keyed_random import lasting_order
 from imgrec.data.images.collections import FileImages
 from imgrec.data.images.image import decode_image, read_regular_file
 from imgrec.data.prepared.place import check_output, new_folder
@@ -114,7 +115,7 @@ class _Writer:
 
     def write(self, split: str, samples: Samples) -> Iterator[None]:
         """Write the shards of a split, and yield after each image."""
-        order = np.argsort(np.random.PCG64(_ORDER_SEED).random_raw(len(samples)), kind="stable")
+        order = lasting_order(len(samples), _ORDER_SEED)
         num_digits = len(str(max(len(samples) - 1, 0)))
         shard, num_shards = None, 0
         with ExitStack() as stack:
