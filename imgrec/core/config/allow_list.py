@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-from imgrec.core.config.checks import listed
 from imgrec.core.config.signature import name_of
+from imgrec.core.text import listed
 from imgrec.errors import CheckpointError
 
 __all__ = ["ALLOWED", "OURS", "build_trusted_only"]

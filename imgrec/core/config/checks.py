@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from imgrec.errors import ConfigError, did_you_mean
 
-__all__ = ["check_choice", "check_count", "check_number", "check_option_names", "listed"]
+__all__ = ["check_choice", "check_count", "check_number", "check_option_names"]
 
 
 def check_number(
@@ -59,9 +59,3 @@ def check_option_names(names: Collection[str], *, valid: Collection[str], group:
                 f"{group}.{name} is not an option of {owner}.{did_you_mean(name, valid)} "
                 f"It takes: {', '.join(sorted(valid)) or 'none'}."
             )
-
-
-def listed(items: Collection[object], *, limit: int = 10) -> str:
-    """Return the items joined by commas, at most `limit` of them, then how many more there are."""
-    shown = ", ".join(str(item) for item in list(items)[:limit])
-    return shown if len(items) <= limit else f"{shown} and {len(items) - limit} more"

@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
 from imgrec.core.config.build import config_dir, explain_access, store_open_groups
-from imgrec.core.config.checks import listed
 from imgrec.core.config.overrides import CommandLine, quote, read_command_line
+from imgrec.core.text import listed
 from imgrec.errors import ConfigError, ImgrecError, did_you_mean
 
 if TYPE_CHECKING:

@@ -19,13 +19,13 @@ from PIL import Image
 
 from imgrec.core.files.atomic_write import durable_write
 from imgrec.core.keyed_random import lasting_order
+from imgrec.core.text import listed
 from imgrec.data.images.collections import FileImages
 from imgrec.data.images.image import decode_image, read_regular_file
 from imgrec.data.prepared.place import check_output, new_folder
 from imgrec.data.samples import Images, ImagesView, Samples
 from imgrec.data.shards.shard_images import ShardImages
 from imgrec.data.shards.tar_index import IMAGE_ENDINGS, INDEX_NAME, make_index, save_index
-from imgrec.data.sources.assemble import listed
 from imgrec.errors import DataError, RunFolderError
 
 if TYPE_CHECKING:

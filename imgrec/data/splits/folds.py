@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgrec.core.keyed_random import library_seed
+from imgrec.core.text import listed
 from imgrec.data.samples import SPLITS, Samples, Splits
 from imgrec.data.splits.join import pool
 from imgrec.data.splits.split import IndexArray, fold_numbers, split_indices
@@ -155,19 +156,14 @@ def _missing_classes(parts: Mapping[str, Samples], class_names: Sequence[str]) -
         counts = count_classes(samples.labels, len(class_names))
         if missing := [name for name, count in zip(class_names, counts, strict=True) if count == 0]:
             effect = "the network cannot learn them" if part == "train" else "their scores there are undefined"
-            notes.append(f"No {part} images of {', '.join(missing[:8])}{_more(len(missing) - 8)}: {effect}.")
+            notes.append(f"No {part} images of {listed(missing, limit=8)}: {effect}.")
     return notes
 
 
 def _leaking_groups(parts: Mapping[str, Samples]) -> list[str]:
     groups = {part: set(samples.groups) for part, samples in parts.items() if samples.groups is not None}
     return [
-        f"Groups in both {one} and {other}: {', '.join(shared[:8])}{_more(len(shared) - 8)}: the scores on {other} "
-        f"may be too good."
+        f"Groups in both {one} and {other}: {listed(shared, limit=8)}: the scores on {other} may be too good."
         for one, other in combinations(groups, 2)
         if (shared := sorted(groups[one] & groups[other]))
     ]
-
-
-def _more(count: int) -> str:
-    return f" and {count} more" if count > 0 else ""
