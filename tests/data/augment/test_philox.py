@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imgrec.data.augment.philox import UInt32Array, keyed_words, philox4x32
+from imgrec.data.augment.philox import UInt32Array, keyed_integers, philox4x32
 
 # counter, key, result: kat_vectors of Random123 1.14, lines "philox4x32 10"
 KNOWN = [
@@ -41,7 +41,7 @@ def test_many_counters_at_once_give_what_each_gives_alone() -> None:
 
 def test_words_are_laid_out_by_stream_word_and_sample() -> None:
     seed, epoch, indices = (5 << 32) + 6, 9, np.array([3, 1 << 40, 0], dtype=np.int64)
-    words = keyed_words(seed=seed, epoch=epoch, indices=indices, streams=2)
+    words = keyed_integers(seed=seed, epoch=epoch, indices=indices, streams=2)
     assert words.shape == (2, 4, 3)
     assert words.dtype == np.uint32
     for stream in range(2):
@@ -52,7 +52,7 @@ def test_words_are_laid_out_by_stream_word_and_sample() -> None:
 
 def test_seed_epoch_index_and_stream_each_change_every_word() -> None:
     def words(seed: int = 1, epoch: int = 1, index: int = 1) -> UInt32Array:
-        return keyed_words(seed=seed, epoch=epoch, indices=np.array([index], dtype=np.int64), streams=2)[:, :, 0]
+        return keyed_integers(seed=seed, epoch=epoch, indices=np.array([index], dtype=np.int64), streams=2)[:, :, 0]
 
     blocks = [words(), words(seed=2), words(seed=1 + (1 << 32)), words(epoch=2), words(index=2), words(index=1 << 32)]
     every = np.concatenate(blocks)  # 12 blocks of 4 words
@@ -61,10 +61,10 @@ def test_seed_epoch_index_and_stream_each_change_every_word() -> None:
 
 def test_a_negative_seed_is_a_seed_of_its_own() -> None:
     indices = np.arange(5)
-    negative, zero, one = (keyed_words(seed=seed, epoch=0, indices=indices, streams=1) for seed in (-1, 0, 1))
+    negative, zero, one = (keyed_integers(seed=seed, epoch=0, indices=indices, streams=1) for seed in (-1, 0, 1))
     assert not (negative == one).any()
     assert not (negative == zero).any()
 
 
 def test_no_samples_give_no_words() -> None:
-    assert keyed_words(seed=1, epoch=0, indices=np.array([], dtype=np.int64), streams=3).shape == (3, 4, 0)
+    assert keyed_integers(seed=1, epoch=0, indices=np.array([], dtype=np.int64), streams=3).shape == (3, 4, 0)
