@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from imgrec.core.text import listed
 from imgrec.errors import WeightsError
 
 # Keys under which training programs store the network's tensors in a checkpoint, the usual one first.

@@ -139,7 +139,7 @@ def _strip_prefix(tensors: Mapping[str, Tensor], wanted: Collection[str], *, sou
         votes.update(name[:start] for start in starts if name[start:] in wanted)
     if not votes:
         raise WeightsError(
-            f"{source} is for another network: it has {listed(tensors, limit=3)}, this network has {listed(wanted, limit=3)}. "
+            f"{source} is for another model: it has {listed(tensors, limit=3)}, this one has {listed(wanted, limit=3)}. "
             "Choose the model that the weights were made for."
         )
     prefix = max(votes, key=lambda prefix: (votes[prefix], -len(prefix)))
@@ -171,7 +171,7 @@ def _check_fit(
     problems = [f"{len(names)} {problem} ({listed(names, limit=3)})" for problem, names in parts.items() if names]
     if problems:
         raise WeightsError(
-            f"{source} does not fit this network: {', '.join(problems)}. "
+            f"{source} does not fit this model: {', '.join(problems)}. "
             "Choose the model and options that the weights were made for."
         )
 

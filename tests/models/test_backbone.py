@@ -471,7 +471,7 @@ def test_a_download_has_a_time_limit_and_leaves_none_behind(tmp_path: Path, monk
     monkeypatch.setattr("torch.hub.urlopen", note)
     with pytest.raises(WeightsError):
         make_backbone("squeezenet1_1", num_classes=2, weights="DEFAULT")
-    assert limits == [backbone_file.PATIENCE_S]
+    assert limits == [backbone_file.TIMEOUT_S]
     assert socket.getdefaulttimeout() is None
 
 

@@ -8,9 +8,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from imgrec.core.config.checks import check_choice
 from imgrec.core.keyed_random import KeyedGenerators
 from imgrec.data.images.lazy_image import DecodedImage, LazyImage
-from imgrec.core.config.checks import check_choice
 from imgrec.data.samples import UInt8Array
 from imgrec.errors import ConfigError, did_you_mean
 

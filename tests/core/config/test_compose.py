@@ -37,7 +37,7 @@ Tell = Callable[..., str]
 
 @pytest.fixture
 def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Tell:
-    """Return a function from the words of a command line to the message that they are answered with."""
+    """Return a function from the arguments of a command line to the error message."""
     for name, text in FILES.items():
         path = tmp_path / "conf" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,9 +45,9 @@ def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(DEBUG_VARIABLE, raising=False)
 
-    def answer(*words: str, conf: Path | None = None) -> str:
+    def message_of(*arguments: str, conf: Path | None = None) -> str:
         flags = ["--config-path", str(conf or tmp_path / "conf")]
-        monkeypatch.setattr(sys, "argv", ["train.py", *flags, *words])
+        monkeypatch.setattr(sys, "argv", ["train.py", *flags, *arguments])
         with pytest.raises(SystemExit) as stop:
             run(_not_reached, config_name="train")
         assert stop.value.code == 2
@@ -55,7 +55,7 @@ def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         assert printed.startswith("imgrec: error: ")
         return printed.removeprefix("imgrec: error: ").rstrip("\n")
 
-    return answer
+    return message_of
 
 
 def _not_reached(config: object) -> None:
@@ -129,7 +129,7 @@ def test_a_preset_without_its_group(tell: Tell) -> None:
     assert tell("large") == "'large' is not key=value. Did you mean model=large?"
 
 
-def test_a_word_that_is_nothing(tell: Tell) -> None:
+def test_an_argument_that_is_nothing(tell: Tell) -> None:
     assert tell("verbose") == "'verbose' is not key=value. Options are given as key=value."
 
 
@@ -190,7 +190,7 @@ def test_a_missing_main_file(tell: Tell) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "message"),
+    ("override", "message"),
     [
         ("optimizer.lrr=1", "Did you mean 'optimizer.lr'?"),
         ("optimzer=sgd", "Did you mean 'optimizer'?"),
@@ -199,7 +199,7 @@ def test_a_missing_main_file(tell: Tell) -> None:
         ("trainer.limit_train_batches=2", "+trainer.limit_train_batches=2 hands it to"),
     ],
 )
-def test_the_real_configuration_answers(tell: Tell, word: str, message: str) -> None:
+def test_the_real_configuration_explains_itself(tell: Tell, override: str, message: str) -> None:
     from imgrec.core.config.build import config_dir
 
-    assert message in tell(word, conf=config_dir())
+    assert message in tell(override, conf=config_dir())
