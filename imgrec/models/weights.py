@@ -139,7 +139,7 @@ def _strip_prefix(tensors: Mapping[str, Tensor], wanted: Collection[str], *, sou
         votes.update(name[:start] for start in starts if name[start:] in wanted)
     if not votes:
         raise WeightsError(
-            f"{source} is for another model: it has {listed(tensors, limit=3)}, this one has {listed(wanted, limit=3)}. "
+            f"{source} is for another model: it has {listed(tensors, limit=3)}, this one {listed(wanted, limit=3)}. "
             "Choose the model that the weights were made for."
         )
     prefix = max(votes, key=lambda prefix: (votes[prefix], -len(prefix)))

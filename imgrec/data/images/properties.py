@@ -1,4 +1,4 @@
-"""Properties of images as the network sees them (size, brightness, contrast, sharpness), measured in each evaluation."""
+"""Properties of images (size, brightness, contrast, sharpness), measured in every evaluation."""
 
 from collections.abc import Mapping, Sequence
 

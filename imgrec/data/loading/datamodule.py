@@ -179,7 +179,8 @@ class ImageDataModule(LightningDataModule):
         if self.num_classes is not None and self.num_classes != len(class_names):
             raise DataError(
                 f"{len(class_names)} classes in the data, but data.num_classes={self.num_classes}. "
-                f"Set data.num_classes={len(class_names)} (or null), or correct the class names: {listed(class_names, limit=12)}."
+                f"Set data.num_classes={len(class_names)} (or null), or correct the class names: "
+                f"{listed(class_names, limit=12)}."
             )
 
     def setup(self, stage: str | None = None) -> None:

@@ -37,7 +37,7 @@ class KeyedBatchSampler(Sampler[list[SampleKey]]):
         self.first_batch = 0
 
     def __len__(self) -> int:
-        """Number of batches in a whole epoch of this rank, also when this epoch is entered in the middle."""
+        """Return the batches of a whole epoch of this rank, also when this epoch is entered in the middle."""
         return -(-self.num_samples // (self.batch_size * self.world_size))
 
     def start_at(self, epoch: int, batch: int) -> None:
