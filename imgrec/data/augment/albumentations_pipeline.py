@@ -103,8 +103,8 @@ class Augment:
             )
         if self.size is not None and result.shape[:2] != self.size:
             raise ConfigError(
-                f"augment.transforms returned {result.shape[0]}x{result.shape[1]} px (height x width), but augment.size "
-                f"is {self.size[0]}x{self.size[1]}. Resize or crop last, or set augment.after=preprocess."
+                f"augment.transforms returned {result.shape[0]}x{result.shape[1]} px (height x width), but "
+                f"augment.size is {self.size[0]}x{self.size[1]}. Resize or crop last, or set augment.after=preprocess."
             )
 
 

@@ -208,7 +208,7 @@ def test_two_records_of_one_name_are_refused(path: Path, name: str) -> None:
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(name, b"\x80\x02N.")
         archive.comment = b""
-    with pytest.raises(CheckpointError, match="larger than the file, or double"):
+    with pytest.raises(CheckpointError, match="larger than the file, or there twice"):
         load_checkpoint(path)
 
 

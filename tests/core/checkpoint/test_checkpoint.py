@@ -160,9 +160,9 @@ def test_too_little_space_is_told_before_writing(tmp_path: Path, monkeypatch: py
 )
 @pytest.mark.parametrize("kind", [str, Path])
 def test_address_is_refused(address: str, kind: Callable[[str], Any]) -> None:
-    with pytest.raises(CheckpointError, match=r"is an address.*download it first"):
+    with pytest.raises(CheckpointError, match=r"is a URL.*download it first"):
         load_checkpoint(kind(address))
-    with pytest.raises(CheckpointError, match="is an address"):
+    with pytest.raises(CheckpointError, match="is a URL"):
         save_checkpoint(make(), kind(address))
 
 

@@ -278,7 +278,7 @@ def test_full_disk_at_any_write_leaves_the_old_file_bit_for_bit(
     (tmp_path / "a").write_bytes(b"old" * 1000)
     fail_at(k)
     with (
-        pytest.raises(RunFolderError, match=r"disk is full \(.* free\).*untouched.*Free some space"),
+        pytest.raises(RunFolderError, match=r"disk is full \(.* free\).*unchanged.*Free some space"),
         durable_write(tmp_path / "a") as file,
     ):
         for _ in range(20):
@@ -311,7 +311,9 @@ def test_closed_folder_says_to_check_the_rights(tmp_path: Path, monkeypatch: pyt
         raise OSError(number, os.strerror(number), str(path))
 
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(RunFolderError, match=f"Cannot write .*a: {os.strerror(number)}. Check the path and its rights"):
+    with pytest.raises(
+        RunFolderError, match=f"Cannot write .*a: {os.strerror(number)}. Check the path and its permissions"
+    ):
         write_bytes(tmp_path / "a", b"x")
 
 
