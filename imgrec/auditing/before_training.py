@@ -68,7 +68,7 @@ def _check_files(data: ImageDataModule, parts: Mapping[str, Samples]) -> None:
     _judge_leaks(data, _duplicates((place, facts.pixel_hash[row]) for row, place in _usable(places, facts.is_usable)))
     near = [(places[pair.first], places[pair.second]) for pair in near_pairs(facts) if pair.kind != "exact"]
     _warn_of_near(data, [pair for pair in near if pair[0][0] != pair[1][0]])
-    data.leave_out(bad)
+    data.exclude(bad)
 
 
 def _check_prepared(data: ImageDataModule, parts: Mapping[str, Samples]) -> None:
@@ -83,7 +83,7 @@ def _check_prepared(data: ImageDataModule, parts: Mapping[str, Samples]) -> None
             else:
                 contents.append(((name, place), base.digests[index]))
     _judge_leaks(data, _duplicates(contents))
-    data.leave_out(bad)
+    data.exclude(bad)
 
 
 def _usable(

@@ -57,7 +57,7 @@ def test_what_cannot_be_read_is_left_out_and_reported(root, tmp_path):
     assert len(names) == 23
     assert not any(name.endswith("ant/3.png") for name in names)
     assert data.split("train").labels.tolist() == [0] * 11 + [1] * 12
-    (entry,) = json.loads((tmp_path / "run" / "data_report.json").read_text())["left_out"]
+    (entry,) = json.loads((tmp_path / "run" / "data_report.json").read_text())["excluded"]
     assert (entry["code"], entry["split"]) == ("not_an_image", "train")
     assert sorted(root.rglob("*")) == before
     assert (root / "train" / "ant" / "3.png").read_bytes() == b"<html>not found</html>"

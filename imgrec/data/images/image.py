@@ -1,4 +1,4 @@
-"""The one place where imgrec turns bytes into pixels: upright, RGB, uint8, or an `ImageError` that says why not."""
+"""Decode image files: upright, RGB, uint8, or an `ImageError` with the reason."""
 
 import re
 import stat
@@ -15,7 +15,7 @@ from imgrec.errors import ImageError
 
 __all__ = ["FORMATS", "decode_image", "read_image", "read_regular_file"]
 
-# Tried in this order. Not every format Pillow knows: each further parser is one more that a stranger's file can reach.
+# Tried in this order. Not every format of Pillow: each parser is one more that an untrusted file can reach.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
 
 _UPRIGHT = {
@@ -50,22 +50,33 @@ _BEGINNINGS = {
 
 
 def read_image(path: Path) -> UInt8Array:
-    """Read an image file as `decode_image` does. Links to files are followed; the name's extension means nothing.
+    """Read an image file. Links are followed; the extension of the name is ignored.
 
-    Raises: ImageError: as `decode_image`; `unreadable`: missing, forbidden, a broken link; `not_a_file`: a folder, pipe
-    or device, which is never opened.
+    Returns:
+        As `decode_image`.
+
+    Raises:
+        ImageError: As in `decode_image`; `unreadable`: missing, no permission, a broken link; `not_a_file`: a folder,
+            pipe or device, which is never opened.
     """
     return decode_image(read_regular_file(path), name=str(path))
 
 
 def decode_image(data: bytes, *, name: str) -> UInt8Array:
-    """Decode an image file's bytes as RGB, turned upright by its EXIF orientation.
+    """Decode the bytes of an image file as RGB, turned upright by its EXIF orientation.
 
-    Returns: uint8 array (H, W, 3), values 0-255. Gray, palette, CMYK and Lab are converted; 16 bits become 8 by their
-    high byte; transparency is laid on white; of several frames or pages the first is taken. A JPEG that lacks nothing
-    but its end mark is taken too.
-    Raises: ImageError, with `name` and one of the codes `not_an_image`, `unsupported`, `truncated`, `damaged`,
-    `float_range`, `too_large` (more than MAX_PIXELS, or a side above MAX_SIDE_PX: known before decoding).
+    Args:
+        data: Content of the file.
+        name: Its name in messages.
+
+    Returns:
+        uint8 array (H, W, 3), values 0-255. Gray, palette, CMYK and Lab are converted; of 16 bits the high byte is
+        kept; transparency is laid on white; of several frames or pages the first is taken. A JPEG that lacks only its
+        end mark is accepted.
+
+    Raises:
+        ImageError: With one of the codes `not_an_image`, `unsupported`, `truncated`, `damaged`, `float_range`,
+            `too_large` (more than MAX_PIXELS, or a side above MAX_SIDE_PX; known before decoding).
     """
     try:
         with no_pillow_warnings:
@@ -81,7 +92,11 @@ def decode_image(data: bytes, *, name: str) -> UInt8Array:
 
 
 def read_regular_file(path: Path) -> bytes:
-    """Return a file's bytes. Raises: ImageError `unreadable`, `not_a_file` or `too_large`, as `read_image`."""
+    """Return the bytes of a file.
+
+    Raises:
+        ImageError: `unreadable`, `not_a_file` or `too_large`, as in `read_image`.
+    """
     try:
         info = path.stat()
         if not stat.S_ISREG(info.st_mode):
@@ -113,10 +128,10 @@ def _load(data: bytes, name: str) -> Image.Image:
 
 
 def _load_without_end_mark(data: bytes) -> Image.Image | None:
-    """Return the image of a JPEG that lacks nothing but its end mark, None if pixels are missing.
+    """Return the image of a JPEG that lacks only its end mark, None if pixels are missing.
 
-    libjpeg fills what is missing and does not tell. So decode twice, with different bytes after the end: if pixels
-    depend on them, those pixels were not in the file.
+    libjpeg fills missing pixels silently. So decode twice, with different bytes after the end: if pixels depend on
+    them, those pixels were not in the file.
     """
     first, second = (Image.open(BytesIO(data + end), formats=("JPEG",)) for end in _ends_to_try(data))
     if first.info.get("progressive") and not _has_all_scans(data):
@@ -125,7 +140,7 @@ def _load_without_end_mark(data: bytes) -> Image.Image | None:
 
 
 def _has_all_scans(data: bytes) -> bool:
-    """Whether the scans of a progressive JPEG bring every coefficient to its last bit (ITU-T T.81, B.2.3 and G.1.1)."""
+    """Return whether the scans of a progressive JPEG hold all bits of all coefficients (ITU-T T.81, B.2.3, G.1.1)."""
     frame = data[data.rfind(b"\xff\xc2") :]
     complete = set()
     for scan in re.finditer(rb"\xff\xda\x00.([\x01-\x04])(.{3,11})", frame, re.DOTALL):
