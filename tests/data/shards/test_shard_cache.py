@@ -123,7 +123,7 @@ def test_a_process_forked_in_the_middle_holds_no_lock(tmp_path):
 
 def test_a_killed_download_leaves_nothing_that_counts(tmp_path, server):
     code = (
-        "import os, sys; from pathlib import Path; from imgrec.data import shard_cache as s\n"
+        "import os, sys; from pathlib import Path; from imgrec.data.shards import shard_cache as s\n"
         "def die(*_, file, **__): file.write(b'half'); file.flush(); os.kill(os.getpid(), 9)\n"
         "s.download = die\n"
         f"s.ShardCache(Path({str(tmp_path / 'near')!r}), {3 * SIZE}).path(s.Shard('{server.url}/2.tar', {SIZE}))"

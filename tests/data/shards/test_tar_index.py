@@ -4,11 +4,11 @@ import io
 import json
 
 import pytest
-from test_tar_members import special, tar
 
 from imgrec.data.shards import tar_index
 from imgrec.data.shards.tar_index import Keys, index_shard, load_index, make_index, save_index
 from imgrec.errors import DataError
+from tar_files import special, tar
 
 
 def index(*members, **keys):

@@ -3,7 +3,6 @@
 import io
 import tarfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,33 +10,15 @@ import pytest
 from imgrec.data.shards import tar_members
 from imgrec.data.shards.tar_members import TarReader
 from imgrec.errors import DataError
+from tar_files import special, tar
 
 FORMATS = {"ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}
-
-
-def tar(*members: tuple[str, bytes] | tarfile.TarInfo, format: int = tarfile.USTAR_FORMAT, **options: Any) -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w", format=format, **options) as archive:
-        for member in members:
-            if isinstance(member, tarfile.TarInfo):
-                archive.addfile(member)
-            else:
-                info = tarfile.TarInfo(member[0])
-                info.size = len(member[1])
-                archive.addfile(info, io.BytesIO(member[1]))
-    return file.getvalue()
 
 
 def read(data: bytes) -> list[tuple[str, bytes]]:
     """Return names and contents as imgrec sees them."""
     members = TarReader(io.BytesIO(data), "x.tar").members()
     return [(member.name, data[member.offset : member.offset + member.size]) for member in members]
-
-
-def special(name: str, kind: bytes, linkname: str = "") -> tarfile.TarInfo:
-    info = tarfile.TarInfo(name)
-    info.type, info.linkname = kind, linkname
-    return info
 
 
 MEMBERS = [

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_tar_members import tar
 
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.loading.datamodule import ImageDataModule
@@ -24,6 +23,7 @@ from imgrec.data.sources.shards import ShardsData, read_shards
 from imgrec.errors import ConfigError, DataError, ImageError
 from shard_server import CLASSES, noise_samples, serving, write_noise
 from small_run import Draws, Killed, Trace, fit
+from tar_files import tar
 
 
 def keep(image: Any) -> Any:
