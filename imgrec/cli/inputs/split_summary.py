@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.data.samples import SPLITS
-from imgrec.data.splits.folds import Labels, count_classes
+from imgrec.data.samples import SPLITS, count_classes
+from imgrec.data.splits.folds import Labels
 from imgrec.data.splits.split import IndexArray
 from imgrec.data.splits.split_format import SplitFile
 

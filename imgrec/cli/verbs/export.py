@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from imgrec.cli.parser import Parser
 from imgrec.core.config.checks import check_count, check_number
 from imgrec.core.system.progress_line import ProgressLine
-from imgrec.data.sources.targets import is_word
+from imgrec.data.sources.targets import is_override
 from imgrec.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -89,10 +89,10 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _sort(words: Sequence[str]) -> tuple[str, list[str]]:
-    paths = [word for word in words if not is_word(word)]
+    paths = [word for word in words if not is_override(word)]
     if len(paths) != 1:
         raise ConfigError(f"Name one checkpoint: imgrec export best.ckpt; not {' and '.join(paths) or 'none'}.")
-    return paths[0], [word for word in words if is_word(word)]
+    return paths[0], [word for word in words if is_override(word)]
 
 
 def _check_output(output: Path, *, overwrite: bool) -> None:

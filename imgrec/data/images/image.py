@@ -13,15 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from imgrec.data.images.formats import FORMATS, format_of
 from imgrec.data.images.pillow_warnings import no_pillow_warnings
 from imgrec.data.samples import UInt8Array
 from imgrec.errors import DataError, ImageError
 
 if TYPE_CHECKING:
     from imgrec.data.images.lazy_image import LazyImage
-
-# Tried in this order. Not every format Pillow knows: each further parser is one more that a stranger's file can reach.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
 
 # What a header may claim before anything is decoded. 89 Mpx as RGB is 268 MB, the bound at which Pillow starts to warn.
 MAX_PIXELS = 89_478_485
@@ -40,15 +38,8 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# How files begin, for the message about one that Pillow could not open.
+# How files of other formats begin, for the message about one that cannot be read.
 _BEGINNINGS = {
-    "JPEG": rb"\xff\xd8",
-    "PNG": rb"\x89PNG",
-    "GIF": rb"GIF8",
-    "WEBP": rb"RIFF....WEBP",
-    "BMP": rb"BM",
-    "TIFF": rb"II\*\x00|MM\x00\*",
-    "AVIF": rb"....ftypavi[fs]",
     "HEIC": rb"....ftyp(hei|hev|mif1|msf1)",
     "JPEG 2000": rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51",
     "JPEG XL": rb"\xff\x0a|\x00\x00\x00\x0cJXL ",
@@ -276,7 +267,9 @@ def _explain(error: Exception, data: bytes, name: str) -> ImageError:
 
 
 def _explain_unknown(data: bytes, name: str) -> ImageError:
-    kind = next((kind for kind, start in _BEGINNINGS.items() if re.match(start, data, re.DOTALL | re.IGNORECASE)), None)
+    kind = format_of(data) or next(
+        (kind for kind, start in _BEGINNINGS.items() if re.match(start, data, re.DOTALL | re.IGNORECASE)), None
+    )
     if kind is None or kind == "HTML":
         detail = "a web page" if kind else f"none of {', '.join(FORMATS)}" if data else "the file is empty"
         return ImageError(name, "not_an_image", detail)
