@@ -26,12 +26,14 @@ __all__ = [
     "Shard",
     "describe_shard",
     "pixel_digest",
+    "table_path",
 ]
 
 MANIFEST = "prepared.json"
 TABLE = "images.parquet"
 FORMAT = "imgrec-prepared"
-VERSION = 2  # 1: `heap` in place of `is_unsplit`
+VERSION = 2  # 1: `heap` in place of `is_unsplit`, and the table is pictures.parquet
+_TABLE_OF_VERSION_1 = "pictures.parquet"
 ALIGNMENT = 64  # a cache line
 _END_BYTES = 1 << 20
 
@@ -130,12 +132,13 @@ class Manifest:
         Raises:
             DataError: One is missing, truncated or changed.
         """
+        path = table_path(root)
         try:
-            table = sha256_of(root / TABLE)
+            table = sha256_of(path)
         except OSError as error:
-            raise _damaged(root / TABLE, error.strerror or str(error)) from None
+            raise _damaged(path, error.strerror or str(error)) from None
         if table != self.table:
-            raise _damaged(root / TABLE, f"it is not the file that {MANIFEST} describes")
+            raise _damaged(path, f"it is not the file that {MANIFEST} describes")
         for shard in self.shards:
             path = root / shard.name
             size = path.stat().st_size if path.is_file() else None
@@ -145,6 +148,12 @@ class Manifest:
                 raise _damaged(path, f"{size:,} bytes instead of {shard.num_bytes:,}")
             if describe_shard(path) != shard:
                 raise _damaged(path, f"its content is not what {MANIFEST} describes")
+
+
+def table_path(root: Path) -> Path:
+    """Return the table of the prepared data in `root`."""
+    old = root / _TABLE_OF_VERSION_1
+    return old if old.is_file() else root / TABLE
 
 
 def describe_shard(path: Path) -> Shard:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.data.prepared.prepared_format import TABLE, Manifest
+from imgrec.data.prepared.prepared_format import Manifest, table_path
 from imgrec.data.samples import Samples, UInt8Array
 from imgrec.errors import ImageError
 
@@ -132,7 +132,7 @@ def open_prepared(root: Path, manifest: Manifest) -> dict[str, PreparedSamples]:
     """
     import pyarrow.parquet as pq
 
-    table = pq.read_table(root / TABLE)
+    table = pq.read_table(table_path(root))
     columns = {name: table[name].to_pylist() for name in ("name", "group", "digest", "code", "detail")}
     places = [table[name].to_numpy().astype(np.int64) for name in ("shard", "offset", "height", "width")]
     labels = _labels(table["label"].to_pylist(), manifest)

@@ -41,7 +41,7 @@ def test_members_are_those_that_python_finds(format):
     reader = TarReader(io.BytesIO(data), "x.tar")
     found = [(member.name, data[member.offset :][: member.size], member.offset) for member in reader.members()]
     assert found == expected
-    assert not reader.left_out
+    assert not reader.excluded
 
 
 def test_a_time_and_an_owner_in_a_pax_header_are_no_matter():
@@ -68,11 +68,11 @@ def test_folders_are_passed_over():
         (("x/../../a.jpg", b"1"), "name that leads out of the shard"),
     ],
 )
-def test_what_leads_elsewhere_is_left_out_and_counted(member, reason):
+def test_what_leads_elsewhere_is_excluded_and_counted(member, reason):
     data = tar(member, ("b.jpg", b"2"))
     reader = TarReader(io.BytesIO(data), "x.tar")
     assert [found.name for found in reader.members()] == ["b.jpg"]
-    assert reader.left_out == {reason: 1}
+    assert reader.excluded == {reason: 1}
 
 
 def test_a_hard_link_that_states_a_size_has_no_content_all_the_same():
@@ -135,7 +135,7 @@ def test_too_many_members_are_refused(monkeypatch):
         (b"", "is no tar file"),
         (b"hello" * 300, "is no tar file"),
         (b"\x1f\x8b\x08" + bytes(600), "is compressed.*plain .tar"),
-        (tar(*MEMBERS)[:5000].rstrip(b"\0") , "cut short"),
+        (tar(*MEMBERS)[:5000].rstrip(b"\0") , "is truncated"),
         (tar(*MEMBERS) + tar(*MEMBERS), "goes on after its end mark"),
         (b"".join([tar(("a.jpg", b"1"))[:1024], b"no header".ljust(512)]), "no header where one is due, at byte 1,024"),
         (tar(("a.jpg", b"1"))[:1024], "has no end mark"),
