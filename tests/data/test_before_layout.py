@@ -16,8 +16,6 @@ from project import PROJECT
 FILES = PROJECT / "tests" / "fixtures" / "before_layout"
 
 
-
-
 def images():
     return read_folder(root=str(FILES / "images"))
 

@@ -49,8 +49,8 @@ def test_what_fails_for_a_moment_is_tried_again(server, fault):
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("short", "2,560,000 bytes came, but 5,120,000 are due"),
-        ("other", r"other bytes came than its index says"),
+        ("short", "2,560,000 bytes received, 5,120,000 expected"),
+        ("other", r"the content is not that of the index"),
         ("503", "503"),
     ],
 )

@@ -149,7 +149,9 @@ def test_a_folder_that_cannot_be_used_is_said(tmp_path, server):
 
 
 def test_a_full_disk_is_said(tmp_path, server):
-    with pytest.raises(DataError, match=r"1\.tar cannot be stored in .*near: .* free, but .* Set data\.cache_dir=FOLDER"):
+    with pytest.raises(
+        DataError, match=r"1\.tar cannot be stored in .*near: .* free, but .* Set data\.cache_dir=FOLDER"
+    ):
         cache(tmp_path, 1e15).path(Shard(f"{server.url}/1.tar", 10**18))
 
 

@@ -90,7 +90,11 @@ def test_links_are_excluded_and_counted():
         ([("1.jpg", b""), ("1.cls", b"0"), ("1.json", b"{}")], {"group": "p"}, "1 has no 'p'"),
         ([("1.jpg", b""), ("1.png", b""), ("1.cls", b"0")], {}, r"1 has jpg, png; set data\.image_key"),
         ([("1.jpg", b""), ("1.jpg", b""), ("1.cls", b"0")], {}, r"1\.jpg is there twice"),
-        ([("1.jpg", b""), ("1.cls", b"0"), ("2.cls", b"0"), ("1.jpg", b"")], {}, "1 is there twice, with others"),
+        (
+            [("1.jpg", b""), ("1.cls", b"0"), ("2.cls", b"0"), ("1.jpg", b"")],
+            {},
+            "1 is there twice, with other samples",
+        ),
         ([("1.txt", b"a"), ("2.pkl", b"")], {}, r"holds no images \(jpg.*sample without an image"),
         ([], {}, "holds no images.*It is empty"),
     ],

@@ -63,9 +63,9 @@ def test_folders_are_passed_over():
         (special("a.jpg", tarfile.CHRTYPE), "device"),
         (special("a.jpg", tarfile.BLKTYPE), "device"),
         (special("a.jpg", tarfile.FIFOTYPE), "pipe"),
-        (("/etc/a.jpg", b"1"), "name that leads out of the shard"),
-        (("../a.jpg", b"1"), "name that leads out of the shard"),
-        (("x/../../a.jpg", b"1"), "name that leads out of the shard"),
+        (("/etc/a.jpg", b"1"), "name that leads outside the shard"),
+        (("../a.jpg", b"1"), "name that leads outside the shard"),
+        (("x/../../a.jpg", b"1"), "name that leads outside the shard"),
     ],
 )
 def test_what_leads_elsewhere_is_excluded_and_counted(member, reason):

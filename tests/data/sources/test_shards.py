@@ -21,6 +21,7 @@ from imgrec.data.shards.tar_index import Keys, load_index, make_index, save_inde
 from imgrec.data.shards.tar_writer import write_tar_shards
 from imgrec.data.sources.shards import ShardsData, read_shards
 from imgrec.errors import ConfigError, DataError, ImageError
+from script import TWO, start
 from shard_server import CLASSES, noise_samples, serving, write_noise
 from small_run import Draws, Killed, Trace, fit
 from tar_files import tar
@@ -181,8 +182,8 @@ def pack(path: Path, labels: dict[str, str], image: bytes = b"") -> None:
         ({"root": "{folder}/.."}, r"has no index\.parquet: it is no finished output"),
         ({"train": "{folder}/train-*.tar", "val": "{folder}/train-000000.tar"}, "is in data.train and in data.val"),
         ({"train": "{folder}/train-00000x.tar"}, "no such file. Did you mean"),
-        ({"train": "{url}/no.tar"}, r"/no\.tar is not there"),
-        ({"train": "ftpx://h/no.tar"}, "'ftpx' is not read from. Did you mean 'ftp'"),
+        ({"train": "{url}/no.tar"}, r"/no\.tar does not exist"),
+        ({"train": "ftpx://h/no.tar"}, "'ftpx' is not supported. Did you mean 'ftp'"),
     ],
 )  # fmt: skip
 def test_what_names_no_data_is_said(written, served, cache, options, message):
@@ -228,10 +229,10 @@ def test_a_remote_shard_with_other_bytes_is_not_used(served, cache):
         ({"s.tar": {"size": -1, "split": "train"}}, {}, "which is no shard beside it"),
         ({"s.tar": {"size": 1, "split": "__class__"}}, {}, "which is no shard beside it"),
         ({}, {"shard": "s.tar"}, "does not list its shards"),
-        (None, {"offset": 10**12}, "says a place outside of the shard"),
-        (None, {"offset": -1}, "says a place outside of the shard"),
-        (None, {"size": -1}, "says a place outside of the shard"),
-        (None, {"size": 2**62, "offset": 2**62}, "says a place outside of the shard"),
+        (None, {"offset": 10**12}, "names a place outside the shard"),
+        (None, {"offset": -1}, "names a place outside the shard"),
+        (None, {"size": -1}, "names a place outside the shard"),
+        (None, {"size": 2**62, "offset": 2**62}, "names a place outside the shard"),
     ],
 )
 def test_an_index_that_deceives_is_refused(tmp_path, cache, shards, row, message):
@@ -379,8 +380,6 @@ def test_a_real_set_goes_through_shards_unchanged(shared_data, tmp_path, cache):
 
 @pytest.mark.slow
 def test_two_processes_train_from_a_server_and_fetch_each_shard_once(written, served, tmp_path):
-    from test_ddp import TWO, start
-
     overrides = (
         f"data.root={served.url}",
         f"data.cache_dir={tmp_path / 'near'}",

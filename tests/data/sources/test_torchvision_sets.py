@@ -184,8 +184,8 @@ def test_fashion_mnist_reads_whole(shared_data):
     [
         ("FashionMnist", r"no data set of torchvision\. Did you mean 'FashionMNIST'"),
         ("CIFAR", r"Did you mean 'CIFAR10'"),
-        ("Unheard", r"no data set of torchvision\. There are: CIFAR10, CIFAR100"),
-        ("CocoDetection", r"is not a set for image classification\. Such are: CIFAR10"),
+        ("Unheard", r"no data set of torchvision\. Available: CIFAR10, CIFAR100"),
+        ("CocoDetection", r"is not a set for image classification\. Available: CIFAR10"),
         ("ImageFolder", r"data=folder data\.root=FOLDER"),
     ],
 )

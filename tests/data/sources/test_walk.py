@@ -68,7 +68,7 @@ def test_all_awkward_files_that_should_be_accepted_look_like_images(shared_data,
 # What is excluded
 
 
-def test_files_that_are_no_images_are_left_out_and_named(tmp_path):
+def test_files_that_are_no_images_are_excluded_and_named(tmp_path):
     paint(tmp_path / "a.png")
     (tmp_path / "GT-1.csv").write_text("a;b")
     files, found = walk(tmp_path, ".")
@@ -94,11 +94,11 @@ def test_a_pipe_and_a_folder_called_like_images_are_never_listed(tmp_path):
     (tmp_path / "folder.jpg").mkdir()
     files, found = walk(tmp_path, ".")
     assert files == [["a.png"]]
-    assert list(found.left_out) == ["not a regular file"]
+    assert list(found.excluded) == ["not a regular file"]
 
 
 @pytest.mark.parametrize("pattern", ["*.gif", "ants/no*.gif", "none.*"])
-def test_excluded_files_are_left_out_and_named(tmp_path, pattern):
+def test_excluded_files_are_excluded_and_named(tmp_path, pattern):
     paint(tmp_path / "ants" / "a.png")
     paint(tmp_path / "ants" / "none.gif")
     files, found = walk(tmp_path, "ants", exclude=[pattern])
@@ -145,7 +145,7 @@ def test_a_loop_of_links_lists_each_image_once(tmp_path):
     (tmp_path / "cat" / "self").symlink_to("self")
     files, found = walk(tmp_path, "cat", "dog")
     assert files == [["cat/1.png"], ["dog/2.png"]]
-    assert sum(map(len, found.left_out.values())) == 3
+    assert sum(map(len, found.excluded.values())) == 3
 
 
 def test_a_link_to_a_listed_image_is_no_second_sample(tmp_path):
@@ -183,7 +183,7 @@ def test_links_that_lead_out_are_not_followed(tmp_path):
     assert "2 entries (link to outside the data folder)" in found.notes()[0].text
 
 
-def test_a_broken_link_is_left_out_and_named(tmp_path):
+def test_a_broken_link_is_excluded_and_named(tmp_path):
     paint(tmp_path / "cat" / "1.png")
     (tmp_path / "cat" / "2.png").symlink_to("gone.png")
     files, found = walk(tmp_path, "cat")
