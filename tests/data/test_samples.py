@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from imgrec.data.fingerprint import samples_fingerprint
-from imgrec.data.images.image import ArrayImages
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.samples import Note, Samples, count_classes
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from imgrec.core.text import listed
 from imgrec.data.samples import Note, Samples, Splits, Task, count_classes
 from imgrec.data.splits.split import split_indices
 from imgrec.errors import DataError, did_you_mean
@@ -84,19 +85,6 @@ def sort_names(names: Iterable[str]) -> list[str]:
         return sorted(distinct, key=lambda name: (int(name), name))
     except ValueError:
         return sorted(distinct)
-
-
-def listed(names: Sequence[str], limit: int = 8) -> str:
-    """Return names on one line, the first `limit` of them."""
-    shown = ", ".join(printable(name) for name in names[:limit])
-    return shown if len(names) <= limit else f"{shown}, ... ({len(names)} in all)"
-
-
-def printable(name: str) -> str:
-    """Return a name with escapes for control characters, line ends and bytes that are not UTF-8."""
-    if name.isprintable():
-        return name
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)
 
 
 def storable(name: str) -> str:

@@ -8,9 +8,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from imgrec.core.text import listed
 from imgrec.data.images.formats import FORMAT_OF_SUFFIX, HEAD_BYTES, format_of
 from imgrec.data.samples import Note
-from imgrec.data.sources.assemble import listed
 from imgrec.errors import DataError
 
 
@@ -70,7 +70,7 @@ class Walk:
         notes = []
         for reason, paths in sorted(self.excluded.items()):
             count = "1 entry" if len(paths) == 1 else f"{len(paths)} entries"
-            notes.append(Note("excluded", f"Excluded {count} ({reason}): {listed(sorted(paths), 4)}."))
+            notes.append(Note("excluded", f"Excluded {count} ({reason}): {listed(sorted(paths), limit=4)}."))
         return notes
 
     def entries(self, folder: str) -> list[os.DirEntry[str]]:

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imgrec.core.keyed_random import library_seed
 from imgrec.data.samples import SPLITS, Samples, Splits
 from imgrec.data.sources.assemble import split_notes
 from imgrec.data.splits.join import pool
@@ -111,19 +111,14 @@ def deal_folds(
         )
     sides = np.full((len(labels), repeats * folds), UNUSED, dtype=np.uint8)
     for repeat in range(repeats):
-        number_of = fold_numbers(labels, folds=folds, seed=_seed(seed, repeat), groups=groups)
+        number_of = fold_numbers(labels, folds=folds, seed=library_seed(seed, repeat), groups=groups)
         for fold in range(folds):
             column = repeat * folds + fold
             if only in (None, column):
                 sides[:, column] = _one_fold(
-                    labels, number_of == fold, share=share, seed=_seed(seed, repeat, fold), groups=groups
+                    labels, number_of == fold, share=share, seed=library_seed(seed, repeat, fold), groups=groups
                 )
     return sides
-
-
-def _seed(*key: int) -> int:
-    """Return an independent seed for one of many draws."""
-    return int.from_bytes(blake2b(repr(key).encode(), digest_size=8).digest(), "big")
 
 
 def _one_fold(

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from imgrec.core.text import listed
 from imgrec.data.fingerprint import fingerprint
 from imgrec.data.samples import Samples
 
@@ -84,7 +85,9 @@ class Changes:
             "new classes": self.new_classes,
             "classes gone": self.lost_classes,
         }
-        return "; ".join(f"{len(names)} {kind}: {_first(names)}" for kind, names in kinds.items() if names)
+        return "; ".join(
+            f"{len(names)} {kind}: {listed(names, limit=_SHOWN)}" for kind, names in kinds.items() if names
+        )
 
 
 def find_changes(
@@ -105,7 +108,3 @@ def find_changes(
 
 def _shown(label: str) -> str:
     return label.replace(BETWEEN, " + ") or "no label"
-
-
-def _first(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
