@@ -112,7 +112,7 @@ def audit_target(
         target=shell_line([*([target] if target is not None else []), *overrides]),
         base=base_of(target, overrides),
         settings=settings,
-        notes=data.notes,
+        notes=[note.text for note in data.notes],
         workers=workers,
         store=None if output is None else output / STORE_NAME,
         progress=progress,

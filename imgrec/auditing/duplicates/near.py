@@ -13,6 +13,7 @@ from imgrec.auditing.duplicates.near_index import num_blocks
 from imgrec.auditing.scan.facts import FactsTable
 from imgrec.auditing.scan.hashes import CROPS, WHOLE
 from imgrec.data.samples import UInt8Array
+from imgrec.data.splits.groups import DisjointSets
 
 __all__ = ["MIN_DETAIL", "NearPair", "duplicate_groups", "exact_groups", "near_pairs"]
 
@@ -82,31 +83,24 @@ def duplicate_groups(facts: FactsTable, pairs: Sequence[NearPair] | None = None)
     Duplicates of duplicates are joined, the most alike first, but never into groups of more than MAX_DUPLICATES images (equal ones
     aside): in a catalogue of shirts each is nearly like another, and a chain of them would tie all shirts together.
     """
-    parent = list(range(len(facts)))
+    sets = DisjointSets(len(facts))
     size = [1] * len(facts)
     for group in exact_groups(facts):
         for row in group[1:]:
-            parent[row] = group[0]
+            sets.join(group[0], row)
     for pair in near_pairs(facts) if pairs is None else pairs:
-        first, second = sorted((_root(parent, pair.first), _root(parent, pair.second)))
+        first, second = sorted((sets.root(pair.first), sets.root(pair.second)))
         if first != second and size[first] + size[second] <= MAX_DUPLICATES:
-            parent[second] = first
+            sets.join(first, second)
             size[first] += size[second]
     named = _names(facts)
-    return [named[_root(parent, row)] for row in range(len(facts))]
+    return [named[sets.root(row)] for row in range(len(facts))]
 
 
 def _names(facts: FactsTable) -> list[str]:
     if len(set(facts.name)) == len(facts):
         return facts.name
     return [f"{split} {row} {name}" for row, (split, name) in enumerate(zip(facts.split, facts.name, strict=True))]
-
-
-def _root(parent: list[int], row: int) -> int:
-    while parent[row] != row:
-        parent[row] = parent[parent[row]]
-        row = parent[row]
-    return row
 
 
 def _rows_to_search(facts: FactsTable) -> NDArray[np.int64]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imgrec.auditing.output.plan_file import Decision
-from imgrec.core.files.csv_cell import is_formula
 from imgrec.auditing.scan.scan import file_path
+from imgrec.core.files.csv_cell import is_formula
 from imgrec.core.text import listed, printable
 from imgrec.data.samples import Samples, Task
 from imgrec.errors import DataError

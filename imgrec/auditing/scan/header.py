@@ -7,21 +7,11 @@ from io import BytesIO
 
 from PIL import Image
 
-from imgrec.data.images.image import FORMATS
+from imgrec.data.images.formats import FORMAT_OF_SUFFIX, FORMATS
 
-__all__ = ["EXTREME_ASPECT", "FORMAT_OF_SUFFIX", "read_header"]
+__all__ = ["EXTREME_ASPECT", "read_header"]
 
 EXTREME_ASPECT = 50
-FORMAT_OF_SUFFIX = {
-    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
-    **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), "PPM"),
-    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
-    ".png": "PNG",
-    ".webp": "WEBP",
-    ".bmp": "BMP",
-    ".gif": "GIF",
-    ".avif": "AVIF",
-}
 _ORIENTATION_TAG = 0x0112
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from imgrec.cli.parser import Parser
 from imgrec.core.system.progress_line import ProgressLine
-from imgrec.data.sources.targets import WORDS_HELP, is_word, read_target
+from imgrec.data.sources.targets import OVERRIDES_HELP, is_override, read_target
 from imgrec.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def make_parser() -> argparse.ArgumentParser:
         description="Look for what would spoil a result: broken files, duplicates, leaks across splits, wrong labels.",
         epilog=_EPILOG,
     )
-    parser.add_argument("target", nargs="*", metavar="TARGET", help=f"a folder, a table, or {WORDS_HELP}")
+    parser.add_argument("target", nargs="*", metavar="TARGET", help=f"a folder, a table, or {OVERRIDES_HELP}")
     parser.add_argument("--output", metavar="PATH", help="folder of the report (default: audit); with --apply: table")
     parser.add_argument("--workers", type=int, metavar="N", help="processes that decode (default: one a processor)")
     parser.add_argument("--fail-on", choices=("error", "warning", "info", "never"), default="error")
@@ -82,8 +82,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _split_words(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     """Return the folder or table, and the key=value words. Raises: ConfigError: neither, or two targets."""
-    words = [word for word in arguments if is_word(word)]
-    targets = [word for word in arguments if not is_word(word)]
+    words = [word for word in arguments if is_override(word)]
+    targets = [word for word in arguments if not is_override(word)]
     if len(targets) > 1:
         raise ConfigError(f"One folder or table at a time, not {' and '.join(targets)}.")
     if not targets and not words:

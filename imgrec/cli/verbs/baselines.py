@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgrec.cli.parser import Parser
 from imgrec.core.system.progress_line import ProgressLine
-from imgrec.data.sources.targets import WORDS_HELP, add_columns, open_data, sort_words
+from imgrec.data.sources.targets import OVERRIDES_HELP, add_columns, open_data, target_and_overrides
 from imgrec.errors import CheckpointError, ConfigError, MissingExtraError, did_you_mean
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ examples:
 def main() -> None:
     """Read the command line, fit the baselines and print their table. Raises: ImgrecError."""
     arguments = make_parser().parse_intermixed_args(sys.argv[1:])
-    target, words = sort_words(arguments)
+    target, words = target_and_overrides(arguments)
     try:
         _run(target, words, arguments)
     except KeyboardInterrupt:
@@ -64,7 +64,7 @@ def make_parser() -> argparse.ArgumentParser:
         "test images.",
         epilog=_EPILOG,
     )
-    parser.add_argument("target", nargs="*", metavar="TARGET", help=f"a folder, a table, or {WORDS_HELP}")
+    parser.add_argument("target", nargs="*", metavar="TARGET", help=f"a folder, a table, or {OVERRIDES_HELP}")
     parser.add_argument("--features", metavar="A,B+C", help=f"sets of features (default: {FEATURES})")
     parser.add_argument("--models", metavar="A,B", default=MODELS, help=f"(default: {MODELS})")
     parser.add_argument("--output", metavar="FOLDER", help="where to write (default: outputs/baselines/DATE/TIME)")

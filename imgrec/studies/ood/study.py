@@ -136,7 +136,7 @@ def _list_images(folder: Path, notes: list[str]) -> Samples:
     (paths,) = walk.files([str(folder)])
     if not paths:
         raise DataError(f"ood.folder={folder} holds no image{walk.why_empty(str(folder))}.")
-    notes += walk.notes()
+    notes += [note.text for note in walk.notes()]
     return Samples(
         names=paths, images=FileImages([Path(path) for path in paths]), labels=np.zeros(len(paths), dtype=np.int64)
     )
