@@ -68,7 +68,7 @@ def test_the_curves_begin_at_the_probability_of_the_evaluation(tmp_path):
     data = SimpleNamespace(
         split={"test": samples}.__getitem__, test_split="test", preprocess=Preprocess(size=16, mode="squash")
     )
-    ExplainStudy(GradCam(), num_random=1)(Subject(network, data, made, tmp_path, torch.device("cpu")))
+    ExplainStudy(GradCam(), num_random=1)(Subject(network, data, "test", made, tmp_path, torch.device("cpu")))
     (row,) = json.loads((tmp_path / "explain.json").read_text())["images"]
     assert row["probability"] == row["confidence"] == round(float(made.probabilities.max()), 4)
 
@@ -86,7 +86,7 @@ def test_a_study_leaves_a_file_and_a_panel_an_image(task, tmp_path):
     )
     network = make_small_cnn(2).eval()
     study = ExplainStudy(GradCam(), num_mistakes=2, num_right=1, num_random=2)
-    study(Subject(network, data, made, tmp_path, torch.device("cpu")))
+    study(Subject(network, data, "test", made, tmp_path, torch.device("cpu")))
     content = json.loads((tmp_path / "explain.json").read_text())
     assert content["format"] == 1 and content["method"] == "gradcam" and content["layer"]
     assert (content["baseline"], content["num_random"], content["seed"]) == ("blurred", 2, 1)

@@ -135,7 +135,7 @@ def subject(sample_images: Path, folder: Path, *, network: nn.Module | None = No
     data = FolderData(**where, val_fraction=0.0, preprocess=Preprocess(size=24, mode="squash"), batch_size=8)
     torch.manual_seed(0)
     made = network or make_small_cnn(num_classes=2)
-    return Subject(made.eval(), data, None, folder, torch.device("cpu"))  # type: ignore[arg-type]
+    return Subject(made.eval(), data, "test", None, folder, torch.device("cpu"))  # type: ignore[arg-type]
 
 
 def studied(made: Subject, foreign: Path, **words: Any) -> dict[str, Any]:

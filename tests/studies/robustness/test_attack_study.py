@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_predict import asked
 from torch import nn
 
 from imgrec.errors import ConfigError
@@ -16,6 +15,7 @@ from imgrec.studies.robustness import Attack, Corruptions, InTurn
 from imgrec.studies.robustness.attack_card import Trial, make_attack_card
 from imgrec.studies.study import Subject, check_studies
 from small_run import Noise, small_net
+from studied import evaluated, make_predictions
 
 torch.manual_seed(0)
 NET = small_net().eval()
@@ -23,9 +23,9 @@ NET = small_net().eval()
 
 def studied(folder, net: nn.Module = NET, **options: Any) -> dict[str, Any]:
     data = Noise(eval_batch_size=8, num_workers=0)
-    labels = asked(net, data).predicted
+    labels = evaluated(net, data).predicted
     data.splits.test.labels[:] = labels  # as a network that is always right
-    subject = Subject(net, data, asked(net, data), folder, torch.device("cpu"))
+    subject = Subject(net, data, "test", evaluated(net, data), folder, torch.device("cpu"))
     Attack(**{"linf_255": [2, 8, 64], "l2": [0.5], "steps": 4, "num_images": 12, "queries": 30, **options})(subject)
     card: dict[str, Any] = json.loads((folder / "attack.json").read_text())
     return card
@@ -58,9 +58,9 @@ def test_accuracy_falls_with_the_size_of_the_change(tmp_path):
 def test_batches_change_nothing(tmp_path):
     whole = studied(tmp_path)
     data = Noise(eval_batch_size=5, num_workers=0)
-    data.splits.test.labels[:] = asked(NET, data).predicted
+    data.splits.test.labels[:] = evaluated(NET, data).predicted
     Attack(linf_255=[2, 8, 64], l2=[0.5], steps=4, num_images=12, queries=30)(
-        Subject(NET, data, asked(NET, data), tmp_path / "other", torch.device("cpu"))
+        Subject(NET, data, "test", evaluated(NET, data), tmp_path / "other", torch.device("cpu"))
     )
     assert json.loads((tmp_path / "other" / "attack.json").read_text())["norms"] == whole["norms"]
 
@@ -194,12 +194,10 @@ def test_a_value_that_does_not_fit_is_refused(options, message):
 
 
 def test_several_labels_are_refused(tmp_path):
-    from test_predictions import make_predictions
-
     data = Noise(num_workers=0)
     several = make_predictions(np.zeros((21, 3)), np.zeros((21, 3), dtype=np.uint8), task="multilabel")
     with pytest.raises(ConfigError, match="one label per image"):
-        Attack()(Subject(NET, data, several, tmp_path, torch.device("cpu")))
+        Attack()(Subject(NET, data, "test", several, tmp_path, torch.device("cpu")))
 
 
 def test_several_studies_run_in_turn():
@@ -208,7 +206,7 @@ def test_several_studies_run_in_turn():
     assert seen == [("first", None), ("second", None)]
 
 
-def test_what_cannot_be_attacked_is_told_before_the_network_is_asked(tmp_path):
+def test_what_cannot_be_attacked_is_told_before_the_network_is_evaluated(tmp_path):
     data = SimpleNamespace(splits=SimpleNamespace(task="multilabel"))
     study = InTurn(Corruptions(), Attack())
     with pytest.raises(ConfigError, match="robustness=attack is for one label per image"):

@@ -5,12 +5,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from test_attack import Linear, gray
 from torch import Tensor
 
 from imgrec.studies.robustness.attack import gradient
 from imgrec.studies.robustness.rays import Rays, rays
 from small_run import small_net
+from studied import Linear, gray
 
 
 def exact_255(net: Linear, images: Tensor) -> Tensor:

@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_predict import asked
-from test_predictions import make_predictions
 
 from imgrec.errors import ConfigError
 from imgrec.evaluation.predictions.parquet import read_parquet
@@ -15,6 +13,7 @@ from imgrec.studies.study import Subject
 from imgrec.studies.tta import AveragedViews, View, take_view, views_of
 from imgrec.studies.tta.study import compare_views
 from small_run import Noise, small_net
+from studied import evaluated, make_predictions
 
 torch.manual_seed(0)
 NET = small_net().eval()
@@ -51,7 +50,7 @@ def test_a_closer_view_shows_the_middle():
 
 def subject(folder, **changes: Any) -> Subject:
     data = Noise(eval_batch_size=8, num_workers=0)
-    return Subject(NET, data, asked(NET, data), folder, torch.device("cpu"))
+    return Subject(NET, data, "test", evaluated(NET, data), folder, torch.device("cpu"))
 
 
 def test_probabilities_are_averaged(tmp_path):
@@ -70,7 +69,7 @@ def test_several_labels_are_averaged_too(tmp_path):
     about = subject(tmp_path)
     labels = (np.arange(63).reshape(21, 3) % 2).astype(np.uint8)
     several = make_predictions(about.predictions.logits, labels, task="multilabel")
-    AveragedViews()(Subject(NET, about.data, several, tmp_path, about.device))
+    AveragedViews()(Subject(NET, about.data, "test", several, tmp_path, about.device))
     images = next(iter(Noise(eval_batch_size=21, num_workers=0).test_dataloader()))["images"]
     with torch.no_grad():
         each = [NET(side).double().sigmoid() for side in (images, images.flip(3))]
@@ -84,7 +83,7 @@ def test_the_temperature_is_in_the_averaged_probabilities_once(tmp_path):
 
     about = subject(tmp_path)
     warm = replace(about.predictions, temperature=2.0)
-    AveragedViews()(Subject(NET, about.data, warm, tmp_path, about.device))
+    AveragedViews()(Subject(NET, about.data, "test", warm, tmp_path, about.device))
     images = next(iter(Noise(eval_batch_size=21, num_workers=0).test_dataloader()))["images"]
     with torch.no_grad():
         each = [(NET(side).double() / 2).softmax(1) for side in (images, images.flip(3))]
