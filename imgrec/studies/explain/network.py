@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from imgrec.evaluation.decisions.probabilities import to_probabilities
+from imgrec.models.inference import infer
 from imgrec.studies.explain.arrays import FloatArray, Predict, UInt8Array
 
 __all__ = ["FromLogits", "as_predict", "device_of", "softmax", "to_images"]
@@ -38,9 +39,4 @@ def as_predict(network: nn.Module, *, from_logits: FromLogits = softmax) -> Pred
     """Return the network as images uint8 (N, H, W, 3) -> probabilities float64 (N, C)."""
     device = device_of(network)
 
-    def predict(images: UInt8Array) -> FloatArray:
-        with torch.no_grad():
-            logits = network(to_images(images, device)).float()
-        return from_logits(logits.cpu().numpy())
-
-    return predict
+    return lambda images: from_logits(infer(network, [images], device=device).logits)

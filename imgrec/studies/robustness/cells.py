@@ -16,6 +16,7 @@ from imgrec.data.loading.dataset import ImageDataset
 from imgrec.data.loading.loader import make_loader
 from imgrec.data.loading.workers import MAX_WORKERS
 from imgrec.errors import ImgrecError
+from imgrec.models.inference import infer
 from imgrec.studies.robustness.corruption import Corruption, corrupt
 
 __all__ = ["Cell", "ask_about_cells"]
@@ -91,17 +92,16 @@ def ask_about_cells(
     predicted: NDArray[Any] | None = None
     done = 0
     try:
-        with torch.inference_mode():
-            for batch in cast("Iterator[_CellBatch | ImgrecError]", iter(loader)):
-                if isinstance(batch, ImgrecError):
-                    raise batch
-                logits = network(batch["images"].to(device, non_blocking=True)).float()
-                found = ((logits > 0).to(torch.uint8) if multilabel else logits.argmax(dim=1)).cpu().numpy()
-                if predicted is None:
-                    predicted = np.empty((len(cells), len(dataset), *found.shape[1:]), dtype=found.dtype)
-                predicted[batch["cell"], batch["places"].numpy()] = found
-                done += len(found)
-                progress.update(done, len(dataset) * len(cells))
+        for batch in cast("Iterator[_CellBatch | ImgrecError]", iter(loader)):
+            if isinstance(batch, ImgrecError):
+                raise batch
+            logits = infer(network, [batch["images"]], device=device).logits
+            found = (logits > 0).astype(np.uint8) if multilabel else logits.argmax(axis=1)
+            if predicted is None:
+                predicted = np.empty((len(cells), len(dataset), *found.shape[1:]), dtype=found.dtype)
+            predicted[batch["cell"], batch["places"].numpy()] = found
+            done += len(found)
+            progress.update(done, len(dataset) * len(cells))
     finally:
         progress.close()
         loader.end_workers()

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -20,6 +19,7 @@ from imgrec.evaluation.metrics.gain import measure_gain
 from imgrec.evaluation.metrics.shares import CONFIDENCE_LEVEL, independence_notes, shares_of
 from imgrec.evaluation.predictions.parquet import write_parquet
 from imgrec.evaluation.predictions.predictions import Predictions
+from imgrec.models.inference import infer
 from imgrec.studies.study import Subject
 from imgrec.studies.tta.views import View, take_view, views_of
 
@@ -128,8 +128,7 @@ def _ask(subject: Subject, views: Sequence[View]) -> tuple[NDArray[np.float32], 
 
 
 def _probabilities(subject: Subject, images: Tensor) -> NDArray[np.float64]:
-    with torch.inference_mode():
-        logits = subject.network(images).float().cpu().numpy()
+    logits = infer(subject.network, [images], device=subject.device).logits
     return to_probabilities(logits, task=subject.predictions.task, temperature=subject.predictions.temperature)
 
 

@@ -1,4 +1,4 @@
-"""imgrec.studies.baselines: from the splits of a data module to a table of baselines, its files and the network beside it."""
+"""Baselines: from the splits of a data module to a table, its files, and the model beside it."""
 
 import io
 import json
@@ -23,7 +23,7 @@ from imgrec.models import make_small_cnn
 from imgrec.studies.baselines import fit as fitting
 from imgrec.studies.baselines.extract import extract, look_at, shrink
 from imgrec.studies.baselines.features import ColorHistogram
-from imgrec.studies.baselines.frozen import extract_frozen, frozen_features, ms_per_image
+from imgrec.studies.baselines.frozen import extract_frozen, ms_per_image
 from imgrec.studies.baselines.hog import Hog
 from imgrec.studies.baselines.network import check_same_images, evaluation_folder, read_network
 from imgrec.studies.baselines.output import accuracy_of, print_contest, to_json, write_contest
@@ -129,7 +129,6 @@ def test_frozen_features_are_what_the_last_layer_is_given():
     with torch.inference_mode():
         network(images)
     handle.remove()
-    assert np.allclose(frozen_features(network, images), seen[0].numpy(), atol=1e-6)
     made = extract_frozen(network, samples, name="frozen", preprocess=KEEP)
     assert np.allclose(made.features["frozen"], seen[0].numpy(), atol=1e-5)
     assert ms_per_image(network, samples, preprocess=KEEP) > 0

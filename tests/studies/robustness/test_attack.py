@@ -11,6 +11,7 @@ from imgrec.studies.robustness.attack import add_noise, fgsm, gradient, into_bal
 from small_run import small_net
 from studied import SHAPE, Linear, gray
 
+
 def smallest(attack):
     """Return the smallest eps at which `attack(eps)` breaks each image, by halving."""
     low, high = torch.zeros(6, dtype=torch.float64), torch.ones(6, dtype=torch.float64)
