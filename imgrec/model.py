@@ -257,7 +257,7 @@ class Explanation:
     @property
     def map(self) -> NDArray[Any]:
         """Float (H, W) of the preprocessed image; positive: the pixel speaks for the target."""
-        return np.asarray(self.examination.heat.values)
+        return np.asarray(self.examination.saliency.values)
 
     @property
     def image(self) -> UInt8Array:
@@ -267,7 +267,7 @@ class Explanation:
     @property
     def verdict(self) -> str:
         """`"trustworthy"`, `"weak"` or `"bad"`; see docs/explain.md."""
-        return self.examination.verdict.word
+        return self.examination.verdict.grade
 
     @property
     def reason(self) -> str:

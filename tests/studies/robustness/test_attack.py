@@ -110,7 +110,7 @@ def test_rounding_keeps_a_whole_step():
     np.testing.assert_allclose((found - images) * 255, 8, atol=1e-3)
 
 
-def test_a_network_that_is_wrong_from_the_start_counts_as_broken_by_nothing():
+def test_a_model_that_misclassifies_an_image_from_the_start_counts_it_as_broken():
     images, _, net, labels = attacked()
     found = fgsm(net, images, (labels + 1) % 3, norm="linf", eps=0.1)
     assert found.is_broken.all()

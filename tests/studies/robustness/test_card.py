@@ -87,7 +87,7 @@ def test_several_labels_have_f1_and_no_interval_of_the_mean():
     assert np.isnan(card["mean_score_low"])
 
 
-def test_a_network_that_was_never_right_has_no_relative_drop():
+def test_a_model_that_was_never_right_has_no_relative_drop():
     card = make_card(LABELS, (LABELS + 1) % 4, CORRUPTED)
     assert np.isnan(card["mean_relative_drop"])
 
@@ -127,7 +127,7 @@ def test_the_study_takes_a_card_as_its_baseline(tmp_path):
         (None, "cannot be read: No such file"),
         ("{", "is not a robustness.json"),
         ("{}", "is not a robustness.json"),
-        ('{"format": 1, "cells": [], "score": "accuracy", "clean": {"score": 1}}', "a card of 0 cells"),
+        ('{"format": 1, "cells": [], "score": "accuracy", "clean": {"score": 1}}', "has 0 cells"),
     ],
 )
 def test_what_is_no_baseline_is_refused(tmp_path, content, message):
@@ -135,7 +135,7 @@ def test_what_is_no_baseline_is_refused(tmp_path, content, message):
     if content is not None:
         path.write_text(content)
     with pytest.raises(ConfigError, match=message):
-        read_baseline(path, score="accuracy")
+        read_baseline(path, metric="accuracy")
 
 
 def test_a_number_of_images_below_two_is_refused():
