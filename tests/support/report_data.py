@@ -106,12 +106,12 @@ PARTS: dict[str, dict[str, Any]] = {
     },
     "ood.json": {
         "format": 1, "notes": [],
-        "ood": {"folder": f"/data/{EVIL}", "num_samples": 9, "num_broken": 1, "broken": []},
-        "in_distribution": {"split": "test", "num_samples": 120, "num_broken": 0},
+        "foreign": {"folder": f"/data/{EVIL}", "num_samples": 9, "num_broken": 1, "broken": []},
+        "own": {"split": "test", "num_samples": 120, "num_broken": 0},
         "scores": [{
             "name": "energy", "auroc": 0.9, "auroc_low": 0.8, "auroc_high": 0.95, "fpr_at_95_tpr": 0.3,
             "threshold": 1.5,
-            "histogram": {"edges": [0.0, 1.0, 2.0], "in_distribution": [20, 100], "ood": [8, 1]},
+            "histogram": {"edges": [0.0, 1.0, 2.0], "own": [20, 100], "foreign": [8, 1]},
         }],
     },
     "slices.json": {

@@ -1,4 +1,4 @@
-"""Features of a network whose weights stay as they are: what enters its last layer."""
+"""Frozen features: what enters the head of a pretrained or trained model."""
 
 import time
 
@@ -20,7 +20,7 @@ TIMED = 128  # images
 def extract_frozen(
     network: ImageNetwork, samples: Samples, *, name: str, preprocess: Transform, progress: Progress | None = None
 ) -> Extracted:
-    """Describe all images of a split, in its order: float32 (N, D) under `name`. Uses the GPU if there is one."""
+    """Return features of all images of a split, in order: float32 (N, D) under `name`; on the GPU if there is one."""
     device = _device()
     network = network.eval().to(device)
     parts: list[FloatArray] = []
@@ -36,9 +36,9 @@ def extract_frozen(
 
 
 def ms_per_image(network: torch.nn.Module, samples: Samples, *, preprocess: Transform) -> float:
-    """Return the milliseconds that a network needs for an image that is ready, in batches of 32, after one to warm up.
+    """Measure the milliseconds per preprocessed image in batches of 32, after one warm-up batch.
 
-    Of the first 128 images of `samples`. On the GPU if there is one.
+    Of the first 128 images of `samples`; on the GPU if there is one.
     """
     few = samples.subset(list(range(min(len(samples), TIMED))))
     batches = list(batches_of(few, preprocess=preprocess, batch_size=BATCH_SIZE))

@@ -12,7 +12,7 @@ from imgrec.studies.explain.arrays import FloatArray, UInt8Array
 from imgrec.studies.explain.baseline import BASELINES, make_baseline
 from imgrec.studies.explain.cells import make_cells
 from imgrec.studies.explain.faithfulness import Curves, Faithfulness, compare, map_order, measure_orders, random_orders
-from imgrec.studies.explain.methods import SaliencyMap, Method
+from imgrec.studies.explain.methods import Method, SaliencyMap
 from imgrec.studies.explain.network import FromLogits, as_predict, device_of, softmax, to_images
 from imgrec.studies.explain.randomize import STAGES, randomized
 from imgrec.studies.explain.similarity import rank_correlation, structural_similarity
@@ -165,7 +165,9 @@ class Examiner:
     ) -> Examination:
         is_empty = bool(np.ptp(saliency.values) == 0)
         faithfulness = None if is_empty else compare(curves, random)
-        stages = [_stage(name, saliency.values, [values for stage, values in others if stage == name]) for name in STAGES]
+        stages = [
+            _stage(name, saliency.values, [values for stage, values in others if stage == name]) for name in STAGES
+        ]
         return Examination(
             method=method.name,
             image=image,

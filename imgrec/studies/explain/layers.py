@@ -32,9 +32,9 @@ class FeatureLayer(NamedTuple):
 def find_feature_layer(network: nn.Module, images: Tensor) -> FeatureLayer:
     """Return the last layer whose output keeps the layout of the images and which no other path goes around.
 
-    Layouts are (N, C, h, w); (N, h, w, C), as in Swin; tokens (N, h w, C), with or without a class token, as in ViT. The
-    logits must have a gradient at some of the places (after its last attention a ViT uses the class token only), and
-    must not depend on the image by another path (such as the skip connection around a residual block).
+    Layouts are (N, C, h, w); (N, h, w, C), as in Swin; tokens (N, h w, C), with or without a class token, as in ViT.
+    The logits must have a gradient at some of the places (after its last attention a ViT uses the class token only),
+    and must not depend on the image by another path (such as the skip connection around a residual block).
 
     Args:
         network: In evaluation mode.
@@ -44,7 +44,7 @@ def find_feature_layer(network: nn.Module, images: Tensor) -> FeatureLayer:
         ConfigError: There is no such layer, or the logits do not depend on the image.
     """
     height, width = images.shape[2:]
-    # Two images distinguish the batch from a dimension of 1; noise, because a dead ReLU would hide that a place is used.
+    # Two images tell the batch from a dimension of 1; noise, because a dead ReLU would hide that a place is used.
     noise = torch.randint(-64, 65, (2, *images.shape[1:]), generator=torch.Generator().manual_seed(0))
     probe = (images[:1].detach() + noise.to(images)).clamp(0, 255).requires_grad_()
     found: list[tuple[FeatureLayer, Tensor]] = []

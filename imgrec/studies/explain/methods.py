@@ -16,7 +16,7 @@ from imgrec.studies.explain.layers import FeatureLayer, find_feature_layer, reco
 from imgrec.studies.explain.network import FromLogits, as_predict, device_of, softmax, to_images
 from imgrec.studies.explain.occlusion import occlusion_map
 
-__all__ = ["GradCam", "SaliencyMap", "IntegratedGradients", "Method", "Occlusion", "captum"]
+__all__ = ["GradCam", "IntegratedGradients", "Method", "Occlusion", "SaliencyMap", "captum"]
 
 
 class SaliencyMap(NamedTuple):

@@ -32,8 +32,8 @@ FOLDER = "explain"  # of the panels, beside explain.json
 class ExplainStudy:
     """Explains some predictions of an evaluation: writes explain.json and a panel for each into the folder explain/.
 
-    Each map is for the predicted class. With several labels per image it is for the incorrectly predicted label with the
-    highest probability; where there is none, for the most probable label.
+    Each map is for the predicted class. With several labels per image it is for the most probable of the
+    incorrectly predicted labels; where there is none, for the most probable label.
 
     Args:
         method: Makes the maps.
@@ -79,7 +79,7 @@ class ExplainStudy:
             captum()
 
     def __call__(self, subject: Subject, /) -> None:
-        """Write explain.json and panels. Raises: ImgrecError: The method cannot explain the model, or an unreadable image."""
+        """Write explain.json and panels. Raises: ConfigError: The method does not fit the model. ImageError."""
         predictions = subject.predictions
         from_logits = partial(to_probabilities, task=predictions.task, temperature=predictions.temperature)
         examiner = Examiner(subject.network, methods=[self.method], from_logits=from_logits, **self.options)

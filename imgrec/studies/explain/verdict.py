@@ -34,9 +34,9 @@ def judge(
     """Judge one map.
 
     A map is bad if it is constant, if it hardly changes when the weights are randomised, or if it is no better than
-    random orders in deletion and in insertion. It is trustworthy if it is better than every random order in both, changes
-    when the weights are randomised, and if the probability of the image is clearly above that of the baseline. All others
-    are weak.
+    random orders in deletion and in insertion. It is trustworthy if it is better than every random order in both,
+    changes when the weights are randomised, and the probability of the image is clearly above that of the baseline. All
+    others are weak.
 
     Args:
         faithfulness: None for a constant map.
@@ -48,7 +48,9 @@ def judge(
     if faithfulness is None:
         return Verdict("bad", "the map is constant: no part of the image is evidence for this class")
     if correlation >= UNCHANGED_FROM:
-        return Verdict("bad", f"the map hardly changes when the weights are randomised (rank correlation {correlation:.2f})")
+        return Verdict(
+            "bad", f"the map hardly changes when the weights are randomised (rank correlation {correlation:.2f})"
+        )
     beaten = {"deletion": faithfulness.beats_deletion, "insertion": faithfulness.beats_insertion}
     failed = [name for name, beats in beaten.items() if not beats]
     if len(failed) == 2:
@@ -58,14 +60,14 @@ def judge(
         doubts.append(f"the map changes little when the weights are randomised (rank correlation {correlation:.2f})")
     if nothing > MOST_OF_BASELINE * whole:
         doubts.append(
-            f"the probability is {nothing:.2f} for the baseline and {whole:.2f} for the image: there is little to explain"
+            f"probability {nothing:.2f} for the baseline and {whole:.2f} for the image: there is little to explain"
         )
     if doubts:
         return Verdict("weak", "; ".join(doubts))
     return Verdict(
         "trustworthy",
-        f"better than {num_random} random orders in deletion and in insertion, and the map changes when the weights are "
-        f"randomised (rank correlation {correlation:.2f})",
+        f"better than {num_random} random orders in deletion and in insertion, and the map changes when the weights "
+        f"are randomised (rank correlation {correlation:.2f})",
     )
 
 

@@ -236,5 +236,7 @@ def _report(card: dict[str, Any]) -> None:
     for check in card["checks"]:
         if not check["passed"]:
             log.warning(
-                "Attack: check failed: %s (%s). The accuracies under attack are not reliable.", check["name"], check["detail"]
+                "Attack: check failed: %s (%s). The accuracies under attack are not reliable.",
+                check["name"],
+                check["detail"],
             )

@@ -182,9 +182,7 @@ def test_a_bad_map_is_called_bad_and_why(found, correlation, grade, reason):
 def test_of_an_image_that_makes_no_difference_there_is_no_trustworthy_map(whole, nothing, grade):
     verdict = judge(checks(), correlation=0.1, num_random=9, whole=whole, nothing=nothing)
     assert verdict.grade == grade
-    assert (f"{nothing:.2f} for the baseline and {whole:.2f} for the image" in verdict.reason) == (
-        grade == "weak"
-    )
+    assert (f"{nothing:.2f} for the baseline and {whole:.2f} for the image" in verdict.reason) == (grade == "weak")
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ def _verdict(is_refuted: bool | None) -> Cell:
 
 def ood_blocks(data: dict[str, Any]) -> list[Block]:
     """Return what `ood.json` says: how well each measure tells foreign images from the data's own."""
-    foreign, own = data.get("ood") or data["foreign"], data.get("in_distribution") or data["own"]  # old: foreign, own
+    foreign, own = data["foreign"], data["own"]
     columns = [
         Column("measure"), Column("AUROC", "bar", "chance that an own image scores higher than a foreign one"),
         Column("foreign let in", "bar", "foreign images that pass where 95 % of the own do (FPR at 95 % TPR)"),
@@ -218,8 +218,8 @@ def ood_blocks(data: dict[str, Any]) -> list[Block]:
 def _histogram(row: Mapping[str, Any]) -> Chart:
     edges, series = row["histogram"]["edges"], []
     middles = [(low + high) / 2 for low, high in pairwise(edges)]
-    for place, (key, name) in enumerate((("in_distribution", "the data's own"), ("ood", "foreign"))):
-        numbers = row["histogram"].get(key) or row["histogram"]["own" if key == "in_distribution" else "foreign"]
+    for place, (key, name) in enumerate((("own", "the data's own"), ("foreign", "foreign"))):
+        numbers = row["histogram"][key]
         total = sum(numbers) or 1
         series.append({"name": name, "x": middles, "y": [number / total for number in numbers], "tone": place})
     measure = MEASURES.get(str(row["name"]), visible(str(row["name"])))
