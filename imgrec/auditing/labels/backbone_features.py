@@ -60,7 +60,6 @@ def _pooled(network: "ImageNetwork", images: UInt8Array) -> FloatArray:
     """Run images uint8 (n, H, W, 3) and return what the head was given, means over places if it is a map: (n, D)."""
     import torch
 
-    from imgrec.models.features import features_and_logits
+    from imgrec.models.inference import infer
 
-    features, _ = features_and_logits(network, torch.from_numpy(images).permute(0, 3, 1, 2))
-    return np.asarray(features.cpu())
+    return infer(network, [torch.from_numpy(images).permute(0, 3, 1, 2)], with_features=True).features

@@ -19,8 +19,8 @@ from imgrec.errors import CheckpointError, ConfigError, MissingExtraError, did_y
 if TYPE_CHECKING:
     from imgrec.data.loading.datamodule import ImageDataModule
     from imgrec.models.network import ImageNetwork
-    from imgrec.studies.baselines.network import NetworkLine
-    from imgrec.studies.baselines.run import Contest, Plan
+    from imgrec.studies.baselines.model_row import ModelRow
+    from imgrec.studies.baselines.run import BaselineTable, Plan
 
 __all__ = ["main", "make_parser"]
 
@@ -100,15 +100,15 @@ def _run(target: str | None, words: Sequence[str], arguments: argparse.Namespace
     contest = _contest(data, plan)
     if beside is not None:
         beside = _completed(beside, data, scored)
-    from imgrec.studies.baselines.output import print_contest, write_contest
+    from imgrec.studies.baselines.output import print_baselines, write_baselines
 
     output = Path(arguments.output or time.strftime("outputs/baselines/%Y-%m-%d/%H-%M-%S"))
-    print_contest(write_contest(contest, output, network=beside))
+    print_baselines(write_baselines(contest, output, network=beside))
     also = f", and for its report {beside.folder / 'baselines.json'}" if beside is not None else ""
     sys.stdout.write(f"Written: {output / 'baselines.json'}, a predictions.parquet for each baseline{also}\n")
 
 
-def _contest(data: "ImageDataModule", plan: "Plan") -> "Contest":
+def _contest(data: "ImageDataModule", plan: "Plan") -> "BaselineTable":
     from imgrec.studies.baselines.run import run_baselines
 
     start = time.monotonic()
@@ -220,17 +220,17 @@ def _model_name(saved: Mapping[str, Any]) -> str:
     return re.sub(r"\W", "_", name.removeprefix("make_"))[:60]
 
 
-def _read_beside(folder: str | None) -> "NetworkLine | None":
+def _read_beside(folder: str | None) -> "ModelRow | None":
     if folder is None:
         return None
-    from imgrec.studies.baselines.network import read_network
+    from imgrec.studies.baselines.model_row import read_model_row
 
-    return read_network(Path(folder))
+    return read_model_row(Path(folder))
 
 
-def _check_beside(beside: "NetworkLine", data: "ImageDataModule", scored: str) -> list[int] | None:
+def _check_beside(beside: "ModelRow", data: "ImageDataModule", scored: str) -> list[int] | None:
     """Return the places of the images that the network was scored on; None: all of them. Raises: DataError."""
-    from imgrec.studies.baselines.network import check_same_images
+    from imgrec.studies.baselines.model_row import check_same_images
 
     samples, class_names = data.split(scored), data.splits.class_names
     if samples.labels.ndim != 1:  # several labels per image are refused when baselines are made
@@ -240,7 +240,7 @@ def _check_beside(beside: "NetworkLine", data: "ImageDataModule", scored: str) -
     return places if len(places) < len(samples) else None
 
 
-def _completed(beside: "NetworkLine", data: "ImageDataModule", scored: str) -> "NetworkLine":
+def _completed(beside: "ModelRow", data: "ImageDataModule", scored: str) -> "ModelRow":
     """Return the line with name, size and time, where the checkpoint that was evaluated is still there."""
     from imgrec.core.checkpoint.checkpoint import load_checkpoint
     from imgrec.core.config.build import build_from_checkpoint

@@ -27,7 +27,7 @@ from imgrec.deploy.export import write
 from imgrec.deploy.export.gate import report_path
 from imgrec.deploy.export.graph import make_graph
 from imgrec.deploy.export.layers import moved_layers
-from imgrec.deploy.export.outputs import ImageSet, logits_of_network, images_of_folder, some_of
+from imgrec.deploy.export.outputs import ImageSet, images_of_folder, logits_of_network, some_of
 from imgrec.deploy.export.quantize import to_int8
 from imgrec.deploy.export.write import Settings, export_bundle
 from imgrec.errors import BundleError, DataError, MissingExtraError, ParityError, RunFolderError

@@ -1,21 +1,18 @@
 """Some test images as TensorBoard's projector shows them: by what enters the head of the network."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from imgrec.data.loading.dataset import ImageDataset
+from imgrec.data.loading.readable import ReadableBatches
 from imgrec.data.samples import UInt8Array
-from imgrec.errors import ImageError
 from imgrec.evaluation.predictions.predictions import Predictions
 from imgrec.evaluation.report.tensorboard.projector import SPRITE_PX, write_projector
-from imgrec.models.features import features_and_logits
-from imgrec.models.network import ImageNetwork
+from imgrec.models.inference import has_features, infer
 
 if TYPE_CHECKING:
     from imgrec.data.loading.datamodule import ImageDataModule
@@ -36,7 +33,7 @@ def write_embedding(
     Images are taken evenly from the scored split. 0, and nothing written: the network is not an `ImageNetwork`, or
     larger than MOST_BYTES. Raises: RunFolderError.
     """
-    if not isinstance(network, ImageNetwork) or not network.head_parameters or _weight_bytes(network) > MOST_BYTES:
+    if not has_features(network) or _weight_bytes(network) > MOST_BYTES:
         return 0
     samples = data.split(split)
     places = np.unique(np.linspace(0, len(samples) - 1, NUM_IMAGES).astype(np.int64))
@@ -44,16 +41,14 @@ def write_embedding(
     device = next(network.parameters()).device
     before = network.training
     network.eval()
-    rows: list[int] = []
+    batches = ReadableBatches(dataset, places.tolist(), size=_BATCH, max_pixels=_MOST_PIXELS)
     features: list[NDArray[np.float32]] = []
     shown: list[UInt8Array] = []
-    for images, batch in _batches(dataset, places):
-        pixels = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).to(device)
-        features.append(features_and_logits(network, pixels)[0].cpu().numpy())
+    for images in batches:
+        features.append(infer(network, [images], device=device, with_features=True).features)
         shown += [_sprite(image) for image in images]
-        rows += batch
     network.train(before)
-    if rows:
+    if rows := batches.read:
         columns = _columns(predictions, [samples.names[row] for row in rows])
         write_projector(log_folder, np.concatenate(features), np.stack(shown), columns=columns, tag=tag)
     return len(rows)
@@ -61,25 +56,6 @@ def write_embedding(
 
 def _weight_bytes(network: nn.Module) -> int:
     return sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
-
-
-def _batches(dataset: ImageDataset, places: NDArray[np.int64]) -> Iterator[tuple[UInt8Array, list[int]]]:
-    """Yield images (n, H, W, 3) of one size, and their places; one that cannot be read is left out."""
-    images: list[UInt8Array] = []
-    batch: list[int] = []
-    for place in places.tolist():
-        try:
-            image = dataset.image(place, 0)
-        except ImageError:
-            continue
-        is_full = len(images) == _BATCH or (len(images) + 1) * image.shape[0] * image.shape[1] > _MOST_PIXELS
-        if images and (is_full or image.shape != images[0].shape):
-            yield np.stack(images), batch
-            images, batch = [], []
-        images.append(image)
-        batch.append(place)
-    if images:
-        yield np.stack(images), batch
 
 
 def _sprite(image: UInt8Array) -> UInt8Array:
