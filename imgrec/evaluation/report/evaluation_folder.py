@@ -18,6 +18,8 @@ from imgrec.evaluation.predictions.predictions import Predictions, visible
 __all__ = ["EvaluationFolder", "JsonFile", "read_folder", "read_json", "read_thumbnails"]
 
 FORMAT = 1
+# Keys of earlier releases, and their present names.
+RENAMED = {"foreign": "ood", "left_out": "excluded", "is_floor": "is_majority_class"}
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def read_folder(path: Path) -> EvaluationFolder:
 def read_json(path: Path) -> JsonFile:
     """Read a JSON file whose top level is an object, with format 1 or no format number."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_renamed)
     except FileNotFoundError:
         return JsonFile(path.name)
     except (OSError, ValueError) as error:
@@ -125,9 +127,15 @@ def read_json(path: Path) -> JsonFile:
     return JsonFile(path.name, data)
 
 
+def _renamed(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {RENAMED.get(key, key): value for key, value in pairs}
+
+
 def _is_metrics(metrics: dict[str, Any]) -> bool:
     names = metrics.get("class_names")
-    return isinstance(names, list) and metrics.get("task") in ("single", "multilabel") and bool(metrics.get("per_class"))
+    return (
+        isinstance(names, list) and metrics.get("task") in ("single", "multilabel") and bool(metrics.get("per_class"))
+    )
 
 
 def read_thumbnails(path: Path) -> dict[str, bytes]:

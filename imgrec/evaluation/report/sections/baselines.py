@@ -39,11 +39,10 @@ def baselines_blocks(data: dict[str, Any]) -> list[Block]:
 def _row(row: dict[str, Any]) -> list[Cell]:
     low, high = interval_of(row["accuracy_interval"])
     is_model = bool(row.get("is_model"))
-    is_majority = row.get("is_majority_class", row.get("is_floor"))  # is_floor: written before 0.2
     name = visible(str(row["name"])) + (" (this model)" if is_model else "")
     time, num_bytes = row.get("predict_ms_per_image"), row.get("size_bytes")
     return [
-        Cell(name, name.lower(), tone="best" if is_model else "soft" if is_majority else ""),
+        Cell(name, name.lower(), tone="best" if is_model else "soft" if row.get("is_majority_class") else ""),
         Cell(percent(row["accuracy"]), row["accuracy"], share=row["accuracy"], low=low, high=high),
         Cell(interval(low, high), low),
         Cell(count(row["num_errors"]), row["num_errors"]),
