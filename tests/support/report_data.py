@@ -1,4 +1,4 @@
-"""An evaluation's folder for the tests of its page: a made-up table, and a small file of each kind beside it."""
+"""The folder of an evaluation for the tests of its report: synthetic predictions, and a small file of each study."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ EVIL_NAMES = [EVIL, "a</script><img src=x onerror=alert(2)>", "line\u2028sep & '
 def make_predictions(
     num: int = 120, class_names: Any = ("ant", "bee", "cat"), *, several: bool = False, sure: float = 2.0
 ) -> Predictions:
-    """Return predictions of which most are right."""
+    """Return predictions, most of them correct."""
     random = np.random.default_rng(3)
     width = len(class_names)
     logits = random.normal(size=(num, width)).astype(np.float32)
@@ -34,7 +34,7 @@ def make_predictions(
 
 
 def write_folder(folder: Path, predictions: Predictions, *, parts: bool = True, images: bool = True) -> Path:
-    """Write an evaluation with the parts of all studies, and a history.csv above it; return its folder."""
+    """Write an evaluation with the files of all studies, and a history.csv above it; return its folder."""
     write_evaluation(predictions, folder)
     if images:
         pixels = np.random.default_rng(4).integers(0, 256, (len(predictions), 12, 12, 3), dtype=np.uint8)

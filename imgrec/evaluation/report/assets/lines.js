@@ -36,7 +36,7 @@ charts.lines = (holder, data) => {
     if (shown.length < 2 && !many) return "";
     const entries = shown.map(([series, index]) => element("li", { class: series.dash ? "dash" : "" },
       element("i", { style: { "--tone": colour(series.tone ?? index) } }), series.name));
-    if (many) entries.push(element("li", {}, element("i", { style: { "--tone": "var(--line)" } }), "other classes"));
+    if (many) entries.push(element("li", {}, element("i", { style: { "--tone": "var(--rest)" } }), "other classes"));
     return element("ul", { class: "legend" }, ...entries);
   }
 
@@ -85,7 +85,7 @@ function describe(data) {
 }
 
 function drawSeries(svg, series, index, at) {
-  const stroke = index === null ? "var(--line)" : colour(series.tone ?? index);
+  const stroke = index === null ? "var(--rest)" : colour(series.tone ?? index);
   const points = series.x.map((value, i) => (series.y[i] === null ? null : at(value, series.y[i]))).filter(Boolean);
   if (series.low) {
     series.x.forEach((value, i) => {
@@ -111,7 +111,10 @@ function axis(about, values) {
   if (!Number.isFinite(low) || !Number.isFinite(high)) [low, high] = [0, 1];
   if (low === high) [low, high] = about.whole ? [low - 1, high + 1] : [low - Math.abs(low || 1) * 0.1, high + Math.abs(high || 1) * 0.1];
   const ticks = isLog ? logTicks(low, high) : niceTicks(low, high, about.whole);
-  if (!isLog && about.min === undefined && !about.whole) low = Math.min(low, ticks[0]);
+  if (!isLog && about.min === undefined && !about.whole && ticks.length > 1 && low < ticks[0]) {
+    ticks.unshift(Number((2 * ticks[0] - ticks[1]).toPrecision(12)));
+    low = ticks[0];
+  }
   return { low, high, ticks, isLog, isPercent: Boolean(about.percent), isWhole: Boolean(about.whole) };
 }
 

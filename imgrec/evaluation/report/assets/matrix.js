@@ -31,7 +31,7 @@ charts.matrix = (holder, data) => {
   function draw() {
     const room = Math.min(holder.clientWidth - 6, 760);
     const isNamed = size <= 40;
-    margin = isNamed ? Math.min(112, room * 0.3, 16 + 7 * Math.max(...data.names.map((name) => name.length))) : 18;
+    margin = 18 + (isNamed ? Math.min(112, room * 0.3, 16 + 7 * Math.max(...data.names.map((name) => name.length))) : 0);
     side = Math.max(size > 40 ? 6 : 14, Math.min(46, Math.floor((room - margin) / size)));
     const width = margin + side * size + 1, ratio = devicePixelRatio || 1;
     canvas.width = width * ratio; canvas.height = width * ratio;
@@ -68,15 +68,13 @@ charts.matrix = (holder, data) => {
   function paintNames(pen, isNamed) {
     pen.fillStyle = themeColour("--soft");
     pen.font = "12px system-ui, sans-serif"; pen.textBaseline = "middle";
-    if (!isNamed) {
-      pen.textAlign = "center";
-      pen.fillText("prediction \u2192", margin + (side * size) / 2, margin / 2);
-      pen.save(); pen.translate(margin / 2, margin + (side * size) / 2); pen.rotate(-Math.PI / 2);
-      pen.fillText("\u2190 label", 0, 0);
-      pen.restore();
-      return;
-    }
-    const length = Math.floor(margin / 6.8);
+    pen.textAlign = "center";
+    pen.fillText("prediction \u2192", margin + (side * size) / 2, 8);
+    pen.save(); pen.translate(8, margin + (side * size) / 2); pen.rotate(-Math.PI / 2);
+    pen.fillText("\u2190 label", 0, 0);
+    pen.restore();
+    if (!isNamed) return;
+    const length = Math.floor((margin - 18) / 6.8);
     order.forEach((index, place) => {
       const middle = margin + place * side + side / 2, name = shorten(data.names[index], length);
       pen.textAlign = "right";

@@ -12,7 +12,7 @@ charts.selective = (holder, data) => {
     }
     return { accepted, correct, of };
   };
-  const output = figures(["coverage (accepted)", "accuracy of accepted", "incorrect, accepted", "rejected"]);
+  const output = figures(["coverage", "accuracy of accepted", "accepted, incorrect", "rejected"]);
   const table = makeTable("Classes at the threshold", [["class", "text"], ["accepted", "number"], ["precision", "number"], ["recall", "number"]], names);
   const curve = element("div");
   const slide = slider("Threshold", thresholds, (step) => {

@@ -17,7 +17,6 @@ OOD_SCORES = {
     "knn": "k nearest neighbours (features)",
     "mahalanobis": "Mahalanobis distance (features)",
 }
-COUNTERPARTS = {"specificity": "sensitivity", "sensitivity": "specificity"}
 OPTIMISTIC = "{} fitted on the images it is evaluated on: the results below are optimistic."
 
 
@@ -44,7 +43,8 @@ def _calibration_summary(data: Mapping[str, Any]) -> str:
     confidence, accuracy = names if data["task"] == "multilabel" else ("mean confidence", "accuracy")
     text = (
         f"Uncalibrated, the {confidence} is {percent(before['mean_confidence'])} and the {accuracy} "
-        f"{percent(before['accuracy'])}: {abs(100 * gap):.1f} points {'over' if gap > 0 else 'under'}confident. "
+        f"{percent(before['accuracy'])}: {abs(100 * gap):.1f} percentage points "
+        f"{'over' if gap > 0 else 'under'}confident. "
     )
     if temperature == 1:
         return text + "No temperature was fitted; probabilities are used uncalibrated."
@@ -106,7 +106,8 @@ def decisions_blocks(data: dict[str, Any]) -> list[Block]:
         blocks.append(Paragraph(f"The rules were fitted on {where} ({count(fitted['num_samples'], 'image')})."))
     blocks += [_reject_table(data["reject"])] if data["reject"] else []
     blocks += [_conformal_table(data["conformal"])] if data["conformal"] else []
-    blocks += [_operating_table(rule) for rule in data["operating_points"]]
+    for rule in data["operating_points"]:
+        blocks += _operating_point(rule)
     blocks += [_cost_facts(rule) for rule in data["costs"]]
     blocks += [Paragraph(f"{visible(str(name))}: {visible(str(why))}", "note") for name, why in data["refused"].items()]
     return [*(blocks or [Paragraph("No rule was fitted.")]), *notes(data)]
@@ -150,11 +151,10 @@ def _conformal_table(rules: Sequence[Mapping[str, Any]]) -> Table:
     return Table("Conformal prediction sets", columns, rows)
 
 
-def _operating_table(rule: Mapping[str, Any]) -> Table:
-    other = COUNTERPARTS.get(str(rule["measure"]), "precision")
-    wanted = f"{rule['measure']} of {percent(rule['target'], digits=0)}"
+def _operating_point(rule: Mapping[str, Any]) -> list[Block]:
+    target = f"{rule['measure']} of {percent(rule['target'], digits=0)}"
     columns = [
-        Column(f"class, {wanted}"), Column("threshold", "number"), Column("sensitivity", "number"),
+        Column("class"), Column("threshold", "number"), Column("sensitivity", "number"),
         Column("specificity", "number"), Column("PPV", "number", "positive predictive value"),
         Column("NPV", "number", "negative predictive value"),
     ]  # fmt: skip
@@ -167,16 +167,16 @@ def _operating_table(rule: Mapping[str, Any]) -> Table:
         ]
         for row in rule["here"]
     ]  # fmt: skip
-    name = visible(f"Operating point {rule['name']}: {other} at a {wanted}")
-    return Table(name, columns, rows, search="class" if len(rows) > 12 else "", num_shown=12)
+    title = visible(f"Operating point {rule['name']}: a threshold per class for a {target}.")
+    return [Paragraph(title), Table(title, columns, rows, search="class" if len(rows) > 12 else "", num_shown=12)]
 
 
 def _cost_facts(rule: Mapping[str, Any]) -> Facts:
     here = rule["here"]
     name = visible(str(rule["name"]))
     return Facts([
-        (f"cost matrix {name}: mean cost", f"{here['mean_cost']:.4g}; predicting the most probable class "
-                                          f"{here['mean_cost_of_most_probable']:.4g}"),
+        (f"cost matrix {name}: mean cost", f"{here['mean_cost']:.4g} (most probable class: "
+                                          f"{here['mean_cost_of_most_probable']:.4g})"),
         (f"cost matrix {name}: changed predictions", count(here["changed"])),
     ])  # fmt: skip
 

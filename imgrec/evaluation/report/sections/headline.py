@@ -25,8 +25,8 @@ METRICS: dict[tuple[str, str], tuple[str, str]] = {
     ("f1", "micro"): ("F1 (micro)", "F1 over all decisions together."),
     ("f1", "weighted"): ("F1 (weighted)", "F1, classes weighted by their number of images."),
     ("balanced_accuracy", ""): ("Balanced accuracy", "Mean recall over classes."),
-    ("auroc", "macro"): ("AUROC (macro)", "Area under the ROC curve, one class against the rest; mean over classes."),
-    ("average_precision", "macro"): ("Average precision (macro)", "Area under the PR curve; mean over classes."),
+    ("auroc", "macro"): ("AUROC (macro)", "Area under the one-vs-rest ROC curve; mean over classes."),
+    ("average_precision", "macro"): ("AP (macro)", "Average precision: area under the PR curve; mean over classes."),
     ("cohen_kappa", ""): ("Cohen's kappa", "Agreement of labels and predictions beyond chance; 1 is best."),
     ("matthews", ""): ("Matthews correlation", "Correlation of labels and predictions; 1 is best, 0 is chance."),
     ("log_loss", ""): ("Log loss", "Cross-entropy of the probabilities, in nats; 0 is best."),
@@ -62,13 +62,13 @@ def headline(folder: EvaluationFolder) -> Headline:
     metrics = folder.metrics
     key = "subset_accuracy" if folder.is_multilabel else "accuracy"
     digits = digits_for(metrics["num_samples"])
-    value, bounds = as_number(metrics[key]), interval(*_interval(metrics, key), digits=digits)
+    value, (low, high) = as_number(metrics[key]), _interval(metrics, key)
     title = METRICS[key, ""][0]
     return Headline(
         title=title,
         value=percent(value, digits=digits),
-        bounds=bounds,
-        sentences=_sentences(metrics, title.lower(), bounds),
+        bounds=interval(low, high, digits=digits),
+        sentences=_sentences(metrics, title.lower(), low, high),
         subject=_subject(folder),
         tiles=_tiles(metrics),
     )
@@ -84,17 +84,17 @@ def _interval(metrics: Mapping[str, Any], name: str, average: str = "") -> tuple
     return interval_of(entry.get(average) if average and isinstance(entry, dict) else entry)
 
 
-def _sentences(metrics: Mapping[str, Any], title: str, bounds: str) -> list[str]:
+def _sentences(metrics: Mapping[str, Any], title: str, low: float | None, high: float | None) -> list[str]:
     num_samples, num_errors = int(metrics["num_samples"]), int(metrics["num_errors"])
     what = "all labels correct" if metrics["task"] == "multilabel" else "a correct prediction"
     sentences = [
         f"{count(num_samples - num_errors)} of {count(num_samples, 'image')} have {what}, {count(num_errors)} do not."
     ]
-    if bounds:
-        low, _, high = bounds.partition(" to ")
+    if low is not None and high is not None:
+        ends = " and ".join(percent(end, digits=digits_for(num_samples)) for end in (low, high))
         sentences.append(
-            f"On images like these, {title} is between {low} and {high} (95 % interval). The interval does not cover "
-            "images from another camera, place or time."
+            f"On images like these, {title} is between {ends} (95 % interval). The interval does not cover images from "
+            "another camera, place or time."
         )
     majority = _majority(metrics)
     if majority is not None:

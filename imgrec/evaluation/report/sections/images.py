@@ -10,7 +10,7 @@ from imgrec.evaluation.figures.choose import worst_mistakes
 from imgrec.evaluation.predictions.predictions import Predictions, visible
 from imgrec.evaluation.report.blocks import Absent, Block, ImageCard, ImageGallery, Paragraph, Section
 from imgrec.evaluation.report.evaluation_folder import EvaluationFolder, as_uri
-from imgrec.evaluation.report.sections.numbers import decimal, percent
+from imgrec.evaluation.report.sections.numbers import count, decimal, percent
 
 __all__ = ["mistakes_section", "saliency_blocks"]
 
@@ -67,8 +67,8 @@ def saliency_blocks(data: dict[str, Any], folder: Path) -> list[Block]:
     verdicts = [row["verdict"] for row in rows]
     counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in VERDICTS if verdict in verdicts)
     text = (
-        f"Method: {data['method']}. Verdicts on {len(rows)} maps: {counts or 'none'}. A map is trustworthy if hiding "
-        "the regions it marks reduces the probability more than hiding random regions, and if it changes when the "
+        f"Method: {data['method']}. Verdicts on {count(len(rows), 'map')}: {counts or 'none'}. A map is trustworthy if "
+        "hiding the regions it marks reduces the probability more than hiding random regions, and if it changes when the "
         "weights are randomized (Adebayo et al. 2018). Do not interpret a bad map."
     )
     blocks: list[Block] = [Paragraph(text)]

@@ -10,6 +10,7 @@ from imgrec.evaluation.report.sections.numbers import count, duration, interval,
 __all__ = ["attack_blocks", "robustness_blocks", "slices_blocks", "tta_blocks"]
 
 ATTACKS = {"noise": "random noise", "fgsm": "FGSM, one step", "pgd": "PGD, many steps", "rays": "RayS, labels only"}
+NORMS = {"linf": "L-infinity perturbations", "l2": "L2 perturbations"}
 TONES = {"worse": "bad", "better": "good", "too small": "soft"}
 NUM_SLICES = 20
 
@@ -148,10 +149,7 @@ def attack_blocks(data: dict[str, Any]) -> list[Block]:
     used = f"{count(data['num_samples'])} of {count(data['num_available'], 'image')}"
     chance = f"; chance level {percent(data['chance'])}" if data.get("chance") is not None else ""
     blocks.append(
-        Paragraph(
-            "Small perturbations computed to change the prediction of this model. "
-            f"On unperturbed images {_name(data)} is {_with_interval(data['clean'])} ({used}{chance})."
-        )
+        Paragraph(f"On unperturbed images {_name(data)} is {_with_interval(data['clean'])} ({used}{chance}).")
     )
     blocks += [_attack_chart(norm, data) for norm in data["norms"]]
     passed = [check for check in checks if check.get("passed")]
@@ -186,7 +184,7 @@ def _attack_chart(norm: Mapping[str, Any], data: Mapping[str, Any]) -> Chart:
         })  # fmt: skip
     x = {"label": "perturbation, L-infinity norm in 1/255" if is_grey else "perturbation, L2 norm", "min": 0}
     y = {"label": _name(data), "min": 0, "max": 1, "percent": True}
-    return Chart("lines", f"{norm['title']}", {"x": x, "y": y, "series": series})
+    return Chart("lines", NORMS.get(norm["norm"], str(norm["norm"])), {"x": x, "y": y, "series": series})
 
 
 def tta_blocks(data: dict[str, Any]) -> list[Block]:
