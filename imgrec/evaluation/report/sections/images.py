@@ -68,8 +68,8 @@ def saliency_blocks(data: dict[str, Any], folder: Path) -> list[Block]:
     counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in VERDICTS if verdict in verdicts)
     text = (
         f"Method: {data['method']}. Verdicts on {count(len(rows), 'map')}: {counts or 'none'}. A map is trustworthy if "
-        "hiding the regions it marks reduces the probability more than hiding random regions, and if it changes when the "
-        "weights are randomized (Adebayo et al. 2018). Do not interpret a bad map."
+        "hiding the regions it marks reduces the probability more than hiding random regions, and if it changes when "
+        "the weights are randomized (Adebayo et al. 2018). Do not interpret a bad map."
     )
     blocks: list[Block] = [Paragraph(text)]
     panels = [panel for row in rows[:NUM_PANELS] if (panel := _panel(row, folder)) is not None]
