@@ -19,7 +19,7 @@ __all__ = ["EvaluationFolder", "JsonFile", "read_folder", "read_json", "read_thu
 
 FORMAT = 1
 # Keys of earlier releases, and their present names.
-RENAMED = {"foreign": "ood", "left_out": "excluded", "is_floor": "is_majority_class"}
+RENAMED = {"foreign": "ood", "own": "in_distribution", "left_out": "excluded", "is_floor": "is_majority_class"}
 
 
 @dataclass(frozen=True)

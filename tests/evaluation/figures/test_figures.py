@@ -1,4 +1,4 @@
-"""The images: right colours and words in the right places, names drawn as they are, nothing global touched."""
+"""The figures: colours, text and names in their places, no global state."""
 
 import subprocess
 import sys
@@ -57,11 +57,11 @@ def test_a_saved_figure_has_the_pixels_that_render_returns(tmp_path):
         assert np.array_equal(np.asarray(image.convert("RGB")), render(figure))
 
 
-def test_counts_stand_in_their_cells_with_the_true_class_as_row():
+def test_counts_are_in_their_cells_with_the_label_as_row():
     assert cell_texts(draw_matrix([[3, 1], [0, 2]])) == {(0, 0): "3", (0, 1): "1", (1, 1): "2"}
 
 
-def test_colours_are_shares_of_the_true_class():
+def test_colours_are_shares_of_the_label():
     figure = draw_matrix([[90, 10], [9, 1]])
     assert cell_colour(figure, 0, 0) == cell_colour(figure, 1, 0)
     assert cell_colour(figure, 0, 1) == cell_colour(figure, 1, 1)
@@ -80,7 +80,7 @@ def test_a_class_without_images_is_a_grey_row():
 
 
 @pytest.mark.parametrize(("num_classes", "has_counts"), [(25, True), (26, False)])
-def test_counts_are_left_out_above_25_classes(num_classes, has_counts):
+def test_counts_are_omitted_above_25_classes(num_classes, has_counts):
     assert bool(cell_texts(draw_matrix(np.eye(num_classes, dtype=int)))) == has_counts
 
 
@@ -156,7 +156,7 @@ def test_with_more_than_ten_classes_the_legend_has_the_mean_and_the_five_worst()
     assert [float(text.split()[-1]) for text in texts[1:]] == sorted(float(text.split()[-1]) for text in texts[1:])
 
 
-def test_a_class_without_images_is_said_in_the_legend():
+def test_the_legend_marks_a_class_without_images():
     assert legend_texts(draw_curves(3, absent=[1]))[1] == "c1: no image"
 
 

@@ -193,7 +193,7 @@ def _verdict(is_refuted: bool | None) -> Cell:
 
 def ood_blocks(data: dict[str, Any]) -> list[Block]:
     """Return how well each OOD score of `ood.json` separates out-of-distribution from in-distribution images."""
-    ood, own = data["ood"], data["own"]
+    ood, own = data["ood"], data["in_distribution"]
     columns = [
         Column("OOD score"), Column("AUROC", "bar"),
         Column("FPR at 95 % TPR", "bar", "share of OOD images accepted where 95 % of in-distribution images are"),
@@ -220,7 +220,7 @@ def ood_blocks(data: dict[str, Any]) -> list[Block]:
 def _histogram(row: Mapping[str, Any]) -> Chart:
     edges, series = row["histogram"]["edges"], []
     middles = [(low + high) / 2 for low, high in pairwise(edges)]
-    for place, (key, name) in enumerate((("own", "in-distribution"), ("ood", "out-of-distribution"))):
+    for place, (key, name) in enumerate((("in_distribution", "in-distribution"), ("ood", "out-of-distribution"))):
         numbers = row["histogram"][key]
         total = sum(numbers) or 1
         series.append({"name": name, "x": middles, "y": [number / total for number in numbers], "tone": place})
