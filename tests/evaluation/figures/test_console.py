@@ -74,7 +74,7 @@ def test_of_more_classes_the_15_with_the_lowest_f1_are_listed():
     text = print_to_text(scores)
     worst = sorted(scores["per_class"], key=lambda row: row["f1"])[:15]
     assert listed_classes(text) == [row["class"] for row in worst]
-    assert "the 15 worst of 40 classes by F1" in text
+    assert "The 15 classes with the lowest F1 of 40" in text
 
 
 def test_a_class_without_f1_is_not_among_the_worst():

@@ -95,7 +95,7 @@ def test_with_many_classes_every_kth_name_is_written_and_the_axis_says_so():
     names = tick_names(axes.yaxis)
     step = int(names[1].removeprefix("c"))
     assert step > 1 and names == [f"c{i}" for i in range(0, 400, step)]
-    assert axes.get_xlabel() == f"predicted class (one name in {step} is written)"
+    assert axes.get_xlabel() == f"prediction (1 of {step} names shown)"
 
 
 @pytest.mark.parametrize("num_classes", [2, 10, 43, 100, 300])
@@ -198,7 +198,8 @@ def test_a_grid_wants_a_title_for_each_image():
 
 def test_no_global_state_of_matplotlib_is_used():
     code = (
-        "import sys, numpy as np; from imgrec.evaluation.figures.figures import *; assert 'matplotlib' not in sys.modules;"
+        "import sys, numpy as np; from imgrec.evaluation.figures.figures import *;"
+        "assert 'matplotlib' not in sys.modules;"
         "render(draw_confusion_matrix(np.eye(2, dtype=int), class_names=['a', 'b']));"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )

@@ -13,7 +13,7 @@ from command import composed
 from imgrec.core.config.build import to_plain
 from imgrec.evaluation.predictions.predictions import Predictions
 from imgrec.evaluation.report.tensorboard.tensorboard import hyperparameters, log_evaluation
-from imgrec.train_job import train
+from imgrec.train_job import run_training
 from report_data import make_predictions, write_folder
 
 STEPS = 6
@@ -24,7 +24,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[EventAccumulator, Any
     """Two epochs of six steps on the digits: the events, and the result."""
     folder = tmp_path_factory.mktemp("run")
     overrides = ("trainer.max_epochs=2", f"+trainer.limit_train_batches={STEPS}", "trainer.log_every_n_steps=4")
-    result = train(composed("train", folder, *overrides, "optimizer.lr=0.002"))
+    result = run_training(composed("train", folder, *overrides, "optimizer.lr=0.002"))
     sizes = {"scalars": 0, "images": 0, "tensors": 0}
     return EventAccumulator(str(folder / "tensorboard"), size_guidance=sizes).Reload(), result
 
