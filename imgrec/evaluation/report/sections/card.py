@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from imgrec.core.text import listed
 from imgrec.evaluation.predictions.predictions import visible
 from imgrec.evaluation.report.blocks import Facts, Section
 from imgrec.evaluation.report.evaluation_folder import EvaluationFolder
@@ -43,11 +44,11 @@ def card_section(folder: EvaluationFolder) -> Section:
 
 
 def _use(folder: EvaluationFolder) -> str:
-    names = [visible(name) for name in folder.class_names]
-    listed = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    names = folder.class_names
+    shown = listed(names, limit=12)
     if folder.is_multilabel:
-        return f"Predicts any number of {len(names)} labels for an image: {listed}."
-    return f"Predicts one of {len(names)} classes for any image: {listed}."
+        return f"Predicts any number of {len(names)} labels for an image: {shown}."
+    return f"Predicts one of {len(names)} classes for any image: {shown}."
 
 
 def _data(folder: EvaluationFolder) -> str:
@@ -67,13 +68,12 @@ def _limits(folder: EvaluationFolder) -> Iterator[str]:
     rows = [row for row in folder.metrics["per_class"] if row["recall"] is not None]
     weak = [row for row in sorted(rows, key=lambda row: row["recall"])[:NUM_NAMED] if row["recall"] < 0.9]
     if weak:
-        listed = ", ".join(f"{visible(str(row['class']))} ({percent(row['recall'], digits=0)})" for row in weak)
-        yield f"Lowest recall: {listed}."
+        shown = listed([f"{row['class']} ({percent(row['recall'], digits=0)})" for row in weak])
+        yield f"Lowest recall: {shown}."
     few = [row for row in folder.metrics["per_class"] if row["support"] < FEW_IMAGES]
     if few:
-        listed = ", ".join(f"{visible(str(row['class']))} ({row['support']})" for row in few[:NUM_NAMED])
-        rest = f" and {len(few) - NUM_NAMED} more" if len(few) > NUM_NAMED else ""
-        yield f"Metrics are uncertain for classes with fewer than {FEW_IMAGES} images: {listed}{rest}."
+        shown = listed([f"{row['class']} ({row['support']})" for row in few], limit=NUM_NAMED)
+        yield f"Metrics are uncertain for classes with fewer than {FEW_IMAGES} images: {shown}."
     for name, limit in (("slices.json", _slices), ("robustness.json", _robustness), ("attack.json", _attack)):
         data = folder.file(name).data
         try:

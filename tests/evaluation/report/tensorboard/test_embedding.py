@@ -11,7 +11,7 @@ from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
-from imgrec.data.images.image import ArrayImages
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.samples import Samples, Splits
 from imgrec.evaluation.predictions.predictions import Predictions
 from imgrec.evaluation.report.tensorboard import embedding
