@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from imgrec.errors import DataError
+from imgrec.evaluation.report.evaluation_folder import RENAMED
 from imgrec.evaluation.report.render import embed
 from imgrec.evaluation.report.report import write_report
 from imgrec.evaluation.report.sections.numbers import percent
@@ -117,6 +118,16 @@ def test_a_damaged_file_is_reported_and_the_rest_is_there(name, content, folder)
         rf"{name} (cannot be read|is not a JSON object|is damaged or was written by another version|has format 2)", page
     )
     assert len(sections(page)) >= len(SECTIONS) - 2
+
+
+def test_files_with_the_keys_of_earlier_releases_give_the_same_page(folder):
+    before = write_report(folder).read_text()
+    for name in ("ood.json", "slices.json", "baselines.json"):
+        text = (folder / name).read_text()
+        for old, new in RENAMED.items():
+            text = text.replace(f'"{new}":', f'"{old}":')
+        (folder / name).write_text(text)
+    assert write_report(folder).read_text() == before
 
 
 @pytest.fixture(scope="module")

@@ -45,14 +45,14 @@ def _mistake(row: int, predictions: Predictions, folder: EvaluationFolder) -> Im
     label, prediction = predictions.labels[row], predictions.predicted[row]
     if predictions.task == "single":
         confidence = percent(float(predictions.probabilities[row].max()))
-        title, truth = f"{_names(predictions, prediction)}, {confidence}", _names(predictions, label)
+        title, actual = f"{_names(predictions, prediction)}, {confidence}", _names(predictions, label)
     else:
         missed = _names(predictions, (label == 1) & (prediction == 0))
         added = _names(predictions, (label == 0) & (prediction == 1))
         parts = (("false negative: ", missed), ("false positive: ", added))
         title = "; ".join(kind + names for kind, names in parts if names)
-        truth = _names(predictions, label == 1) or "none"
-    return ImageCard([(uri, shown)] if uri else [], title, [f"label: {truth}", shown], tone="bad")
+        actual = _names(predictions, label == 1) or "none"
+    return ImageCard([(uri, shown)] if uri else [], title, [f"label: {actual}", shown], tone="bad")
 
 
 def _names(predictions: Predictions, chosen: Any) -> str:
