@@ -11,7 +11,7 @@ from imgrec.core.files.atomic_write import write_bytes
 from imgrec.core.files.csv_cell import guarded
 from imgrec.core.files.json_file import plain, write_json
 from imgrec.errors import ConfigError
-from imgrec.evaluation.figures.draw_all import draw_images
+from imgrec.evaluation.figures.draw_all import draw_figures
 from imgrec.evaluation.metrics.compute import compute_scores
 from imgrec.evaluation.metrics.slices import write_slices
 from imgrec.evaluation.predictions.parquet import write_parquet
@@ -28,7 +28,7 @@ def write_evaluation(predictions: Predictions, folder: Path) -> dict[str, Any]:
     """
     write_parquet(predictions, folder / "predictions.parquet")
     scores = write_numbers(predictions, folder)
-    draw_images(predictions, folder)
+    draw_figures(predictions, folder)
     return scores
 
 
