@@ -11,7 +11,7 @@ from imgrec.data.images.image import FileImages
 from imgrec.data.samples import Images, ImagesView, Samples, UInt8Array
 from imgrec.errors import ImageError
 
-__all__ = ["TIMEOUT_S", "file_path", "scan"]
+__all__ = ["TIMEOUT_S", "Progress", "file_path", "scan"]
 
 TIMEOUT_S = 30.0  # for one image; 89 megapixels take about 2 s
 Progress = Callable[[int, int], None]
