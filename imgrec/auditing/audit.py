@@ -1,4 +1,4 @@
-"""The audit of a data set: `audit` reads the data and runs every check; a check that cannot run is listed in `not_run`."""
+"""The audit of a data set: reads the data and runs every check; checks that cannot run are listed in `not_run`."""
 
 import hashlib
 import os
@@ -88,7 +88,7 @@ def audit(
     on_stage: OnStage = lambda _: None,
     **settings: Any,
 ) -> Audit:
-    """Find broken files, duplicates, leaks between splits, suspected label errors, shortcuts and outliers in a data set.
+    """Find broken files, duplicates, leaks between splits, label errors, shortcuts and outliers in a data set.
 
     Args:
         *data: A folder or a table, and overrides as on the command line: `audit("photos")`,

@@ -11,7 +11,7 @@ from imgrec.auditing.dataset_checks.outliers import Outlier, outliers
 from imgrec.auditing.dataset_checks.shortcuts import Shortcut
 from imgrec.auditing.dataset_checks.statistics import Fact, imbalance
 from imgrec.auditing.findings import Case, Section
-from imgrec.auditing.labels.labels import BY_HAND, LabelRanking
+from imgrec.auditing.labels.labels import HANDCRAFTED, LabelRanking
 from imgrec.auditing.output.explanations import JUDGE_BETTER
 from imgrec.auditing.scan.facts import FactsTable
 
@@ -108,7 +108,7 @@ def label_section(facts: FactsTable, paths: Sequence[str], *, ranking: LabelRank
         )
         for one in ranking.suspects
     ]
-    is_weak = ranking.severity == "info" and ranking.features == BY_HAND
+    is_weak = ranking.severity == "info" and ranking.features == HANDCRAFTED
     return Section("suspected_labels", cases, note=_reliability(ranking), command=JUDGE_BETTER if is_weak else "")
 
 
@@ -116,13 +116,11 @@ def _reliability(ranking: LabelRanking) -> str:
     """Return how well the classifier that judges the labels predicts them."""
     if ranking.accuracy is None:
         return ""
-    text = (
-        f"The classifier uses {ranking.features}; its cross-validated balanced accuracy is {ranking.accuracy:.0%}."
-    )
+    text = f"The classifier uses {ranking.features}; its cross-validated balanced accuracy is {ranking.accuracy:.0%}."
     if ranking.severity == "info":
         text += (
-            " That is too low to rely on: most of the suspects are hard images, not label errors, and the plan has none "
-            "of them. On photographs, pretrained features work better (--features, --weights)."
+            " That is too low to rely on: most of the suspects are hard images, not label errors, and the plan has "
+            "none of them. On photographs, pretrained features work better (--features, --weights)."
         )
     return text
 

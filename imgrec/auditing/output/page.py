@@ -90,7 +90,9 @@ def to_html(audit: Audit, splits: Mapping[str, Samples], *, fields: Mapping[str,
             (severity, audit.count(severity), _COUNTED[severity][audit.count(severity) != 1]) for severity in SEVERITIES
         ],
         classes=_classes(audit),
-        sections=[_section(section, audit=audit, thumbnails=thumbnails, fields=fields) for section in audit.worst_first],
+        sections=[
+            _section(section, audit=audit, thumbnails=thumbnails, fields=fields) for section in audit.worst_first
+        ],
         clean=[EXPLANATIONS[one.key].clean for one in audit.sections if not one.cases and audit.was_run(one)],
         not_run=[(title(key), printable(reason)) for key, reason in audit.not_run.items()],
         notes=[printable(note) for note in audit.notes],

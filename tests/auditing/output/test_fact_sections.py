@@ -3,7 +3,7 @@
 import numpy as np
 
 from audit_data import make_facts
-from imgrec.auditing.labels.labels import BY_HAND, LabelRanking, SuspectedLabel
+from imgrec.auditing.labels.labels import HANDCRAFTED, LabelRanking, SuspectedLabel
 from imgrec.auditing.output.fact_sections import class_section, format_section, label_section, outlier_section
 
 
@@ -16,7 +16,7 @@ def many(count: int, **columns):
 def ranking(skill: float) -> LabelRanking:
     suspects = [SuspectedLabel(row=3, given=1, suggested=0, confidence=0.9, score=0.05)]
     rows = np.arange(20)[::-1].copy()
-    return LabelRanking(suspects, rows, np.zeros(20, np.float32), 0.5 + skill / 2, skill, BY_HAND, [])
+    return LabelRanking(suspects, rows, np.zeros(20, np.float32), 0.5 + skill / 2, skill, HANDCRAFTED, [])
 
 
 def test_the_numbers_per_class_are_in_the_summaries():

@@ -97,7 +97,7 @@ def test_a_damaged_row_is_said_and_the_scan_goes_on(tmp_path, sample_image):
     store.put(key, check_one(sample_image))
     store.close()
     with sqlite3.connect(path) as database:
-        database.execute("UPDATE facts_1 SET hashes = x'00'")
+        database.execute("UPDATE facts_2 SET hashes = x'00'")
     database.close()
     store = FactsStore(path)
     assert store.get(key) is None
