@@ -44,7 +44,7 @@ def judged_rows(facts: FactsTable, units: IntArray, *, folds: int) -> tuple[IntA
         notes.append(f"Labels of {listed(few)} are not judged: fewer than {folds} images that are not duplicates.")
     if enough.sum() < 2:
         notes.append(
-            f"No label is judged: classes with at least {folds} images that are not duplicates: {int(enough.sum())}."
+            f"No label is judged: {int(enough.sum())} classes have at least {folds} images that are not duplicates."
         )
         return np.empty(0, dtype=np.int64), notes
     return usable[enough[facts.label[usable]]].astype(np.int64), notes

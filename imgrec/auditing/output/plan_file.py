@@ -105,7 +105,7 @@ def read_plan(path: Path, *, paths: Sequence[str], class_names: Sequence[str], s
     if problems:
         more = f"\n  ... and {len(problems) - MAX_LISTED} more" if len(problems) > MAX_LISTED else ""
         listed = "".join(f"\n  {problem}" for problem in problems[:MAX_LISTED])
-        raise DataError(f"{path}: {len(problems)} lines cannot be followed; nothing was written.{listed}{more}")
+        raise DataError(f"{path}: {len(problems)} lines cannot be applied; nothing was written.{listed}{more}")
     return list(decisions.values())
 
 
