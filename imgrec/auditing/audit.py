@@ -256,7 +256,7 @@ def _sections(run: _Run) -> list[Section]:
 
 def _note_skipped_checks(run: _Run) -> None:
     if len(run.splits) < 2:
-        run.not_run["leaks"] = "the data has no splits; the duplicates below would leak in a random split"
+        run.not_run["leaks"] = "the data has no splits; its duplicates would leak in a random split"
     if run.facts.group is None:
         run.not_run["groups"] = "the data has no groups; set data.group_pattern or data.group_column"
     else:

@@ -47,12 +47,14 @@ class Section:
         key: Key in audit.json; "leaks.exact" for a nested one.
         cases: The findings.
         note: How reliable they are.
-        command: Command for the report; "": that of `EXPLANATIONS`.
+        advice: What to do; "": the advice of `EXPLANATIONS`.
+        command: The command for it; "": that of `EXPLANATIONS`.
     """
 
     key: str
     cases: Sequence[Case]
     note: str = ""
+    advice: str = ""
     command: str = ""
 
     @property

@@ -164,7 +164,7 @@ def test_a_notebook_shows_a_table_with_all_names_escaped(tmp_path, monkeypatch):
 
 
 def test_a_notebook_shows_that_there_are_no_findings(tmp_path):
-    images = {f"{name}/{n}.png": sample_image(10 * k + n) for k, name in enumerate(("cat", "dog")) for n in range(12)}
+    images = {f"{name}/{n}.png": sample_image(100 * k + n) for k, name in enumerate(("cat", "dog")) for n in range(12)}
     assert "No findings." in audit(write_folders(tmp_path / "photos", images))._repr_html_()
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["EXPLANATIONS", "JUDGE_BETTER", "Explanation"]
+__all__ = ["EXPLANATIONS", "JUDGE_BETTER", "JUDGE_BETTER_ADVICE", "Explanation"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Explanation:
     command: str = ""
 
 
-# Where handcrafted features hardly predict the classes, better features are worth more than their list of suspects.
+# For suspects of a classifier that hardly predicts the classes: better features, instead of working through the list.
+JUDGE_BETTER_ADVICE = "Judge the labels again with pretrained features, which work better on photographs."
 JUDGE_BETTER = "audit {target} --features mobilenet_v2 --weights DEFAULT"
 _APPLY = "audit {target} --apply {output}/plan.csv --output clean.csv"
 

@@ -12,7 +12,7 @@ from imgrec.auditing.dataset_checks.shortcuts import Shortcut
 from imgrec.auditing.dataset_checks.statistics import Fact, imbalance
 from imgrec.auditing.findings import Case, Section
 from imgrec.auditing.labels.labels import HANDCRAFTED, LabelRanking
-from imgrec.auditing.output.explanations import JUDGE_BETTER
+from imgrec.auditing.output.explanations import JUDGE_BETTER, JUDGE_BETTER_ADVICE
 from imgrec.auditing.scan.facts import FactsTable
 
 __all__ = [
@@ -109,7 +109,8 @@ def label_section(facts: FactsTable, paths: Sequence[str], *, ranking: LabelRank
         for one in ranking.suspects
     ]
     is_weak = ranking.severity == "info" and ranking.features == HANDCRAFTED
-    return Section("suspected_labels", cases, note=_reliability(ranking), command=JUDGE_BETTER if is_weak else "")
+    better = {"advice": JUDGE_BETTER_ADVICE, "command": JUDGE_BETTER} if is_weak else {}
+    return Section("suspected_labels", cases, note=_reliability(ranking), **better)
 
 
 def _reliability(ranking: LabelRanking) -> str:
@@ -120,7 +121,7 @@ def _reliability(ranking: LabelRanking) -> str:
     if ranking.severity == "info":
         text += (
             " That is too low to rely on: most of the suspects are hard images, not label errors, and the plan has "
-            "none of them. On photographs, pretrained features work better (--features, --weights)."
+            "none of them."
         )
     return text
 

@@ -65,6 +65,7 @@ class SectionView:
     anchor: str
     severity: str
     about: Explanation
+    advice: str
     command: str
     note: str
     count: int
@@ -136,6 +137,7 @@ def _section(section: Section, *, audit: Audit, thumbnails: Thumbnails, fields: 
         anchor=section.key.replace(".", "-"),
         severity=section.severity or "info",
         about=about,
+        advice=section.advice or about.advice,
         command=f"imgrec {command}" if command else "",
         note=printable(section.note),
         count=len(section.cases),
