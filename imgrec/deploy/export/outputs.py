@@ -21,9 +21,9 @@ from imgrec.errors import DataError
 __all__ = [
     "ImageSet",
     "Progress",
+    "images_of_folder",
     "logits_of_bundle",
     "logits_of_network",
-    "images_of_folder",
     "prepared",
     "some_of",
 ]
