@@ -122,7 +122,7 @@ def test_a_network_that_mixes_the_images_of_a_batch_is_noticed(tmp_path, monkeyp
 
     monkeypatch.setattr(write, "logits_of_bundle", mixed)
     path = tmp_path / "model.onnx"
-    with pytest.raises(ParityError, match="alone than in a batch"):
+    with pytest.raises(ParityError, match="an image alone differ from those in a batch"):
         exported(path)
     assert list(tmp_path.iterdir()) == [report_path(path)]
     report = json.loads(report_path(path).read_text())
