@@ -138,7 +138,7 @@ def test_a_network_outside_the_allow_list_is_not_built(run, tmp_path):
 
 def test_openvino_in_float32_and_in_8_bits(run, tmp_path):
     openvino = pytest.importorskip("openvino")
-    from imgrec.deploy.export.openvino_file import read_openvino_info
+    from imgrec.deploy.predict.openvino_model import read_openvino_info
 
     run_verb("export", run / "best.ckpt", "--output", tmp_path / "m.xml", "--limit", "40")
     options = {"INFERENCE_PRECISION_HINT": "f32"}
