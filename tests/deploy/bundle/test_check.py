@@ -161,7 +161,7 @@ def test_bytes_that_are_no_protocol_buffer_are_refused(content):
 
 
 def test_changed_bytes_never_lead_to_anything_but_a_refusal():
-    """The digest is passed by, as by somebody who can write it anew."""
+    """The digest is passed by, as by somebody who can write a new one."""
     random = np.random.default_rng(0)
     data = bundle_bytes()
     for _ in range(400):

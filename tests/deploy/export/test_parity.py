@@ -98,11 +98,11 @@ def one_hot(labels, num_classes=3):
 
 
 def test_a_drop_is_the_difference_of_the_accuracies_in_points():
-    truth = np.arange(40) % 3
-    before, after = truth.copy(), truth.copy()
-    before[:4] = (truth[:4] + 1) % 3  # 36 right
-    after[2:10] = (truth[2:10] + 1) % 3  # 32 right: 6 lost, 2 won
-    drop = measure_drop(one_hot(before), one_hot(after), labels=truth, task="single")
+    labels = np.arange(40) % 3
+    before, after = labels.copy(), labels.copy()
+    before[:4] = (labels[:4] + 1) % 3  # 36 correct
+    after[2:10] = (labels[2:10] + 1) % 3  # 32 correct: 6 lost, 2 won
+    drop = measure_drop(one_hot(before), one_hot(after), labels=labels, task="single")
     assert (drop.before, drop.after, drop.points, drop.measured) == (90.0, 80.0, pytest.approx(10.0), "accuracy")
 
 
@@ -133,6 +133,6 @@ def test_without_labels_the_drop_counts_changed_predictions():
 
 
 def test_with_several_labels_an_image_is_correct_if_all_labels_are():
-    truth = np.array([[1, 0], [1, 1]], dtype=np.uint8)
-    drop = measure_drop(8 * (truth - 0.5), np.array([[9.0, 9.0], [9.0, 9.0]]), labels=truth, task="multilabel")
+    labels = np.array([[1, 0], [1, 1]], dtype=np.uint8)
+    drop = measure_drop(8 * (labels - 0.5), np.array([[9.0, 9.0], [9.0, 9.0]]), labels=labels, task="multilabel")
     assert (drop.before, drop.after) == (100.0, 50.0)

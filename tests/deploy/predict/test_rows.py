@@ -116,7 +116,7 @@ def test_json_keeps_names_and_logits_exactly():
     assert np.array_equal(np.array(read[2]["logits"], dtype=np.float32), outputs()[2].logits)
 
 
-def test_parquet_has_typed_columns_and_metadata(tmp_path: Path):
+def test_parquet_has_column_types_and_metadata(tmp_path: Path):
     table = maker(with_logits=True, with_time=True)
     (tmp_path / "lines").write_bytes(JsonLines().lines(table.rows(outputs())))
     write_parquet(tmp_path / "lines", tmp_path / "p.parquet", columns=table.columns, about={"temperature": 1.0})
