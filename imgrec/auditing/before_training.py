@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from imgrec.data.images.image import FileImages
+from imgrec.core.text import listed
+from imgrec.data.images.collections import FileImages
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.data.samples import SPLITS, Images, ImagesView, Samples
 from imgrec.errors import DataError, ImageError
@@ -67,7 +68,7 @@ def _check_files(data: ImageDataModule, parts: Mapping[str, Samples]) -> None:
     _judge_leaks(data, _duplicates((place, facts.pixel_hash[row]) for row, place in _usable(places, facts.is_usable)))
     near = [(places[pair.first], places[pair.second]) for pair in near_pairs(facts) if pair.kind != "exact"]
     _warn_of_near(data, [pair for pair in near if pair[0][0] != pair[1][0]])
-    data.leave_out(bad)
+    data.exclude(bad)
 
 
 def _check_prepared(data: ImageDataModule, parts: Mapping[str, Samples]) -> None:
@@ -82,7 +83,7 @@ def _check_prepared(data: ImageDataModule, parts: Mapping[str, Samples]) -> None
             else:
                 contents.append(((name, place), base.digests[index]))
     _judge_leaks(data, _duplicates(contents))
-    data.leave_out(bad)
+    data.exclude(bad)
 
 
 def _usable(
@@ -143,7 +144,7 @@ def _count(pairs: list[tuple[Place, Place]]) -> str:
 
 def _listed(data: ImageDataModule, pairs: list[tuple[Place, Place]]) -> str:
     texts = [" = ".join(f"{data.split(name).names[place]} ({name})" for name, place in pair) for pair in pairs]
-    return "; ".join(texts[:MAX_SAID]) + (f"; and {len(texts) - MAX_SAID} more" if len(texts) > MAX_SAID else "")
+    return listed(texts, limit=MAX_SAID, separator="; ")
 
 
 def _base(images: Images) -> Images:

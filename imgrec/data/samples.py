@@ -1,4 +1,4 @@
-"""What a data source hands over: the samples of each split, and the classes they belong to."""
+"""The samples of each split and their classes, as a data source returns them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +14,16 @@ SPLITS = ("train", "val", "test")
 
 
 class Images(Protocol):
-    """N images, decoded one at a time when they are asked for."""
+    """N images, each decoded when it is indexed."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> UInt8Array:
-        """Return image `index` as uint8 (H, W, 3), RGB, upright. Raises: ImageError."""
+        """Return image `index` as uint8 (H, W, 3), RGB, upright.
+
+        Raises:
+            ImageError: It cannot be read.
+        """
         ...
 
 
@@ -27,10 +31,12 @@ class Images(Protocol):
 class Samples:
     """One split: N images with their labels.
 
-    names: what tables and messages call each image: its path as found, or `digits/0012` where there is no file.
-    labels: int64 (N,) class indices; for several labels per image uint8 (N, C) of 0 and 1.
-    groups: one name per image (patient, video, site) or None.
-    columns: what else is known of each image, by name: numbers (NaN = unknown) or texts ("" = unknown).
+    Attributes:
+        names: Name of each image in tables and messages: its path as found, or `digits/0012` where there is no file.
+        images: The images.
+        labels: int64 (N,) class indices; for several labels per image uint8 (N, C) of 0 and 1.
+        groups: One name per image (patient, video, site) or None.
+        columns: Metadata of each image, by name: numbers (NaN: unknown) or text ("": unknown).
     """
 
     names: Sequence[str]
@@ -86,12 +92,17 @@ class ImagesView:
 
 @dataclass(frozen=True)
 class Splits:
-    """All splits of a data set under one list of classes.
+    """All splits of a data set with one list of classes.
 
-    class_names: made from the training set (or given by a checkpoint); index i of every label means class_names[i].
-    notes: what a user should know but that does not stop the run: files left out and why, a class missing in
-        validation, hidden folders passed over. Each is one line with the names in it.
-    is_unsplit: whether the source names no splits, so that chance divided them.
+    Attributes:
+        class_names: From the training set (or a checkpoint); index i of every label means class_names[i].
+        train: The training split; None: the data has none. Likewise `val` and `test`.
+        val: The validation split.
+        test: The test split.
+        task: "single" (one class per image) or "multilabel".
+        notes: Warnings that do not stop the run, a line each: skipped files and why, a class missing in validation,
+            hidden folders.
+        is_unsplit: Whether the source names no splits, so that the data was split at random.
     """
 
     class_names: Sequence[str]

@@ -1,4 +1,4 @@
-"""What a network sees in images before its head names classes."""
+"""Features: what enters the head of a network."""
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +14,14 @@ def head_of(network: ImageNetwork) -> nn.Module:
 
 
 def features_and_logits(network: ImageNetwork, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what enters the head, as float32 (N, D), means over places if it is a map; and the logits (N, C).
+    """Return features and logits of images, without gradients.
 
-    images: (N, 3, H, W), 0 to 255. No gradients are kept.
+    Args:
+        network: The network.
+        images: (N, 3, H, W), 0 to 255.
+
+    Returns:
+        Features float32 (N, D), averaged over positions if the head's input is a map; logits float32 (N, C).
     """
     seen: list[Tensor] = []
     handle = head_of(network).register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))

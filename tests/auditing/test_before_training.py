@@ -12,7 +12,7 @@ from PIL import Image
 
 from imgrec.auditing import before_training as data_check
 from imgrec.auditing.before_training import check_data, facts_store
-from imgrec.data.images.image import ArrayImages
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.prepared.build import Source, prepare
 from imgrec.data.prepared.shrink import Shrink
 from imgrec.data.samples import Samples, Splits
@@ -57,7 +57,7 @@ def test_what_cannot_be_read_is_left_out_and_reported(root, tmp_path):
     assert len(names) == 23
     assert not any(name.endswith("ant/3.png") for name in names)
     assert data.split("train").labels.tolist() == [0] * 11 + [1] * 12
-    (entry,) = json.loads((tmp_path / "run" / "data_report.json").read_text())["left_out"]
+    (entry,) = json.loads((tmp_path / "run" / "data_report.json").read_text())["excluded"]
     assert (entry["code"], entry["split"]) == ("not_an_image", "train")
     assert sorted(root.rglob("*")) == before
     assert (root / "train" / "ant" / "3.png").read_bytes() == b"<html>not found</html>"

@@ -10,7 +10,8 @@ from typing import Any
 from imgrec.auditing.findings import Audit
 from imgrec.auditing.output.plan import ACTIONS, Proposal
 from imgrec.core.files.csv_cell import guarded
-from imgrec.data.sources.assemble import SPLIT_OF, printable
+from imgrec.core.text import printable
+from imgrec.data.sources.assemble import SPLIT_OF
 from imgrec.data.sources.records import read_records
 from imgrec.errors import DataError, did_you_mean
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from imgrec.data.images.image import FileImages
+from imgrec.data.images.collections import FileImages
 from imgrec.data.images.lazy_image import LazyImage, open_image
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.samples import Images, Samples, UInt8Array

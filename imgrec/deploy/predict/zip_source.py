@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgrec.data.images.image import MAX_FILE_BYTES
+from imgrec.data.images.limits import MAX_FILE_BYTES
 from imgrec.data.sources.walk import SUFFIXES, is_hidden, starts_as_image
 from imgrec.deploy.predict.files import identify
 from imgrec.deploy.predict.item import Item, bad_item
