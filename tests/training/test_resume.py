@@ -113,8 +113,8 @@ def test_what_must_be_as_it_was_is_named_with_the_way_out(name, value, what, tmp
     with pytest.raises(CheckpointError) as caught:
         find(tmp_path, record=changed(**{name: value}))
     assert str(caught.value) == (
-        f"{path} was made with other values of: {what}. Set them back, train from scratch (resume=never, or another run_dir), "
-        f"or accept the change: resume_allow_changed=[{name}]."
+        f"{path} was made with other values of: {what}. Set them back, train from scratch (resume=never, or another "
+        f"run_dir), or accept the change: resume_allow_changed=[{name}]."
     )
     assert find(tmp_path, record=changed(**{name: value}), allow_changed=[name]).path == path
 
@@ -136,7 +136,7 @@ def test_another_setting_is_named_with_both_values(tmp_path, caplog):
     assert "resume_allow_changed=[settings]" in str(caught.value)
     assert find(tmp_path, record=record, allow_changed=["settings"]).path == path
     assert "optimizer.lr (0.001, now 0.5)" in caplog.text
-    assert "Learning rates go on as saved" in caplog.text
+    assert "Learning rates stay as saved" in caplog.text
 
 
 def test_what_follows_from_the_data_or_does_not_touch_the_weights_may_change(tmp_path):

@@ -81,8 +81,8 @@ def test_each_job_is_a_process_with_its_own_overrides_and_folder(sweep):
 def again(sweep: tuple[Path, Done]) -> tuple[Path, Done]:
     """The same sweep with one more value in front, two jobs at a time."""
     folder, _ = sweep
-    words = ("-m", "optimizer.lr=0.3,0.1,0.5,0.01,0.7", "+extra='it=a [b]'", "hydra.launcher.jobs=2")
-    return folder, start(folder, *words)
+    overrides = ("-m", "optimizer.lr=0.3,0.1,0.5,0.01,0.7", "+extra='it=a [b]'", "hydra.launcher.jobs=2")
+    return folder, start(folder, *overrides)
 
 
 def test_a_second_start_runs_only_what_has_no_result(again):
