@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from imgrec.data.images.image import FileImages
+from imgrec.core.text import listed
+from imgrec.data.images.collections import FileImages
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.data.samples import SPLITS, Images, ImagesView, Samples
 from imgrec.errors import DataError, ImageError
@@ -143,7 +144,7 @@ def _count(pairs: list[tuple[Place, Place]]) -> str:
 
 def _listed(data: ImageDataModule, pairs: list[tuple[Place, Place]]) -> str:
     texts = [" = ".join(f"{data.split(name).names[place]} ({name})" for name, place in pair) for pair in pairs]
-    return "; ".join(texts[:MAX_SAID]) + (f"; and {len(texts) - MAX_SAID} more" if len(texts) > MAX_SAID else "")
+    return listed(texts, limit=MAX_SAID, separator="; ")
 
 
 def _base(images: Images) -> Images:

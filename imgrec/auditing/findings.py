@@ -1,14 +1,12 @@
 """What an audit found, in one shape for the page, the plan, the exit code and audit.json."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any, Literal
 
-import numpy as np
-
 from imgrec.auditing.scan.facts import FactsTable
+from imgrec.core.files import json_file
 
 __all__ = ["SEVERITIES", "Audit", "Case", "Section", "Severity", "to_json"]
 
@@ -135,34 +133,4 @@ def to_json(audit: Audit) -> bytes:
     content |= audit.summaries
     content |= {"not_run": dict(audit.not_run), "notes": list(audit.notes)}
     content |= {"settings": dict(audit.settings), "versions": dict(audit.versions)}
-    lines = (f"  {_dump(name)}: {_block(plain(value), '  ')}" for name, value in content.items())
-    # A name that is not Unicode has lone surrogates in it, which JSON knows by their escapes.
-    return ("{\n" + ",\n".join(lines) + "\n}\n").encode("utf-8", "backslashreplace")
-
-
-def plain(value: Any) -> Any:
-    """Return `value` made of what JSON has: NumPy's numbers as Python's, float rounded to 6 digits, NaN as null."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [plain(item) for item in value]
-    if isinstance(value, (np.integer, np.bool_)):
-        return value.item()
-    if isinstance(value, (float, np.floating)):
-        return round(float(value), 6) if np.isfinite(value) else None
-    return value
-
-
-def _block(value: Any, indent: str) -> str:
-    """Return JSON with one line per item of a list, and of a table in a table."""
-    if isinstance(value, list) and value and isinstance(value[0], (list, dict)):
-        rows = ",\n".join(f"{indent}  {_dump(item)}" for item in value)
-        return f"[\n{rows}\n{indent}]"
-    if isinstance(value, dict) and any(isinstance(item, (list, dict)) for item in value.values()):
-        rows = ",\n".join(f"{indent}  {_dump(key)}: {_block(item, indent + '  ')}" for key, item in value.items())
-        return f"{{\n{rows}\n{indent}}}"
-    return _dump(value)
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return json_file.to_json(content, digits=6)

@@ -1,15 +1,13 @@
 """The network that everything else calls: images as they were decoded in, logits out."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from imgrec.errors import ConfigError
-
-if TYPE_CHECKING:
-    from imgrec.models.weights import LoadedWeights
+from imgrec.models.loaded_weights import LoadedWeights
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

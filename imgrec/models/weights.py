@@ -4,13 +4,14 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from imgrec.core.text import listed
 from imgrec.errors import WeightsError
+from imgrec.models.loaded_weights import LoadedWeights
 from imgrec.models.network import ImageNetwork
 from imgrec.models.tensor_file import read_tensors
 
@@ -22,28 +23,6 @@ RENAMED = (
     (re.compile(r"(encoder_layer_\d+\.mlp)\.linear_1\."), r"\1.0."),
     (re.compile(r"(encoder_layer_\d+\.mlp)\.linear_2\."), r"\1.3."),
 )
-
-
-@dataclass(frozen=True)
-class LoadedWeights:
-    """What came out of a weights file, and what the network still has at random.
-
-    num_tensors: tensors copied. fresh: names of parameters left as they were initialised. unused: tensors of the file
-    that this network has no use for. has_normalization: the mean and std are the file's too.
-    """
-
-    source: str
-    num_tensors: int
-    fresh: tuple[str, ...] = ()
-    unused: tuple[str, ...] = ()
-    head_is_fresh: bool = False
-    has_normalization: bool = False
-
-    def __str__(self) -> str:
-        """Say it in one line, for the log."""
-        fresh = f"; fresh: {_some(self.fresh)}" if self.fresh else ""
-        unused = f"; not used: {_some(self.unused)}" if self.unused else ""
-        return f"{self.num_tensors} tensors from {self.source}{fresh}{unused}"
 
 
 def load_weights(
@@ -116,7 +95,9 @@ def _fresh_head(head: set[str], fitting: Mapping[str, Tensor], *, source: str) -
     """Return the head's parameters where the file has none that fit, nothing where it has them all."""
     absent = head - fitting.keys()
     if absent and absent != head:
-        raise WeightsError(f"{source} has only a part of the classification head: no fitting {_some(sorted(absent))}.")
+        raise WeightsError(
+            f"{source} has only a part of the classification head: no fitting {listed(sorted(absent), limit=3)}."
+        )
     return absent
 
 
@@ -149,7 +130,7 @@ def _strip_prefix(tensors: Mapping[str, Tensor], wanted: Collection[str], *, sou
         votes.update(name[:start] for start in starts if name[start:] in wanted)
     if not votes:
         raise WeightsError(
-            f"{source} is for another network: it has {_some(tensors)}, this network has {_some(wanted)}. "
+            f"{source} is for another network: it has {listed(tensors, limit=3)}, this network has {listed(wanted, limit=3)}. "
             "Choose the model that the weights were made for."
         )
     prefix = max(votes, key=lambda prefix: (votes[prefix], -len(prefix)))
@@ -178,7 +159,7 @@ def _check_fit(
         if n in wanted and n not in fitting and n not in exempt
     ]
     parts = {"missing": missing, "left over": left_over, "of another shape or type": different}
-    problems = [f"{len(names)} {problem} ({_some(names)})" for problem, names in parts.items() if names]
+    problems = [f"{len(names)} {problem} ({listed(names, limit=3)})" for problem, names in parts.items() if names]
     if problems:
         raise WeightsError(
             f"{source} does not fit this network: {', '.join(problems)}. "
@@ -193,8 +174,3 @@ def _copy(copies: Iterable[tuple[Tensor, Tensor]], *, source: str) -> None:
     with torch.no_grad():
         for target, tensor in copies:
             target.copy_(tensor)
-
-
-def _some(names: Iterable[str], limit: int = 3) -> str:
-    names = list(names)
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from imgrec.auditing import before_training as data_check
 from imgrec.auditing.before_training import check_data, facts_store
-from imgrec.data.images.image import ArrayImages
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.prepared.build import Source, prepare
 from imgrec.data.prepared.shrink import Shrink
 from imgrec.data.samples import Samples, Splits

@@ -8,6 +8,7 @@ import numpy as np
 
 from imgrec.auditing.dataset_checks.statistics import Fact, Severity
 from imgrec.auditing.scan.facts import FactsTable
+from imgrec.core.text import counted
 
 __all__ = ["FormatFacts", "format_facts"]
 
@@ -91,7 +92,7 @@ def _strays(kinds: Mapping[str, Mapping[int, Sequence[str]]], count: int) -> lis
 def _stray_text(kind: str, value: str, number: int, count: int) -> str:
     what = {"format": f"{value} file", "mode": f"image of mode {value}", "flag": f"{value} image"}[kind]
     first = " The first frame is taken." if value == "animated" else ""
-    return f"{number} {what}{'s' if number != 1 else ''} among {count}: a stray?{first}"
+    return f"{counted(number, what)} among {count}: a stray?{first}"
 
 
 def _faulty_names(flags: Mapping[int, Sequence[str]]) -> list[Fact]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from imgrec.auditing.dataset_checks.properties import Property, file_properties
 from imgrec.auditing.dataset_checks.statistics import Severity
 from imgrec.auditing.scan.facts import FactsTable
+from imgrec.core.keyed_random import shuffled
 
 __all__ = ["Shortcut", "shortcuts"]
 
@@ -60,7 +61,7 @@ def shortcuts(facts: FactsTable, *, seed: int = 1) -> list[Shortcut]:
     """
     rows = np.flatnonzero(facts.is_usable & (facts.label >= 0))
     if len(rows) > SAMPLE_SIZE:
-        rows = np.sort(np.random.default_rng(seed).permutation(rows)[:SAMPLE_SIZE])
+        rows = np.sort(rows[shuffled(len(rows), seed)[:SAMPLE_SIZE]])
     labels = facts.label[rows]
     counts = np.bincount(labels, minlength=len(facts.class_names))
     enough = np.flatnonzero((counts >= MIN_IMAGES) & (len(rows) - counts >= MIN_IMAGES))

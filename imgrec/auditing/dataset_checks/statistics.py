@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgrec.auditing.scan.facts import FactsTable
-from imgrec.core.config.checks import listed
+from imgrec.core.text import listed
 
 __all__ = ["Fact", "Imbalance", "Severity", "imbalance"]
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from imgrec.core.keyed_random import shuffled
 from imgrec.core.system.worker_pool import default_workers
 from imgrec.data.images.lazy_image import open_image
 from imgrec.data.samples import Images, UInt8Array
@@ -138,7 +139,7 @@ def reduce_features(describe: Describe, count: int, *, seed: int) -> FloatArray:
     """
     if count == 0:
         return np.empty((0, 0), dtype=np.float32)
-    order = np.random.default_rng(seed).permutation(count)
+    order = shuffled(count, seed)
     sample, others = np.sort(order[:SAMPLE_SIZE]), np.sort(order[SAMPLE_SIZE:])
     described = np.concatenate([describe(rows) for rows in _chunks(sample)])
     components = _principal(described)

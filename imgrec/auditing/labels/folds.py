@@ -6,7 +6,7 @@ import numpy as np
 
 from imgrec.auditing.labels.features import IntArray
 from imgrec.auditing.scan.facts import FactsTable
-from imgrec.core.config.checks import listed
+from imgrec.core.text import listed
 from imgrec.data.splits.groups import merge_groups
 
 __all__ = ["judged_rows", "make_folds", "unite"]

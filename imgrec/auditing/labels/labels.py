@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from imgrec.auditing.labels.features import FloatArray, IntArray, handmade_features
 from imgrec.auditing.labels.folds import judged_rows, make_folds, unite
 from imgrec.auditing.scan.facts import FactsTable
+from imgrec.core.keyed_random import shuffled
 from imgrec.data.images.lazy_image import LazyImage, open_image
 from imgrec.data.samples import Samples, UInt8Array
 from imgrec.errors import MissingExtraError
@@ -175,7 +176,7 @@ def _at_most(rows: IntArray, given: NDArray[np.intp], limit: int, *, seed: int) 
     """Return a seeded choice of `limit` rows, the rare classes whole before the frequent ones."""
     if len(rows) <= limit:
         return rows
-    order = np.random.default_rng(seed).permutation(len(rows))
+    order = shuffled(len(rows), seed)
     by_class = order[np.argsort(given[order], kind="stable")]
     counts = np.bincount(given)
     turn = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)  # 0, 1, 2 ... within each class

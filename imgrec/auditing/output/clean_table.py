@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imgrec.auditing.output.plan_file import Decision, is_formula
+from imgrec.auditing.output.plan_file import Decision
+from imgrec.core.files.csv_cell import is_formula
 from imgrec.auditing.scan.scan import file_path
+from imgrec.core.text import listed, printable
 from imgrec.data.samples import Samples, Task
-from imgrec.data.sources.assemble import listed, printable
 from imgrec.errors import DataError
 
 __all__ = ["CleanTable", "clean_table"]
@@ -61,7 +62,7 @@ def clean_table(
     unlabelled = [row.path for row in rows if not row.labels]
     if unlabelled and task == "single":
         raise DataError(
-            f"{len(unlabelled)} images have no label: {listed(unlabelled, 4)}. Nothing was written. A table to train "
+            f"{len(unlabelled)} images have no label: {listed(unlabelled, limit=4)}. Nothing was written. A table to train "
             "by needs one for each: put them into class folders, or say relabel or remove in the plan."
         )
     columns = {"path": "path", "label": "label"}
@@ -162,7 +163,7 @@ def _to_csv(records: Sequence[Mapping[str, object]], output: Path) -> bytes:
     if refused:
         raise DataError(
             f"CSV cannot hold {len(refused)} of the names safely (not Unicode, a space at the end, or a formula for a "
-            f"spreadsheet): {listed(refused, 4)}. Nothing was written. Use JSON lines: --output {output.stem}.jsonl"
+            f"spreadsheet): {listed(refused, limit=4)}. Nothing was written. Use JSON lines: --output {output.stem}.jsonl"
         )
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, fieldnames=list(records[0]) if records else ["path", "label"], lineterminator="\n")

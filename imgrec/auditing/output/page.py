@@ -15,8 +15,8 @@ from imgrec.auditing.output.explanations import EXPLANATIONS, Explanation
 from imgrec.auditing.output.shell import shell_line
 from imgrec.auditing.output.thumbnails import SMALL_PX, Thumbnails
 from imgrec.core.html import page as html_page
+from imgrec.core.text import printable
 from imgrec.data.samples import Samples
-from imgrec.data.sources.assemble import printable
 
 __all__ = ["to_html", "verdict"]
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from imgrec.auditing.scan.facts import ImageFacts
 from imgrec.auditing.scan.header import read_header
 from imgrec.auditing.scan.measure import measure_pixels
-from imgrec.data.images.image import decode_image, read_regular_file, refuse_too_small
+from imgrec.data.images.image import decode_image, read_regular_file
+from imgrec.data.images.limits import refuse_too_small
 from imgrec.data.samples import UInt8Array
 from imgrec.errors import ImageError
 

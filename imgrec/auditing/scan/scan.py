@@ -7,7 +7,7 @@ from imgrec.auditing.scan.check import check
 from imgrec.auditing.scan.facts import FactsTable, ImageFacts, facts_table
 from imgrec.auditing.scan.store import FactsStore, FileKey, file_key
 from imgrec.core.system.worker_pool import Lost, default_workers, run_in_workers
-from imgrec.data.images.image import FileImages
+from imgrec.data.images.collections import FileImages
 from imgrec.data.samples import Images, ImagesView, Samples, UInt8Array
 from imgrec.errors import ImageError
 

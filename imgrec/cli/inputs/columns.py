@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from imgrec.core.text import listed
 from imgrec.data.sources.assemble import storable
 from imgrec.data.sources.records import JSON_SUFFIXES, PARQUET_SUFFIXES, TEXT_SUFFIXES, Table, read_records
 from imgrec.errors import DataError, did_you_mean
@@ -53,7 +54,7 @@ def read_column(column: str, *, tables: Sequence[Path], names: Sequence[str], wo
         where = ", ".join(str(path) for path in tables)
         raise DataError(
             f"Column {column!r} ({where}) says nothing about {len(missing)} of {len(names)} images: "
-            f"{', '.join(missing[:4])}{', ...' if len(missing) > 4 else ''}."
+            f"{listed(missing, limit=4)}."
         )
     return found
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from imgrec.core.text import listed
 from imgrec.data.samples import SPLITS
 from imgrec.data.splits.folds import Labels, count_classes
 from imgrec.data.splits.split import IndexArray
@@ -126,7 +127,7 @@ def _rare_classes(split: SplitFile, labels: Labels, wishes: Mapping[str, float])
         if count < needed:
             rare.append(f"{name} ({count})")
     what = "folds" if split.folds else "parts"
-    return [f"Classes with fewer {kind} than the {needed} {what}: {_listed(rare)}."] if rare else []
+    return [f"Classes with fewer {kind} than the {needed} {what}: {listed(rare, limit=_MAX_LISTED)}."] if rare else []
 
 
 def _absent_classes(split: SplitFile, counts: IndexArray, wishes: Mapping[str, float]) -> list[str]:
@@ -134,7 +135,7 @@ def _absent_classes(split: SplitFile, counts: IndexArray, wishes: Mapping[str, f
     for fold, side in np.ndindex(counts.shape[:2]):
         names = [name for name, count in zip(split.class_names, counts[fold, side], strict=True) if count == 0]
         if names and wishes[SPLITS[side]] > 0:
-            absent.append(f"{_place(split, (fold, side))} ({_listed(names)})")
+            absent.append(f"{_place(split, (fold, side))} ({listed(names, limit=_MAX_LISTED)})")
     return [f"Without images of a class: {'; '.join(absent)}."] if absent else []
 
 
@@ -146,10 +147,7 @@ def _large_groups(split: SplitFile, wishes: Mapping[str, float]) -> list[str]:
         return []
     advice = " Where looks alone tie them together, --keep-duplicates exact ties less."
     return [
-        f"Groups larger than the smallest part ({limit:.0f} images), which leave little choice: {_listed(large)}."
+        f"Groups larger than the smallest part ({limit:.0f} images), which leave little choice: "
+        f"{listed(large, limit=_MAX_LISTED)}."
         f"{advice if split.rule.get('keep_duplicates') == 'near' else ''}"
     ]
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_MAX_LISTED]) + (f", ... ({len(names)})" if len(names) > _MAX_LISTED else "")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from imgrec.cli.parser import Parser
 from imgrec.core.config.checks import check_count
 from imgrec.core.system.progress_line import ProgressLine
+from imgrec.core.text import listed
 from imgrec.errors import ConfigError, DataError, ImageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def _check_target(target: str | None, class_names: Sequence[str]) -> None:
     if target is not None and target not in class_names:
         raise ConfigError(
             f"--target {target}: the network knows no such class.{did_you_mean(target, class_names)} "
-            f"It knows: {', '.join(class_names[:20])}{', ...' if len(class_names) > 20 else ''}."
+            f"It knows: {listed(class_names, limit=20)}."
         )
 
 

@@ -1,4 +1,4 @@
-"""The exclusive lock that the operating system keeps on an open file, and ends with the process that holds it."""
+"""Exclusive locks on open files, kept by the operating system and released with the process that holds them."""
 
 import sys
 
@@ -39,7 +39,8 @@ else:
 
         The lock ends when every copy of the descriptor is closed, and so at the latest with the process.
 
-        Raises: OSError: the file system knows no locks.
+        Raises:
+            OSError: The file system has no locks.
         """
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -52,5 +53,5 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
 
     def unlock(descriptor: int) -> None:
-        """Give the lock back, also for the copies of the descriptor that processes forked meanwhile have."""
+        """Release the lock, also for copies of the descriptor in processes forked meanwhile."""
         fcntl.flock(descriptor, fcntl.LOCK_UN)

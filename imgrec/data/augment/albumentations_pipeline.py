@@ -2,21 +2,19 @@
 
 import functools
 import inspect
-import random
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 import numpy as np
 
+from imgrec.core.keyed_random import KeyedGenerators
 from imgrec.data.images.lazy_image import DecodedImage, LazyImage
 from imgrec.data.samples import UInt8Array
 from imgrec.errors import ConfigError, did_you_mean
 
 After = Literal["decode", "preprocess"]
 Decode = Literal["fast", "full"]
-
-_WORD = 0xFFFF_FFFF_FFFF_FFFF
 
 
 class Augment:
@@ -50,7 +48,7 @@ class Augment:
         self.after = after
         self.decode = decode
         self.size = _height_width(size)
-        self._draws = KeyedDraws()
+        self._draws = KeyedGenerators()
         self._pipeline = _compose([_complete(entry, self.size) for entry in transforms]) if len(transforms) else None
         if self._pipeline is not None:
             self._pipeline.set_random_state(self._draws.numpy, self._draws.python)
@@ -102,29 +100,6 @@ class Augment:
                 f"augment.transforms made {result.shape[0]}x{result.shape[1]} px (height x width), but augment.size is "
                 f"{self.size[0]}x{self.size[1]}. Resize or crop last, or set augment.after=preprocess."
             )
-
-
-class KeyedDraws:
-    """One numpy and one Python generator, both set to the start of a key's own stream.
-
-    Philox (Salmon et al. 2011) enciphers a counter under a key: (seed, epoch) is the key, the sample's index the
-    counter's highest word. So no two samples share numbers before 2**192 blocks are drawn. Going to a key takes 6 us,
-    half of what two new generators would take, and every transform keeps the generators it was given.
-    """
-
-    def __init__(self) -> None:
-        self._bits = np.random.Philox(0)
-        self._start = self._bits.state  # a copy; as fresh, with nothing buffered
-        self.numpy = np.random.Generator(self._bits)
-        self.python = random.Random(0)
-
-    def start(self, key: tuple[int, int, int]) -> None:
-        """Go to the beginning of the stream of (seed, epoch, index)."""
-        seed, epoch, index = (int(part) & _WORD for part in key)
-        self._start["state"]["key"][:] = seed, epoch
-        self._start["state"]["counter"][:] = 0, 0, 0, index
-        self._bits.state = self._start
-        self.python.seed(self._bits.random_raw())
 
 
 def _is_window(transform: Any) -> bool:

@@ -1,6 +1,5 @@
 """MixUp and CutMix on a batch, by draws that depend on a key and on nothing else."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -9,6 +8,7 @@ import torch.nn.functional as F  # noqa: N812 - the name that every reader of Py
 from torch import Tensor
 
 from imgrec.core.config.checks import check_number
+from imgrec.core.keyed_random import library_seed
 from imgrec.errors import ConfigError
 
 __all__ = ["BatchMixing"]
@@ -84,10 +84,9 @@ def draws_of(key: tuple[int, ...]) -> Iterator[None]:
 
     The devices' generators are not touched, which `torch.manual_seed` would do.
     """
-    digest = hashlib.blake2b(repr(tuple(int(part) for part in key)).encode(), digest_size=8).digest()
     state = torch.get_rng_state()
     try:
-        torch.default_generator.manual_seed(int.from_bytes(digest, "big"))
+        torch.default_generator.manual_seed(library_seed(*key))
         yield
     finally:
         torch.set_rng_state(state)

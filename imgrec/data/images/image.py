@@ -2,34 +2,22 @@
 
 import re
 import stat
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from imgrec.data.images.limits import MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE_PX, exif_orientation
 from imgrec.data.images.pillow_warnings import no_pillow_warnings
 from imgrec.data.samples import UInt8Array
-from imgrec.errors import DataError, ImageError
+from imgrec.errors import ImageError
 
-if TYPE_CHECKING:
-    from imgrec.data.images.lazy_image import LazyImage
+__all__ = ["FORMATS", "decode_image", "read_image", "read_regular_file"]
 
 # Tried in this order. Not every format Pillow knows: each further parser is one more that a stranger's file can reach.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
 
-# What a header may claim before anything is decoded. 89 Mpx as RGB is 268 MB, the bound at which Pillow starts to warn.
-MAX_PIXELS = 89_478_485
-MAX_SIDE_PX = 20_000
-MAX_FILE_BYTES = 1 << 30  # an uncompressed 16-bit RGB image of MAX_PIXELS takes half of it
-MIN_SIDE_PX = 8  # of a file in a data set: less is a spacer or a tracking pixel, not an image
-
-_ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -90,65 +78,6 @@ def decode_image(data: bytes, *, name: str) -> UInt8Array:
     # Damaged files made Pillow raise OSError, SyntaxError, ValueError, RuntimeError, TypeError, struct.error and more.
     except Exception as error:
         raise _explain(error, data, name) from error
-
-
-def refuse_too_small(height_width: tuple[int, int], *, name: str, min_side_px: int = MIN_SIDE_PX) -> None:
-    """Raise ImageError `too_small` for an image with a side below `min_side_px`."""
-    if min(height_width) < min_side_px:
-        height, width = height_width
-        raise ImageError(name, "too_small", f"{width}x{height} px; at least {min_side_px} a side")
-
-
-@dataclass(frozen=True)
-class FileImages:
-    """Images in files, read when they are asked for. One with a side below MIN_SIDE_PX is refused: `too_small`."""
-
-    paths: Sequence[Path]
-    in_memory: ClassVar[bool] = False
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int, /) -> UInt8Array:
-        image = read_image(self.paths[index])
-        refuse_too_small((image.shape[0], image.shape[1]), name=str(self.paths[index]))
-        return image
-
-    def open(self, index: int) -> "LazyImage":
-        """Return image `index` with nothing but its header read. Raises: ImageError, here or when it is decoded."""
-        from imgrec.data.images.lazy_image import image_from_bytes
-
-        path = self.paths[index]
-        return image_from_bytes(read_regular_file(path), name=str(path))
-
-
-@dataclass(frozen=True)
-class ArrayImages:
-    """Images in one array: uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3). Raises: DataError: any other."""
-
-    array: UInt8Array
-    in_memory: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        shape, dtype = self.array.shape, self.array.dtype
-        if dtype != np.uint8:
-            raise DataError(f"The images are {dtype}, but must be uint8 with values 0-255. Scale and convert them.")
-        if not (len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))) or 0 in shape[1:]:
-            raise DataError(f"The images have shape {shape}, but must be (N, H, W), (N, H, W, 1) or (N, H, W, 3).")
-
-    def __len__(self) -> int:
-        return len(self.array)
-
-    def __getitem__(self, index: int, /) -> UInt8Array:
-        """Return a copy, so that nothing done to an image reaches the data."""
-        image = np.atleast_3d(self.array[index])
-        return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image.copy()
-
-    def batch(self, indices: NDArray[np.int64]) -> UInt8Array:
-        """Return copies of several images at once: uint8 (N, H, W, 3)."""
-        images = self.array[indices]
-        images = images[..., None] if images.ndim == 3 else images
-        return np.repeat(images, 3, axis=3) if images.shape[3] == 1 else images
 
 
 def read_regular_file(path: Path) -> bytes:
@@ -212,14 +141,6 @@ def _ends_to_try(data: bytes) -> tuple[bytes, bytes]:
     stuffed = b"\x00" if data.endswith(b"\xff") else b""  # inside a scan FF 00 stands for the value FF
     restarts = b"".join(b"\xff" + bytes([mark]) + noise for mark in range(0xD0, 0xD8))  # the scan may wait for any
     return b"\xff\xd9", stuffed + noise + restarts + b"\xff\xd9"
-
-
-def exif_orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8. Broken EXIF says nothing about the pixels and counts as upright."""
-    with suppress(Exception):  # the same many kinds as in decoding
-        orientation = int(image.getexif().get(_ORIENTATION_TAG, 1))
-        return orientation if 1 <= orientation <= 8 else 1
-    return 1
 
 
 def _to_rgb(image: Image.Image, name: str) -> Image.Image:

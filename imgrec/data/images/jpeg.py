@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from imgrec.data.images.image import MAX_PIXELS, MAX_SIDE_PX, exif_orientation
+from imgrec.data.images.limits import MAX_PIXELS, MAX_SIDE_PX, exif_orientation
 from imgrec.data.images.pillow_warnings import no_pillow_warnings
 from imgrec.data.samples import UInt8Array
 

@@ -5,8 +5,9 @@ from typing import Protocol
 
 import numpy as np
 
-from imgrec.data.images.image import MIN_SIDE_PX, decode_image, refuse_too_small
+from imgrec.data.images.image import decode_image
 from imgrec.data.images.jpeg import PlainJpeg, Scale, decode_rows, decodes_as_pillow, read_plain_jpeg
+from imgrec.data.images.limits import MIN_SIDE_PX, refuse_too_small
 from imgrec.data.images.window import Box, WindowInterpolation, resized_part
 from imgrec.data.samples import Images, ImagesView, UInt8Array
 

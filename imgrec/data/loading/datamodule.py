@@ -11,6 +11,7 @@ import numpy as np
 from pytorch_lightning import LightningDataModule
 
 from imgrec.core.config.checks import check_choice, check_count, check_number
+from imgrec.core.text import listed
 from imgrec.data.loading.dataset import Batch, ImageDataset
 from imgrec.data.loading.loader import KeyedLoader, make_loader
 from imgrec.data.loading.quarantine import Quarantine, check_max_bad
@@ -160,10 +161,9 @@ class ImageDataModule(LightningDataModule):
 
     def _check_num_classes(self, class_names: Sequence[str]) -> None:
         if self.num_classes is not None and self.num_classes != len(class_names):
-            listed = ", ".join(class_names[:12]) + (", ..." if len(class_names) > 12 else "")
             raise DataError(
                 f"{len(class_names)} classes in the data, but data.num_classes={self.num_classes}. "
-                f"Set data.num_classes={len(class_names)} (or null), or mend the classes: {listed}."
+                f"Set data.num_classes={len(class_names)} (or null), or correct the class names: {listed(class_names, limit=12)}."
             )
 
     def setup(self, stage: str | None = None) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from imgrec.data.augment.batch import gather
-from imgrec.data.images.image import ArrayImages
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.images.lazy_image import open_image
 from imgrec.data.images.properties import measure_images
 from imgrec.data.loading.sampler import SampleKey

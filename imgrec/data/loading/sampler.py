@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
+from imgrec.core.keyed_random import shuffled
+
 # One sample as the data set needs it: which image, and the epoch that keys its augmentation.
 SampleKey = tuple[int, int]
 
@@ -49,7 +51,7 @@ class KeyedBatchSampler(Sampler[list[SampleKey]]):
 
     def batches(self, epoch: int) -> list[NDArray[np.int64]]:
         """Return the sample indices of every batch of this rank in `epoch`."""
-        order = np.random.default_rng([self.seed, epoch]).permutation(self.num_samples)
+        order = shuffled(self.num_samples, self.seed, epoch)
         return np.array_split(order, len(self) * self.world_size)[self.rank :: self.world_size]
 
     def __iter__(self) -> Iterator[list[SampleKey]]:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from imgrec.core.config.checks import check_choice, check_count
 from imgrec.core.system.worker_pool import Lost, default_workers, run_in_workers
-from imgrec.data.images.image import FileImages
+from imgrec.data.images.collections import FileImages
 from imgrec.data.images.preprocess import Interpolation
 from imgrec.data.prepared.prepared_format import pixel_digest
 from imgrec.data.samples import Images, ImagesView, Samples, UInt8Array

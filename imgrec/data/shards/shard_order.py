@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from imgrec.core.keyed_random import generator
 from imgrec.data.loading.sampler import KeyedBatchSampler, SampleKey
 
 __all__ = ["ShardBatchSampler"]
@@ -54,13 +55,13 @@ class ShardBatchSampler(KeyedBatchSampler):
         samples = np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int64)
         starts, ends = _open_times(len(pieces), self.shuffle_shards)
         place = np.repeat(np.arange(len(pieces)), [len(piece) for piece in pieces])
-        draws = np.random.default_rng([self.seed, epoch, _DRAWS, self.rank]).random(len(samples))
+        draws = generator(self.seed, epoch, _DRAWS, self.rank).random(len(samples))
         times = starts[place] + draws * (ends - starts)[place]
         return np.array_split(samples[np.argsort(times, kind="stable")], len(self))
 
     def _pieces(self, epoch: int) -> list[NDArray[np.int64]]:
         """Return the samples of each shard of this rank, in the order of the shards; the outer two may be cut."""
-        rng = np.random.default_rng([self.seed, epoch, _ORDER])
+        rng = generator(self.seed, epoch, _ORDER)
         order = rng.permutation(len(self._members))
         ends = np.cumsum([len(self._members[shard]) for shard in order])
         first, last = (self.num_samples * rank // self.world_size for rank in (self.rank, self.rank + 1))
@@ -70,7 +71,7 @@ class ShardBatchSampler(KeyedBatchSampler):
             start = end - len(members)
             if start < last and end > first:
                 # Which samples a cut parts is drawn too, or it would always be the same ones.
-                members = np.random.default_rng([self.seed, epoch, _CUTS, int(shard)]).permutation(members)
+                members = generator(self.seed, epoch, _CUTS, int(shard)).permutation(members)
                 pieces.append(members[max(first - start, 0) : last - start])
         return pieces
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from imgrec.core.files.atomic_write import durable_write
-from imgrec.data.images.image import MAX_FILE_BYTES
+from imgrec.core.text import listed, printable
+from imgrec.data.images.limits import MAX_FILE_BYTES
 from imgrec.data.shards.tar_members import Member, TarReader
-from imgrec.data.sources.assemble import listed, printable
 from imgrec.data.sources.walk import is_hidden
 from imgrec.errors import DataError
 

@@ -18,12 +18,14 @@ import numpy as np
 from PIL import Image
 
 from imgrec.core.files.atomic_write import durable_write
-from imgrec.data.images.image import FileImages, decode_image, read_regular_file
+from imgrec.core.keyed_random import lasting_order
+from imgrec.core.text import listed
+from imgrec.data.images.collections import FileImages
+from imgrec.data.images.image import decode_image, read_regular_file
 from imgrec.data.prepared.place import check_output, new_folder
 from imgrec.data.samples import Images, ImagesView, Samples
 from imgrec.data.shards.shard_images import ShardImages
 from imgrec.data.shards.tar_index import IMAGE_ENDINGS, INDEX_NAME, make_index, save_index
-from imgrec.data.sources.assemble import listed
 from imgrec.errors import DataError, RunFolderError
 
 if TYPE_CHECKING:
@@ -113,7 +115,7 @@ class _Writer:
 
     def write(self, split: str, samples: Samples) -> Iterator[None]:
         """Write the shards of a split, and yield after each image."""
-        order = np.argsort(np.random.PCG64(_ORDER_SEED).random_raw(len(samples)), kind="stable")
+        order = lasting_order(len(samples), _ORDER_SEED)
         num_digits = len(str(max(len(samples) - 1, 0)))
         shard, num_shards = None, 0
         with ExitStack() as stack:

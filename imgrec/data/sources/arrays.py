@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.data.images.image import ArrayImages
+from imgrec.core.text import listed
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.data.samples import Samples, Splits, UInt8Array
-from imgrec.data.sources.assemble import Found, assemble, listed, sort_names
+from imgrec.data.sources.assemble import Found, assemble, sort_names
 from imgrec.errors import DataError, did_you_mean
 
 Array = NDArray[Any]

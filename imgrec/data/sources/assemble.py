@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from imgrec.core.text import listed
 from imgrec.data.samples import Samples, Splits, Task
 from imgrec.data.splits.split import split_indices
 from imgrec.errors import DataError, did_you_mean
@@ -76,19 +77,6 @@ def sort_names(names: Iterable[str]) -> list[str]:
         return sorted(distinct, key=lambda name: (int(name), name))
     except ValueError:
         return sorted(distinct)
-
-
-def listed(names: Sequence[str], limit: int = 8) -> str:
-    """Join names for a message on one line, the first `limit` of them."""
-    shown = ", ".join(printable(name) for name in names[:limit])
-    return shown if len(names) <= limit else f"{shown}, ... ({len(names)} in all)"
-
-
-def printable(name: str) -> str:
-    """Escape what would break a line of text: control characters, line ends, bytes that are not UTF-8."""
-    if name.isprintable():
-        return name
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)
 
 
 def storable(name: str) -> str:

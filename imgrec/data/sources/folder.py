@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from imgrec.data.images.image import FileImages
+from imgrec.core.text import listed
+from imgrec.data.images.collections import FileImages
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.data.samples import Samples, Splits
-from imgrec.data.sources.assemble import SPLIT_OF, Found, assemble, check_folder, listed, storable
+from imgrec.data.sources.assemble import SPLIT_OF, Found, assemble, check_folder, storable
 from imgrec.data.sources.walk import Walk, looks_like_image
 from imgrec.errors import ConfigError, DataError
 
@@ -272,5 +273,5 @@ def _groups(part: str, keys: Sequence[str], group_pattern: str) -> list[str]:
     found = [match and match[min(pattern.groups, 1)] for match in map(pattern.search, texts)]
     without = [key for key, group in zip(keys, found, strict=True) if group is None]
     if without and part in ("all", "train"):
-        raise DataError(f"data.group_pattern={group_pattern!r} finds no group in {listed(without, 4)}.")
+        raise DataError(f"data.group_pattern={group_pattern!r} finds no group in {listed(without, limit=4)}.")
     return [key if group is None else group for key, group in zip(keys, found, strict=True)]

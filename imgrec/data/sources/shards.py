@@ -11,7 +11,8 @@ import numpy as np
 
 from imgrec.core.config.checks import check_count, check_number
 from imgrec.core.system.hardware import num_processors
-from imgrec.data.images.image import MAX_FILE_BYTES
+from imgrec.core.text import listed
+from imgrec.data.images.limits import MAX_FILE_BYTES
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.data.loading.workers import MAX_WORKERS
 from imgrec.data.samples import Samples, Splits
@@ -21,7 +22,7 @@ from imgrec.data.shards.shard_list import list_shards
 from imgrec.data.shards.shard_order import ShardBatchSampler
 from imgrec.data.shards.shard_tables import Part, ShardTables
 from imgrec.data.shards.tar_index import Keys
-from imgrec.data.sources.assemble import Found, assemble, listed, sort_names
+from imgrec.data.sources.assemble import Found, assemble, sort_names
 from imgrec.errors import DataError
 
 if TYPE_CHECKING:

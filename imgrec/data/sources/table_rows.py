@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from imgrec.data.sources.assemble import SPLIT_OF, listed, printable
+from imgrec.core.text import listed, printable
+from imgrec.data.sources.assemble import SPLIT_OF
 from imgrec.data.sources.records import Table, read_records
 from imgrec.errors import DataError, did_you_mean
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.data.images.image import ArrayImages, FileImages
+from imgrec.data.images.collections import ArrayImages, FileImages
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.data.samples import Images, Samples, Splits, UInt8Array
 from imgrec.data.sources.arrays import read_idx

@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from imgrec.data.sources.assemble import listed
+from imgrec.core.text import listed
 from imgrec.errors import DataError
 
 # Names of `imgrec.data.images.image.FORMATS`; a file of any other name is judged by its first bytes.
@@ -85,7 +85,7 @@ class Walk:
     def notes(self) -> list[str]:
         """Return one line for each reason why files were left out."""
         return [
-            f"Left out {len(paths)} {'entry' if len(paths) == 1 else 'entries'} ({reason}): {listed(sorted(paths), 4)}."
+            f"Left out {len(paths)} {'entry' if len(paths) == 1 else 'entries'} ({reason}): {listed(sorted(paths), limit=4)}."
             for reason, paths in sorted(self.left_out.items())
         ]
 

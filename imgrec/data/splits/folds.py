@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from hashlib import blake2b
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imgrec.core.keyed_random import library_seed
+from imgrec.core.text import listed
 from imgrec.data.samples import SPLITS, Samples, Splits
 from imgrec.data.splits.join import pool
 from imgrec.data.splits.split import IndexArray, fold_numbers, split_indices
@@ -87,19 +88,14 @@ def deal_folds(
         )
     sides = np.full((len(labels), repeats * folds), UNUSED, dtype=np.uint8)
     for repeat in range(repeats):
-        number_of = fold_numbers(labels, folds=folds, seed=_seed(seed, repeat), groups=groups)
+        number_of = fold_numbers(labels, folds=folds, seed=library_seed(seed, repeat), groups=groups)
         for fold in range(folds):
             column = repeat * folds + fold
             if only in (None, column):
                 sides[:, column] = _one_fold(
-                    labels, number_of == fold, share=share, seed=_seed(seed, repeat, fold), groups=groups
+                    labels, number_of == fold, share=share, seed=library_seed(seed, repeat, fold), groups=groups
                 )
     return sides
-
-
-def _seed(*key: int) -> int:
-    """Return a seed for one of many draws: near seeds and near numbers share nothing."""
-    return int.from_bytes(blake2b(repr(key).encode(), digest_size=8).digest(), "big")
 
 
 def _one_fold(
@@ -160,19 +156,14 @@ def _missing_classes(parts: Mapping[str, Samples], class_names: Sequence[str]) -
         counts = count_classes(samples.labels, len(class_names))
         if missing := [name for name, count in zip(class_names, counts, strict=True) if count == 0]:
             effect = "the network cannot learn them" if part == "train" else "their scores there are undefined"
-            notes.append(f"No {part} images of {', '.join(missing[:8])}{_more(len(missing) - 8)}: {effect}.")
+            notes.append(f"No {part} images of {listed(missing, limit=8)}: {effect}.")
     return notes
 
 
 def _leaking_groups(parts: Mapping[str, Samples]) -> list[str]:
     groups = {part: set(samples.groups) for part, samples in parts.items() if samples.groups is not None}
     return [
-        f"Groups in both {one} and {other}: {', '.join(shared[:8])}{_more(len(shared) - 8)}: the scores on {other} "
-        f"may be too good."
+        f"Groups in both {one} and {other}: {listed(shared, limit=8)}: the scores on {other} may be too good."
         for one, other in combinations(groups, 2)
         if (shared := sorted(groups[one] & groups[other]))
     ]
-
-
-def _more(count: int) -> str:
-    return f" and {count} more" if count > 0 else ""

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from imgrec.core.keyed_random import lasting_order
 from imgrec.errors import DataError
 
 __all__ = ["DEFAULT_FRACTIONS", "IndexArray", "fold_numbers", "split_indices"]
@@ -44,7 +45,7 @@ def split_indices(
     """
     names, shares = _check_fractions(fractions)
     _check_count(len(labels), "images", names)
-    order = _shuffled(len(labels), seed)
+    order = lasting_order(len(labels), seed)
     if groups is not None:
         side = _by_group(labels, groups, names=names, shares=shares, seed=seed, size_weight=size_weight)
     elif labels.ndim == 2:
@@ -86,7 +87,7 @@ def fold_numbers(
         return _by_group(
             labels, groups, names=names, shares=shares, seed=seed, size_weight=_SIZE_WEIGHT_OF_FOLDS, is_folds=True
         )
-    order = _shuffled(len(labels), seed)
+    order = lasting_order(len(labels), seed)
     if labels.ndim == 2:
         return _by_label_set(labels, shares=shares, order=order)
     return _by_class(labels, shares=shares, num_splits=0, order=order)
@@ -115,11 +116,6 @@ def _check_count(count: int, kind: str, names: Sequence[str]) -> None:
 
 def _listed(fractions: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {fraction:g}" for name, fraction in fractions.items())
-
-
-def _shuffled(count: int, seed: int) -> IndexArray:
-    words = np.random.PCG64(seed).random_raw(count)
-    return np.argsort(words, kind="stable").astype(np.int64)
 
 
 # One label per sample
@@ -207,7 +203,7 @@ def _by_group(
     if is_folds:
         balance.largest = None
         sizes = np.frexp(sizes.astype(np.float64) ** 2)[1]
-    order = _shuffled(len(sizes), seed)
+    order = lasting_order(len(sizes), seed)
     side = np.empty(len(labels), dtype=np.int64)
     for group in order[np.argsort(-sizes[order], kind="stable")]:
         side[members[group]] = balance.place(*counts[group])

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
+from imgrec.core.text import listed
 from imgrec.data.samples import Samples
 from imgrec.data.splits.join import common_folder
 
@@ -80,7 +81,9 @@ class Changes:
             "new classes": self.new_classes,
             "classes gone": self.lost_classes,
         }
-        return "; ".join(f"{len(names)} {kind}: {_first(names)}" for kind, names in kinds.items() if names)
+        return "; ".join(
+            f"{len(names)} {kind}: {listed(names, limit=_SHOWN)}" for kind, names in kinds.items() if names
+        )
 
 
 def find_changes(
@@ -101,7 +104,3 @@ def find_changes(
 
 def _said(label: str) -> str:
     return label.replace(BETWEEN, " + ") or "no label"
-
-
-def _first(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

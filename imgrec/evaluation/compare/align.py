@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from imgrec.core.text import listed
 from imgrec.errors import DataError
 from imgrec.evaluation.compare.runs import Run
 from imgrec.evaluation.predictions.predictions import Predictions, visible
@@ -138,7 +139,4 @@ def _check_labels(first: Predictions, labels: np.ndarray, names: tuple[str, str]
 
 
 def _list(texts: Sequence[str]) -> str:
-    if not texts:
-        return "none"
-    rest = f" and {len(texts) - SHOWN:,} more" if len(texts) > SHOWN else ""
-    return ", ".join(visible(text) for text in texts[:SHOWN]) + rest
+    return listed(texts, limit=SHOWN) or "none"

@@ -2,14 +2,14 @@
 
 import csv
 import io
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from imgrec.core.files.atomic_write import write_bytes
-from imgrec.core.files.json_file import plain
+from imgrec.core.files.csv_cell import guarded
+from imgrec.core.files.json_file import plain, write_json
 from imgrec.errors import ConfigError
 from imgrec.evaluation.figures.draw_all import draw_images
 from imgrec.evaluation.metrics.compute import compute_scores
@@ -18,8 +18,6 @@ from imgrec.evaluation.predictions.parquet import write_parquet
 from imgrec.evaluation.predictions.predictions import Predictions, visible
 
 __all__ = ["as_cell", "write_evaluation", "write_numbers"]
-
-FORMULA_STARTS = ("=", "+", "-", "@")
 
 
 def write_evaluation(predictions: Predictions, folder: Path) -> dict[str, Any]:
@@ -42,28 +40,10 @@ def write_numbers(
     if taken := sorted(scores.keys() & more.keys()):
         raise ConfigError(f"metrics: {taken[0]!r} is a metric of every evaluation. Give yours another name.")
     scores |= more
-    write_bytes(folder / "metrics.json", _to_json(scores))
+    write_json(folder / "metrics.json", scores)
     write_bytes(folder / "per_class.csv", _to_csv(scores))
     write_slices(predictions, folder / "slices.json")
     return scores
-
-
-def _to_json(scores: Mapping[str, Any]) -> bytes:
-    """Return the scores as JSON that a person can read too: one line per score, per class, per row of the matrix."""
-    lines = (f"  {json.dumps(name)}: {_to_block(plain(value))}" for name, value in scores.items())
-    text = "{\n" + ",\n".join(lines) + "\n}\n"
-    return text.encode("utf-8", "backslashreplace")  # a stray surrogate becomes the \udcff that JSON knows
-
-
-def _to_block(value: Any) -> str:
-    if isinstance(value, dict) and "per_class" in value:  # intervals: a line each, as the scores themselves have
-        lines = (f"    {json.dumps(name)}: {_to_block(item)}" for name, item in value.items())
-        return "{\n" + ",\n".join(lines) + "\n  }"
-    is_rows = isinstance(value, list) and value and isinstance(value[0], (list, dict))
-    if not is_rows:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
-    rows = ",\n".join(f"    {json.dumps(row, ensure_ascii=False, allow_nan=False)}" for row in value)
-    return f"[\n{rows}\n  ]"
 
 
 def _to_csv(scores: Mapping[str, Any]) -> bytes:
@@ -89,5 +69,4 @@ def _with_ends(row: Mapping[str, Any], ends: Mapping[str, Any]) -> dict[str, Any
 
 def as_cell(name: str) -> str:
     """Return a name that no spreadsheet takes for a formula, on one line."""
-    shown = visible(name)
-    return f"'{shown}" if shown.startswith(FORMULA_STARTS) else shown
+    return guarded(visible(name))

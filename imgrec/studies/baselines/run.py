@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from imgrec import __version__
+from imgrec.core.text import listed
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.data.samples import Samples
 from imgrec.errors import DataError
@@ -270,8 +271,8 @@ def _notes(parts: Mapping[str, Samples], plan: Plan, look: Look, class_names: Se
         notes.append(f"Scored on the {num} that the network was scored on: its decisions were fitted on the others.")
     missing = sorted(set(range(len(class_names))) - set(parts["train"].labels.tolist()))
     if missing:
-        listed = ", ".join(class_names[place] for place in missing[:5]) + (", ..." if len(missing) > 5 else "")
-        notes.append(f"{len(missing)} of {len(class_names)} classes have no training image: {listed}.")
+        shown = listed([class_names[place] for place in missing], limit=5)
+        notes.append(f"{len(missing)} of {len(class_names)} classes have no training image: {shown}.")
     if len(set(parts[plan.scored].labels.tolist())) == 1:
         notes.append(f"The {plan.scored} split holds images of one class only: accuracy says little.")
     return notes

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from imgrec.core.config.checks import check_count
 from imgrec.core.files.json_file import write_json
-from imgrec.data.images.image import FileImages
+from imgrec.core.keyed_random import lasting_order
+from imgrec.data.images.collections import FileImages
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.data.loading.dataset import ImageDataset
 from imgrec.data.samples import Samples
@@ -86,7 +87,7 @@ class OodFolder:
     def _see(self, subject: Subject, samples: Samples) -> Seen:
         places = np.arange(len(samples))
         if len(places) > self.limit:
-            order = np.argsort(np.random.PCG64(self.seed).random_raw(len(places)), kind="stable")
+            order = lasting_order(len(places), self.seed)
             places = np.sort(order[: self.limit])
         dataset = ImageDataset(samples, preprocess=subject.data.preprocess)
         return see(subject.network, dataset, places, device=subject.device, batch_size=subject.data.eval_batch_size)

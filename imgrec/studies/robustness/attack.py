@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from imgrec.core.keyed_random import generator
+
 __all__ = ["Attacked", "Norm", "add_noise", "fgsm", "gradient", "is_wrong", "pgd", "round_to_8_bit", "unit_noise"]
 
 Norm = Literal["linf", "l2"]
@@ -87,7 +89,7 @@ def unit_noise(keys: Sequence[tuple[int, ...]], shape: tuple[int, int, int], *, 
 
 def _draws(keys: Sequence[tuple[int, ...]], shape: tuple[int, int, int], norm: Norm) -> Iterator[np.ndarray]:
     for key in keys:
-        rng = np.random.default_rng(key)
+        rng = generator(*key)
         if norm == "linf":
             yield (2 * rng.random(shape, dtype=np.float32) - 1).astype(np.float32)
         else:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from imgrec.core.files.atomic_write import write_text
+from imgrec.core.files.csv_cell import guarded
 from imgrec.core.files.json_file import write_json
 from imgrec.errors import JobError
 from imgrec.training.sweep.fold_scores import summarise
@@ -37,7 +38,6 @@ TABLE_NAME = "sweep.csv"
 JSON_NAME = "sweep.json"
 PAGE_NAME = "sweep.html"
 _SHOWN_METRICS = 4
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -187,12 +187,7 @@ def _cell(value: Any) -> Any:
     """Return a CSV cell that no spreadsheet takes for a formula."""
     if value is None or isinstance(value, int | float):
         return value
-    text = str(value)
-    try:
-        float(text)
-    except ValueError:
-        return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
-    return text
+    return guarded(str(value))
 
 
 def show(results: Sequence[JobResult]) -> None:

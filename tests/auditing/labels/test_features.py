@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from imgrec.auditing.labels.features import describe_images, handmade_features, read_small, reduce_features
-from imgrec.data.images.image import ArrayImages, FileImages
+from imgrec.data.images.collections import ArrayImages, FileImages
 
 
 def sample_images(count: int, side: int = 32, seed: int = 0) -> np.ndarray:

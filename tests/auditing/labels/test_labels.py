@@ -9,7 +9,7 @@ import pytest
 from imgrec.auditing.labels.labels import rank_labels, suspected_labels
 from imgrec.auditing.scan.facts import FactsTable
 from imgrec.auditing.scan.scan import scan
-from imgrec.data.images.image import ArrayImages
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.samples import Samples
 from imgrec.data.sources.digits import read_digits
 from imgrec.errors import ConfigError, MissingExtraError

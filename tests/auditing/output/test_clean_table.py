@@ -8,7 +8,7 @@ import pytest
 
 from imgrec.auditing.output.clean_table import clean_table
 from imgrec.auditing.output.plan_file import Decision
-from imgrec.data.images.image import ArrayImages, FileImages
+from imgrec.data.images.collections import ArrayImages, FileImages
 from imgrec.data.samples import Samples
 from imgrec.data.sources.table import list_table, read_table
 from imgrec.errors import DataError

@@ -14,7 +14,7 @@ from audit_data import make_audit, make_facts, sample_image, suspect, write_fold
 from imgrec.auditing.findings import Audit, Case, Section
 from imgrec.auditing.output.explanations import EXPLANATIONS
 from imgrec.auditing.output.page import NUM_LISTED, NUM_SHOWN, command_words, to_html, verdict
-from imgrec.data.images.image import FileImages
+from imgrec.data.images.collections import FileImages
 from imgrec.data.samples import Samples
 
 WORDS = {"target": "photos", "data": "data=folder data.root=photos", "output": "audit"}

@@ -12,7 +12,7 @@ from PIL import Image
 from imgrec.auditing.scan import scan as scan_module
 from imgrec.auditing.scan.facts import FactsTable
 from imgrec.auditing.scan.scan import file_path, scan
-from imgrec.data.images.image import ArrayImages, FileImages
+from imgrec.data.images.collections import ArrayImages, FileImages
 from imgrec.data.samples import Samples
 from planted import photograph
 from project import PROJECT

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from imgrec.data.images.image import ArrayImages
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.data.loading.loader import _let_pass_once
 from imgrec.data.samples import Samples, Splits

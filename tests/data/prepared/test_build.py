@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imgrec.core.system.worker_pool import Lost
-from imgrec.data.images.image import ArrayImages, FileImages, read_image
+from imgrec.data.images.collections import ArrayImages, FileImages
+from imgrec.data.images.image import read_image
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.prepared import place, shrink
 from imgrec.data.prepared.build import Source, prepare

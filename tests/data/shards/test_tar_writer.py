@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgrec.data.images.image import FileImages
+from imgrec.data.images.collections import FileImages
 from imgrec.data.samples import Samples
 from imgrec.data.shards.tar_index import load_index
 from imgrec.data.shards.tar_writer import write_tar_shards

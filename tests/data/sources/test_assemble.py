@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from imgrec.data.images.image import ArrayImages
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.samples import Samples
-from imgrec.data.sources.assemble import Found, assemble, check_folder, listed, printable, sort_names, storable
+from imgrec.data.sources.assemble import Found, assemble, check_folder, sort_names, storable
 from imgrec.errors import DataError
 
 
@@ -164,16 +164,6 @@ def test_a_group_on_both_sides_is_noted():
 def test_whole_numbers_sort_by_value_and_other_names_as_text():
     assert sort_names(["10", "9", "0", "9"]) == ["0", "9", "10"]
     assert sort_names(["10", "9", "cat", "Dog"]) == ["10", "9", "Dog", "cat"]
-
-
-def test_a_long_list_ends_with_how_many_there_are():
-    assert listed(["a", "b", "c"], limit=2) == "a, b, ... (3 in all)"
-    assert listed(["a", "b"], limit=2) == "a, b"
-
-
-def test_what_would_break_a_line_is_escaped():
-    assert printable("zwei\nZeilen") == r"zwei\nZeilen"
-    assert printable("Käfer 猫.png") == "Käfer 猫.png"
 
 
 def test_a_name_that_is_not_utf8_can_be_stored():

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from imgrec.data.images.image import FileImages
+from imgrec.data.images.collections import FileImages
 from imgrec.data.images.lazy_image import open_image
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.loading.dataset import ImageDataset

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgrec.data.images.image import ArrayImages
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.samples import Samples, Splits
 from imgrec.data.sources.arrays import read_arrays
 from imgrec.data.splits.folds import apply_folds, deal_folds, deal_once

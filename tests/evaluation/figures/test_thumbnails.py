@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
-from imgrec.data.images.image import ArrayImages, FileImages
+from imgrec.data.images.collections import ArrayImages, FileImages
 from imgrec.data.samples import Samples
 from imgrec.evaluation.figures.choose import choose_images, worst_mistakes
 from imgrec.evaluation.figures.thumbnails import LONGEST_PX, write_thumbnails, write_thumbnails_from

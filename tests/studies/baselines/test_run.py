@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from sklearn.metrics import accuracy_score, f1_score
 
-from imgrec.data.images.image import ArrayImages
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.samples import Samples
 from imgrec.errors import DataError, ImageError

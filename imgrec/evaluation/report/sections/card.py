@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from imgrec.core.text import listed
 from imgrec.evaluation.predictions.predictions import visible
 from imgrec.evaluation.report.blocks import Facts, Section
 from imgrec.evaluation.report.evaluation_folder import EvaluationFolder
@@ -44,11 +45,11 @@ def card_section(folder: EvaluationFolder) -> Section:
 
 
 def _use(folder: EvaluationFolder) -> str:
-    names = [visible(name) for name in folder.class_names]
-    listed = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    names = folder.class_names
+    shown = listed(names, limit=12)
     if folder.is_multilabel:
-        return f"Tells which of {len(names)} labels an image has: {listed}. It may name none."
-    return f"Tells which of {len(names)} classes an image belongs to: {listed}. It always names one, whatever is on it."
+        return f"Tells which of {len(names)} labels an image has: {shown}. It may name none."
+    return f"Tells which of {len(names)} classes an image belongs to: {shown}. It always names one, whatever is on it."
 
 
 def _data(folder: EvaluationFolder) -> str:
@@ -71,13 +72,12 @@ def _limits(folder: EvaluationFolder) -> Iterator[str]:
     weak = sorted(rows, key=lambda row: row["recall"])[:NUM_NAMED]
     weak = [row for row in weak if row["recall"] < 0.9]
     if weak:
-        listed = ", ".join(f"{visible(str(row['class']))} ({percent(row['recall'], digits=0)})" for row in weak)
-        yield f"Finds least of: {listed}."
+        shown = ", ".join(f"{visible(str(row['class']))} ({percent(row['recall'], digits=0)})" for row in weak)
+        yield f"Finds least of: {shown}."
     few = [row for row in folder.scores["per_class"] if row["support"] < FEW]
     if few:
-        listed = ", ".join(f"{visible(str(row['class']))} ({row['support']})" for row in few[:NUM_NAMED])
-        rest = f" and {len(few) - NUM_NAMED} more" if len(few) > NUM_NAMED else ""
-        yield f"Fewer than {FEW} test images, so that little can be said: {listed}{rest}."
+        shown = listed([f"{row['class']} ({row['support']})" for row in few], limit=NUM_NAMED)
+        yield f"Fewer than {FEW} test images, so that little can be said: {shown}."
     for name, limit in (("slices.json", _slices), ("robustness.json", _robustness), ("attack.json", _attack)):
         data = folder.part(name).data
         try:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from imgrec.data.images.image import ArrayImages
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.samples import Samples, Splits
 from imgrec.evaluation.predictions.predictions import Predictions
 from imgrec.evaluation.report.tensorboard import embedding
