@@ -42,7 +42,7 @@ def find_groups(options: argparse.Namespace, whole: Samples, names: Sequence[str
 def column_of(options: argparse.Namespace, column: str, names: Sequence[str]) -> list[Any]:
     """Return a cell per image from the table that the options name. Raises: DataError: it has none for an image."""
     tables = find_tables(options.target, options.words)
-    return read_column(column, tables=tables, names=names, words=options.words)
+    return read_column(column, tables=tables, names=names, overrides=options.words)
 
 
 def _by_pattern(text: str, names: Sequence[str]) -> list[str]:

@@ -58,7 +58,7 @@ def test_the_folder_of_a_sweep_has_its_own_page(call, tmp_path):
 
 
 def test_what_is_wrong_is_said(call, tmp_path, run_folder):
-    with pytest.raises(DataError, match="is no folder"):
+    with pytest.raises(DataError, match="is not a folder"):
         call(tmp_path / "nowhere")
     with pytest.raises(DataError, match="not the folder of an evaluation"):
         call(tmp_path)

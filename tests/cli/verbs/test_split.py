@@ -210,13 +210,13 @@ def test_a_file_s_name_will_do_where_only_one_image_has_it(tmp_path):
 
 def test_a_file_s_name_that_two_images_have_will_not_do(tmp_path):
     (tmp_path / "t.csv").write_text("file_name,site\na.png,x\n")
-    with pytest.raises(DataError, match=r"says nothing about 2 of 2 images: /1/a.png, /2/a.png"):
+    with pytest.raises(DataError, match=r"has no value for 2 of 2 images: /1/a.png, /2/a.png"):
         read_column("site", tables=[tmp_path / "t.csv"], names=["/1/a.png", "/2/a.png"])
 
 
 def test_an_empty_cell_and_an_absent_row_are_errors(tmp_path):
     (tmp_path / "t.csv").write_text("path,site\na.png,x\nb.png,\n")
-    with pytest.raises(DataError, match=r"'site' .*t\.csv.* says nothing about 2 of 3 images: b\.png, c\.png"):
+    with pytest.raises(DataError, match=r"'site' .*t\.csv.* has no value for 2 of 3 images: b\.png, c\.png"):
         read_column("site", tables=[tmp_path / "t.csv"], names=["a.png", "b.png", "c.png"])
 
 
