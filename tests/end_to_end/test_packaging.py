@@ -27,9 +27,9 @@ USED_BY_OTHERS = {
 }
 
 
-def run(*words: str, cwd: Path, **environment: str) -> str:
+def run(*arguments: str, cwd: Path, **environment: str) -> str:
     done = subprocess.run(
-        words, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+        arguments, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -93,7 +93,7 @@ def test_a_path_that_is_not_there_is_answered_with_those_near(tmp_path):
         find(tmp_path, resume=str(tmp_path / "bets.ckpt"))
 
 
-def test_a_word_without_a_meaning_is_refused(tmp_path):
+def test_an_unknown_value_of_resume_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"resume=nevr: use auto, never, or the path.*Did you mean 'never'"):
         find(tmp_path, resume="nevr")
 

@@ -50,7 +50,7 @@ def patient(name: str) -> str:
     return name.split("/")[1].split("_")[0]
 
 
-def test_a_folder_is_divided_by_class(photos, monkeypatch, capsys):
+def test_a_folder_is_split_by_class(photos, monkeypatch, capsys):
     found = split("photos --keep-duplicates no --val 0.25 --test 0.25", monkeypatch)
     assert found.names[0] == "cat/p0_01.png"
     assert (found.folds, found.seed, len(found.names)) == (0, 1, 24)
@@ -110,7 +110,7 @@ def test_by_time_the_earliest_are_trained_on_and_groups_stay_whole(photos, monke
     assert order == [{(0,)}] * 4 + [{(1,)}, {(2,)}]
 
 
-def test_a_table_is_divided_and_its_columns_are_known(photos, monkeypatch, capsys):
+def test_a_table_is_split_and_its_columns_are_known(photos, monkeypatch, capsys):
     lines = (photos / "metadata.csv").read_text().splitlines()
     rows = [f"{line},{line.split('/')[0]}" for line in lines[1:]]
     Path("labels.csv").write_text("\n".join([f"{lines[0]},label", *rows]))
@@ -120,7 +120,7 @@ def test_a_table_is_divided_and_its_columns_are_known(photos, monkeypatch, capsy
     assert found.names[0] == "cat/p0_01.png"
 
 
-def test_data_may_be_named_in_words(photos, monkeypatch):
+def test_data_may_be_named_by_overrides(photos, monkeypatch):
     found = split("data=folder data.root=photos --keep-duplicates no --folds 3 --group patient", monkeypatch)
     assert len(found.names) == 24
 
@@ -132,7 +132,7 @@ def test_the_same_command_writes_the_same_bytes(photos, monkeypatch):
     assert first[1].replace(b"--workers 2 ", b"") == second[1].replace(b"--workers 2 ", b"")
 
 
-def test_what_training_reads_is_what_was_divided(photos, monkeypatch):
+def test_training_reads_the_split(photos, monkeypatch):
     from imgrec.data.splits.split_file import apply_split_file
 
     split("photos --keep-duplicates no", monkeypatch)
@@ -140,7 +140,7 @@ def test_what_training_reads_is_what_was_divided(photos, monkeypatch):
     assert [len(part) for part in (found.train, found.val, found.test)] == [19, 3, 2]
 
 
-def test_data_that_come_divided_are_pooled_and_it_is_said(photos, monkeypatch, capsys):
+def test_data_with_splits_are_pooled_with_a_note(photos, monkeypatch, capsys):
     for part in ("train", "test"):
         for name in ("cat", "dog"):
             (photos / part).mkdir(exist_ok=True)
@@ -224,7 +224,7 @@ def test_numbers_with_gaps_name_the_same_groups_as_without():
     assert group_names([3.0, 3, "3", 2.5]) == ["3", "3", "3", "2.5"]
 
 
-def test_tables_are_the_target_or_those_in_the_folder_or_in_the_words(photos):
+def test_tables_are_the_target_or_those_in_the_folder_or_in_the_overrides(photos):
     assert find_tables("photos", []) == [Path("photos/metadata.csv")]
     assert find_tables("photos/metadata.csv", []) == [Path("photos/metadata.csv")]
     assert find_tables(None, ["data=table", "data.path='photos/metadata.csv'"]) == [Path("photos/metadata.csv")]
