@@ -145,7 +145,7 @@ def test_where_no_image_can_be_read_nothing_is_written(checkpoint, photos, monke
         (["{c}", "photo"], DataError, r"photo: no such image, folder or pattern\. Did you mean 'photos'"),
         (["{c}", "photos/*.gif"], DataError, r"photos/\*\.gif: no such image"),
         (["{c}", "void"], DataError, "void: no image in this folder"),
-        (["{c}", "photos", "--target", "ant"], ConfigError, r"--target ant: .*Did you mean 'ants'\? It knows: ants"),
+        (["{c}", "photos", "--target", "ant"], ConfigError, r"--target ant: .*Did you mean 'ants'\? Classes: ants"),
         (["{c}", "photos", "--limit", "0"], ConfigError, "--limit=0"),
         (["{c}", "photos", "--method", "cam"], ConfigError, r"invalid choice: 'cam'.*imgrec explain --help"),
         (["{c}"], ConfigError, "ollowing arguments are required: INPUT"),

@@ -76,7 +76,7 @@ def test_unreadable_files_are_said(photos, tmp_path, monkeypatch, capsys):
 def test_verifying_says_that_all_is_well(photos, tmp_path, monkeypatch, capsys):
     run(monkeypatch, photos, "--output", tmp_path / "out", "--workers", 1)
     run(monkeypatch, "--verify", tmp_path / "out")
-    assert "12 images are as they were written" in capsys.readouterr().out
+    assert "12 images are unchanged" in capsys.readouterr().out
 
 
 def test_shards_are_tar_files_of_the_images(photos, tmp_path, monkeypatch, capsys):
@@ -92,14 +92,14 @@ def test_shards_are_tar_files_of_the_images(photos, tmp_path, monkeypatch, capsy
     [
         (["--side", "32"], "Name one folder or one table"),
         (["photos", "others"], "not photos and others"),
-        (["photos"], "Name the folder to make"),
+        (["photos"], "Give the folder to write"),
         (["photos", "--output", "out", "--sidee", "3"], "Unrecognized arguments: --sidee 3"),
         (["photos", "--output", "out", "--side", "x"], "Argument --side: invalid int value"),
         (["photos", "--output", "out", "--side", "4"], "--side=4, but it must be a whole number, from 8"),
         (["photos", "--output", "out", "--workers", "0"], "--workers=0, but"),
         (["photos", "--output", "out", "--max-bad", "-1"], "--max-bad=-1.0, but it must be at least 0"),
         (["photos", "--output", "out", "--shards", "--overwrite"], "remove the old folder first"),
-        (["--verify", "data=digits"], "Name the folder to look at"),
+        (["--verify", "data=digits"], "Give the folder to verify"),
     ],
 )
 def test_a_wrong_command_line_is_said(photos, monkeypatch, arguments, message):
@@ -110,7 +110,7 @@ def test_a_wrong_command_line_is_said(photos, monkeypatch, arguments, message):
 
 
 def test_an_output_inside_the_images_is_refused(photos, monkeypatch):
-    with pytest.raises(DataError, match="lies inside"):
+    with pytest.raises(DataError, match="is inside"):
         run(monkeypatch, photos, "--output", photos / "prepared")
 
 
