@@ -91,6 +91,13 @@ def test_the_wheel_holds_what_pages_are_made_of(wheel_names: set[str], suffix: s
     assert templates <= wheel_names
 
 
+def test_modules_that_are_started_as_programs_are_in_the_wheel(wheel_names: set[str]) -> None:
+    texts = (file.read_text(encoding="utf-8") for file in (PROJECT / "imgrec").rglob("*.py"))
+    started = {name for text in texts for name in re.findall(r'"-m",\s*"(imgrec[\w.]+)"', text)}
+    assert len(started) == 3
+    assert {f"{name.replace('.', '/')}.py" for name in started} <= wheel_names
+
+
 def test_hydra_plugins_stays_open_to_other_packages(wheel_names: set[str]) -> None:
     assert "hydra_plugins/__init__.py" not in wheel_names
 
