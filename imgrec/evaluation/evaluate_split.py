@@ -14,7 +14,8 @@ from imgrec.core.config.checks import check_choice
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.data.samples import SPLITS
 from imgrec.evaluation.decisions import Decisions
-from imgrec.evaluation.decisions.decided import describe, write_decided
+from imgrec.evaluation.decisions.console import print_decided
+from imgrec.evaluation.decisions.decided import write_decided
 from imgrec.evaluation.figures.console import print_scores
 from imgrec.evaluation.figures.draw_beside import table_and_images
 from imgrec.evaluation.figures.thumbnails import write_thumbnails
@@ -51,8 +52,7 @@ def write_evaluation(
             metrics = write_numbers(predictions, folder, more=compute_more(predictions, more_metrics))
             write_thumbnails(predictions, data.split(split), folder)
             print_scores(metrics)
-            for line in describe(write_decided(predictions, decisions, folder, split=split)):
-                log.info(line)
+            print_decided(write_decided(predictions, decisions, folder, split=split))
             log.info("Evaluation: %s (metrics.json, decisions.json, predictions.parquet, figures and more)", folder)
         yield metrics
 

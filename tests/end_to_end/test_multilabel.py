@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import metrics as sk
 
-from imgrec.evaluation.metrics.compute import compute_scores
+from imgrec.evaluation.metrics.compute import compute_metrics
 from imgrec.evaluation.predictions.parquet import read_parquet, write_parquet
 from imgrec.evaluation.predictions.predictions import Predictions
 
@@ -30,7 +30,7 @@ def make_predictions(labels, logits):
 
 def scores_of(predictions):
     """The scores alone: intervals have tests of their own."""
-    return compute_scores(predictions, resamples=0)
+    return compute_metrics(predictions, resamples=0)
 
 
 def decide(labels, is_predicted):

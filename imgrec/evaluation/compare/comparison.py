@@ -7,7 +7,7 @@ from imgrec.evaluation.compare.flips import Flips
 from imgrec.evaluation.compare.runs import Run
 from imgrec.evaluation.predictions.predictions import Predictions
 
-__all__ = ["LOWER_IS_BETTER", "Comparison", "Difference", "Pair", "RunScores", "score_names"]
+__all__ = ["LOWER_IS_BETTER", "Comparison", "Difference", "Pair", "RunMetrics", "metric_names"]
 
 TOP = 5
 LOWER_IS_BETTER = ("log_loss", "brier", "hamming_loss")
@@ -22,7 +22,7 @@ _MULTILABEL = (
 
 
 @dataclass(frozen=True)
-class RunScores:
+class RunMetrics:
     """What a run reached. values: means over its trainings; by_training: each one's. limits: None where undefined."""
 
     run: Run
@@ -57,8 +57,8 @@ class Pair:
     classes: one difference per class: of its recall, or with several labels of its average precision.
     """
 
-    a: RunScores
-    b: RunScores
+    a: RunMetrics
+    b: RunMetrics
     differences: list[Difference]
     classes: list[Difference]
     flips: Flips
@@ -76,7 +76,7 @@ class Pair:
 class Comparison:
     """All runs and all pairs of them. unit: what was resampled, image or group."""
 
-    runs: list[RunScores]
+    runs: list[RunMetrics]
     pairs: list[Pair]
     first: Predictions
     unit: str
@@ -95,14 +95,14 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{escape(run.run.name)}</td><td>{run.values[score_names(self.first)[0]]:.4f}</td></tr>"
+            f"<tr><td>{escape(run.run.name)}</td><td>{run.values[metric_names(self.first)[0]]:.4f}</td></tr>"
             for run in self.runs
         )
-        head = f"<tr><th>run</th><th>{escape(score_names(self.first)[0])}</th></tr>"
+        head = f"<tr><th>run</th><th>{escape(metric_names(self.first)[0])}</th></tr>"
         return f"<table>{head}{rows}</table><p>{escape(self.verdict)}</p>"
 
 
-def score_names(first: Predictions) -> list[str]:
+def metric_names(first: Predictions) -> list[str]:
     """Return the scores that are compared, the one that decides first."""
     names = _SINGLE if first.task == "single" else _MULTILABEL
     return [name for name in names if name != "top5" or len(first.class_names) > TOP]

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgrec.evaluation.compare.align import Aligned
-from imgrec.evaluation.compare.comparison import Comparison, Difference, Pair, RunScores, score_names
+from imgrec.evaluation.compare.comparison import Comparison, Difference, Pair, RunMetrics, metric_names
 from imgrec.evaluation.compare.flips import find_flips
 from imgrec.evaluation.compare.runs import Run
-from imgrec.evaluation.metrics.compute import compute_scores
+from imgrec.evaluation.metrics.compute import compute_metrics
 from imgrec.evaluation.metrics.intervals import (
     FEWEST_GROUPS,
     RESAMPLES,
@@ -28,7 +28,7 @@ from imgrec.evaluation.metrics.intervals import (
     ends_of,
     flatten,
     make_design,
-    score_intervals,
+    metric_intervals,
 )
 from imgrec.evaluation.predictions.predictions import Predictions
 from imgrec.evaluation.statistics.bootstrap import variance_of
@@ -94,7 +94,7 @@ def compare_runs(aligned: Aligned, *, resamples: int = RESAMPLES, seed: int = SE
 class _Judged:
     """A run with its replicates: name -> (S, B) or (S, C, B); values likewise (S,) or (S, C)."""
 
-    scores: RunScores
+    scores: RunMetrics
     values: Mapping[str, FloatArray]
     replicates: Mapping[str, FloatArray]
 
@@ -115,23 +115,23 @@ class _Engine:
         return max(self.design.num_units - 1.0, 1.0) if self.first.groups is not None else np.inf
 
     def judge(self, run: Run) -> _Judged:
-        names = [*score_names(self.first), self.class_score]
+        names = [*metric_names(self.first), self.class_score]
         values: dict[str, list[Any]] = {name: [] for name in names}
         draws: dict[str, list[FloatArray]] = {name: [] for name in names}
         limits: dict[str, Any] = {}
         for table in run.tables:
-            scores = compute_scores(table, resamples=0)
+            scores = compute_metrics(table, resamples=0)
             found = draw_replicates(table, resamples=self.resamples, seed=self.seed)
             flat = flatten(scores)
             for name in names:
                 values[name].append(flat[name])
                 draws[name].append(found[name])
-            limits = score_intervals(table, scores, found).intervals if len(run.tables) == 1 else {}
+            limits = metric_intervals(table, scores, found).intervals if len(run.tables) == 1 else {}
         stacked = {name: np.array(values[name]) for name in names}
         drawn = {name: np.array(draws[name]) for name in names}
-        own = {name: self._limits(name, stacked[name], drawn[name], limits) for name in score_names(self.first)}
+        own = {name: self._limits(name, stacked[name], drawn[name], limits) for name in metric_names(self.first)}
         return _Judged(
-            RunScores(
+            RunMetrics(
                 run=run,
                 values={name: float(stacked[name].mean()) for name in own},
                 limits=own,
@@ -158,7 +158,7 @@ class _Engine:
         return max(low, least), min(high, most)
 
     def pair(self, a: _Judged, b: _Judged) -> Pair:
-        differences = [self._difference(name, a, b) for name in score_names(self.first)]
+        differences = [self._difference(name, a, b) for name in metric_names(self.first)]
         flips = find_flips(self.first, a.scores.run, b.scores.run)
         test, main = "bootstrap", differences[0]
         is_simple = len(a.scores.run.tables) == len(b.scores.run.tables) == 1 and self.first.groups is None

@@ -24,7 +24,7 @@ class Flip:
     """An image. change: gained (b has it right, a not), lost, or changed (both wrong, another answer).
 
     a, b: what most trainings predicted. confidence_a, confidence_b: the mean probability of that; NaN with several
-    labels. right_a, right_b: the share of trainings that are right; more than half counts as right.
+    labels. correct_a, correct_b: the share of trainings that are right; more than half counts as right.
     """
 
     path: str
@@ -34,8 +34,8 @@ class Flip:
     b: str
     confidence_a: float
     confidence_b: float
-    right_a: float
-    right_b: float
+    correct_a: float
+    correct_b: float
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,15 @@ class Flips:
 
 def find_flips(first: Predictions, a: Run, b: Run) -> Flips:
     """Compare two runs image by image. Their tables are aligned with `first`."""
-    right_a, right_b = _share_right(a), _share_right(b)
-    is_a, is_b = right_a > 0.5, right_b > 0.5
+    correct_a, correct_b = _share_correct(a), _share_correct(b)
+    is_a, is_b = correct_a > 0.5, correct_b > 0.5
     votes_a, votes_b = _votes(a), _votes(b)
     differs = (votes_a != votes_b).reshape(len(first), -1).any(axis=1)
     gained, lost, changed = ~is_a & is_b, is_a & ~is_b, ~is_a & ~is_b & differs
     labels = first.labels if first.labels.ndim == 2 else first.labels[:, None] == np.arange(len(first.class_names))
     kinds = zip(CHANGES, (gained, lost, changed), strict=True)
     rows = [
-        _flip(first, row, change, votes=(votes_a, votes_b), runs=(a, b), right=(right_a[row], right_b[row]))
+        _flip(first, row, change, votes=(votes_a, votes_b), runs=(a, b), right=(correct_a[row], correct_b[row]))
         for change, chosen in kinds
         for row in np.flatnonzero(chosen).tolist()
     ]
@@ -81,19 +81,19 @@ def to_csv(pairs: Sequence[tuple[str, str, Flips]]) -> bytes:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
         ("run_a", "run_b", "path", "label", "change", "prediction_a", "prediction_b", "confidence_a", "confidence_b",
-         "right_a", "right_b")
+         "correct_a", "correct_b")
     )  # fmt: skip
     for name_a, name_b, flips in pairs:
         for flip in flips.rows:
             names = (name_a, name_b, flip.path, flip.label, flip.change, flip.a, flip.b)
-            numbers = (flip.confidence_a, flip.confidence_b, flip.right_a, flip.right_b)
+            numbers = (flip.confidence_a, flip.confidence_b, flip.correct_a, flip.correct_b)
             writer.writerow(
                 [*map(as_cell, names), *("" if np.isnan(number) else f"{number:.6g}" for number in numbers)]
             )
     return text.getvalue().encode("utf-8")
 
 
-def _share_right(run: Run) -> NDArray[np.float64]:
+def _share_correct(run: Run) -> NDArray[np.float64]:
     """Return the share of trainings that have an image right, all its labels, float64 (N,)."""
     hits = [(table.predicted == table.labels).reshape(len(table), -1).all(axis=1) for table in run.tables]
     return np.asarray(np.mean(hits, axis=0))
@@ -134,8 +134,8 @@ def _flip(
         b=_name(first, predicted[1]),
         confidence_a=sure[0],
         confidence_b=sure[1],
-        right_a=float(right[0]),
-        right_b=float(right[1]),
+        correct_a=float(right[0]),
+        correct_b=float(right[1]),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import imgrec
 from imgrec.core.html import page as html_page
-from imgrec.evaluation.compare.comparison import LOWER_IS_BETTER, Comparison, Difference, Pair, RunScores, score_names
+from imgrec.evaluation.compare.comparison import LOWER_IS_BETTER, Comparison, Difference, Pair, RunMetrics, metric_names
 from imgrec.evaluation.compare.flips import CHANGES, Flip
 from imgrec.evaluation.compare.verdict import SHOWN, Verdict, judge, show, show_difference
 from imgrec.evaluation.predictions.predictions import visible
@@ -81,7 +81,7 @@ def to_html(comparison: Comparison) -> bytes:
         unit=comparison.unit,
         num_units=comparison.num_units,
         resamples=comparison.resamples,
-        scores=[SHOWN[name] for name in score_names(comparison.first)],
+        scores=[SHOWN[name] for name in metric_names(comparison.first)],
         runs=[_run(run, comparison) for run in comparison.runs],
         class_score="recall" if comparison.first.task == "single" else "average precision",
         notes=[visible(note) for note in comparison.notes],
@@ -90,9 +90,9 @@ def to_html(comparison: Comparison) -> bytes:
     return html_page.encode(text)
 
 
-def _run(scores: RunScores, comparison: Comparison) -> dict[str, Any]:
+def _run(scores: RunMetrics, comparison: Comparison) -> dict[str, Any]:
     cells = []
-    for name in score_names(comparison.first):
+    for name in metric_names(comparison.first):
         ends = scores.limits[name]
         shown = "" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}"
         cells.append((show(scores.values[name]), shown))

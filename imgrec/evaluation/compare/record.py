@@ -3,7 +3,7 @@
 from typing import Any
 
 from imgrec.core.files import json_file as strict_json
-from imgrec.evaluation.compare.comparison import Comparison, Difference, Pair, RunScores
+from imgrec.evaluation.compare.comparison import Comparison, Difference, Pair, RunMetrics
 from imgrec.evaluation.compare.verdict import judge
 from imgrec.evaluation.statistics.proportions import LEVEL
 
@@ -35,7 +35,7 @@ def to_json(comparison: Comparison) -> bytes:
     return strict_json.to_json(record)
 
 
-def _run(scores: RunScores) -> dict[str, Any]:
+def _run(scores: RunMetrics) -> dict[str, Any]:
     return {
         "name": scores.run.name,
         "tables": [str(path) for path in scores.run.paths],

@@ -20,7 +20,7 @@ SHOWN = {"f1": "F1", "auroc": "AUROC", "average_precision": "AP"}
 
 
 def print_scores(scores: Mapping[str, Any], *, console: Console | None = None) -> None:
-    """Print the result of `compute_scores`: the headline, the classes (the worst 15 by F1 when more), the notes."""
+    """Print the result of `compute_metrics`: the headline, the classes (the worst 15 by F1 when more), the notes."""
     console = console or Console()
     console.print(_headline(scores))
     console.print(_class_table(scores, console))

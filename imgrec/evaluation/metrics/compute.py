@@ -10,37 +10,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.evaluation.metrics.intervals import RESAMPLES, SEED, draw_replicates, score_intervals
+from imgrec.evaluation.metrics.intervals import RESAMPLES, SEED, draw_replicates, metric_intervals
 from imgrec.evaluation.metrics.rates import FloatArray, Ranking, mean_defined, rank, rank_classes
 from imgrec.evaluation.metrics.row_metrics import multilabel_rows, single_rows
 from imgrec.evaluation.metrics.undefined import class_notes, sample_notes
 from imgrec.evaluation.predictions.predictions import Predictions
 from imgrec.evaluation.statistics.agreement import Counts
 
-__all__ = ["FORMAT", "compute_scores", "score_multilabel", "score_single"]
+__all__ = ["FORMAT", "compute_metrics", "multilabel_metrics", "single_label_metrics"]
 
 FORMAT = 1
 
 
-def compute_scores(predictions: Predictions, *, resamples: int = RESAMPLES, seed: int = SEED) -> dict[str, Any]:
+def compute_metrics(predictions: Predictions, *, resamples: int = RESAMPLES, seed: int = SEED) -> dict[str, Any]:
     """Return all scores of a table: what metrics.json holds, with NaN where JSON will have null.
 
     Always there: task, num_samples, num_errors, precision, recall and f1 (each macro, weighted, micro), auroc,
     average_precision, log_loss, brier, per_class (one row per class), class_names, notes; then `intervals`, of the same
     structure with [low, high] or None in place of each score, and `interval_method`, how they were made. See
-    `score_single` and `score_multilabel`. `resamples=0` leaves out the intervals.
+    `single_label_metrics` and `multilabel_metrics`. `resamples=0` leaves out the intervals.
     """
-    score = score_single if predictions.task == "single" else score_multilabel
+    score = single_label_metrics if predictions.task == "single" else multilabel_metrics
     scores = score(predictions.labels.astype(np.int64), predictions.probabilities, class_names=predictions.class_names)
     if resamples:
         replicates = draw_replicates(predictions, resamples=resamples, seed=seed)
-        found = score_intervals(predictions, scores, replicates)
+        found = metric_intervals(predictions, scores, replicates)
         method = {**found.method, "resamples": resamples, "seed": seed}
         scores |= {"notes": scores["notes"] + found.notes, "intervals": found.intervals, "interval_method": method}
     return {"format": FORMAT, "task": predictions.task, "num_samples": len(predictions), **scores}
 
 
-def score_single(labels: NDArray[np.int64], probabilities: FloatArray, *, class_names: Sequence[str]) -> dict[str, Any]:
+def single_label_metrics(
+    labels: NDArray[np.int64], probabilities: FloatArray, *, class_names: Sequence[str]
+) -> dict[str, Any]:
     """Score one label per image: labels (N,) class indices, probabilities (N, C).
 
     Adds to the common scores: accuracy, top5 (the true class among the min(5, C) most probable), balanced_accuracy,
@@ -75,7 +77,7 @@ def score_single(labels: NDArray[np.int64], probabilities: FloatArray, *, class_
     }
 
 
-def score_multilabel(
+def multilabel_metrics(
     labels: NDArray[np.int64], probabilities: FloatArray, *, class_names: Sequence[str]
 ) -> dict[str, Any]:
     """Score several labels per image: labels (N, C) of 0 and 1, probabilities (N, C); p > 0.5 is predicted.

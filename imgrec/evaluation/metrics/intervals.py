@@ -21,7 +21,7 @@ from imgrec.evaluation.statistics.bootstrap import (
     variance_of,
 )
 from imgrec.evaluation.statistics.proportions import LEVEL, wilson
-from imgrec.evaluation.statistics.replicates import ScoreTable, multilabel_table, replicate, single_table
+from imgrec.evaluation.statistics.replicates import MetricTable, multilabel_table, replicate, single_table
 from imgrec.evaluation.statistics.resampling import Design, cluster_design, simple_design, stratified_design
 
 __all__ = [
@@ -34,7 +34,7 @@ __all__ = [
     "flatten",
     "make_design",
     "make_table",
-    "score_intervals",
+    "metric_intervals",
 ]
 
 FloatArray = NDArray[np.float64]
@@ -63,7 +63,7 @@ def make_design(predictions: Predictions) -> Design:
     return simple_design(len(predictions)) if labels is None else stratified_design(labels)
 
 
-def make_table(predictions: Predictions) -> ScoreTable:
+def make_table(predictions: Predictions) -> MetricTable:
     """Return what the rows of a table contribute to its scores."""
     labels, probabilities = predictions.labels.astype(np.int64), predictions.probabilities
     if predictions.task == "single":
@@ -76,7 +76,9 @@ def draw_replicates(predictions: Predictions, *, resamples: int = RESAMPLES, see
     return replicate(make_table(predictions), make_design(predictions), resamples=resamples, seed=seed)
 
 
-def score_intervals(predictions: Predictions, scores: Mapping[str, Any], replicates: Mapping[str, FloatArray]) -> Found:
+def metric_intervals(
+    predictions: Predictions, scores: Mapping[str, Any], replicates: Mapping[str, FloatArray]
+) -> Found:
     """Return the intervals of `scores`, those of the whole table, from the same scores in resamples of it."""
     design = make_design(predictions)
     found: Mapping[str, FloatArray] = {}
@@ -90,7 +92,7 @@ def score_intervals(predictions: Predictions, scores: Mapping[str, Any], replica
 class _Maker:
     """Turns replicates into intervals. values: the scores by flat name; those of classes are arrays (C,)."""
 
-    table: ScoreTable
+    table: MetricTable
     design: Design
     values: Mapping[str, Any]
     is_grouped: bool

@@ -12,7 +12,7 @@ from imgrec.core.files.atomic_write import write_bytes
 from imgrec.core.files.json_file import plain
 from imgrec.errors import ConfigError
 from imgrec.evaluation.figures.draw_all import draw_images
-from imgrec.evaluation.metrics.compute import compute_scores
+from imgrec.evaluation.metrics.compute import compute_metrics
 from imgrec.evaluation.metrics.slices import write_slices
 from imgrec.evaluation.predictions.parquet import write_parquet
 from imgrec.evaluation.predictions.predictions import Predictions, visible
@@ -23,7 +23,7 @@ FORMULA_STARTS = ("=", "+", "-", "@")
 
 
 def write_evaluation(predictions: Predictions, folder: Path) -> dict[str, Any]:
-    """Write all files into `folder`, made when absent, and return the scores as `compute_scores` gives them.
+    """Write all files into `folder`, made when absent, and return the scores as `compute_metrics` gives them.
 
     The table comes first: should anything later fail, every number can still be computed from it.
     Multi-label predictions have no confusion_matrix.png. Raises: RunFolderError: a file cannot be written.
@@ -38,7 +38,7 @@ def write_numbers(
     predictions: Predictions, folder: Path, *, more: Mapping[str, Any] = MappingProxyType({})
 ) -> dict[str, Any]:
     """Write metrics.json, per_class.csv and slices.json, and return the scores. Raises: RunFolderError."""
-    scores = compute_scores(predictions)
+    scores = compute_metrics(predictions)
     if taken := sorted(scores.keys() & more.keys()):
         raise ConfigError(f"metrics: {taken[0]!r} is a metric of every evaluation. Give yours another name.")
     scores |= more

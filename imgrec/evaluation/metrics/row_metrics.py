@@ -36,10 +36,10 @@ def multilabel_rows(labels: NDArray[np.int64], probabilities: FloatArray) -> dic
     """
     is_predicted, is_actual = probabilities > 0.5, labels == 1
     hits, predicted, actual = (kind.sum(axis=1) for kind in (is_predicted & is_actual, is_predicted, is_actual))
-    is_wrong = is_predicted != is_actual
+    is_error = is_predicted != is_actual
     return {
-        "subset_accuracy": (~is_wrong.any(axis=1)).astype(np.float64),
-        "hamming_loss": is_wrong.mean(axis=1),
+        "subset_accuracy": (~is_error.any(axis=1)).astype(np.float64),
+        "hamming_loss": is_error.mean(axis=1),
         "precision.samples": divide(hits, predicted),
         "recall.samples": divide(hits, actual),
         "f1.samples": divide(2 * hits, predicted + actual),

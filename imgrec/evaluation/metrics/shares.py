@@ -23,13 +23,13 @@ Z = 1.959963984540054  # of the normal distribution, two-sided at that level
 
 @dataclass(frozen=True)
 class Score:
-    """A score of n images with its interval; all NaN where the score is undefined. num_right: None for F1."""
+    """A score of n images with its interval; all NaN where the score is undefined. num_correct: None for F1."""
 
     score: float
     low: float
     high: float
     num_samples: int
-    num_right: int | None
+    num_correct: int | None
 
 
 @dataclass(frozen=True)
@@ -117,9 +117,9 @@ def _ratio_error(part: FloatArray, whole: FloatArray) -> float:
 
 
 def _fisher(one: Score, rest: Score) -> float:
-    assert one.num_right is not None
-    assert rest.num_right is not None
-    return fisher_exact(one.num_right, one.num_samples, rest.num_right, rest.num_samples)
+    assert one.num_correct is not None
+    assert rest.num_correct is not None
+    return fisher_exact(one.num_correct, one.num_samples, rest.num_correct, rest.num_samples)
 
 
 def _two_sided(z: float) -> float:

@@ -124,7 +124,7 @@ def _row(one: _Tested, *, p_holm: float | None = None, overall: float | None = N
         "low": one.part.low,
         "high": one.part.high,
         "num_samples": one.score.num_samples,
-        "num_right": one.score.num_right,
+        "num_correct": one.score.num_correct,
         "score": one.score.score,
         "score_low": one.score.low,
         "score_high": one.score.high,
@@ -150,7 +150,7 @@ def _detectable(one: _Tested, overall: float) -> float:
     # At an accuracy of 1 the variance would be 0, and one image would be enough.
     share = min(max(overall, 0.5 / sum(sizes)), 1 - 0.5 / sum(sizes))
     variance = share * (1 - share)
-    if one.score.num_right is None:
+    if one.score.num_correct is None:
         width = (one.difference.high - one.difference.low) / (2 * 1.959963984540054)
         return float(POWER_Z * width)
     return float(POWER_Z * np.sqrt(variance / sizes[0] + variance / sizes[1]))

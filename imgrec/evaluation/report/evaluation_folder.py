@@ -11,7 +11,7 @@ from typing import Any
 from imgrec.core.files import arrow_table as arrow
 from imgrec.core.files.json_file import plain
 from imgrec.errors import DataError
-from imgrec.evaluation.metrics.compute import compute_scores
+from imgrec.evaluation.metrics.compute import compute_metrics
 from imgrec.evaluation.predictions.parquet import read_parquet
 from imgrec.evaluation.predictions.predictions import Predictions, visible
 
@@ -92,7 +92,7 @@ def read_folder(path: Path) -> EvaluationFolder:
     metrics = read_json(path / "metrics.json")
     scores = metrics.data
     if scores is None and predictions is not None:
-        scores = plain(compute_scores(predictions))
+        scores = plain(compute_metrics(predictions))
     if scores is None or not _is_scores(scores):
         reason = problem or metrics.problem or "metrics.json has another form"
         raise DataError(

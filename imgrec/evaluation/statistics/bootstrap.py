@@ -10,13 +10,12 @@ Percentile intervals did not: 86 % for the AUROC of 20 positives, 73 % for an ac
 - a score that is positive without an upper end (log loss) gets its interval on the scale of logarithms.
 """
 
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.evaluation.statistics.proportions import LEVEL, wilson
+from imgrec.evaluation.statistics.proportions import Z, wilson
 
 __all__ = ["MIN_DEFINED", "blend", "bounded_interval", "hanley_mcneil", "positive_interval", "variance_of"]
 
@@ -70,5 +69,5 @@ def positive_interval(value: Any, variance: Any, *, stretch: float = 1.0) -> Flo
     """Return the interval (2, ...) of positive scores without an upper end: value times or by a factor."""
     value = np.asarray(value, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        factor = np.exp(NormalDist().inv_cdf((1 + LEVEL) / 2) * stretch * np.sqrt(variance) / value)
+        factor = np.exp(Z * stretch * np.sqrt(variance) / value)
     return np.stack([value / factor, value * factor])

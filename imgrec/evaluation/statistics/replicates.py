@@ -17,7 +17,7 @@ from imgrec.evaluation.statistics.agreement import Counts, divide, mean_over_cla
 from imgrec.evaluation.statistics.resampling import Design
 from imgrec.evaluation.statistics.weighted_areas import Bands, make_bands
 
-__all__ = ["ScoreTable", "log_losses", "multilabel_table", "replicate", "single_table"]
+__all__ = ["MetricTable", "log_losses", "multilabel_table", "replicate", "single_table"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -25,7 +25,7 @@ TINY = np.finfo(np.float64).eps
 
 
 @dataclass(frozen=True)
-class ScoreTable:
+class MetricTable:
     """What N rows contribute to scores of C classes. is_predicted, is_actual: (N, C). probabilities: float64 (N, C).
 
     means: the scores that are means over rows: name -> float64 (N,), NaN where a row is left out.
@@ -109,21 +109,21 @@ class ScoreTable:
 
 def single_table(
     labels: NDArray[np.int64], probabilities: FloatArray, *, means: Mapping[str, FloatArray]
-) -> ScoreTable:
+) -> MetricTable:
     """Return the table of one label per row: labels (N,), probabilities (N, C); the first of equals is predicted."""
     classes = np.arange(probabilities.shape[1])
     predicted = probabilities.argmax(axis=1)
-    return ScoreTable(means, predicted[:, None] == classes, labels[:, None] == classes, probabilities, is_single=True)
+    return MetricTable(means, predicted[:, None] == classes, labels[:, None] == classes, probabilities, is_single=True)
 
 
 def multilabel_table(
     labels: NDArray[np.int64], probabilities: FloatArray, *, means: Mapping[str, FloatArray]
-) -> ScoreTable:
+) -> MetricTable:
     """Return the table of several labels per row: labels (N, C) of 0 and 1, probabilities (N, C), p > 0.5 predicted."""
-    return ScoreTable(means, probabilities > 0.5, labels == 1, probabilities, is_single=False)
+    return MetricTable(means, probabilities > 0.5, labels == 1, probabilities, is_single=False)
 
 
-def replicate(table: ScoreTable, design: Design, *, resamples: int, seed: int) -> dict[str, FloatArray]:
+def replicate(table: MetricTable, design: Design, *, resamples: int, seed: int) -> dict[str, FloatArray]:
     """Return each score in `resamples` resamples, the last axis of every array."""
     parts = [table.scores(weights) for weights in design.chunks(resamples, seed=seed)]
     return {name: np.concatenate([part[name] for part in parts], axis=-1) for name in parts[0]}

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from imgrec.core.files.json_file import write_json
 from imgrec.core.system.hardware import num_processors
-from imgrec.evaluation.metrics.compute import compute_scores
+from imgrec.evaluation.metrics.compute import compute_metrics
 from imgrec.evaluation.metrics.intervals import RESAMPLES
 from imgrec.evaluation.predictions.parquet import write_parquet
 from imgrec.evaluation.predictions.predictions import Predictions, visible
@@ -72,7 +72,7 @@ def accuracy_of(predictions: Predictions) -> dict[str, Any]:
     The interval is that of an evaluation: Wilson's, or with groups by resampling these; None where all are of one.
     """
     is_grouped = predictions.groups is not None
-    scores = compute_scores(predictions, resamples=RESAMPLES if is_grouped else 0)
+    scores = compute_metrics(predictions, resamples=RESAMPLES if is_grouped else 0)
     right, macro_f1 = len(predictions) - scores["num_errors"], scores["f1"]["macro"]
     interval = scores["intervals"]["accuracy"] if is_grouped else wilson(right, len(predictions)).tolist()
     return {

@@ -10,7 +10,7 @@ from compared import make_multilabel, make_run, make_table
 from imgrec.evaluation.compare.align import align
 from imgrec.evaluation.compare.engine import compare_runs
 from imgrec.evaluation.compare.verdict import judge
-from imgrec.evaluation.metrics.compute import compute_scores, score_single
+from imgrec.evaluation.metrics.compute import compute_metrics, single_label_metrics
 from imgrec.evaluation.metrics.intervals import make_design
 from imgrec.evaluation.statistics.paired import paired_shares
 
@@ -28,7 +28,7 @@ A, B, WORSE = (make_table(noise=noise, seed=seed) for noise, seed in ((0.5, 1), 
 
 def test_a_difference_is_that_of_the_scores():
     pair = compare(make_run("a", A), make_run("b", WORSE)).pairs[0]
-    ours, theirs = (compute_scores(table, resamples=0) for table in (A, WORSE))
+    ours, theirs = (compute_metrics(table, resamples=0) for table in (A, WORSE))
     for score in ("accuracy", "cohen_kappa", "log_loss", "brier"):
         assert difference(pair, score).value == pytest.approx(theirs[score] - ours[score], abs=1e-12)
     assert difference(pair, "f1.macro").value == pytest.approx(theirs["f1"]["macro"] - ours["f1"]["macro"], abs=1e-12)
@@ -63,7 +63,7 @@ def test_the_interval_of_a_paired_accuracy_is_the_textbook_one():
 
 def test_pairing_makes_the_interval_narrower_than_that_of_two_test_sets():
     pair = compare(make_run("a", A), make_run("b", B)).pairs[0]
-    ends = [np.diff(compute_scores(table)["intervals"]["accuracy"])[0] / 2 for table in (A, B)]
+    ends = [np.diff(compute_metrics(table)["intervals"]["accuracy"])[0] / 2 for table in (A, B)]
     found = difference(pair, "accuracy")
     assert (found.high - found.low) / 2 < 0.8 * np.hypot(*ends)
 
@@ -188,10 +188,10 @@ def test_a_run_and_its_copy_do_not_differ():
 
 def test_scores_of_a_run_of_one_training_have_the_intervals_of_its_evaluation():
     run = compare(make_run("a", A), make_run("b", B)).runs[0]
-    scores = compute_scores(A)
+    scores = compute_metrics(A)
     assert run.limits["accuracy"] == tuple(scores["intervals"]["accuracy"])
     assert run.limits["f1.macro"] == tuple(scores["intervals"]["f1"]["macro"])
-    assert run.values["accuracy"] == score_single(A.labels, A.probabilities, class_names=A.class_names)["accuracy"]
+    assert run.values["accuracy"] == single_label_metrics(A.labels, A.probabilities, class_names=A.class_names)["accuracy"]
 
 
 def test_the_interval_of_a_mean_of_trainings_stays_on_the_scale():

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from imgrec.evaluation.figures.console import print_scores
-from imgrec.evaluation.metrics.compute import compute_scores
+from imgrec.evaluation.metrics.compute import compute_metrics
 from imgrec.evaluation.predictions.predictions import Predictions
 
 
@@ -20,7 +20,7 @@ def make_scores(num_classes=3, **changes):
         "logits": random.normal(size=(1200, num_classes)).astype(np.float32),
         "class_names": [f"class{i}" for i in range(num_classes)],
     }
-    return compute_scores(Predictions(**{**columns, **changes}))
+    return compute_metrics(Predictions(**{**columns, **changes}))
 
 
 def print_to_text(scores, **options):

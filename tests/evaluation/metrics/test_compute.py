@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import metrics as sk
 
-from imgrec.evaluation.metrics.compute import compute_scores, score_single
+from imgrec.evaluation.metrics.compute import compute_metrics, single_label_metrics
 from imgrec.evaluation.predictions.parquet import read_parquet, write_parquet
 from imgrec.evaluation.predictions.predictions import Predictions
 
@@ -27,7 +27,7 @@ def tables(draw, least=2, most=6):
 
 def scores_of(predictions):
     """The scores alone: intervals have tests of their own."""
-    return compute_scores(predictions, resamples=0)
+    return compute_metrics(predictions, resamples=0)
 
 
 def make_predictions(labels, logits):
@@ -229,7 +229,7 @@ def test_scores_are_plain_numbers():
 
 def test_scores_without_a_table_take_labels_and_probabilities():
     predictions = random_predictions()
-    scores = score_single(predictions.labels, predictions.probabilities, class_names=predictions.class_names)
+    scores = single_label_metrics(predictions.labels, predictions.probabilities, class_names=predictions.class_names)
     assert scores.items() <= scores_of(predictions).items()
 
 

@@ -25,7 +25,7 @@ def test_accuracy_is_scikit_learns_and_its_interval_is_wilsons():
     chosen = RNG.random(200) < 0.4
     found = shares(labels, predicted).score(chosen)
     assert found.score == accuracy_score(labels[chosen], predicted[chosen])
-    interval = binomtest(found.num_right, found.num_samples).proportion_ci(method="wilson")
+    interval = binomtest(found.num_correct, found.num_samples).proportion_ci(method="wilson")
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high), abs=1e-9)
 
 
@@ -34,7 +34,7 @@ def test_f1_is_scikit_learns_micro_average():
     chosen = RNG.random(300) < 0.4
     found = shares(labels, predicted).score(chosen)
     assert found.score == pytest.approx(f1_score(labels[chosen], predicted[chosen], average="micro"))
-    assert found.num_right is None
+    assert found.num_correct is None
 
 
 def test_the_interval_of_f1_is_near_that_of_a_bootstrap():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, precision_score, recall_score, roc_auc_score
 
-from imgrec.evaluation.metrics.compute import compute_scores
+from imgrec.evaluation.metrics.compute import compute_metrics
 from imgrec.evaluation.predictions.predictions import Predictions
 from imgrec.evaluation.report.sections.payload import (
     CELL_IMAGES,
@@ -27,7 +27,7 @@ def matrix_of(data):
 
 def test_the_matrix_is_that_of_the_scores():
     predictions = make_predictions(200, sure=1.0)
-    assert matrix_of(confusion_data(predictions, {})) == compute_scores(predictions)["confusion_matrix"]
+    assert matrix_of(confusion_data(predictions, {})) == compute_metrics(predictions)["confusion_matrix"]
 
 
 def test_a_cell_names_its_own_images_the_surest_mistake_first():
@@ -80,7 +80,7 @@ def test_at_no_threshold_the_classes_have_the_precision_and_recall_of_the_scores
     predictions = make_predictions(300, sure=1.0)
     data = threshold_data(predictions)
     accepted = at_threshold(data, 0)
-    for index, row in enumerate(compute_scores(predictions)["per_class"]):
+    for index, row in enumerate(compute_metrics(predictions)["per_class"]):
         number, right = accepted[index]
         assert row["precision"] == right / number
         assert row["recall"] == right / data["support"][index]
