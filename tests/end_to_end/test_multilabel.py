@@ -133,21 +133,21 @@ def test_means_leave_out_the_undefined_and_the_notes_say_so():
     assert math.isnan(column(scores, "recall")[1])
     assert scores["recall"]["macro"] == 1
     assert scores["notes"] == [
-        "Not in this set: recall, AUROC and average precision are undefined, and left out of the mean, "
+        "No image in this set: recall, AUROC and average precision are undefined and excluded from the mean "
         "for 2 classes: class 1, class 2.",
-        "Never predicted: precision is undefined, and left out of the mean, for 2 classes: class 1, class 2.",
-        "Neither in this set nor predicted: F1 is undefined, and left out of the mean, "
+        "Never predicted: precision is undefined and excluded from the mean for 2 classes: class 1, class 2.",
+        "Neither in this set nor predicted: F1 is undefined and excluded from the mean "
         "for 2 classes: class 1, class 2.",
-        "1 of 2 images have no label: recall is undefined, and left out of the mean over samples.",
+        "1 of 2 images have no label: recall is undefined and excluded from the mean over samples.",
     ]
 
 
 def test_images_without_any_label_are_noted():
     scores = decide([[1, 0], [0, 1], [0, 0]], [[False, False], [False, True], [False, False]])
     assert scores["notes"][-3:] == [
-        "1 of 3 images have no label: recall is undefined, and left out of the mean over samples.",
-        "2 of 3 images have no predicted label: precision is undefined, and left out of the mean over samples.",
-        "1 of 3 images have neither: F1 is undefined, and left out of the mean over samples.",
+        "1 of 3 images have no label: recall is undefined and excluded from the mean over samples.",
+        "2 of 3 images have no predicted label: precision is undefined and excluded from the mean over samples.",
+        "1 of 3 images have neither: F1 is undefined and excluded from the mean over samples.",
     ]
 
 

@@ -37,7 +37,12 @@ def test_a_job_leaves_what_it_was_and_how_long_its_parts_took(data, tmp_path):
         time.sleep(0.01)
     config = {"seed": 3, "model": {"_target_": "imgrec.models.make_small_cnn"}, "odd": Path("a")}
     recorder.write(
-        tmp_path, config=config, data=data, network=torch.nn.Linear(3, 2), split="test", source={"checkpoint": "b.ckpt\udcff"}
+        tmp_path,
+        config=config,
+        data=data,
+        network=torch.nn.Linear(3, 2),
+        split="test",
+        source={"checkpoint": "b.ckpt\udcff"},
     )
     about = json.loads((tmp_path / "provenance.json").read_text())
     assert (about["format"], about["job"], about["seed"], about["split"]) == (1, "evaluate", 3, "test")

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imgrec.evaluation.statistics.proportions import Z
+
 __all__ = ["measure_separation"]
 
 FloatArray = NDArray[np.float64]
 NUM_BINS = 40
-_Z_95 = 1.959963984540054
 
 
 def measure_separation(own: FloatArray, foreign: FloatArray) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def _auroc(own: FloatArray, foreign: FloatArray) -> dict[str, float | None]:
     high: float | None = None
     if min(len(own), len(foreign)) > 1 and 0 < auroc < 1:
         deviation = math.sqrt(of_own.var(ddof=1) / len(own) + of_foreign.var(ddof=1) / len(foreign))
-        logit, half = math.log(auroc / (1 - auroc)), _Z_95 * deviation / (auroc * (1 - auroc))
+        logit, half = math.log(auroc / (1 - auroc)), Z * deviation / (auroc * (1 - auroc))
         low, high = (1 / (1 + math.exp(-edge)) for edge in (logit - half, logit + half))
     return {"auroc": auroc, "auroc_low": low, "auroc_high": high}
 

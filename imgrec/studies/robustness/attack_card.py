@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.evaluation.metrics.shares import CONFIDENCE_LEVEL, Shares
+from imgrec.evaluation.metrics.shares import Shares
+from imgrec.evaluation.statistics.proportions import LEVEL
 
 __all__ = ["Trial", "make_attack_card"]
 
@@ -59,7 +60,7 @@ def make_attack_card(
     return {
         "format": FORMAT,
         "score": "accuracy",
-        "confidence_level": CONFIDENCE_LEVEL,
+        "confidence_level": LEVEL,
         "num_samples": len(clean_right),
         "chance": 1 / num_classes,
         "clean": {key: clean[key] for key in ("score", "low", "high")},
@@ -84,8 +85,8 @@ def make_attack_card(
 
 
 def _score(is_right: NDArray[np.bool_]) -> dict[str, Any]:
-    found = Shares("accuracy", is_right.astype(np.float64), np.ones(len(is_right))).score()
-    return {"num_samples": found.num_samples, "score": found.score, "low": found.low, "high": found.high}
+    found = Shares("accuracy", is_right.astype(np.float64), np.ones(len(is_right))).estimate()
+    return {"num_samples": found.num_samples, "score": found.value, "low": found.low, "high": found.high}
 
 
 def _cell(trial: Trial) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imgrec.evaluation.statistics.proportions import LEVEL
+
 if TYPE_CHECKING:
     from imgrec.training.sweep.sweep_table import JobResult
 
@@ -20,7 +22,6 @@ __all__ = ["FOLD", "SEED", "Interval", "Summary", "interval", "summarise"]
 
 FOLD = "data.fold"
 SEED = "seed"
-_LEVEL = 0.95
 _DEFAULT_VAL = 0.1
 
 
@@ -111,7 +112,7 @@ def interval(values: Sequence[float], *, ratio: float = 0.0) -> Interval:
     from scipy.special import stdtrit
 
     std = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
-    half = float(stdtrit(count - 1, (1 + _LEVEL) / 2)) * std * math.sqrt(1 / count + ratio)
+    half = float(stdtrit(count - 1, (1 + LEVEL) / 2)) * std * math.sqrt(1 / count + ratio)
     return Interval(count, mean, std, mean - half, mean + half)
 
 

@@ -191,7 +191,9 @@ def test_scores_of_a_run_of_one_training_have_the_intervals_of_its_evaluation():
     scores = compute_metrics(A)
     assert run.limits["accuracy"] == tuple(scores["intervals"]["accuracy"])
     assert run.limits["f1.macro"] == tuple(scores["intervals"]["f1"]["macro"])
-    assert run.values["accuracy"] == single_label_metrics(A.labels, A.probabilities, class_names=A.class_names)["accuracy"]
+    assert (
+        run.values["accuracy"] == single_label_metrics(A.labels, A.probabilities, class_names=A.class_names)["accuracy"]
+    )
 
 
 def test_the_interval_of_a_mean_of_trainings_stays_on_the_scale():

@@ -86,7 +86,7 @@ def test_a_class_without_f1_is_not_among_the_worst():
 def test_the_undefined_is_called_so_and_noted():
     text = print_to_text(make_scores(labels=np.zeros(1200, dtype=np.int64)))
     assert re.search(r"AUROC \(macro\) +undefined", text)
-    assert "Note: Not in this set: recall, AUROC and average precision are undefined" in text
+    assert "Note: No image in this set: recall, AUROC and average precision are undefined" in text
 
 
 def test_names_are_neither_markup_nor_control_codes():

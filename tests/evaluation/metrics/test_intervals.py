@@ -147,7 +147,7 @@ def test_one_group_has_scores_and_no_intervals(make):
     scores = compute_metrics(make(groups=["a"] * 120))
     assert {ends for _, _, ends in pairs_of(scores, scores["intervals"])} == {None}
     assert scores["notes"][-1] == (
-        "All images are of one group: how groups differ is unknown, so there are no intervals."
+        "All images are from one group: the variance between groups is unknown, so there are no intervals."
     )
     assert scores["f1"]["macro"] > 0
 
