@@ -106,8 +106,8 @@ class Asker:
         sha256 = content["model"]["sha256"]
         self.models[sha256[:12]] += 1
         right = self.expected[sha256][index]
-        classes = content["predictions"][0]["classes"]
-        apart = max(abs(one["probability"] - right[one["label"]]) for one in classes)
+        probabilities = content["predictions"][0]["probabilities"]
+        apart = max(abs(value - right[name]) for name, value in probabilities.items())
         return "right" if len(classes) == len(right) and apart <= TOLERANCE else "wrong"
 
 

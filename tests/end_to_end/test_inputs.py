@@ -42,7 +42,13 @@ def sample_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def checkpoint(sample_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
-    overrides = ("data=folder", f"data.root='{sample_images}'", "preprocess=small", "augment=none", "data.num_workers=0")
+    overrides = (
+        "data=folder",
+        f"data.root='{sample_images}'",
+        "preprocess=small",
+        "augment=none",
+        "data.num_workers=0",
+    )
     run_training(composed("train", folder, *SHORT, *overrides))
     return folder / "best.ckpt"
 
@@ -142,7 +148,7 @@ def test_a_key_that_the_checkpoint_does_not_have_is_refused(checkpoint):
 
 
 def test_other_data_get_the_labels_of_the_checkpoint_by_name(checkpoint, sample_images):
-    """Without ants, bee would be 0 and cat 1 if the classes were counted anew."""
+    """Without ants, bee would be 0 and cat 1 if the classes were counted again."""
     overrides = ("data.exclude=['*/ant/*']", "data.allow_empty_class=true")
     data, _ = rebuilt(checkpoint, "data=folder", f"data.test='{sample_images / 'test'}'", *overrides)
     assert data.splits.class_names == list(CLASSES)

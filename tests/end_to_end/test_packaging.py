@@ -110,7 +110,11 @@ def test_the_metadata_says_version_python_and_licence(wheel: Path) -> None:
 
 def test_the_source_distribution_can_be_tested_and_holds_no_leftovers(sdist_names: set[str]) -> None:
     assert sources("imgrec", "hydra_plugins", "tests") | {"train.py", "evaluate.py", "Makefile"} <= sdist_names
-    assert not {name for name in sdist_names if re.match(r"\.venv|outputs|dist/|.*__pycache__|.*\.ckpt$", name)}
+    assert not {
+        name
+        for name in sdist_names
+        if re.match(r"\.venv|outputs|dist/|.*__pycache__|(?!tests/fixtures/).*\.ckpt$", name)
+    }
 
 
 @pytest.mark.slow

@@ -50,7 +50,7 @@ def test_a_run_leaves_checkpoints_history_curves_and_an_evaluation(trained: Trai
     } == {path.name for path in (folder / "evaluation").iterdir()}  # fmt: skip
 
 
-def test_the_result_is_the_best_score_of_the_history_and_the_scores_of_the_evaluation(trained: Trained) -> None:
+def test_the_result_is_the_best_epoch_of_the_history_and_the_metrics_of_the_evaluation(trained: Trained) -> None:
     folder, returned = trained
     result = json.loads((folder / "result.json").read_text())
     with (folder / "history.csv").open() as file:
@@ -86,8 +86,8 @@ def test_other_batches_change_no_prediction(trained: Trained, tmp_path: Path) ->
 
 def test_evaluating_a_model_with_the_weights_says_the_same(trained: Trained, tmp_path: Path) -> None:
     run, _ = trained
-    words = ("model=small_cnn", f"model.weights='{run}/best.ckpt'", "data=digits", "seed=3")
-    found = run_evaluation(composed("evaluate", tmp_path, *words))
+    overrides = ("model=small_cnn", f"model.weights='{run}/best.ckpt'", "data=digits", "seed=3")
+    found = run_evaluation(composed("evaluate", tmp_path, *overrides))
     assert found["confusion_matrix"] == metrics(run / "evaluation")["confusion_matrix"]
     # Weights carry no temperature: what they say is what the checkpoint says without its own.
     assert found["log_loss"] == pytest.approx(
@@ -104,14 +104,14 @@ def test_an_evaluation_leaves_a_result_that_a_sweep_can_rank(trained: Trained, t
     assert result["score"] == pytest.approx(json.loads((run / "result.json").read_text())["score"], abs=1e-6)
 
 
-def test_data_chosen_by_name_keep_the_preprocessing_and_the_division_of_the_checkpoint(folder: Path) -> None:
+def test_data_chosen_by_name_keep_the_preprocessing_and_the_split_of_the_checkpoint(folder: Path) -> None:
     """conf/data/digits.yaml asks for images of 32 px, and the configuration of evaluate says seed=1."""
     assert command("train", *SHORT, "run_dir=run", "preprocess.size=20", "seed=5").code == 0
     assert command("evaluate", "checkpoint=run/best.ckpt", "data=digits", "run_dir=kept").code == 0
     assert (folder / "kept" / "metrics.json").read_bytes() == (folder / "run/evaluation/metrics.json").read_bytes()
-    words = ("checkpoint=run/best.ckpt", "data=digits", "preprocess=small", "run_dir=typed")
-    assert command("evaluate", *words).code == 0
-    assert metrics(folder / "typed")["log_loss"] != metrics(folder / "kept")["log_loss"]
+    overrides = ("checkpoint=run/best.ckpt", "data=digits", "preprocess=small", "run_dir=other")
+    assert command("evaluate", *overrides).code == 0
+    assert metrics(folder / "other")["log_loss"] != metrics(folder / "kept")["log_loss"]
 
 
 def test_a_sweep_of_evaluations_is_ranked(trained: Trained, folder: Path) -> None:
@@ -121,7 +121,9 @@ def test_a_sweep_of_evaluations_is_ranked(trained: Trained, folder: Path) -> Non
     assert all((folder / "sweep" / name / "result.json").exists() for name in "01")
 
 
-def test_without_a_test_split_validation_is_scored_and_said_so(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_test_split_validation_is_evaluated_with_a_warning(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.WARNING, logger="imgrec"):
         result = run_training(composed("train", folder, *SHORT, "data.test_fraction=0"))
     assert "scores are on validation" in caplog.text
@@ -129,23 +131,23 @@ def test_without_a_test_split_validation_is_scored_and_said_so(folder: Path, cap
     assert result["metrics"]["accuracy"] == pytest.approx(result["score"], abs=1e-6)
 
 
-def test_a_finished_run_is_scored_again_and_a_longer_one_goes_on(
+def test_a_complete_run_is_evaluated_again_and_a_longer_one_resumes(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = run_training(composed("train", folder, *SHORT))
     with caplog.at_level(logging.INFO, logger="imgrec"):
         again = run_training(composed("train", folder, *SHORT))
-    assert "This run has finished" in caplog.text
+    assert "This run is complete" in caplog.text
     assert again == first
     run_training(composed("train", folder, "trainer.max_epochs=2", SHORT[1]))
     assert len((folder / "history.csv").read_text().splitlines()) == 3
     with pytest.raises(
-        CheckpointError, match=r"2 epochs behind it, more than trainer.max_epochs=1.*Set trainer.max_epo"
+        CheckpointError, match=r"2 completed epochs, more than trainer.max_epochs=1.*Set trainer.max_epo"
     ):
         run_training(composed("train", folder, *SHORT))
 
 
-def test_a_run_that_begins_anew_keeps_the_earlier_one_apart(folder: Path) -> None:
+def test_a_run_from_scratch_moves_the_earlier_one_aside(folder: Path) -> None:
     run_training(composed("train", folder, "trainer.max_epochs=2", SHORT[1]))
     before = (folder / "best.ckpt").read_bytes()
     run_training(composed("train", folder, *SHORT, "resume=never"))
@@ -156,7 +158,7 @@ def test_a_run_that_begins_anew_keeps_the_earlier_one_apart(folder: Path) -> Non
     assert len((folder / "history.csv").read_text().splitlines()) == 2
 
 
-def test_a_run_that_goes_on_elsewhere_and_has_finished_scores_where_it_came_from(folder: Path) -> None:
+def test_a_complete_run_that_resumes_elsewhere_evaluates_the_checkpoint_that_it_came_from(folder: Path) -> None:
     run_training(composed("train", folder / "one", *SHORT))
     path = folder / "one" / "best.ckpt"
     result = run_training(composed("train", folder / "two", *SHORT, f"resume='{path}'"))

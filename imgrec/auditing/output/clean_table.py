@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imgrec.auditing.output.plan_file import Decision, is_formula
+from imgrec.auditing.output.plan_file import Decision
+from imgrec.core.files.csv_cell import is_formula
 from imgrec.auditing.scan.scan import file_path
 from imgrec.data.samples import Samples, Task
 from imgrec.data.sources.assemble import listed, printable

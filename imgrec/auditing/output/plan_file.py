@@ -9,16 +9,16 @@ from typing import Any
 
 from imgrec.auditing.findings import Audit
 from imgrec.auditing.output.plan import ACTIONS, Proposal
+from imgrec.core.files.csv_cell import guarded
 from imgrec.data.sources.assemble import SPLIT_OF, printable
 from imgrec.data.sources.records import read_records
 from imgrec.errors import DataError, did_you_mean
 
-__all__ = ["COLUMNS", "Decision", "cell", "is_formula", "read_plan", "write_plan"]
+__all__ = ["COLUMNS", "Decision", "cell", "read_plan", "write_plan"]
 
 COLUMNS = ("path", "action", "reason", "evidence", "confidence", "label", "new_label", "split", "new_split", "group")
 MAX_LISTED = 20  # problems that a message shows
 FEW_PATHS = 5000  # up to here a wrong path is compared with all others, to guess which was meant
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -59,19 +59,7 @@ def write_plan(audit: Audit, proposals: Sequence[Proposal]) -> bytes:
 
 def cell(text: str) -> str:
     """Return text on one line that no spreadsheet takes for a formula: those get an apostrophe in front."""
-    shown = printable(text)
-    return f"'{shown}" if is_formula(shown) else shown
-
-
-def is_formula(text: str) -> bool:
-    """Tell whether a spreadsheet could run a cell; a plain number it cannot."""
-    if not text.startswith(_FORMULA_STARTS):
-        return False
-    try:
-        float(text)
-    except ValueError:
-        return True
-    return False
+    return guarded(printable(text))
 
 
 def read_plan(path: Path, *, paths: Sequence[str], class_names: Sequence[str], splits: Sequence[str]) -> list[Decision]:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from imgrec.core.files.atomic_write import write_bytes
+from imgrec.core.files.csv_cell import guarded
 from imgrec.core.files.json_file import plain
 from imgrec.errors import ConfigError
 from imgrec.evaluation.figures.draw_all import draw_images
@@ -18,8 +19,6 @@ from imgrec.evaluation.predictions.parquet import write_parquet
 from imgrec.evaluation.predictions.predictions import Predictions, visible
 
 __all__ = ["as_cell", "write_evaluation", "write_numbers"]
-
-FORMULA_STARTS = ("=", "+", "-", "@")
 
 
 def write_evaluation(predictions: Predictions, folder: Path) -> dict[str, Any]:
@@ -97,5 +96,4 @@ def _with_ends(row: Mapping[str, Any], ends: Mapping[str, Any]) -> dict[str, Any
 
 def as_cell(name: str) -> str:
     """Return a name on one line that a spreadsheet does not take for a formula."""
-    shown = visible(name)
-    return f"'{shown}" if shown.startswith(FORMULA_STARTS) else shown
+    return guarded(visible(name))

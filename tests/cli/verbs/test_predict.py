@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from exported import CLASSES, PREPROCESS, network, write_bundle
-from exported import images as noise
+from exported import sample_images as noise
 from imgrec.cli.verbs import predict
 from imgrec.errors import BundleError, CheckpointError, ConfigError, DataError, ImgrecError
 from project import PROJECT

@@ -105,7 +105,7 @@ from imgrec.data.images.lazy_image import image_from_bytes
 model = load_bundle({str(write_bundle(tmp_path))!r})
 image = image_from_bytes(Path({str(tmp_path / "one.jpg")!r}).read_bytes(), name="one.jpg")
 logits = model.run([model.prepare(image)])
-assert model.decisions.decide(logits).labels.shape == (1,)
+assert model.decisions.decide(logits).predictions.shape == (1,)
 print(*{{name.partition('.')[0] for name in sys.modules}})
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=PROJECT)
@@ -268,9 +268,9 @@ except MemoryError as error:
 
 
 def test_a_lane_gives_the_same_logits_on_one_thread(tmp_path):
-    model = load_bundle(write_bundle(tmp_path), threads=2, lanes=True)
+    model = load_bundle(write_bundle(tmp_path), threads=2, concurrent=True)
     images = np.random.default_rng(0).integers(0, 256, (3, *model.preprocess.height_width, 3), dtype=np.uint8)
-    np.testing.assert_allclose(model.run(images, in_lane=True), model.run(images), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(model.run(images, single_thread=True), model.run(images), rtol=1e-5, atol=1e-5)
     assert model._lane.get_session_options().intra_op_num_threads == 1
     assert model._session.get_session_options().intra_op_num_threads == 2
 

@@ -279,4 +279,4 @@ def test_means_are_printed_with_what_they_are_worth(capsys):
 
 def test_over_seeds_it_is_said_what_the_interval_is_not(capsys):
     show([replace(of_fold(0, value), overrides={"seed": f"{value}"}) for value in FOLDS])
-    assert "what chance does in training, not what other data would" in capsys.readouterr().out
+    assert "about randomness of training, not about other data" in capsys.readouterr().out

@@ -61,9 +61,9 @@ def test_every_class_has_its_curves(run, name):
 def test_the_images_are_what_the_network_saw_and_the_confusion_matrix(run):
     events, _ = run
     assert events.Tags()["images"] == [
-        "seen_by_the_network/train", "test/confusion_matrix", "test/reliability", "test/worst_mistakes",
+        "first_batch/train", "test/confusion_matrix", "test/reliability", "test/worst_mistakes",
     ]  # fmt: skip
-    (grid,) = events.Images("seen_by_the_network/train")
+    (grid,) = events.Images("first_batch/train")
     assert (grid.width, grid.height) == (8 * 66, 4 * 66)
     (matrix,) = events.Images("test/confusion_matrix")
     assert min(matrix.width, matrix.height) > 300
