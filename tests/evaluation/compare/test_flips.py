@@ -55,7 +55,7 @@ def test_the_file_has_a_line_for_each_image_of_each_pair_and_no_formulas():
     assert rows[1]["prediction_b"] == "'+wasp"
 
 
-def test_several_labels_are_right_where_all_are():
+def test_several_labels_are_correct_where_all_are():
     a, b = make_multilabel(30, noise=0.1), make_multilabel(30, noise=2)
     flips = find_flips(a, make_run("a", a), make_run("b", b))
     is_a, is_b = ((table.predicted == table.labels).all(axis=1) for table in (a, b))

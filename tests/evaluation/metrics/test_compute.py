@@ -272,7 +272,9 @@ def test_auroc_of_a_set_of_one_class_is_undefined_not_zero_and_noted():
 def test_matthews_and_kappa_of_one_class_are_undefined_and_noted():
     scores = make_scores([1, 1], [1, 1], 2)
     assert math.isnan(scores["matthews"]) and math.isnan(scores["cohen_kappa"])
-    assert scores["notes"][-1] == ("All images have the same class: Matthews correlation and Cohen's kappa are undefined.")
+    assert (
+        scores["notes"][-1] == "All images have the same class: Matthews correlation and Cohen's kappa are undefined."
+    )
     scores = make_scores([0, 1], [1, 1], 2)
     assert math.isnan(scores["matthews"]) and scores["cohen_kappa"] == 0
     assert scores["notes"][-1] == "All predictions have the same class: Matthews correlation is undefined."

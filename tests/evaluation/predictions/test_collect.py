@@ -69,7 +69,7 @@ def test_a_network_with_other_outputs_than_classes_is_refused():
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return net(images.float())
 
-    with pytest.raises(ConfigError, match=r"The network has 5 outputs, the data 3 classes \(a, b, c"):
+    with pytest.raises(ConfigError, match=r"The model has 5 outputs, the data 3 classes \(a, b, c"):
         predicted(Float())
 
 

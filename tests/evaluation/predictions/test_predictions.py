@@ -39,7 +39,7 @@ def test_a_label_is_predicted_when_it_is_more_likely_than_not():
 
 
 def test_no_images_are_refused():
-    with pytest.raises(DataError, match="holds no images"):
+    with pytest.raises(DataError, match="split has no images"):
         make_predictions(np.zeros((0, 2)))
 
 
