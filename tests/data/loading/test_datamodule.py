@@ -175,7 +175,7 @@ def test_a_number_of_classes_is_checked_against_what_is_found():
 
 
 def test_many_classes_are_not_all_listed():
-    with pytest.raises(DataError, match=r"c10, c11, \.\.\.\.$"):
+    with pytest.raises(DataError, match=r"c10, c11 and 8 more\.$"):
         _ = Given(splits(class_names=[f"c{i}" for i in range(20)]), num_classes=2).splits
 
 
