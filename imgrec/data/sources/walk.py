@@ -85,7 +85,8 @@ class Walk:
     def notes(self) -> list[str]:
         """Return one line for each reason why files were left out."""
         return [
-            f"Left out {len(paths)} {'entry' if len(paths) == 1 else 'entries'} ({reason}): {listed(sorted(paths), limit=4)}."
+            f"Left out {len(paths)} {'entry' if len(paths) == 1 else 'entries'} ({reason}): "
+            f"{listed(sorted(paths), limit=4)}."
             for reason, paths in sorted(self.left_out.items())
         ]
 
