@@ -61,8 +61,8 @@ def clean_table(
     unlabelled = [row.path for row in rows if not row.labels]
     if unlabelled and task == "single":
         raise DataError(
-            f"{len(unlabelled)} images have no label: {listed(unlabelled, limit=4)}. Nothing was written. A table to train "
-            "by needs one for each: put them into class folders, or say relabel or remove in the plan."
+            f"{len(unlabelled)} images have no label: {listed(unlabelled, limit=4)}. Nothing was written. A table to "
+            "train by needs one for each: put them into class folders, or say relabel or remove in the plan."
         )
     columns = {"path": "path", "label": "label"}
     columns |= {"split": "split"} if list(parts) != ["all"] else {}
@@ -162,7 +162,8 @@ def _to_csv(records: Sequence[Mapping[str, object]], output: Path) -> bytes:
     if refused:
         raise DataError(
             f"CSV cannot hold {len(refused)} of the names safely (not Unicode, a space at the end, or a formula for a "
-            f"spreadsheet): {listed(refused, limit=4)}. Nothing was written. Use JSON lines: --output {output.stem}.jsonl"
+            f"spreadsheet): {listed(refused, limit=4)}. Nothing was written. "
+            f"Use JSON lines: --output {output.stem}.jsonl"
         )
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, fieldnames=list(records[0]) if records else ["path", "label"], lineterminator="\n")
