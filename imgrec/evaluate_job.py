@@ -73,7 +73,7 @@ class Scored:
     source: Mapping[str, str]
     config: Mapping[str, Any] = field(repr=False)
     trained_with: Mapping[str, Any] | None = field(default=None, repr=False)
-    more_metrics: Mapping[str, Metric] = MappingProxyType({})
+    more_metrics: Mapping[str, Metric] = field(default_factory=dict)
 
 
 def evaluate(

@@ -1,7 +1,7 @@
 """A trained model for use from Python: load it, predict, embed, explain, export."""
 
 import glob
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -36,6 +36,7 @@ __all__ = ["Explanation", "Model", "load"]
 
 _BATCH = 32
 _WILD = "*?["
+_ORIENTATION = 0x0112  # tag of EXIF
 
 
 def load(path: str | Path, *, model: "nn.Module | None" = None, trust: Collection[str] = ()) -> "Model":
@@ -105,16 +106,18 @@ class Model:
 
         Raises:
             ImageError: One image was given, and it cannot be read.
-            DataError: A folder or pattern without images, or an array of another shape or type.
+            DataError: A folder or pattern without images, or something that is not images at all.
         """
         check_count("batch_size", batch_size, at_least=1)
+        if top_k is not None:
+            check_count("top_k", top_k, at_least=1)
         single = _is_single(images)
         found = self._predict(_items([images] if single else images), top_k=top_k, batch_size=batch_size)
         if isinstance(images, Iterator):
             return found
         rows = list(found)
         if single and rows[0].error is not None:
-            raise ImageError(rows[0].path, rows[0].error, rows[0].detail or "it cannot be read")
+            raise ImageError(rows[0].path or "image 0", rows[0].error, rows[0].detail or "it cannot be read")
         return rows[0] if single else rows
 
     def _predict(self, items: Iterator[Item], *, top_k: int | None, batch_size: int) -> Iterator[Prediction]:
@@ -135,22 +138,17 @@ class Model:
             ConfigError: The file holds no network whose last layer is known: load a checkpoint of an imgrec model.
             ImageError: An image cannot be read.
         """
-        from imgrec.models.features import features_and_logits
-        from imgrec.models.network import ImageNetwork
+        from imgrec.models.inference import has_features, infer
 
         network = self._network(for_what="embed")
-        if not isinstance(network, ImageNetwork) or not network.head_parameters:
+        if not has_features(network):
             raise ConfigError(f"The last layer of {type(network).__name__} is not known to imgrec: no features.")
-        import torch
-
         rows, batch = [], []
         items = list(_items([images] if _is_single(images) else images))
         for place, item in enumerate(items):
             batch.append(self._runnable.prepare(item.open()))
             if len(batch) == batch_size or place == len(items) - 1:
-                pixels = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).contiguous()
-                with torch.inference_mode():
-                    rows.append(features_and_logits(network, pixels)[0].float().numpy())
+                rows.append(infer(network, [np.stack(batch)], with_features=True).features)
                 batch = []
         return np.concatenate(rows)
 
@@ -262,7 +260,7 @@ class Explanation:
     @property
     def map(self) -> NDArray[Any]:
         """Float (H, W) of the preprocessed image; positive: the pixel speaks for the target."""
-        return np.asarray(self.examination.heat.values)
+        return np.asarray(self.examination.saliency.values)
 
     @property
     def image(self) -> UInt8Array:
@@ -272,7 +270,7 @@ class Explanation:
     @property
     def verdict(self) -> str:
         """`"trustworthy"`, `"weak"` or `"bad"`; see docs/explain.md."""
-        return self.examination.verdict.word
+        return self.examination.verdict.grade
 
     @property
     def reason(self) -> str:
@@ -312,6 +310,8 @@ def _items(images: Any) -> Iterator[Item]:
     """Yield an item for each image: nothing is read before its turn."""
     if isinstance(images, str | Path):
         images = _files(str(images))
+    elif not isinstance(images, Iterable):
+        raise DataError(f"A {type(images).__name__} is neither an image nor a list of images.")
     for number, image in zip(count(), images, strict=False):
         name = str(image) if isinstance(image, str | Path) else ""
         yield Item(name, partial(_open, image, name or f"image {number}"))
@@ -354,13 +354,19 @@ def _from_pil(image: "PILImage", name: str) -> UInt8Array:
     """Return the pixels as reading its file would give them: lossless, so that one path decides all modes."""
     from io import BytesIO
 
+    from PIL import Image
+
     from imgrec.data.images.image import decode_image
 
-    if image.mode == "RGB" and not image.getexif():
-        return np.asarray(image)
     data = BytesIO()
     try:
-        image.save(data, "PNG" if image.mode not in ("CMYK", "YCbCr", "LAB", "HSV", "F") else "TIFF")
+        image.load()  # first: Pillow turns a TIFF upright then, and drops the orientation from its EXIF
+        orientation = image.getexif().get(_ORIENTATION, 1)
+        if image.mode == "RGB" and orientation == 1:
+            return np.asarray(image)
+        exif = Image.Exif()
+        exif[_ORIENTATION] = orientation
+        image.save(data, "TIFF" if image.mode in ("CMYK", "YCbCr", "LAB", "F") else "PNG", exif=exif)
     except (OSError, ValueError) as error:
         raise ImageError(name, "unsupported", f"PIL mode {image.mode}: {error}") from error
     return decode_image(data.getvalue(), name=name)

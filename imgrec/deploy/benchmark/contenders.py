@@ -1,11 +1,9 @@
-"""Models in the runtimes that there are, as functions of images."""
+"""Models in the installed runtimes, as functions of images."""
 
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.samples import UInt8Array
@@ -17,11 +15,11 @@ if TYPE_CHECKING:
 
 __all__ = ["of_bundle", "of_network", "of_openvino"]
 
-PHOTO = (375, 500)  # height, width: the images of a bundle that takes any size
+PHOTO = (375, 500)  # height, width for a bundle that takes any size
 
 
 def of_network(network: "nn.Module", preprocess: Preprocess, path: Path, *, compiled: bool) -> list[Contender]:
-    """Return a network in PyTorch: eager float32, eager bfloat16 (channels_last), and compiled where asked for."""
+    """Return a network in PyTorch: eager float32, eager bfloat16 (channels_last), and both compiled if `compiled`."""
     import copy
 
     import torch
@@ -48,7 +46,7 @@ def of_bundle(path: Path, *, threads: int) -> list[Contender]:
 
 
 def of_openvino(path: Path, *, size: tuple[int, int], threads: int) -> list[Contender]:
-    """Return a file (.onnx or .xml) in OpenVINO, at the precision that it chooses for this processor."""
+    """Return a file (.onnx or .xml) in OpenVINO, at the precision that OpenVINO chooses for this processor."""
     import openvino
 
     core = openvino.Core()
@@ -63,13 +61,9 @@ def of_openvino(path: Path, *, size: tuple[int, int], threads: int) -> list[Cont
 
 
 def _from_pixels(run: Callable[[Any], Any]) -> Callable[[UInt8Array], Any]:
-    import torch
+    from imgrec.models.inference import infer
 
-    def run_on_pixels(images: UInt8Array) -> Any:
-        with torch.inference_mode():
-            return run(torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))))
-
-    return run_on_pixels
+    return lambda images: infer(run, [images]).logits
 
 
 def _in_bf16(run: Callable[[Any], Any]) -> Callable[[Any], Any]:
