@@ -247,7 +247,7 @@ def test_a_part_of_training_can_be_enough():
 def test_frozen_features_go_with_logistic_regression_alone():
     network = make_small_cnn(num_classes=3, channels=[4, 8], hidden=6)
     plan = Plan(features=[("frozen",)], models=["knn"], network=network, network_name="frozen_small_cnn")
-    names = {baseline.name for baseline in run_baselines(Data(), plan).baselines if not baseline.is_majority_class}
+    names = {baseline.name for baseline in run_baselines(Data(), plan).baselines if baseline.features != "none"}
     assert names == {"frozen_small_cnn-logistic_regression"}
 
 
@@ -283,7 +283,7 @@ def test_fewer_training_images_than_neighbours_are_in_order():
 
 
 def test_one_class_is_refused():
-    with pytest.raises(DataError, match=r"1 class \(a\): classification needs two or more"):
+    with pytest.raises(DataError, match=r"1 class \(a\); classification needs two or more"):
         run_baselines(Data(train=sample_images(9, classes=1)), COLOR)
 
 
@@ -404,7 +404,7 @@ def test_the_table_has_a_row_for_each_baseline_and_the_model(table, evaluated, w
         assert f"{row['accuracy']:.4f}" in text
     assert "best.ckpt" in text
     assert ("features" in text) == (width == 140)
-    assert "color-linear_svm: Its scores are decision values: good for ranking" in text
+    assert "color-linear_svm: Its scores are decision values, not probabilities" in text
     assert all(len(line) <= width for line in text.splitlines() if "Note:" not in line)
 
 
