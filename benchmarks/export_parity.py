@@ -19,7 +19,7 @@ from hymenoptera import DATA, PREPROCESS, SEED, info, sample_images, trained
 from machine import describe
 
 from imgrec.deploy.bundle import bundle_from_bytes
-from imgrec.deploy.export.outputs import answers_of_bundle, answers_of_network
+from imgrec.deploy.export.outputs import logits_of_bundle, logits_of_network
 from imgrec.deploy.export.parity import TOLERANCE, compare, refuse_untrained
 from imgrec.deploy.export.write import Settings, make_bundle, to_bytes
 
@@ -31,7 +31,7 @@ BATCH_SIZES = {"pixels": (1, 32), "image": (1,)}  # the form for images of any s
 def check(name: str) -> dict[str, Any]:
     """Return what both sides said, for both forms and both batch sizes."""
     network, val = trained(name, weights=WEIGHTS.get(name)), sample_images("val")
-    reference = answers_of_network(network, PREPROCESS, val)
+    reference = logits_of_network(network, PREPROCESS, val)
     refuse_untrained(reference, task="single")
     rows = []
     for form, batch_sizes in BATCH_SIZES.items():
@@ -40,8 +40,8 @@ def check(name: str) -> dict[str, Any]:
         data = to_bytes(graph, described)
         bundle = bundle_from_bytes(data, name=f"{name}.onnx")
         for batch_size in batch_sizes:
-            answers = answers_of_bundle(bundle, val, batch_size=batch_size)
-            parity = compare(val.names, reference, answers, task="single")
+            logits = logits_of_bundle(bundle, val, batch_size=batch_size)
+            parity = compare(val.names, reference, logits, task="single")
             rows.append({"input": form, "batch_size": batch_size, "size_bytes": len(data), **parity.to_dict()})
             print(name, form, batch_size, parity.same_labels, parity.max_probability_difference, flush=True)
     return {

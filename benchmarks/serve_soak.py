@@ -105,10 +105,10 @@ class Asker:
         content = json.loads(body)
         sha256 = content["model"]["sha256"]
         self.models[sha256[:12]] += 1
-        right = self.expected[sha256][index]
-        classes = content["predictions"][0]["classes"]
-        apart = max(abs(one["probability"] - right[one["label"]]) for one in classes)
-        return "right" if len(classes) == len(right) and apart <= TOLERANCE else "wrong"
+        expected = self.expected[sha256][index]
+        probabilities = content["predictions"][0]["probabilities"]
+        difference = max(abs(value - expected[name]) for name, value in probabilities.items())
+        return "correct" if len(probabilities) == len(expected) and difference <= TOLERANCE else "incorrect"
 
 
 def state(pid: int) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """A trained model for use from Python: load it, predict, embed, explain, export."""
 
 import glob
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -36,6 +36,7 @@ __all__ = ["Explanation", "Model", "load"]
 
 _BATCH = 32
 _WILD = "*?["
+_ORIENTATION = 0x0112  # tag of EXIF
 
 
 def load(path: str | Path, *, model: "nn.Module | None" = None, trust: Collection[str] = ()) -> "Model":
@@ -105,16 +106,18 @@ class Model:
 
         Raises:
             ImageError: One image was given, and it cannot be read.
-            DataError: A folder or pattern without images, or an array of another shape or type.
+            DataError: A folder or pattern without images, or something that is not images at all.
         """
         check_count("batch_size", batch_size, at_least=1)
+        if top_k is not None:
+            check_count("top_k", top_k, at_least=1)
         single = _is_single(images)
         found = self._predict(_items([images] if single else images), top_k=top_k, batch_size=batch_size)
         if isinstance(images, Iterator):
             return found
         rows = list(found)
         if single and rows[0].error is not None:
-            raise ImageError(rows[0].path, rows[0].error, rows[0].detail or "it cannot be read")
+            raise ImageError(rows[0].path or "image 0", rows[0].error, rows[0].detail or "it cannot be read")
         return rows[0] if single else rows
 
     def _predict(self, items: Iterator[Item], *, top_k: int | None, batch_size: int) -> Iterator[Prediction]:
@@ -307,6 +310,8 @@ def _items(images: Any) -> Iterator[Item]:
     """Yield an item for each image: nothing is read before its turn."""
     if isinstance(images, str | Path):
         images = _files(str(images))
+    elif not isinstance(images, Iterable):
+        raise DataError(f"A {type(images).__name__} is neither an image nor a list of images.")
     for number, image in zip(count(), images, strict=False):
         name = str(image) if isinstance(image, str | Path) else ""
         yield Item(name, partial(_open, image, name or f"image {number}"))
@@ -349,13 +354,19 @@ def _from_pil(image: "PILImage", name: str) -> UInt8Array:
     """Return the pixels as reading its file would give them: lossless, so that one path decides all modes."""
     from io import BytesIO
 
+    from PIL import Image
+
     from imgrec.data.images.image import decode_image
 
-    if image.mode == "RGB" and not image.getexif():
-        return np.asarray(image)
     data = BytesIO()
     try:
-        image.save(data, "PNG" if image.mode not in ("CMYK", "YCbCr", "LAB", "HSV", "F") else "TIFF")
+        image.load()  # first: Pillow turns a TIFF upright then, and drops the orientation from its EXIF
+        orientation = image.getexif().get(_ORIENTATION, 1)
+        if image.mode == "RGB" and orientation == 1:
+            return np.asarray(image)
+        exif = Image.Exif()
+        exif[_ORIENTATION] = orientation
+        image.save(data, "TIFF" if image.mode in ("CMYK", "YCbCr", "LAB", "F") else "PNG", exif=exif)
     except (OSError, ValueError) as error:
         raise ImageError(name, "unsupported", f"PIL mode {image.mode}: {error}") from error
     return decode_image(data.getvalue(), name=name)

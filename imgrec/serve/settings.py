@@ -18,15 +18,15 @@ __all__ = ["Settings", "check_start", "is_loopback", "read_models"]
 class Settings:
     """All of it; one object a server.
 
-    models: (name, file) in order; the first answers requests that name none.
+    models: (name, file) in order; the first serves requests that name none.
     keys: the file of `imgrec keys`; it need not be there on a loopback address. jwt: settings of signed tokens.
     behind_proxy: whether a proxy in front does TLS; then, and only then, the addresses of clients are taken from the
         X-Forwarded-For that `trusted_proxies` send.
-    audit_log: None = none is kept. audit_fail_open: answer also what could not be recorded.
-    output: how much of an answer callers see whose key does not say. reject: the rule behind `is_unknown`: a name,
+    audit_log: None = none is kept. audit_fail_open: serve also what could not be recorded.
+    output: how much of a prediction callers see whose key does not say. reject: the reject rule that every response reports: a name,
         "" = the last reject rule of each model, "none" = no rule.
     max_batch: images run at once by a thread. queue_batches: under way or waiting, decoding too.
-    threads: of networks: under load each is a lane with batches of its own (see `Batcher`).
+    threads: of inference: under load each is a worker with batches of its own (see `Batcher`).
     drain_delay_s: from "not ready" to closing, for load balancers.
     """
 
@@ -103,15 +103,15 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def read_models(words: Sequence[str]) -> list[tuple[str, Path]]:
+def read_models(arguments: Sequence[str]) -> list[tuple[str, Path]]:
     """Return (name, file) of `model.onnx` or `name=model.onnx`; without a name it is that of the file.
 
     Raises: ConfigError: no model, or one name for two.
     """
     models = []
-    for word in words:
-        name, separator, path = word.partition("=")
-        models.append((name, Path(path)) if separator else (Path(word).stem, Path(word)))
+    for argument in arguments:
+        name, separator, path = argument.partition("=")
+        models.append((name, Path(path)) if separator else (Path(argument).stem, Path(argument)))
     names = [name for name, _ in models]
     if not models:
         raise ConfigError("Name a model: imgrec serve model.onnx")

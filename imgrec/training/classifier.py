@@ -10,19 +10,27 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import MetricCollection
 
 from imgrec.evaluation.predictions.scorer import Batch, Scorer
-from imgrec.training.running_metrics import RunningScores
+from imgrec.training.running_metrics import RunningMetrics
 
 
 class Classifier(Scorer):
-    """Trains `net`, and scores it as it goes.
+    """The LightningModule that trains `net` and computes its metrics.
 
-    loss: (logits (N, C) float32, targets) to a scalar; targets are int64 (N,) or float (N, C).
-    metrics: a collection whose `update` takes predictions and labels; copied for training and for validation.
-    optimizer: called with the network. scheduler: called with the optimizer, `total_steps` and `steps_per_epoch`.
-    mixing: called as mixing(images, labels, key=(...)) on training batches; returns images and soft targets.
-    class_names: what index i of the logits means.
-    multilabel: several labels per image: logits are turned to probabilities by a sigmoid each.
-    record: plain data that a checkpoint carries under the key "imgrec".
+    Args:
+        net: uint8 images (N, 3, H, W) to logits (N, C).
+        loss: Logits float32 (N, C) and targets, int64 (N,) or float (N, C), to a scalar.
+        metrics: Its `update` takes predictions and labels; copied for training and for validation.
+        optimizer: Called with the network.
+        scheduler: Called with the optimizer, `total_steps` and `steps_per_epoch`.
+        mixing: Called as `mixing(images, labels, key=(...))` on training batches; returns images and soft targets.
+        class_names: In the order of the logits.
+        multilabel: Several labels per image: a sigmoid per class in place of the softmax.
+        seed: Of the mixing.
+
+    Attributes:
+        record: Plain data that a checkpoint carries under the key "imgrec".
+        last_loss: Of the last training batch, detached.
+        first_images: Images of the first training batch of an epoch, as they enter the network.
     """
 
     def __init__(
@@ -40,8 +48,8 @@ class Classifier(Scorer):
     ) -> None:
         super().__init__(net)
         self.loss = loss
-        self.train_scores = RunningScores(metrics.clone())
-        self.val_scores = RunningScores(metrics.clone())
+        self.train_metrics = RunningMetrics(metrics.clone())
+        self.val_metrics = RunningMetrics(metrics.clone())
         self.optimizer_factory = optimizer
         self.scheduler_factory = scheduler
         self.mixing = mixing
@@ -53,7 +61,7 @@ class Classifier(Scorer):
         self.first_images: Tensor | None = None
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss of a batch. Scores are against the labels as given, also where images are mixed."""
+        """Return the loss of a batch. Metrics use the original labels, also where images are mixed."""
         images, targets = batch["images"], batch["labels"]
         if self.mixing is not None:
             key = (self.seed, self.current_epoch, batch_idx, self.global_rank)
@@ -63,28 +71,28 @@ class Classifier(Scorer):
         logits = self(images)
         loss: Tensor = self.loss(logits, targets)
         self.last_loss = loss.detach()
-        self.train_scores.add(self.last_loss, self.predict(logits.detach()), batch["labels"])
+        self.train_metrics.add(self.last_loss, self.predict(logits.detach()), batch["labels"])
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Count a validation batch."""
+        """Update the validation metrics."""
         logits = self(batch["images"])
-        self.val_scores.add(self.loss(logits, batch["labels"]), self.predict(logits), batch["labels"])
+        self.val_metrics.add(self.loss(logits, batch["labels"]), self.predict(logits), batch["labels"])
 
     def predict(self, logits: Tensor) -> Tensor:
-        """Return what the metrics take: class indices (N,), or probabilities (N, C) for several labels."""
+        """Return the input of the metrics: class indices (N,), or probabilities (N, C) for several labels."""
         return logits.sigmoid() if self.multilabel else logits.argmax(dim=1)
 
     def on_train_epoch_start(self) -> None:
-        """Begin to count; not called when an epoch is entered in the middle, so a restored count goes on."""
-        self.train_scores.reset()
+        """Reset the metrics. Not called when a run resumes inside an epoch, so restored metrics stay."""
+        self.train_metrics.reset()
 
     def on_validation_epoch_start(self) -> None:
-        """Begin to count."""
-        self.val_scores.reset()
+        """Reset the metrics."""
+        self.val_metrics.reset()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Build the optimizer, and the schedule for exactly the steps that this run will take."""
+        """Build the optimizer, and the schedule for exactly the number of steps of this run."""
         optimizer = self.optimizer_factory(self.net)
         if self.scheduler_factory is None:
             return optimizer
@@ -97,16 +105,16 @@ class Classifier(Scorer):
         return [optimizer], schedules
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        """Step a schedule; one that watches a score is stepped by `step_plateau`, before the epoch's checkpoint."""
+        """Step a schedule; one that monitors a metric is stepped by `step_plateau`, before the epoch's checkpoint."""
         if not isinstance(scheduler, ReduceLROnPlateau):
             scheduler.step()
 
-    def step_plateau(self, scores: Mapping[str, Tensor]) -> None:
-        """Let schedules that watch a score see it. Lightning itself would do so after the checkpoint is written."""
+    def step_plateau(self, metrics: Mapping[str, Tensor]) -> None:
+        """Step schedules that monitor a metric. Lightning itself would do so after the checkpoint is written."""
         for config in self.trainer.lr_scheduler_configs:
-            if isinstance(config.scheduler, ReduceLROnPlateau) and config.monitor and config.monitor in scores:
-                config.scheduler.step(float(scores[config.monitor]))
+            if isinstance(config.scheduler, ReduceLROnPlateau) and config.monitor and config.monitor in metrics:
+                config.scheduler.step(float(metrics[config.monitor]))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the record: the config, the class names and what else is needed to build this again."""
+        """Add the record: configuration, class names and what else is needed to rebuild the classifier."""
         checkpoint["imgrec"] = self.record

@@ -1,4 +1,4 @@
-"""What Lightning and PyTorch say when a disk, a memory or a process gives out, in words that tell what to do."""
+"""Errors of Lightning and PyTorch about disks, memory and processes, as ImgrecErrors that explain the remedy."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,9 +16,14 @@ __all__ = ["explained"]
 
 @contextmanager
 def explained(config: Mapping[str, Any], folder: Path) -> Iterator[None]:
-    """Turn what goes wrong inside the block and is the user's to mend into an ImgrecError that says what to do.
+    """Turn library errors that the user can solve into an ImgrecError with the remedy.
 
-    config: of the run, for what its message names; folder: of the run.
+    Args:
+        config: Of the run: messages name its values.
+        folder: Of the run.
+
+    Raises:
+        ImgrecError: In place of an error of a library. Other errors pass unchanged.
     """
     try:
         yield
@@ -28,25 +33,25 @@ def explained(config: Mapping[str, Any], folder: Path) -> Iterator[None]:
         if error.errno not in FULL:
             raise
         raise RunFolderError(
-            f"Cannot write to {folder}: {FULL[error.errno]}. Its checkpoints are whole: free some space, then the same "
-            f"command with run_dir={folder} goes on."
+            f"Cannot write to {folder}: {FULL[error.errno]}. Its checkpoints are intact: free some space, then the "
+            f"same command with run_dir={folder} resumes."
         ) from error
     except torch.OutOfMemoryError as error:
         raise ConfigError(
             f"The GPU's memory is full with data.batch_size={config['data'].get('batch_size')}. Lower it (half of it "
-            "with trainer.accumulate_grad_batches=2 learns alike), or take a smaller model or preprocess.size."
+            "with trainer.accumulate_grad_batches=2 trains alike), or choose a smaller model or preprocess.size."
         ) from error
     except RuntimeError as error:
         if "onnection closed by peer" in str(error) or "onnection reset by peer" in str(error):
-            raise ImgrecError(f"Another process of this run has ended; {folder}/error.log says why.") from error
+            raise ImgrecError(f"Another process of this run has ended; the reason is in {folder}/error.log.") from error
         if str(error).startswith("DataLoader timed out"):
             raise DataError(
-                f"No batch came for data.timeout_s={config['data']['timeout_s']:g} s: a loader process hangs, most "
-                "often on a file that a network drive does not deliver. Mend that, or set data.timeout_s higher."
+                f"No batch came for data.timeout_s={config['data']['timeout_s']:g} s: a worker hangs, most often "
+                "on a file of a network drive. Solve that, or set data.timeout_s higher."
             ) from error
         if not str(error).startswith("DataLoader worker"):
             raise
         raise DataError(
-            "A loader process was killed, most often for want of memory, or of shared memory in a container "
+            "A worker was killed, most often because memory, or shared memory in a container, ran out "
             "(docker --shm-size=8g). Set data.num_workers to fewer, or to 0."
         ) from error

@@ -1,4 +1,4 @@
-"""Silence what the libraries below say that a user of imgrec can do nothing about. Each line has its reason."""
+"""Warnings of libraries that a user of imgrec can do nothing about, each with the reason why it is silenced."""
 
 import functools
 import logging
@@ -12,7 +12,7 @@ from imgrec.core.files.atomic_write import FULL
 IGNORED = (
     # Lightning 2.6 with torch 2.14: an internal of its tree walking.
     r".*isinstance\(treespec, LeafSpec\).*",
-    # The data module chooses the number of loader processes, and says so in the configuration.
+    # The data module chooses the number of workers.
     r".*does not have many workers.*",
     # The run log writes each epoch by itself, however few steps it has.
     r".*is smaller than the logging interval.*",
@@ -26,7 +26,7 @@ IGNORED = (
 
 
 def quiet_libraries() -> None:
-    """Let Lightning speak from warnings upwards, and drop the warnings listed above. Calling it twice is harmless."""
+    """Show warnings and errors of Lightning only, without those of `IGNORED`. May be called twice."""
     for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in IGNORED:
@@ -36,7 +36,7 @@ def quiet_libraries() -> None:
 
 
 def _pass_on(arguments: threading.ExceptHookArgs, *, before: Callable[[threading.ExceptHookArgs], Any]) -> None:
-    """Say nothing of a full disk: TensorBoard's writer thread hands that error on, and the run ends with a message."""
+    """Ignore a full disk: TensorBoard's writer thread passes that error on, and the run ends with a message."""
     error = arguments.exc_value
     if not (isinstance(error, OSError) and error.errno in FULL):
         before(arguments)

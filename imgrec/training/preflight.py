@@ -21,9 +21,10 @@ _SEEDS = 2**32  # as many as NumPy takes
 
 
 def check_config(config: DictConfig) -> None:
-    """Check the keys that go to no object of their own, and those of Lightning that it does not check itself.
+    """Check the keys that no object of imgrec checks, before the data is read.
 
-    Raises: ConfigError.
+    Raises:
+        ConfigError: A value out of range or not among the choices.
     """
     check_count("seed", config.seed, at_least=0, at_most=_SEEDS - 1)
     if config.get("data") and "seed" in config.data:
@@ -41,7 +42,7 @@ def check_config(config: DictConfig) -> None:
 def _check_lengths(trainer: DictConfig) -> None:
     if trainer.get("max_epochs") == 0:
         raise ConfigError(
-            "trainer.max_epochs=0 trains nothing. Set 1 or more; evaluate.py scores a network without training."
+            "trainer.max_epochs=0 trains nothing. Set 1 or more; evaluate.py evaluates a model without training."
         )
     if trainer.get("max_epochs") not in (None, -1):  # -1: until a number of steps, a time, or early stopping
         check_count("trainer.max_epochs", trainer.max_epochs, at_least=1)
@@ -56,29 +57,37 @@ def check_run(
     """Check what depends on configuration, data and classifier together.
 
     Raises:
-        ConfigError: Callbacks without which a run leaves no result; a loss or metrics for the other task; a monitor
-            that no metric of this run has.
-        DataError: Nothing to train on, or nothing to choose the best epoch by.
+        ConfigError: A callback that writes the result is missing, the loss or a metric is for another task, or a
+            monitored metric does not exist.
+        DataError: No training or no validation images.
     """
     _check_callbacks(callbacks)
     _check_splits(data)
     _check_task(data.splits.task, classifier)
-    _check_monitors(config, callbacks, classifier.val_scores.scores)
+    _check_monitors(config, callbacks, classifier.val_metrics.metrics)
 
 
 def _check_task(task: Task, classifier: Classifier) -> None:
-    """Check that loss and metrics are made for the task of the data. One that does not say its task is trusted."""
+    """Check that loss and metrics are made for the task of the data; those without a `task` attribute pass.
+
+    Raises:
+        ConfigError: The loss or a metric is for the other task.
+    """
     found = "several labels" if task == "multilabel" else "one label"
     if getattr(classifier.loss, "task", task) != task:
-        remedy = "loss=bce metrics=multilabel" if task == "multilabel" else "loss=cross_entropy metrics=single"
-        raise ConfigError(f"The data has {found} per image. Add {remedy}.")
-    tasks = {task_of_metric(metric) for metric in classifier.val_scores.scores.values()} - {None}
-    if tasks - {task}:
-        raise ConfigError(f"The data has {found} per image. Add metrics={task}.")
+        remedy = (
+            "Add loss=bce metrics=multilabel."
+            if task == "multilabel"
+            else "Set loss=cross_entropy, or with loss=bce also loss.one_hot=true: each class against the rest."
+        )
+        raise ConfigError(f"The data has {found} per image, the loss is for another task. {remedy}")
+    tasks = {task_of_metric(metric) for metric in classifier.val_metrics.metrics.values()}
+    if tasks - {task, None}:
+        raise ConfigError(f"The data has {found} per image, a metric is for another task. Add metrics={task}.")
 
 
 def task_of_metric(metric: Metric) -> Task | None:
-    """Return the task of a metric: its own `task`, else by torchmetrics' `num_labels` or `num_classes`; None: unknown."""
+    """Return the `task` of a metric; without one, what `num_labels` or `num_classes` of torchmetrics imply."""
     task: Task | None = getattr(metric, "task", None)
     if task is None and hasattr(metric, "num_labels"):
         return "multilabel"
@@ -86,7 +95,6 @@ def task_of_metric(metric: Metric) -> Task | None:
 
 
 def _check_callbacks(callbacks: Sequence[Callback]) -> None:
-    """Check that what writes scores and checkpoints is there. Raises: ConfigError."""
     missing = [kind.__name__ for kind in (RunLog, Checkpoints) if not any(isinstance(c, kind) for c in callbacks)]
     if missing:
         raise ConfigError(
@@ -96,22 +104,24 @@ def _check_callbacks(callbacks: Sequence[Callback]) -> None:
 
 
 def check_trainer(trainer: Trainer) -> None:
-    """Refuse what would score a part of the images, or replace imgrec's own order of samples. Raises: ConfigError."""
+    """Refuse options that would evaluate part of the images, or replace imgrec's order of samples.
+
+    Raises:
+        ConfigError: One of them is set.
+    """
     instead = "For a quick try: trainer.max_epochs=1 +trainer.limit_train_batches=2."
     if trainer.fast_dev_run:  # type: ignore[attr-defined]
-        raise ConfigError(f"trainer.fast_dev_run scores one batch and keeps no checkpoint. {instead}")
+        raise ConfigError(f"trainer.fast_dev_run evaluates one batch and keeps no checkpoint. {instead}")
     if trainer.overfit_batches:  # type: ignore[attr-defined]
         raise ConfigError(f"trainer.overfit_batches replaces the order of the samples. Train on a small set. {instead}")
     limit = trainer.limit_test_batches
     if isinstance(limit, int) or limit < 1:
         raise ConfigError(
-            f"trainer.limit_test_batches={limit} leaves images out of the scores. Leave it out, or evaluate on a "
-            "smaller set."
+            f"trainer.limit_test_batches={limit} evaluates part of the images. Remove it, or evaluate on a smaller set."
         )
 
 
 def _check_splits(data: ImageDataModule) -> None:
-    """Check that there is something to train on, and something to choose the best epoch by. Raises: DataError."""
     for name, purpose in (("train", "to train on"), ("val", "to choose the best epoch by")):
         samples = getattr(data.splits, name)
         if samples is None or not len(samples):
@@ -120,10 +130,9 @@ def _check_splits(data: ImageDataModule) -> None:
 
 
 def _check_monitors(config: DictConfig, callbacks: Sequence[Callback], metrics: MetricCollection) -> None:
-    """Check that every score that a callback or the schedule watches will be there; a typing error costs no epoch.
+    """Check that every metric that a callback or the schedule monitors exists in this run.
 
-    Callbacks of the user's own may log more scores: with one among them nothing is refused.
-    Raises: ConfigError, with the nearest score and all of them.
+    The user's own callbacks may log more metrics, so with one of those nothing is refused.
     """
     if any(not type(callback).__module__.startswith(("imgrec.", "pytorch_lightning.")) for callback in callbacks):
         return
@@ -133,8 +142,8 @@ def _check_monitors(config: DictConfig, callbacks: Sequence[Callback], metrics: 
     parts |= {f"callbacks.{name}": part for name, part in config.callbacks.items()}
     for key, name in ((f"{part}.monitor", node.get("monitor")) for part, node in parts.items() if node):
         if name is not None and name not in known:
-            typed = "monitor" if name == config.get("monitor") else key
+            key = "monitor" if name == config.get("monitor") else key
             raise ConfigError(
-                f"{typed}={name} is not a score of this run.{did_you_mean(str(name), known)} "
+                f"{key}={name} is not a metric of this run.{did_you_mean(str(name), known)} "
                 f"There are: {', '.join(known)}."
             )

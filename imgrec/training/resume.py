@@ -1,4 +1,4 @@
-"""From which checkpoint a run goes on, and whether it may."""
+"""Choose the checkpoint that a run resumes from, and check that it belongs to the same training."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,14 +9,14 @@ from typing import Any
 from torch import Tensor
 
 from imgrec.core.checkpoint.checkpoint import CheckpointInfo, load_checkpoint, newest_valid
-from imgrec.core.config.checks import listed
+from imgrec.core.text import listed
 from imgrec.errors import CheckpointError, ConfigError, did_you_mean
 
 __all__ = ["CHECKED", "Start", "announce", "find_start", "set_aside"]
 
 log = logging.getLogger("imgrec")
 
-# What must be as it was for a run to go on exactly, and how a message calls it.
+# What must be unchanged for a run to resume exactly, and its name in messages.
 CHECKED = {
     "data_fingerprint": "the data (files, labels or split)",
     "class_names": "the classes",
@@ -28,15 +28,15 @@ CHECKED = {
 # Groups whose values make the weights what they are, and keys of them that follow from the data.
 _GROUPS = ("model", "loss", "optimizer", "scheduler", "mixing", "augment", "preprocess")
 _FROM_DATA = ("num_classes", "class_counts", "num_samples")
-# What the saved state of an optimizer and a schedule belongs to; with another one there is no going on.
+# The saved state belongs to this optimizer and schedule: with others a run cannot resume.
 _FIXED = ("optimizer._target_", "optimizer.name", "scheduler._target_", "scheduler.name")
-# What a run leaves beside its checkpoints; the log files stay, as they are being written.
+# Written beside the checkpoints; log files stay, as they are open.
 _OTHER_FILES = ("history.csv", "result.json", "nonfinite.json", "evaluation", "tensorboard")
 
 
 @dataclass(frozen=True)
 class Start:
-    """The checkpoint that a run goes on from: its optimizer steps, and the epochs that are wholly behind it."""
+    """The checkpoint that a run resumes from, its optimizer steps and its completed epochs."""
 
     path: Path
     step: int
@@ -51,13 +51,18 @@ def find_start(
     tensors: Mapping[str, Tensor],
     allow_changed: Sequence[str] = (),
 ) -> Start | None:
-    """Return where to go on, or None for a fresh start.
+    """Return the checkpoint to resume from, or None to train from scratch.
 
-    resume: "auto" = the newest good checkpoint in the run folder; "never"; or the path of one.
-    record, tensors: what a checkpoint of this run would hold, to compare with.
-    allow_changed: keys of `CHECKED` that may differ from what the checkpoint was made with.
-    Raises: CheckpointError: there is none at that path, or it was made with something else that must be the same.
-    ConfigError: `resume` is a word with no meaning.
+    Args:
+        folder: Of the run.
+        resume: "auto" or None: the newest valid checkpoint in the run folder; "never"; or the path of a checkpoint.
+        record: Of this run, to compare with that of the checkpoint.
+        tensors: Of this run's classifier, to compare names and shapes.
+        allow_changed: Keys of `CHECKED` that may differ from the checkpoint's.
+
+    Raises:
+        CheckpointError: No checkpoint at that path, or one of another training.
+        ConfigError: `resume` is none of these.
     """
     if resume == "never":
         return None
@@ -72,23 +77,31 @@ def find_start(
 
 
 def announce(start: Start, *, max_epochs: int | None, max_steps: int) -> None:
-    """Say where the run goes on, or that it has finished. Raises: CheckpointError: it went further than it should."""
+    """Log where the run resumes, or that it is complete.
+
+    Raises:
+        CheckpointError: The checkpoint has more epochs than `max_epochs`.
+    """
     if max_epochs is not None and -1 < max_epochs < start.epochs:
         raise CheckpointError(
-            f"{start.path} has {start.epochs} epochs behind it, more than trainer.max_epochs={max_epochs}. "
-            f"Set trainer.max_epochs={start.epochs} or more, or start anew (resume=never, or another run_dir)."
+            f"{start.path} has {start.epochs} completed epochs, more than trainer.max_epochs={max_epochs}. "
+            f"Set trainer.max_epochs={start.epochs} or more, or train from scratch (resume=never, or another run_dir)."
         )
     if start.epochs == max_epochs or -1 < max_steps <= start.step:
-        log.info("This run has finished. Its best checkpoint is scored again; a larger trainer.max_epochs trains on.")
+        log.info(
+            "This run is complete; its best checkpoint is evaluated again. To continue: a larger trainer.max_epochs."
+        )
     else:
-        log.info("Going on from %s: %d epochs, %d steps", start.path, start.epochs, start.step)
+        log.info("Resuming from %s: %d epochs, %d steps", start.path, start.epochs, start.step)
 
 
 def set_aside(folder: Path, *, start: Start | None) -> Path | None:
-    """Move what an earlier run left in `folder` and this one does not go on from into a folder of its own, inside it.
+    """Move files of an earlier run, which this one does not resume from, into a subfolder of `folder`.
 
-    Otherwise the earlier run's checkpoints, if they had come further, would be taken for the newest ones next time.
-    Returns that folder, or None where there was nothing to move.
+    Otherwise checkpoints of the earlier run with more steps would be taken for the newest ones the next time.
+
+    Returns:
+        The subfolder, or None where there was nothing to move.
     """
     if start is None or start.path.parent.resolve() != folder.resolve():
         stale = [*folder.glob("*.ckpt"), *(folder / name for name in _OTHER_FILES)]
@@ -102,13 +115,13 @@ def set_aside(folder: Path, *, start: Start | None) -> Path | None:
     aside.mkdir()
     for path in stale:
         path.rename(aside / path.name)
-    log.info("What was in %s before is now in %s.", folder, aside)
+    log.info("Files of the earlier run in %s are now in %s.", folder, aside)
     return aside
 
 
 def _newest(folder: Path) -> Path | None:
     found = newest_valid(folder)
-    for line in found.passed_over:
+    for line in found.skipped:
         log.warning(line)
     return found.path
 
@@ -128,12 +141,12 @@ def _read(path: Path) -> tuple[Start, dict[str, Any]]:
         return Start(path, step=int(payload["global_step"]), epochs=int(epochs)), payload
     except (KeyError, TypeError) as error:
         raise CheckpointError(
-            f"{path} holds no place in a training to go on from. To begin with its weights: model.weights={path}"
+            f"{path} has no training state to resume from. To start from its weights: model.weights={path}"
         ) from error
 
 
 def _step_of(path: Path) -> int:
-    """Return the step of a checkpoint; a damaged one is no danger, as nothing goes on from it."""
+    """Return the step of a checkpoint; -1 for a damaged one, from which no run resumes."""
     try:
         return _read(path)[0].step
     except CheckpointError:
@@ -145,18 +158,18 @@ def _check_fit(saved: Mapping[str, Tensor], own: Mapping[str, Tensor], *, path: 
     different += [name for name in saved.keys() & own.keys() if saved[name].shape != own[name].shape]
     if different:
         raise CheckpointError(
-            f"{path} is of another network than this one: {listed(different, limit=3)} differ. Choose the model as it "
-            "was, or start anew (resume=never, or another run_dir)."
+            f"{path} is of another model: {listed(different, limit=3)} differ. Choose the model as it was, or train "
+            "from scratch (resume=never, or another run_dir)."
         )
 
 
 def _check_same(info: CheckpointInfo, *, path: Path, record: Mapping[str, Any], allow_changed: Sequence[str]) -> None:
-    """Raise CheckpointError unless the run would go on as it began."""
+    """Check that a resumed run would be the one that the checkpoint is of."""
     settings = list(_changed_settings(info.config, record["config"]))
     if fixed := [text for key, text in settings if key in _FIXED]:
         raise CheckpointError(
-            f"{path} has the state of another optimizer or schedule: {listed(fixed, limit=3)}. Put it back, or start "
-            "anew (resume=never, or another run_dir); model.weights=CHECKPOINT begins with its weights."
+            f"{path} has the state of another optimizer or schedule: {listed(fixed, limit=3)}. Set it back, or train "
+            "from scratch (resume=never, or another run_dir); model.weights=CHECKPOINT starts from its weights."
         )
     changed = {key: CHECKED[key] for key in CHECKED if key != "settings" and getattr(info, key) != record[key]}
     if settings:
@@ -165,11 +178,11 @@ def _check_same(info: CheckpointInfo, *, path: Path, record: Mapping[str, Any], 
     if wrong:
         raise CheckpointError(
             f"{path} was made with other values of: {', '.join(changed[key] for key in wrong)}. "
-            f"Put them back, start anew (resume=never, or another run_dir), or accept the change: "
+            f"Set them back, train from scratch (resume=never, or another run_dir), or accept the change: "
             f"resume_allow_changed=[{','.join(changed)}]."
         )
     if settings:
-        log.warning("Changed since %s: %s. Learning rates go on as saved.", path, changed["settings"])
+        log.warning("Changed since %s: %s. Learning rates stay as saved.", path, changed["settings"])
 
 
 def _changed_settings(saved: Mapping[str, Any], own: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -184,5 +197,7 @@ def _changed_settings(saved: Mapping[str, Any], own: Mapping[str, Any]) -> Itera
 def _values(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for group in _GROUPS:
         for name, value in (config.get(group) or {}).items():
+            if name == "_target_" and str(value).startswith("imgrec."):
+                value = str(value).rpartition(".")[2]  # modules of imgrec have moved, their public names have not
             if name not in _FROM_DATA:
                 yield f"{group}.{name}", value

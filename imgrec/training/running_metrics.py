@@ -1,8 +1,7 @@
-"""Scores over an epoch, taken in by the batch and handed to torchmetrics in large pieces.
+"""Metrics over an epoch: batches are collected, and torchmetrics is updated once in `FLUSH_EVERY` batches.
 
-An `update` of a torchmetrics collection costs about 2 ms whatever the batch; a step of a small network takes less than
-1 ms. So a batch only leaves its predictions in a list, and the collection is updated once in `FLUSH_EVERY` batches.
-The numbers are those of an update per batch.
+An `update` of a torchmetrics collection takes about 2 ms whatever the batch, a training step of a small network less
+than 1 ms. The values are those of an update per batch.
 """
 
 from collections.abc import Mapping
@@ -17,11 +16,10 @@ FLUSH_EVERY = 64
 class ExactSum(Metric):
     """A sum in float64 that is the same to its last bit wherever partial sums end.
 
-    A checkpoint or a stop adds up what has gathered so far, so partial sums end at other batches in a run that was
-    stopped; in float32 they would round differently. In float64, float32 losses between 2^-5 and 2^4 over up to a
-    million samples are added without rounding. Not SumMetric: once moved to a device it casts to float32, whatever
-    `set_dtype` said. Not MeanMetric: it leaves its weights out when NaN is let through, and NaN must not be hidden
-    (torchmetrics 1.9).
+    A checkpoint flushes the batches collected so far, so the partial sums of a resumed run end at other batches, and in
+    float32 they would round differently. In float64, float32 losses between 2^-5 and 2^4 over up to a million samples
+    are added without rounding. torchmetrics 1.9 offers neither: SumMetric casts to float32 once it is moved to a
+    device, and MeanMetric ignores its weights when NaN is let through, and NaN must not be hidden.
     """
 
     full_state_update = False
@@ -40,16 +38,16 @@ class ExactSum(Metric):
         return self.sum_value
 
 
-class RunningScores(nn.Module):
-    """The mean loss and a collection of scores over the batches since the last `reset`.
+class RunningMetrics(nn.Module):
+    """The mean loss and a collection of metrics over the batches since the last `reset`.
 
-    Nothing of it enters `state_dict()`: a checkpoint's weights are the network's alone. `state()` and `load_state()`
-    carry a half-finished epoch over a restart. With several processes `compute` gathers them all (torchmetrics).
+    `state_dict()` is empty, so that a checkpoint has the weights of the network alone; `state()` and `load_state()`
+    carry a half-finished epoch over a restart. With several processes `compute` gathers all of them (torchmetrics).
     """
 
-    def __init__(self, scores: MetricCollection) -> None:
+    def __init__(self, metrics: MetricCollection) -> None:
         super().__init__()
-        self.scores = scores
+        self.metrics = metrics
         self.loss_sum = ExactSum()
         self.num_samples = ExactSum()
         self._losses: list[Tensor] = []
@@ -57,7 +55,7 @@ class RunningScores(nn.Module):
         self._labels: list[Tensor] = []
 
     def add(self, loss: Tensor, predictions: Tensor, labels: Tensor) -> None:
-        """Take in a batch: its mean loss (a scalar), and what the collection's `update` takes; all detached."""
+        """Add a batch: its mean loss (a scalar), predictions and labels; all detached."""
         self._losses.append(loss)
         self._predictions.append(predictions)
         self._labels.append(labels)
@@ -65,34 +63,34 @@ class RunningScores(nn.Module):
             self.flush()
 
     def flush(self) -> None:
-        """Hand what has gathered to torchmetrics."""
+        """Update torchmetrics with the collected batches."""
         if not self._losses:
             return
         losses = torch.stack(self._losses)
         sizes = torch.tensor([len(labels) for labels in self._labels], dtype=torch.float64).to(losses.device)
         self.loss_sum.update(losses.double() * sizes)
         self.num_samples.update(sizes)
-        self.scores.update(torch.cat(self._predictions), torch.cat(self._labels))
+        self.metrics.update(torch.cat(self._predictions), torch.cat(self._labels))
         self._clear()
 
     def _clear(self) -> None:
         self._losses, self._predictions, self._labels = [], [], []
 
     def compute(self) -> dict[str, Tensor]:
-        """Return "loss" and each score of the collection: scalars, or (C,) for one value per class."""
+        """Return "loss" and each metric of the collection: scalars, or (C,) for one value per class."""
         self.flush()
         loss = (self.loss_sum.compute() / self.num_samples.compute()).float()
-        return {"loss": loss, **self.scores.compute()}
+        return {"loss": loss, **self.metrics.compute()}
 
     def reset(self) -> None:
-        """Begin a new epoch."""
+        """Start a new epoch."""
         self._clear()
         self.loss_sum.reset()
         self.num_samples.reset()
-        self.scores.reset()
+        self.metrics.reset()
 
     def state(self) -> dict[str, Tensor]:
-        """Return what has been counted so far in this process, as plain tensors."""
+        """Return the state of this process so far, as plain tensors."""
         self.flush()
         return {
             f"{name}.{key}": torch.as_tensor(value).detach().clone()
@@ -101,13 +99,13 @@ class RunningScores(nn.Module):
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from `state()`, on whatever device the metrics are now."""
+        """Restore `state()`, on the device that the metrics are on now."""
         self.reset()
         for name, metric in self._metrics().items():
             for key in metric.metric_state:
                 setattr(metric, key, state[f"{name}.{key}"].to(metric.device))
-            metric._update_count = 1  # or compute() warns that nothing was counted
+            metric._update_count = 1  # or compute() warns that there was no update
 
     def _metrics(self) -> dict[str, Metric]:
-        members = dict(self.scores.items(keep_base=True, copy_state=True))
+        members = dict(self.metrics.items(keep_base=True, copy_state=True))
         return {"loss_sum": self.loss_sum, "num_samples": self.num_samples, **members}

@@ -1,4 +1,4 @@
-"""From a configuration to what a job works with: the data, the facts that other parts need of it, and the record."""
+"""From a configuration to the inputs of a job: the data and its facts, and the record of a checkpoint."""
 
 import logging
 from pathlib import Path
@@ -11,7 +11,7 @@ from imgrec.auditing.before_training import check_data
 from imgrec.core.checkpoint.checkpoint import CheckpointInfo
 from imgrec.core.config.build import build, to_plain
 from imgrec.data.loading.datamodule import ImageDataModule
-from imgrec.data.splits.folds import count_classes
+from imgrec.data.samples import count_classes
 from imgrec.models.network import ImageNetwork, check_image_size
 
 __all__ = ["check_network", "log_notes", "make_record", "read_data"]
@@ -27,14 +27,15 @@ def read_data(
     Args:
         config: Its group `data` names the source; it is not changed.
         data: A data module that was made already, in place of `config.data`.
-        report_to: For training: check all images first, and write there which were excluded.
+        report_to: For training: check all images first, and write the list of excluded ones into this folder.
         **given: Passed to the data module in place of keys of `config.data`.
 
     Returns:
-        A copy of the configuration in which `data.num_classes`, `data.num_samples` and `data.class_counts` are what
-        was found, for the model, loss and metrics that refer to them; and the data module.
+        A copy of the configuration with `data.num_classes`, `data.num_samples` and `data.class_counts` as found, for
+        the model, loss and metrics that refer to them; and the data module.
     """
-    data = data if data is not None else build(config.data, **given)
+    if data is None:
+        data = build(config.copy().data, **given)  # a copy: Hydra resolves what `data` refers to in place
     assert data is not None
     log_notes(data)
     if report_to is not None:
@@ -50,15 +51,16 @@ def read_data(
 
 
 def log_notes(data: ImageDataModule) -> None:
-    """Read the splits, and log what a user should know about them."""
+    """Read the splits, and log their notes as warnings."""
     for note in data.splits.notes:
         log.warning("%s", note)
 
 
 def check_network(network: Any, preprocess: Any) -> None:
-    """Check that the network takes images of the preprocessed size, and say what would learn nothing.
+    """Check that the network takes images of the preprocessed size, and warn of a frozen random backbone.
 
-    Raises: ConfigError.
+    Raises:
+        ConfigError: The images are too small for the network.
     """
     if not isinstance(network, ImageNetwork):
         return
@@ -70,7 +72,7 @@ def check_network(network: Any, preprocess: Any) -> None:
 
 
 def make_record(config: DictConfig, data: ImageDataModule, *, world_size: int) -> dict[str, Any]:
-    """Return what a checkpoint carries besides tensors: all that is needed to build and to check it again."""
+    """Return the plain data of a checkpoint, which it is rebuilt and checked from."""
     return CheckpointInfo(
         config=to_plain(config),
         class_names=list(data.splits.class_names),
@@ -85,7 +87,7 @@ def make_record(config: DictConfig, data: ImageDataModule, *, world_size: int) -
 
 
 def _split_record(data: ImageDataModule) -> dict[str, Any]:
-    """Return what a checkpoint says of the split file that divided its data: digest, rule and seed."""
+    """Return digest, rule and seed of the split file, where the data has one."""
     if data.split_file is None:
         return {}
     from imgrec.data.splits.split_file import describe

@@ -26,14 +26,14 @@ def build_trainer(config: DictConfig, *, logger: Any, callbacks: list[Callback])
     """Build the Trainer of a job; on all processes but the first, only errors are logged.
 
     Raises:
-        ConfigError: A setting that imgrec cannot honour, such as `fast_dev_run`.
+        ConfigError: An option that imgrec does not support, such as `fast_dev_run`.
     """
     trainer: Trainer = build(
         config.trainer, logger=logger, callbacks=callbacks, default_root_dir=str(config.run_dir)
     )  # fmt: skip
     check_trainer(trainer)
     if not trainer.is_global_zero:
-        log.setLevel(logging.ERROR)  # the first process speaks for all
+        log.setLevel(logging.ERROR)  # the first process logs for all
     return trainer
 
 
@@ -46,13 +46,18 @@ def make_trainer(
     callbacks: Sequence[Callback] = (),
     **options: Any,
 ) -> Trainer:
-    """Return a Trainer; every key that is not named here goes to Lightning's Trainer untouched.
+    """Return a Trainer.
 
-    gpus: "auto" = a GPU if there is one; 0 = the CPU; n = that many; -1 = all; a list = these ids.
-    precision: "auto" = bf16-mixed where the processor or GPU computes in bfloat16, else 32-true; or Lightning's own.
-    channels_last: "auto" = for convolution networks.
-    compile: torch.compile the network.
-    Raises: ConfigError: GPUs asked for that are not there.
+    Args:
+        gpus: "auto": a GPU if there is one; 0: the CPU; n: that many; -1: all; a list: these indices.
+        precision: "auto": bf16-mixed where the CPU or GPU computes in bfloat16, else 32-true; or one of Lightning's.
+        channels_last: "auto": for convolutional networks.
+        compile: Whether to `torch.compile` the network.
+        callbacks: Lightning callbacks.
+        **options: Passed to Lightning's Trainer.
+
+    Raises:
+        ConfigError: GPUs that do not exist.
     """
     quiet_libraries()
     accelerator = resolve_gpus(gpus, devices=options.pop("devices", None))
@@ -64,7 +69,7 @@ def make_trainer(
         precision=precision,  # type: ignore[arg-type]  # Lightning checks the name itself
         callbacks=[layout, *callbacks],
         plugins=[DurableCheckpointIO(), *options.pop("plugins", ())],
-        use_distributed_sampler=False,  # the data module shares the samples out itself, without padding
+        use_distributed_sampler=False,  # the data module distributes samples itself, without padding
         num_sanity_val_steps=0,
         enable_checkpointing=options.pop("enable_checkpointing", True),
         **options,
@@ -72,7 +77,7 @@ def make_trainer(
 
 
 def resolve_gpus(gpus: Gpus, *, devices: int | None = None) -> dict[str, Any]:
-    """Return Lightning's `accelerator` and `devices` for a GPU count. `devices` counts processes on the CPU."""
+    """Return Lightning's `accelerator` and `devices`; the argument `devices` counts processes on the CPU."""
     available = torch.cuda.device_count()
     if gpus == "auto":
         gpus = min(available, 1)
@@ -111,7 +116,7 @@ def _check_available(gpus: Gpus, *, wanted: int, available: int) -> None:
 
 
 def has_bfloat16(accelerator: str) -> bool:
-    """Return whether the processor computes in bfloat16 by itself; emulation would be slower than float32."""
+    """Return whether the hardware computes in bfloat16; emulation would be slower than float32."""
     if accelerator == "gpu":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

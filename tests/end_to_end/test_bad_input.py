@@ -64,8 +64,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert command("train", *SHORT, "run_dir=digits").code == 0
         assert command("train", *SHORT, *ON_IMAGES, "run_dir=images.run").code == 0
         payload = load_checkpoint("images.run/best.ckpt")
-        foreign = {**payload, "imgrec": {**payload["imgrec"], "config": {"model": {"_target_": "os.system"}}}}
-        save_checkpoint(foreign, "foreign.ckpt")
+        untrusted = {**payload, "imgrec": {**payload["imgrec"], "config": {"model": {"_target_": "os.system"}}}}
+        save_checkpoint(untrusted, "untrusted.ckpt")
         save_checkpoint({key: value for key, value in payload.items() if key != "imgrec"}, "bare.ckpt")
         torch.save({**payload, "note": Stranger()}, "stranger.ckpt")
     return folder
@@ -79,13 +79,13 @@ def here(made: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def check(done: Done, message: str) -> None:
-    said = [line for line in done.err.splitlines() if not line.startswith("epoch ")]
+    lines = [line for line in done.err.splitlines() if not line.startswith("epoch ")]
     assert done.code == 2, done.err
-    assert len(said) <= 2
-    assert said[0].startswith("imgrec: error: ")
+    assert len(lines) <= 2
+    assert lines[0].startswith("imgrec: error: ")
     assert "Traceback" not in done.err + done.out
     for part in message.split(" ... "):
-        assert part in " ".join(said)
+        assert part in " ".join(lines)
 
 
 TRAINING = [
@@ -96,9 +96,9 @@ TRAINING = [
     (["model=torchvision", "model.name=resnet_50"], "no classifier 'resnet_50'. Did you mean 'resnet50'"),
     (["model=resnet18", "model.weights=DEFALT"], "no weights 'DEFALT'. Did you mean 'DEFAULT'"),
     (["model=resnet18", "model.weights=nowhere.pth"], "no weights file at nowhere.pth"),
-    (["model=cifar_resnet", "model.weights=digits/best.ckpt"], "digits/best.ckpt is for another network"),
+    (["model=cifar_resnet", "model.weights=digits/best.ckpt"], "digits/best.ckpt is for another model"),
     (["model.weights=stranger.ckpt"], "contains Python objects"),
-    (["data=folder", "data.root=picturs"], "data.root=picturs: no folder 'picturs' ... Did you mean 'images'"),
+    (["data=folder", "data.root=imagse"], "data.root=imagse: no folder 'imagse' ... Did you mean 'images'"),
     (["data=folder", "data.root=one"], "one class only (ant)"),
     (["data=folder", "data.root=empty"], "Class folders without images: empty/cat. Fill or remove them"),
     (["data=folder", "data.root=sizes", "preprocess=none", "augment=none"], "set preprocess=crop or squash"),
@@ -106,45 +106,45 @@ TRAINING = [
     (["data=folder", "data.test=images/test"], "The data has no train split"),
     (["data.val_fraction=0"], "The data has no val split ... data.val_fraction above 0"),
     (["data=table", "data.path=several.csv", "data.label_column=lable"], "no column 'lable'. Did you mean 'label'"),
-    ([*SEVERAL], "several labels per image. Add loss=bce metrics=multilabel"),
-    ([*SEVERAL, "loss=bce"], "several labels per image. Add metrics=multilabel"),
-    (["metrics=multilabel"], "one label per image. Add metrics=single"),
-    (["loss=bce"], "loss=bce takes several labels per image ... loss.one_hot=true"),
+    ([*SEVERAL], "several labels per image ... Add loss=bce metrics=multilabel"),
+    ([*SEVERAL, "loss=bce"], "several labels per image ... Add metrics=multilabel"),
+    (["metrics=multilabel"], "one label per image ... Add metrics=single"),
+    (["loss=bce"], "The data has one label per image ... Set loss=cross_entropy ... loss.one_hot=true"),
     (["data.num_classes=12"], "10 classes in the data, but data.num_classes=12. Set data.num_classes=10"),
     (["data.batch_size=0"], "data.batch_size=0, but it must be a whole number, 1 or more"),
     (["trainer.max_epochs=0"], "trainer.max_epochs=0 trains nothing"),
     (["+trainer.limit_trian_batches=2"], "trainer.limit_trian_batches is not a ... Did you mean 'limit_train_batches'"),
-    (["+trainer.fast_dev_run=true"], "trainer.fast_dev_run scores one batch"),
+    (["+trainer.fast_dev_run=true"], "trainer.fast_dev_run evaluates one batch"),
     (["trainer.precision=17"], "Precision 17 is invalid"),
     (["trainer.gpus=none"], "trainer.gpus=none: use auto, 0 (CPU)"),
-    (["monitor=val/acuracy"], "monitor=val/acuracy is not a score of this run. Did you mean 'val/accuracy'"),
+    (["monitor=val/acuracy"], "monitor=val/acuracy is not a metric of this run. Did you mean 'val/accuracy'"),
     (["callbacks=ema"], "callbacks lack RunLog and Checkpoints"),
-    (["~scheduler"], "classifier.scheduler refers to 'scheduler', which is not there"),
+    (["~scheduler"], "classifier.scheduler refers to 'scheduler', which does not exist"),
     (["resume=sometimes"], "resume=sometimes: use auto, never, or the path of a checkpoint"),
     (["resume=bare.ckpt"], "without imgrec's record"),
     (["resume=stranger.ckpt"], "holds Python objects ... does not load it"),
-    (["resume=images.run/best.ckpt"], "is of another network than this one"),
+    (["resume=images.run/best.ckpt"], "is of another model"),
     (["resume=digits/best.ckpt", "seed=2"], "the data (files, labels or split), seed ... resume_allow_changed=["),
-    (["resume=digits/best.ckpt", "data.batch_size=32"], "data.batch_size. Put them back"),
+    (["resume=digits/best.ckpt", "data.batch_size=32"], "data.batch_size. Set them back"),
     (["resume=digits/best.ckpt", "optimizer.lr=0.5"], "optimizer.lr (0.001, now 0.5)"),
     (["resume_allow_changed=[sed]"], "resume_allow_changed=sed: use one of ... Did you mean 'seed'"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("words", "message"), TRAINING, ids=lambda value: " ".join(value)[:60] if isinstance(value, list) else ""
+    ("overrides", "message"), TRAINING, ids=lambda value: " ".join(value)[:60] if isinstance(value, list) else ""
 )
-def test_training_says_what_is_wrong(words, message, here):
-    check(command("train", *SHORT, f"run_dir='{here}'", *words), message)
+def test_a_wrong_input_of_training_is_explained(overrides, message, here):
+    check(command("train", *SHORT, f"run_dir='{here}'", *overrides), message)
 
 
 EVALUATION = [
     ([], "Nothing to evaluate. Give checkpoint=PATH"),
-    (["model=small_cnn", "data=digits"], "network without weights knows nothing. Add model.weights=FILE"),
+    (["model=small_cnn", "data=digits"], "A model without weights is untrained. Add model.weights=FILE"),
     (["checkpoint=digits/bets.ckpt"], "digits/bets.ckpt does not exist. Did you mean 'best.ckpt'"),
     (["checkpoint=digits"], "digits is not a file ... digits/best.ckpt"),
     (["checkpoint=stranger.ckpt"], "holds Python objects ... does not load it"),
-    (["checkpoint=foreign.ckpt"], "model._target_=os.system: a checkpoint may not name this"),
+    (["checkpoint=untrusted.ckpt"], "model._target_=os.system: a checkpoint may not name this"),
     (["checkpoint=bare.ckpt"], "without imgrec's record ... model.weights=PATH"),
     (["checkpoint=digits/best.ckpt", "split=tset"], "split=tset: use one of train, val, test. Did you mean 'test'"),
     (["checkpoint=digits/best.ckpt", "data=folder", "data.test=dogs"], "does not know: dog. Known: 0, 1, 2"),
@@ -157,10 +157,10 @@ EVALUATION = [
 
 
 @pytest.mark.parametrize(
-    ("words", "message"), EVALUATION, ids=lambda value: " ".join(value)[:60] if isinstance(value, list) else ""
+    ("overrides", "message"), EVALUATION, ids=lambda value: " ".join(value)[:60] if isinstance(value, list) else ""
 )
-def test_evaluation_says_what_is_wrong(words, message, here):
-    check(command("evaluate", f"run_dir='{here}'", *words), message)
+def test_a_wrong_input_of_evaluation_is_explained(overrides, message, here):
+    check(command("evaluate", f"run_dir='{here}'", *overrides), message)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
@@ -195,30 +195,30 @@ def test_a_full_disk_loses_nothing(here):
     """A limit on the size of files stands in for the disk: the next checkpoint does not fit."""
     shutil.copytree("digits", here)
     before = {path.name: path.read_bytes() for path in here.glob("*.ckpt")}
-    words = (*SHORT, "trainer.max_epochs=2", f"run_dir='{here}'")
+    overrides = (*SHORT, "trainer.max_epochs=2", f"run_dir='{here}'")
     done = subprocess.run(
-        [sys.executable, PROJECT / "train.py", *words],
+        [sys.executable, PROJECT / "train.py", *overrides],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000)),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    check(Done(done.returncode, done.stdout, done.stderr), "the file is larger than the limit ... is untouched")
+    check(Done(done.returncode, done.stdout, done.stderr), "the file is larger than the limit ... is unchanged")
     assert {path.name: path.read_bytes() for path in here.glob("*.ckpt")} == before
     assert list(here.rglob("*.part")) == []
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_an_image_that_breaks_while_training_goes_on_loses_nothing(num_workers, here, tmp_path, monkeypatch):
+def test_an_image_that_breaks_during_training_loses_nothing(num_workers, here, tmp_path, monkeypatch):
     shutil.copytree("images", tmp_path / "images")
     monkeypatch.chdir(tmp_path)
-    words = ("+trainer.limit_train_batches=1.0", *ON_IMAGES[:-1], f"data.num_workers={num_workers}", "run_dir=run")
-    assert command("train", "trainer.max_epochs=1", *words).code == 0
+    overrides = ("+trainer.limit_train_batches=1.0", *ON_IMAGES[:-1], f"data.num_workers={num_workers}", "run_dir=run")
+    assert command("train", "trainer.max_epochs=1", *overrides).code == 0
     before = (tmp_path / "run" / "last.ckpt").read_bytes()
     cut_short(tmp_path / "images" / "train" / "bee" / "3.png")
-    done = command("train", "trainer.max_epochs=2", *words)
+    done = command("train", "trainer.max_epochs=2", *overrides)
     check(done, "images/train/bee/3.png: the file ends before the image does ... [truncated]")
     assert (tmp_path / "run" / "last.ckpt").read_bytes() == before
     save_image(tmp_path / "images" / "train" / "bee" / "3.png")
-    assert command("train", "trainer.max_epochs=2", *words).code == 0
+    assert command("train", "trainer.max_epochs=2", *overrides).code == 0
 
 
 def test_no_code_of_a_stranger_was_run(made, here):
@@ -247,9 +247,9 @@ COMBINED = [
 ]
 
 
-@pytest.mark.parametrize("words", COMBINED, ids=" ".join)
-def test_parts_that_go_together_do(words, here):
-    done = command("train", *SHORT, f"run_dir='{here}'", *words)
+@pytest.mark.parametrize("overrides", COMBINED, ids=" ".join)
+def test_parts_that_go_together_do(overrides, here):
+    done = command("train", *SHORT, f"run_dir='{here}'", *overrides)
     assert done.code == 0, done.err
     assert (here / "result.json").exists()
 

@@ -1,34 +1,28 @@
-"""From a configuration to what a job works with, and the checks between the parts."""
+"""From a configuration or a checkpoint to what a job works with: data, network, record."""
 
 import logging
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 from torch import nn
 
 from command import SHORT, composed
 from imgrec.core.checkpoint.checkpoint import load_checkpoint, save_checkpoint
-from imgrec.core.config.build import to_plain
+from imgrec.core.files.json_file import read_json
 from imgrec.data.images.preprocess import Preprocess
-from imgrec.errors import CheckpointError, ConfigError, DataError
+from imgrec.data.samples import Samples, Splits
+from imgrec.errors import CheckpointError, ConfigError, DataError, ImageError
+from imgrec.evaluate_job import from_checkpoint, run_evaluation
+from imgrec.evaluation.restore import load_classifier, load_exactly
 from imgrec.models import make_small_cnn
-from imgrec.train_job import train
-from imgrec.training.setup import (
-    check_network,
-    check_task,
-    count_classes,
-    from_checkpoint,
-    from_weights,
-    load_classifier,
-    load_exactly,
-    make_record,
-    read_data,
-)
+from imgrec.train_job import run_training
+from imgrec.training.setup import check_network, make_record, read_data
+from small_run import Noise
 
 CLASSES = ("ant", "bee", "cat")
 
@@ -50,34 +44,61 @@ def sample_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def checkpoint(sample_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
-    words = ("data=folder", f"data.root='{sample_images}'", "preprocess=small", "augment=none", "data.num_workers=0")
-    train(composed("train", folder, *SHORT, *words))
+    overrides = (
+        "data=folder",
+        f"data.root='{sample_images}'",
+        "preprocess=small",
+        "augment=none",
+        "data.num_workers=0",
+    )
+    run_training(composed("train", folder, *SHORT, *overrides))
     return folder / "best.ckpt"
 
 
-def evaluating(folder: Path, *words: str) -> Any:
-    return composed("evaluate", folder, *words)
+def rebuilt(path: Path, *overrides: str) -> tuple[Any, Any]:
+    config = composed("evaluate", Path("out"), f"checkpoint='{path}'", *overrides)
+    _, data, network = from_checkpoint(load_checkpoint(path), config)
+    return data, network
 
 
-def rebuilt(path: Path, *words: str) -> tuple[Any, Any]:
-    return from_checkpoint(load_checkpoint(path), evaluating(Path("out"), f"checkpoint='{path}'", *words))
-
-
-def test_classes_are_counted_for_one_label_and_for_several():
-    assert count_classes(np.array([0, 2, 2]), 4) == [1, 0, 2, 0]
-    assert count_classes(np.array([[1, 0], [1, 1]], dtype=np.uint8), 2) == [2, 1]
-
-
-def test_counts_of_many_images_do_not_overflow():
-    assert count_classes(np.ones((300, 1), dtype=np.uint8), 1) == [300]
-
-
-def test_what_is_found_in_the_data_is_written_into_the_configuration(sample_images):
-    config = composed("train", Path("out"), "data=folder", f"data.root='{sample_images}'")
-    data = read_data(config)
+def test_facts_of_the_data_are_in_the_returned_configuration_and_the_given_one_is_unchanged(sample_images):
+    given = composed("train", Path("out"), "data=folder", f"data.root='{sample_images}'")
+    before = OmegaConf.to_yaml(given)
+    config, data = read_data(given)
+    assert OmegaConf.to_yaml(given) == before
     assert (config.data.num_classes, config.data.num_samples, list(config.data.class_counts)) == (3, 18, [6, 6, 6])
     assert config.model.num_classes == 3
     assert data.splits.class_names == list(CLASSES)
+
+
+class BrokenAtOne:
+    """Black images; number 1 is broken."""
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> Any:
+        if index == 1:
+            raise ImageError("1.png", "truncated", "the file ends before the image does")
+        return np.zeros((8, 8, 3), dtype=np.uint8)
+
+
+class OneBroken(Noise):
+    def read(self, class_names: Any) -> Splits:
+        def samples(name: str) -> Samples:
+            return Samples([f"{name}/{i}" for i in range(3)], BrokenAtOne(), np.arange(3))
+
+        return Splits(["a", "b", "c"], **{name: samples(name) for name in ("train", "val", "test")})
+
+
+def test_excluded_images_count_under_the_evaluated_split():
+    counted = []
+    for split in ("train", "val", "test"):
+        data = OneBroken(num_workers=0)
+        data.quarantine.add = lambda name, errors: counted.append((name, [error.path for error in errors]))
+        for batch in data.eval_dataloader(split, strict=False):
+            data.on_split(split).on_before_batch_transfer(batch, 0)
+    assert counted == [(split, ["1.png"]) for split in ("train", "val", "test")]
 
 
 def test_what_the_source_noticed_is_said(sample_images, caplog):
@@ -87,29 +108,6 @@ def test_what_the_source_noticed_is_said(sample_images, caplog):
     with caplog.at_level(logging.WARNING, logger="imgrec"):
         read_data(config)
     assert "0.png" in caplog.text
-
-
-def task(name: str) -> Any:
-    return SimpleNamespace(splits=SimpleNamespace(task=name))
-
-
-@pytest.mark.parametrize(
-    ("found", "words", "message"),
-    [
-        ("multilabel", [], "several labels per image. Add loss=bce metrics=multilabel"),
-        ("multilabel", ["loss=bce"], "several labels per image. Add metrics=multilabel"),
-        ("multilabel", ["loss=bce", "loss.one_hot=true", "metrics=multilabel"], "Add loss=bce metrics=multilabel"),
-        ("single", ["metrics=multilabel"], "one label per image. Add metrics=single"),
-    ],
-)
-def test_a_loss_or_scores_for_another_number_of_labels_are_refused(found, words, message):
-    with pytest.raises(ConfigError, match=message):
-        check_task(composed("train", Path("out"), *words), task(found))
-
-
-def test_a_fitting_loss_and_scores_pass():
-    check_task(composed("train", Path("out"), "loss=bce", "metrics=multilabel"), task("multilabel"))
-    check_task(composed("train", Path("out"), "loss=focal"), task("single"))
 
 
 def test_a_network_that_halves_a_small_image_to_nothing_is_refused():
@@ -127,7 +125,7 @@ def test_the_record_has_what_a_resumed_run_is_checked_by(sample_images):
     config = composed(
         "train", Path("out"), "data=folder", f"data.root='{sample_images}'", "data.batch_size=7", "seed=4"
     )
-    data = read_data(config)
+    config, data = read_data(config)
     record = make_record(config, data, world_size=2)
     assert record["data_fingerprint"] == data.fingerprint()
     assert (record["seed"], record["batch_size"], record["world_size"], record["task"]) == (4, 7, 2, "single")
@@ -182,9 +180,9 @@ def test_a_key_that_the_checkpoint_does_not_have_is_refused(checkpoint):
 
 
 def test_other_data_get_the_labels_of_the_checkpoint_by_name(checkpoint, sample_images):
-    """Without ants, bee would be 0 and cat 1 if the classes were counted anew."""
-    words = ("data.exclude=['*/ant/*']", "data.allow_empty_class=true")
-    data, _ = rebuilt(checkpoint, "data=folder", f"data.test='{sample_images / 'test'}'", *words)
+    """Without ants, bee would be 0 and cat 1 if the classes were counted again."""
+    overrides = ("data.exclude=['*/ant/*']", "data.allow_empty_class=true")
+    data, _ = rebuilt(checkpoint, "data=folder", f"data.test='{sample_images / 'test'}'", *overrides)
     assert data.splits.class_names == list(CLASSES)
     assert data.split("test").labels.tolist() == [1, 1, 1, 2, 2, 2]
 
@@ -202,43 +200,38 @@ def test_a_checkpoint_whose_tensors_are_of_another_network_is_refused(checkpoint
     payload = load_checkpoint(checkpoint)
     payload["imgrec"]["config"]["model"]["hidden"] = 64
     save_checkpoint(payload, tmp_path / "other.ckpt")
-    with pytest.raises(CheckpointError, match=r"other\.ckpt does not fit the network that it describes: 3 tensors"):
+    with pytest.raises(CheckpointError, match=r"other\.ckpt does not fit the model that it describes: 3 tensors"):
         rebuilt(tmp_path / "other.ckpt")
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("overrides", "message"),
     [
         ([], "Nothing to evaluate. Give checkpoint=PATH, or model=NAME"),
         (["model=small_cnn"], "Which data"),
-        (["model=small_cnn", "data=digits"], "network without weights knows nothing. Add model.weights=FILE"),
+        (["model=small_cnn", "data=digits"], "A model without weights is untrained. Add model.weights=FILE"),
     ],
 )
-def test_what_is_missing_for_an_evaluation_is_asked_for(words, message):
+def test_what_is_missing_for_an_evaluation_is_asked_for(overrides, message, tmp_path):
     with pytest.raises(ConfigError, match=message):
-        from_weights(evaluating(Path("out"), *words))
+        run_evaluation(composed("evaluate", tmp_path, *overrides))
 
 
-def test_weights_for_other_classes_are_no_classifier_of_these(checkpoint):
-    words = ("model=small_cnn", f"model.weights='{checkpoint}'", "data=digits")
+def test_weights_for_other_classes_are_refused(checkpoint, tmp_path):
+    overrides = ("model=small_cnn", f"model.weights='{checkpoint}'", "data=digits")
     with pytest.raises(ConfigError, match=r"The data has 10 classes, and .*best\.ckpt has no head for so many"):
-        from_weights(evaluating(Path("out"), *words))
+        run_evaluation(composed("evaluate", tmp_path, *overrides))
 
 
-def test_weights_take_their_classes_from_the_data_and_say_so(checkpoint, sample_images, caplog):
-    words = ("model=small_cnn", f"model.weights='{checkpoint}'", "data=folder", f"data.test='{sample_images / 'test'}'")
+def test_weights_take_their_classes_from_the_data_and_the_log_lists_them(checkpoint, sample_images, caplog, tmp_path):
+    overrides = ("model=small_cnn", f"model.weights='{checkpoint}'", "data=folder")
     with caplog.at_level(logging.INFO, logger="imgrec"):
-        data, _ = from_weights(evaluating(Path("out"), *words))
-    assert data.splits.class_names == list(CLASSES)
+        run_evaluation(composed("evaluate", tmp_path, *overrides, f"data.test='{sample_images / 'test'}'"))
     assert "Classes are taken from the data, in its order: ant, bee, cat." in caplog.text
-    assert data.preprocess == Preprocess(size=224)
-
-
-def test_the_configuration_of_an_evaluation_of_weights_can_be_written_down(checkpoint, sample_images):
-    words = ("model=small_cnn", f"model.weights='{checkpoint}'", "data=folder", f"data.test='{sample_images / 'test'}'")
-    config = evaluating(Path("out"), *words)
-    from_weights(config)
-    assert to_plain(config)["data"]["augment"] is None
+    assert "size=224" in caplog.text
+    provenance = read_json(tmp_path / "provenance.json")
+    assert provenance["data"]["class_names"] == list(CLASSES)
+    assert provenance["config"]["data"]["augment"] is None
 
 
 def test_tensors_are_copied_into_the_modules_own():

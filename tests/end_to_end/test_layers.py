@@ -92,7 +92,7 @@ def test_what_is_made_of_tensors_knows_nothing_of_data_training_or_the_command_l
 
 def test_the_classifier_is_handed_everything_it_works_with():
     ours = {name for name in imports("classifier.py") if name.startswith("imgrec.")}
-    assert ours == {"imgrec.training.running_metrics.RunningScores"}
+    assert ours == {"imgrec.training.running_metrics.RunningMetrics"}
 
 
 def test_data_know_nothing_of_networks_and_training():

@@ -1,16 +1,18 @@
-"""What is known of images beside their labels: from a table's columns, through divisions, to the predictions."""
+"""Metadata of images: from the columns of a table, through splits, to the predictions."""
 
 import numpy as np
 import pytest
 from PIL import Image
-from test_predict import asked
-from test_predictions import make_predictions
 
 from imgrec.data.samples import Samples, Splits
 from imgrec.data.sources.table import read_table
 from imgrec.data.splits.join import pool
 from imgrec.errors import DataError
+from imgrec.evaluation.predictions.collect import predict
 from imgrec.evaluation.predictions.parquet import read_parquet, write_parquet
+from imgrec.evaluation.predictions.predictions import Predictions
+from imgrec.evaluation.predictions.scorer import Scorer
+from imgrec.training.trainer import make_trainer
 from small_run import Noise, noise, small_net
 
 HEADER = "path,label,site,age,note"
@@ -58,7 +60,7 @@ def test_a_column_that_is_not_there_is_named_with_the_nearest(table):
         columns_of(table, metadata_columns=["sit"])
 
 
-def test_a_division_takes_columns_along(table):
+def test_a_split_keeps_columns(table):
     lines = [f"{i}.png,{'ab'[i % 2]},site {i},{i},x" for i in range(40)]
     for i in range(4, 40):
         Image.new("RGB", (9, 9), (i, i, i)).save(table.parent / f"{i}.png")
@@ -102,17 +104,24 @@ class Described(Noise):
         return Splits(["a", "b", "c"], test=Samples(samples.names, samples.images, samples.labels, columns=columns))
 
 
-def test_predictions_carry_what_is_said_and_what_is_measured():
-    found = asked(small_net(), Described(num_workers=0)).columns
+def test_predictions_carry_metadata_and_measured_properties():
+    trainer = make_trainer(gpus=0, precision="32-true", logger=False, enable_progress_bar=False)
+    data = Described(num_workers=0)
+    found = predict(trainer, Scorer(small_net()), data=data, split="test", provenance={}).columns
     assert list(found)[:3] == ["meta:age", "meta:site", "image:height"]
     assert found["meta:site"] == list("abcde")
     assert found["image:aspect"].tolist() == [1.0] * 5
     assert found["image:brightness"].dtype == np.float64
 
 
+def make_predictions(columns):
+    logits, labels = np.zeros((3, 2), dtype=np.float32), np.zeros(3, dtype=np.int64)
+    return Predictions(["0.png", "1.png", "2.png"], labels, logits, ["a", "b"], columns=columns)
+
+
 def test_columns_come_back_from_the_file_as_they_were(tmp_path):
     columns = {"meta:age": np.array([1.5, np.nan, -3]), "meta:site": ["a", "", "\udcff<b>"]}
-    write_parquet(make_predictions(np.zeros((3, 2)), columns=columns), tmp_path / "p.parquet")
+    write_parquet(make_predictions(columns), tmp_path / "p.parquet")
     found = read_parquet(tmp_path / "p.parquet").columns
     np.testing.assert_array_equal(found["meta:age"], columns["meta:age"])
     assert found["meta:site"] == ["a", "", "\\xff<b>"]
@@ -122,7 +131,7 @@ def test_a_column_of_another_kind_is_refused(tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    write_parquet(make_predictions(np.zeros((3, 2)), columns={"meta:age": np.zeros(3)}), tmp_path / "p.parquet")
+    write_parquet(make_predictions({"meta:age": np.zeros(3)}), tmp_path / "p.parquet")
     whole = pq.read_table(tmp_path / "p.parquet")
     place = whole.column_names.index("meta:age")
     pq.write_table(whole.set_column(place, "meta:age", pa.array([True] * 3)), tmp_path / "p.parquet")

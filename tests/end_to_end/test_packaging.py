@@ -27,9 +27,9 @@ USED_BY_OTHERS = {
 }
 
 
-def run(*words: str, cwd: Path, **environment: str) -> str:
+def run(*arguments: str, cwd: Path, **environment: str) -> str:
     done = subprocess.run(
-        words, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+        arguments, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -91,6 +91,13 @@ def test_the_wheel_holds_what_pages_are_made_of(wheel_names: set[str], suffix: s
     assert templates <= wheel_names
 
 
+def test_modules_that_are_started_as_programs_are_in_the_wheel(wheel_names: set[str]) -> None:
+    texts = (file.read_text(encoding="utf-8") for file in (PROJECT / "imgrec").rglob("*.py"))
+    started = {name for text in texts for name in re.findall(r'"-m",\s*"(imgrec[\w.]+)"', text)}
+    assert len(started) == 3
+    assert {f"{name.replace('.', '/')}.py" for name in started} <= wheel_names
+
+
 def test_hydra_plugins_stays_open_to_other_packages(wheel_names: set[str]) -> None:
     assert "hydra_plugins/__init__.py" not in wheel_names
 
@@ -110,7 +117,11 @@ def test_the_metadata_says_version_python_and_licence(wheel: Path) -> None:
 
 def test_the_source_distribution_can_be_tested_and_holds_no_leftovers(sdist_names: set[str]) -> None:
     assert sources("imgrec", "hydra_plugins", "tests") | {"train.py", "evaluate.py", "Makefile"} <= sdist_names
-    assert not {name for name in sdist_names if re.match(r"\.venv|outputs|dist/|.*__pycache__|.*\.ckpt$", name)}
+    assert not {
+        name
+        for name in sdist_names
+        if re.match(r"\.venv|outputs|dist/|.*__pycache__|(?!tests/fixtures/).*\.ckpt$", name)
+    }
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
-"""A run that is stopped anywhere and goes on ends where the unbroken one ends, bit for bit."""
+"""A run that is stopped anywhere and resumed ends where an uninterrupted one ends, bit for bit."""
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -8,34 +9,11 @@ import torch
 from pytorch_lightning import seed_everything
 from pytorch_lightning.callbacks import EMAWeightAveraging
 
-from small_run import Draws, Killed, Noise, Trace, fit, small_classifier
-
-
-def everything(trainer: Any, classifier: Any, log: Any) -> dict[str, Any]:
-    """All that must be equal: weights, optimizer, schedule, counters, reported scores."""
-    return {
-        "weights": classifier.state_dict(),
-        "optimizer": trainer.optimizers[0].state_dict(),
-        "schedule": trainer.lr_scheduler_configs[0].scheduler.state_dict(),
-        "steps": trainer.global_step,
-        "history": log.history,
-        "checkpoints": trainer.checkpoint_callback.state_dict(),
-    }
-
-
-def assert_equal(found: Any, expected: Any, where: str = "") -> None:
-    if isinstance(expected, torch.Tensor):
-        assert torch.equal(found, expected), where
-    elif isinstance(expected, dict):
-        assert found.keys() == expected.keys(), where
-        for key in expected:
-            assert_equal(found[key], expected[key], f"{where}.{key}")
-    elif isinstance(expected, list | tuple):
-        assert len(found) == len(expected), where
-        for place, (one, other) in enumerate(zip(found, expected, strict=True)):
-            assert_equal(one, other, f"{where}[{place}]")
-    else:
-        assert found == expected, where
+from command import composed
+from imgrec.core.files.json_file import read_json
+from imgrec.train_job import run_training
+from project import PROJECT
+from small_run import Draws, Killed, Noise, Trace, assert_equal, everything, fit, small_classifier
 
 
 def averaging() -> list[Any]:
@@ -126,3 +104,25 @@ def test_validation_in_the_middle_of_an_epoch_goes_on(tmp_path: Path) -> None:
         with pytest.raises(Killed):
             fit(folder, callbacks=[Trace(stop_after + 1)], **options)
         assert_equal(everything(*fit(folder, resume=True, **options)), expected)
+
+
+def test_a_run_of_before_the_modules_moved_resumes_to_the_same_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its checkpoint names modules and keys as they were in version 0.1.0."""
+    old = PROJECT / "tests" / "fixtures" / "before_layout"
+    monkeypatch.chdir(old)
+    overrides = (
+        "data=folder", "data.root=images", "data.val_fraction=0.55", "data.test_fraction=0.2", "data.batch_size=3",
+        "data.num_workers=0", "preprocess=small", "preprocess.size=16", "augment=standard", "model=small_cnn",
+        "model.channels=[4,4]", "model.hidden=8", "model.dropout=0", "trainer.gpus=0", "mixing=mixup_cutmix",
+        "callbacks=[default,ema]", "trainer.max_epochs=2", "resume=last.ckpt",
+    )  # fmt: skip
+    result = run_training(composed("train", tmp_path, *overrides))
+    expected = read_json(old / "expected.json")
+    assert result["metrics"] == pytest.approx(expected["resumed_result"]["metrics"], abs=1e-5)
+    with (tmp_path / "history.csv").open() as file:
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    assert rows == [
+        pytest.approx({name: float(row[name]) for name in row}, abs=1e-5) for row in expected["resumed_history"]
+    ]

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from test_tokens import SECRET, claims, settings, signed
 
 from imgrec.errors import ConfigError
 from imgrec.serve.access.audit_log import verify_log
@@ -21,6 +20,7 @@ from imgrec.serve.engine.service import Service
 from imgrec.serve.http.app import OPEN_ROUTES, Guard, check_guards, make_routes
 from imgrec.serve.settings import check_start, is_loopback, read_models
 from serving import inside, make_settings
+from signed_tokens import SECRET, claims, settings, signed
 from small_bundle import sample_image
 
 IMAGE = sample_image(250, 20, 30)
@@ -52,7 +52,7 @@ def patience(place: Place) -> None:
 
 
 def routes() -> list[tuple[str, str]]:
-    """Return (method, path) of everything that the application answers."""
+    """Return (method, path) of everything that the application responses."""
     service = Service(make_settings(Path(os.environ["IMGREC_CACHE"])))
     found = [(method, route.path) for route in make_routes(service).routes for method in sorted(route.methods)]  # type: ignore[attr-defined]
     return sorted(found)
@@ -116,25 +116,25 @@ def test_the_matrix_has_every_route_that_the_application_has():
 
 @pytest.mark.parametrize("kind", BAD)
 @pytest.mark.parametrize(("method", "path"), GUARDED)
-def test_no_route_answers_without_a_valid_key(place: Place, method: str, path: str, kind: str):
-    answer = ask(place, method, path, BAD[kind](place))
-    error = answer.json()["error"]
-    assert (answer.status_code, error["code"]) == (401, "unauthorized")
-    assert answer.headers["www-authenticate"] == "Bearer"
+def test_no_route_serves_without_a_valid_key(place: Place, method: str, path: str, kind: str):
+    response = ask(place, method, path, BAD[kind](place))
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (401, "unauthorized")
+    assert response.headers["www-authenticate"] == "Bearer"
     assert error["message"] == "A valid key is needed: Authorization: Bearer KEY."
 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
-def test_no_route_answers_a_key_without_its_scope(place: Place, method: str, path: str):
+def test_no_route_serves_a_key_without_its_scope(place: Place, method: str, path: str):
     others = [scope for scope in SCOPES if scope not in (SCOPE_OF[path], "admin")]
     _, secret = add_key(place.keys, name="x", scopes=others)
-    answer = ask(place, method, path, secret)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden")
+    response = ask(place, method, path, secret)
+    assert (response.status_code, response.json()["error"]["code"]) == (403, "forbidden")
 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
 @pytest.mark.parametrize("scope", [None, "admin"])
-def test_every_route_answers_a_key_with_its_scope_and_an_admin(place: Place, method: str, path: str, scope: str | None):
+def test_every_route_serves_a_key_with_its_scope_and_an_admin(place: Place, method: str, path: str, scope: str | None):
     _, secret = add_key(place.keys, name="x", scopes=[scope or SCOPE_OF[path]])
     assert ask(place, method, path, secret).status_code == 200
     assert ask(place, method, path, **{"x-api-key": secret}).status_code == 200
@@ -169,9 +169,9 @@ def test_each_route_has_the_scope_that_the_matrix_says(place: Place):
 def test_ten_wrong_keys_then_429_and_the_right_key_still_passes(place: Place):
     place.service.gate = Gate(place.service.keys)
     _, right = add_key(place.keys, name="x", scopes=["predict"])
-    answers = [ask(place, "GET", "/v1/models", f"imgrec_{number:08}_x") for number in range(12)]
-    assert [answer.status_code for answer in answers] == [401] * 10 + [429] * 2
-    assert 0 < int(answers[-1].headers["retry-after"]) <= 60
+    responses = [ask(place, "GET", "/v1/models", f"imgrec_{number:08}_x") for number in range(12)]
+    assert [response.status_code for response in responses] == [401] * 10 + [429] * 2
+    assert 0 < int(responses[-1].headers["retry-after"]) <= 60
     assert ask(place, "GET", "/v1/models", right).status_code == 200
 
 
@@ -179,8 +179,8 @@ def test_a_body_is_not_read_for_who_may_not_send_it(place: Place):
     _, secret = add_key(place.keys, name="x", scopes=["metrics"])
     for credential in (None, secret):
         headers = {**JPEG, "authorization": f"Bearer {credential}"}
-        answer = place.client.post("/v1/predict", content=b"x" * 50_000_000, headers=headers)
-        assert answer.status_code in (401, 403)
+        response = place.client.post("/v1/predict", content=b"x" * 50_000_000, headers=headers)
+        assert response.status_code in (401, 403)
     assert place.service.admission.bytes == 0
 
 
@@ -273,10 +273,12 @@ def test_every_refused_request_has_a_line_and_healthy_ones_that_matter_to_nobody
     ]
     new = lines_of(place)[before:]
     assert (
-        [line["status"] for line in new] == [answer.status_code for answer in refused] == [401, 401, 403, 404, 413, 403]
+        [line["status"] for line in new]
+        == [response.status_code for response in refused]
+        == [401, 401, 403, 404, 413, 403]
     )
-    assert [line["id"] for line in new] == [answer.json()["error"]["id"] for answer in refused]
-    assert [line["outcome"] for line in new][-1] == "foreign_site"
+    assert [line["id"] for line in new] == [response.json()["error"]["id"] for response in refused]
+    assert [line["outcome"] for line in new][-1] == "cross_site"
     assert verify_log(place.audit).lines == len(lines_of(place))
 
 
@@ -291,11 +293,11 @@ def test_what_cannot_be_recorded_is_not_answered_unless_told_so(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(place.service.audit, "add", full)
-    answer = ask(place, "POST", "/v1/predict", secret)
+    response = ask(place, "POST", "/v1/predict", secret)
     refused = ask(place, "GET", "/v1/models")
-    assert (answer.status_code, refused.status_code) == ((200, 401) if is_open else (503, 503))
+    assert (response.status_code, refused.status_code) == ((200, 401) if is_open else (503, 503))
     if not is_open:
-        assert answer.json()["error"]["code"] == "audit_failed"
+        assert response.json()["error"]["code"] == "audit_failed"
     assert place.client.get("/health/live").status_code == 200
 
 
@@ -348,6 +350,10 @@ def test_half_a_tls_pair_or_a_file_that_is_not_there_is_said(tmp_path: Path):
 
 def test_models_are_named_by_their_file_or_as_they_are_told():
     assert read_models(["a/lung.onnx", "skin=b.onnx"]) == [("lung", Path("a/lung.onnx")), ("skin", Path("b.onnx"))]
-    for words, message in (([], "Name a model"), (["a.onnx", "b/a.onnx"], "one name"), (["=a.onnx"], "The name ''")):
+    for arguments, message in (
+        ([], "Name a model"),
+        (["a.onnx", "b/a.onnx"], "one name"),
+        (["=a.onnx"], "The name ''"),
+    ):
         with pytest.raises(ConfigError, match=message):
-            read_models(words)
+            read_models(arguments)

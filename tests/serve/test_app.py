@@ -48,9 +48,9 @@ def client(pair: tuple[TestClient, Service]) -> TestClient:
 
 
 def predict(client: TestClient, data: bytes, **parameters: str) -> dict[str, Any]:
-    answer = client.post("/v1/predict", content=data, headers=JPEG, params=parameters)
-    assert answer.status_code == 200, answer.text
-    return answer.json()  # type: ignore[no-any-return]
+    response = client.post("/v1/predict", content=data, headers=JPEG, params=parameters)
+    assert response.status_code == 200, response.text
+    return response.json()  # type: ignore[no-any-return]
 
 
 def files(*images: bytes) -> list[tuple[str, tuple[str, bytes, str]]]:
@@ -64,11 +64,11 @@ def test_an_image_as_it_is_gets_one_prediction(client: TestClient):
     body = predict(client, RED)
     assert body["model"]["name"] == "colours"
     (one,) = body["predictions"]
-    assert (one["index"], one["label"], one["is_unknown"]) == (0, "red", False)
+    assert (one["index"], one["prediction"], one["rejected"]) == (0, "red", {RULE: False})
     assert re.fullmatch("[0-9a-f]{16}", body["id"])
 
 
-def test_the_answer_is_that_of_the_bundle_itself(client: TestClient, folder: Path):
+def test_the_response_is_that_of_the_bundle_itself(client: TestClient, folder: Path):
     rng = np.random.default_rng(1)
     bundle = load_bundle(folder / "colours.onnx")
     for kind in ("PNG", "JPEG", "WEBP"):
@@ -76,49 +76,51 @@ def test_the_answer_is_that_of_the_bundle_itself(client: TestClient, folder: Pat
         Image.fromarray(rng.integers(0, 256, (77, 53, 3), dtype=np.uint8)).save(buffer, kind)
         data = buffer.getvalue()
         expected = bundle.probabilities(bundle.run([bundle.prepare(image_from_bytes(data, name="x"))]))[0]
-        got = {one["label"]: one["probability"] for one in predict(client, data)["predictions"][0]["classes"]}
+        got = predict(client, data)["predictions"][0]["probabilities"]
         assert np.allclose([got[name] for name in COLOURS], expected, rtol=0, atol=1e-6)
 
 
 def test_several_images_are_answered_in_their_order(client: TestClient):
-    answer = client.post("/v1/predict", files=files(GREEN, RED, GRAY))
-    found = [(one["index"], one["label"], one["is_unknown"]) for one in answer.json()["predictions"]]
+    response = client.post("/v1/predict", files=files(GREEN, RED, GRAY))
+    found = [(one["index"], one["prediction"], one["rejected"][RULE]) for one in response.json()["predictions"]]
     assert found[:2] == [(0, "green", False), (1, "red", False)]
     assert found[2][2] is True, "no colour of gray is likely"
 
 
-def test_one_bad_image_of_several_has_an_error_and_the_others_their_answers(client: TestClient):
-    answer = client.post("/v1/predict", files=files(RED, b"nonsense", GREEN))
-    assert answer.status_code == 200
-    first, second, third = answer.json()["predictions"]
-    assert (first["label"], third["label"]) == ("red", "green")
-    assert second == {"index": 1, "error": {"code": "not_an_image", "message": "This is not an image file."}}
+def test_one_bad_image_of_several_has_an_error_and_the_others_their_predictions(client: TestClient):
+    response = client.post("/v1/predict", files=files(RED, b"nonsense", GREEN))
+    assert response.status_code == 200
+    first, second, third = response.json()["predictions"]
+    assert (first["prediction"], third["prediction"]) == ("red", "green")
+    assert second == {"index": 1, "error": "not_an_image", "detail": "This is not an image file."}
 
 
 def test_a_model_is_asked_by_name_and_named_with_its_hash(client: TestClient, folder: Path):
     body = predict(client, RED, model="farben")
-    assert body["predictions"][0]["label"] == "rot"
+    assert body["predictions"][0]["prediction"] == "rot"
     assert body["model"] == {"name": "farben", "sha256": load_bundle(folder / "second.onnx").sha256}
-    answer = client.post("/v1/predict", content=RED, headers=JPEG, params={"model": "lung"})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "unknown_model")
+    response = client.post("/v1/predict", content=RED, headers=JPEG, params={"model": "lung"})
+    assert (response.status_code, response.json()["error"]["code"]) == (404, "unknown_model")
 
 
-def test_less_of_an_answer_can_be_asked_for(client: TestClient):
-    assert predict(client, RED, output="label")["predictions"] == [{"index": 0, "label": "red", "is_unknown": False}]
-    assert predict(client, RED, output="topk")["predictions"][0]["classes"] == ["red", "blue", "green"]
+def test_less_of_an_response_can_be_asked_for(client: TestClient):
+    assert predict(client, RED, output="label")["predictions"] == [
+        {"index": 0, "prediction": "red", "rejected": {RULE: False}}
+    ]
+    assert predict(client, RED, output="topk")["predictions"][0]["top_classes"] == ["red", "blue", "green"]
 
 
 @pytest.mark.parametrize("path", ["/v1/predict", "/v1/explain"])
-def test_a_kind_of_answer_that_is_none_is_refused_and_not_taken_for_the_most(client: TestClient, path: str):
-    answer = client.post(path, content=RED, headers=JPEG, params={"output": "lable"})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_request")
+def test_a_kind_of_response_that_is_none_is_refused_and_not_taken_for_the_most(client: TestClient, path: str):
+    response = client.post(path, content=RED, headers=JPEG, params={"output": "lable"})
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "bad_request")
 
 
-def test_many_clients_at_once_get_each_their_own_answer(client: TestClient):
+def test_many_clients_at_once_get_each_their_own_response(client: TestClient):
     colours = [np.random.default_rng(number).permutation([250, 120, 10]).tolist() for number in range(60)]
     images = [sample_image(*colour) for colour in colours]
     with ThreadPoolExecutor(12) as pool:
-        labels = list(pool.map(lambda image: predict(client, image)["predictions"][0]["label"], images))
+        labels = list(pool.map(lambda image: predict(client, image)["predictions"][0]["prediction"], images))
     assert labels == [COLOURS[int(np.argmax(colour))] for colour in colours]
 
 
@@ -130,16 +132,16 @@ def test_each_of_the_nasty_files_is_answered_or_refused_as_its_index_says(client
     rows = list(csv.DictReader((folder / "index.csv").read_text(encoding="utf-8").splitlines()))
     wrong = []
     for row in rows:
-        answer = client.post("/v1/predict", content=(folder / "files" / row["file"]).read_bytes(), headers=JPEG)
+        response = client.post("/v1/predict", content=(folder / "files" / row["file"]).read_bytes(), headers=JPEG)
         is_tiny = bool(row["stored_w"]) and min(int(row["stored_w"]), int(row["stored_h"])) < 8
         if row["verdict"] == "accept":
-            fits = answer.status_code == (422 if is_tiny else 200)
+            fits = response.status_code == (422 if is_tiny else 200)
         elif row["verdict"] == "policy":
-            fits = answer.status_code in (200, 422)
+            fits = response.status_code in (200, 422)
         else:
-            fits = answer.status_code in (400, 413, 415, 422)
+            fits = response.status_code in (400, 413, 415, 422)
         if not fits:
-            wrong.append((row["file"], row["verdict"], answer.status_code))
+            wrong.append((row["file"], row["verdict"], response.status_code))
     assert len(rows) == 100
     assert wrong == []
     assert client.get("/health/live").status_code == 200
@@ -158,8 +160,8 @@ def test_each_of_the_nasty_files_is_answered_or_refused_as_its_index_says(client
     ],
 )
 def test_a_bad_image_is_refused_by_status_and_code(client: TestClient, data: bytes, status: int, code: str):
-    answer = client.post("/v1/predict", content=data, headers=JPEG)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    response = client.post("/v1/predict", content=data, headers=JPEG)
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
 
 
 @pytest.mark.parametrize("path", ["/v1/predict", "/v1/explain"])
@@ -180,8 +182,8 @@ def test_a_bad_request_is_refused_by_status_and_code(
 ):
     if isinstance(options.get("content"), Iterator):
         options = {**options, "content": iter([b"x" * 100_000] * 20)}
-    answer = client.post(path, **options)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    response = client.post(path, **options)
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
 
 
 def test_paths_and_methods_that_are_not_there_are_refused_alike(client: TestClient):
@@ -201,9 +203,9 @@ def test_a_fault_of_ours_says_an_id_and_nothing_else(
         raise RuntimeError("".join(["sec", "ret of /etc/passwd (1, 3, 224, 224)"]))
 
     monkeypatch.setattr(pair[1], "predict", fail)
-    answer = client.post("/v1/predict", content=RED, headers=JPEG)
-    assert answer.status_code == 500
-    error = answer.json()["error"]
+    response = client.post("/v1/predict", content=RED, headers=JPEG)
+    assert response.status_code == 500
+    error = response.json()["error"]
     assert error == {"code": "internal", "message": "Something went wrong. Report the id.", "id": error["id"]}
     log = capfd.readouterr().err
     assert f"request {error['id']} failed: RuntimeError" in log
@@ -221,14 +223,14 @@ def test_no_refusal_tells_a_path_a_trace_a_shape_or_a_version(client: TestClient
     ]
     requests += [{"files": files(b"x")}, {"json": {}}, {"params": {"model": "../x"}, "content": RED, "headers": JPEG}]
     for request in requests:
-        answer = client.post("/v1/predict", **request)
-        assert answer.status_code >= 400
-        assert set(answer.json()["error"]) == {"code", "message", "id"}
-        said = answer.text.replace(answer.json()["error"]["id"], "").replace("multipart/form-data", "")
+        response = client.post("/v1/predict", **request)
+        assert response.status_code >= 400
+        assert set(response.json()["error"]) == {"code", "message", "id"}
+        said = response.text.replace(response.json()["error"]["id"], "").replace("multipart/form-data", "")
         assert not re.search(
             r"/|\\\\|Traceback|\.py|line \d|\d+\.\d+|[(\[]\d|python|uvicorn|fastapi|onnx|pillow", said, re.I
         ), said
-        assert "server" not in answer.headers
+        assert "server" not in response.headers
 
 
 # Limits
@@ -239,9 +241,9 @@ def test_when_there_is_no_room_requests_are_told_when_to_try_again(
 ):
     admission = pair[1].admission
     with admission.enter(1000):
-        answer = client.post("/v1/predict", content=RED, headers=JPEG)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "busy")
-    assert int(answer.headers["retry-after"]) >= 1
+        response = client.post("/v1/predict", content=RED, headers=JPEG)
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "busy")
+    assert int(response.headers["retry-after"]) >= 1
     assert client.post("/v1/predict", content=RED, headers=JPEG).status_code == 200
 
 
@@ -257,18 +259,22 @@ def test_a_key_has_its_own_rate_budget_output_and_models(tmp_path: Path):
             headers = {"authorization": f"Bearer {secret}"}
             return client.post("/v1/predict", files=files(*[RED] * count), headers=headers, params=parameters)
 
-        answers = [ask(slow) for _ in range(3)]
-        assert [answer.status_code for answer in answers] == [200, 200, 429]
-        assert answers[2].json()["error"]["code"] == "rate_limited"
-        assert 3500 < int(answers[2].headers["retry-after"]) <= 3600
+        responses = [ask(slow) for _ in range(3)]
+        assert [response.status_code for response in responses] == [200, 200, 429]
+        assert responses[2].json()["error"]["code"] == "rate_limited"
+        assert 3500 < int(responses[2].headers["retry-after"]) <= 3600
 
-        assert ask(poor, 2, output="full").json()["predictions"][0] == {"index": 0, "label": "red", "is_unknown": False}
+        assert ask(poor, 2, output="full").json()["predictions"][0] == {
+            "index": 0,
+            "prediction": "red",
+            "rejected": {RULE: False},
+        }
         assert ask(poor, 2).json()["error"]["code"] == "budget_used_up"
         assert ask(poor, model="colours").json()["error"]["code"] == "unknown_model"
         shown = client.get("/v1/models", headers={"x-api-key": poor}).json()["models"]
         assert [(one["name"], one["output"]) for one in shown] == [("second", "label")]
         explained = client.post("/v1/explain", content=RED, headers={**JPEG, "x-api-key": poor}).json()
-        assert explained["prediction"] == {"index": 0, "label": "red", "is_unknown": False}
+        assert explained["prediction"] == {"index": 0, "prediction": "red", "rejected": {RULE: False}}
         assert ask(poor).json()["error"]["code"] == "budget_used_up"
     with inside(make_settings(tmp_path, models=models)) as (client, _):
         assert ask(poor).json()["error"]["code"] == "budget_used_up", "a restart gives nothing back"
@@ -283,14 +289,14 @@ def test_an_explanation_is_the_prediction_and_an_image_of_what_the_network_saw(c
     buffer = io.BytesIO()
     halves.save(buffer, "PNG")
     body = client.post("/v1/explain", content=buffer.getvalue(), headers=JPEG).json()
-    assert body["label"] == body["prediction"]["label"] == "red"
-    heat = np.array(Image.open(io.BytesIO(base64.b64decode(body["heat_map"]))).convert("RGB"), dtype=float)
+    assert body["explained_class"] == body["prediction"]["prediction"] == "red"
+    heat = np.array(Image.open(io.BytesIO(base64.b64decode(body["saliency_map"]))).convert("RGB"), dtype=float)
     assert heat.shape == (SIZE_PX, SIZE_PX, 3)
     warmth = heat[..., 0] - heat[..., 2]
     assert warmth[:, : SIZE_PX // 2].mean() > 5 * abs(warmth[:, SIZE_PX // 2 + 2 :].mean())
 
 
-def test_what_the_network_cannot_answer_is_not_explained_and_explanations_are_counted_as_images(tmp_path: Path):
+def test_what_the_network_cannot_predict_is_not_explained_and_explanations_are_counted_as_images(tmp_path: Path):
     wild = colour_bundle(tmp_path / "colours.onnx", sharpness=3e37)  # what is not black is infinite
     with inside(make_settings(tmp_path, models=[("colours", wild)])) as (client, _):
         refused = client.post("/v1/explain", content=RED, headers=JPEG)
@@ -323,7 +329,7 @@ def test_one_explanation_at_a_time(
         first = pool.submit(client.post, "/v1/explain", content=RED, headers=JPEG)
         assert under_way.wait(20)
         second = client.post("/v1/explain", content=RED, headers=JPEG)
-        assert predict(client, GREEN)["predictions"][0]["label"] == "green", "predictions go on meanwhile"
+        assert predict(client, GREEN)["predictions"][0]["prediction"] == "green", "predictions go on meanwhile"
         go.set()
         assert first.result().status_code == 200
     assert (second.status_code, second.json()["error"]["code"]) == (503, "busy")
@@ -342,7 +348,7 @@ def test_models_say_what_they_are(client: TestClient, folder: Path):
         RULE,
     )
     assert second["class_names"] == ["rot", "grün", "<b>"]
-    assert first["sets"] == {}
+    assert first["prediction_sets"] == {}
     assert client.get("/v1/model", params={"model": "farben"}).json() == second
 
 
@@ -351,10 +357,10 @@ def test_health_says_ready_until_the_server_stops(
 ):
     assert client.get("/health/ready").json() == {"status": "ready"}
     monkeypatch.setattr(pair[1], "is_stopping", True)
-    answer = client.get("/health/ready")
-    assert (answer.status_code, answer.headers["connection"]) == (503, "close")
+    response = client.get("/health/ready")
+    assert (response.status_code, response.headers["connection"]) == (503, "close")
     assert client.get("/health/live").status_code == 200
-    assert client.post("/v1/predict", content=RED, headers=JPEG).status_code == 200, "until it closes it answers"
+    assert client.post("/v1/predict", content=RED, headers=JPEG).status_code == 200, "until it closes it responses"
 
 
 def test_metrics_count_requests_images_and_batches(client: TestClient):
@@ -369,7 +375,7 @@ def test_metrics_count_requests_images_and_batches(client: TestClient):
     assert "<script>" not in text
 
 
-def test_the_interface_is_described_with_an_example_of_every_answer(client: TestClient):
+def test_the_interface_is_described_with_an_example_of_every_response(client: TestClient):
     document = client.get("/v1/openapi.json").json()
     assert set(document["paths"]) == {
         "/v1/predict", "/v1/explain", "/v1/models", "/v1/model", "/v1/status", "/v1/openapi.json", "/metrics",
@@ -384,18 +390,18 @@ def test_the_interface_is_described_with_an_example_of_every_answer(client: Test
     assert set(body) == {"image/jpeg", "image/png", "application/octet-stream", "multipart/form-data"}
 
 
-def test_every_answer_tells_browsers_to_run_nothing_and_keep_nothing(client: TestClient):
-    answers = [
+def test_every_response_tells_browsers_to_run_nothing_and_keep_nothing(client: TestClient):
+    responses = [
         client.get("/v1/models"),
         client.get("/v1/nothing"),
         client.post("/v1/predict", content=b"", headers=JPEG),
     ]
-    for answer in answers:
-        assert answer.headers["content-security-policy"].startswith("default-src 'none'; frame-ancestors 'none'")
-        assert answer.headers["cache-control"] == "no-store"
-        assert answer.headers["x-content-type-options"] == "nosniff"
-        assert answer.headers["x-frame-options"] == "DENY"
-        assert answer.headers["referrer-policy"] == "no-referrer"
+    for response in responses:
+        assert response.headers["content-security-policy"].startswith("default-src 'none'; frame-ancestors 'none'")
+        assert response.headers["cache-control"] == "no-store"
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert response.headers["x-frame-options"] == "DENY"
+        assert response.headers["referrer-policy"] == "no-referrer"
     page = client.get("/")
     policy = page.headers["content-security-policy"]
     assert page.headers["content-type"] == "text/html; charset=utf-8"
@@ -405,20 +411,20 @@ def test_every_answer_tells_browsers_to_run_nothing_and_keep_nothing(client: Tes
 
 
 def test_pages_of_other_sites_get_nothing_through_a_visitors_browser(client: TestClient):
-    answer = client.post("/v1/predict", content=RED, headers={**JPEG, "sec-fetch-site": "cross-site"})
-    assert answer.json()["error"]["code"] == "foreign_site"
+    response = client.post("/v1/predict", content=RED, headers={**JPEG, "sec-fetch-site": "cross-site"})
+    assert response.json()["error"]["code"] == "cross_site"
     for site in ("same-origin", "none"):
         assert client.post("/v1/predict", content=RED, headers={**JPEG, "sec-fetch-site": site}).status_code == 200
     for host in (b"evil.example", b"evil.example:8000", b"", b"[", b"\x80"):
-        answer = client.get("/v1/models", headers={"host": host})
-        assert answer.json()["error"]["code"] == "wrong_host"
+        response = client.get("/v1/models", headers={"host": host})
+        assert response.json()["error"]["code"] == "wrong_host"
     for host in ("localhost:8000", "127.0.0.1", "[::1]:80"):
         assert client.get("/v1/models", headers={"host": host}).status_code == 200
 
 
-def test_a_name_of_a_class_is_data_in_an_answer(client: TestClient):
+def test_a_name_of_a_class_is_data_in_an_response(client: TestClient):
     body = predict(client, sample_image(0, 0, 250), model="farben")
-    assert body["predictions"][0]["label"] == "<b>"
-    answer = client.post("/v1/predict", content=sample_image(0, 0, 250), headers=JPEG, params={"model": "farben"})
-    assert answer.headers["content-type"] == "application/json"
-    json.loads(answer.text)
+    assert body["predictions"][0]["prediction"] == "<b>"
+    response = client.post("/v1/predict", content=sample_image(0, 0, 250), headers=JPEG, params={"model": "farben"})
+    assert response.headers["content-type"] == "application/json"
+    json.loads(response.text)

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 EVIL = "<script>alert(1)</script>"
 RED, BLUE, GREY = sample_image(250, 20, 30), sample_image(20, 30, 250), sample_image(90, 90, 90)
-TORN = sample_image(135, 130, 0)  # 0.62 and 0.38
+UNDECIDED = sample_image(135, 130, 0)  # 0.62 and 0.38
 
 
 @pytest.fixture(scope="module")
@@ -140,10 +140,12 @@ def test_an_image_that_is_dropped_or_pasted_is_answered(how, visit):
     visit.offer(how, f"{how}.png", BLUE)
     playwright.expect(visit.page.locator(".card .from").first).to_have_text(re.compile(how))
     (card,) = visit.cards(1)
-    assert re.search(r"blue\s+Very sure\.\s+blue\s+> 99\u00a0%\s+green\s+< 1\u00a0%\s+red\s+< 1\u00a0%", card)
+    assert re.search(
+        r"blue\s+Confidence > 99\u00a0%\.\s+blue\s+> 99\u00a0%\s+green\s+< 1\u00a0%\s+red\s+< 1\u00a0%", card
+    )
     assert visit.page.locator(".bars li.chosen").count() == 1
     assert visit.page.locator(".card img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 40
-    visit.said_aloud(f"{how}.png: blue. Very sure.")
+    visit.said_aloud(f"{how}.png: blue. Confidence > 99\u00a0%.")
 
 
 def test_an_image_is_shown_upright(visit):
@@ -167,15 +169,17 @@ def test_what_is_no_file_is_not_taken(visit):
     assert visit.text("#intake-error") == ""
 
 
-def test_each_of_several_has_its_own_answer_or_error(visit):
+def test_each_of_several_has_its_own_response_or_error(visit):
     files = [RED, BLUE[:-60], b"name,age\nann,3\n", b"", bytes(1_100_000), GREY, *[BLUE] * 20]  # more than one request
     cards = visit.choose(*files)
-    assert "Very sure" in cards[0]
+    assert "Confidence > 99" in cards[0]
     assert "damaged" in cards[1] or "ends too early" in cards[1]
     assert "not an image file" in cards[2]
     assert "The file is empty" in cards[3]
     assert "larger than this server takes" in cards[4]
-    assert re.search(r"Unknown\s+Not sure enough to say. The nearest is (red|green|blue)", cards[5])
+    assert re.search(
+        r"Rejected\s+Confidence is too low for the rule risk_5. The most probable class is (red|green|blue)", cards[5]
+    )
     assert all("blue" in card for card in cards[6:])
     visit.said_aloud("and 21 more")
 
@@ -190,36 +194,38 @@ def test_names_that_are_programs_stay_names(visit):
     assert visit.page.locator("main script, img[src=x]").count() == 0
 
 
-def test_doubt_and_what_it_could_be_are_said_in_words(visit):
+def test_close_classes_and_the_prediction_set_are_named(visit):
     visit.page.locator("#model").select_option("evil")
-    (card,) = visit.choose(TORN)
+    (card,) = visit.choose(UNDECIDED)
     second = "<img src=x onerror=alert(2)>"
-    assert f"Torn between {EVIL} and {second}." in card
+    assert f"Undecided between {EVIL} and {second}." in card
     assert f"Could be: {EVIL} or {second}." in card
-    assert "For 90\u00a0% of images" in visit.text("#guarantee")
-    assert "an image of something else gets one of these names too" in visit.text("#about-model")
+    assert "contains the true class for 90\u00a0% of images" in visit.text("#guarantee")
+    assert "An image of anything else is assigned to one of these classes too" in visit.text("#about-model")
 
 
 @pytest.mark.parametrize(
-    ("shares", "words"),
+    ("shares", "text"),
     [
-        ([0.97, 0.03], "Very sure."),
-        ([0.9, 0.1], "Quite sure."),
-        ([0.7, 0.3], "Fairly sure."),
-        ([0.5, 0.2, 0.2, 0.1], "Not sure."),
-        ([0.4, 0.3, 0.2, 0.1], "Torn between 0, 1 and 2."),
-        ([0.2, 0.2, 0.2, 0.2, 0.09], "Unsure: 4 classes are about as likely."),
-        ([0.25, 0.25, 0.25, 0.25], "Unsure: many classes are about as likely."),
+        ([0.97, 0.03], "Confidence 97\u00a0%."),
+        ([0.995, 0.005], "Confidence > 99\u00a0%."),
+        ([0.5, 0.2, 0.2, 0.1], "Confidence 50\u00a0%."),
+        ([0.4, 0.3, 0.2, 0.1], "Confidence 40\u00a0%. Undecided between 0, 1 and 2."),
+        ([0.2, 0.2, 0.2, 0.2, 0.09], "Confidence 20\u00a0%. 4 classes are about as probable."),
+        ([0.25, 0.25, 0.25, 0.25], "Confidence 25\u00a0%. Many classes are about as probable."),
         ([], ""),
     ],
 )
-def test_probabilities_become_words(shares, words, visit):
-    classes = [{"label": str(index), "probability": share} for index, share in enumerate(shares)]
-    told = (
-        """([prediction, model]) => import("/page/words.js").then(({describe}) => describe(prediction, model).sure)"""
-    )
-    prediction = {"label": "0", "is_unknown": False, "classes": classes}
-    assert visit.page.evaluate(told, [prediction, {"task": "single", "sets": {}}]) == words
+def test_probabilities_become_text(shares, text, visit):
+    code = """([prediction, model]) =>
+        import("/page/text.js").then(({describe}) => describe(prediction, model).confidence)"""
+    prediction = _prediction(shares)
+    assert visit.page.evaluate(code, [prediction, {"task": "single", "prediction_sets": {}}]) == text
+
+
+def _prediction(shares):
+    probabilities = {str(index): share for index, share in enumerate(shares)}
+    return {"prediction": "0", "top_classes": list(probabilities), "probabilities": probabilities}
 
 
 def test_many_classes_are_folded(visit):
@@ -227,9 +233,8 @@ def test_many_classes_are_folded(visit):
       const card = makeCard(entry, {});
       return [card.querySelectorAll(".bars li").length, card.querySelector(".rest")?.textContent ?? ""];
     })"""
-    classes = [{"label": str(index), "probability": 0.001} for index in range(1000)]
-    entry = {"id": 0, "name": "a", "state": "answered", "model": {"task": "single", "sets": {}, "name": "m"}}
-    entry["prediction"] = {"label": "0", "is_unknown": False, "classes": classes}
+    model = {"task": "single", "prediction_sets": {}, "name": "m"}
+    entry = {"id": 0, "name": "a", "state": "predicted", "model": model, "prediction": _prediction([0.001] * 1000)}
     assert visit.page.evaluate(text, [entry]) == [5, "995 more classes"]
     assert visit.page.evaluate(text, [{**entry, "isWhole": True}]) == [1000, "Fewer classes"]
 
@@ -237,12 +242,12 @@ def test_many_classes_are_folded(visit):
 def test_several_labels_are_listed(visit):
     visit.page.locator("#model").select_option("several")
     none_is_sure, all_are = visit.choose(sample_image(0, 0, 5), sample_image(250, 250, 250))
-    assert re.search(r"Not sure about (red|green|blue), (red|green|blue) and (red|green|blue)", none_is_sure)
+    assert re.search(r"Undecided about (red|green|blue), (red|green|blue) and (red|green|blue)", none_is_sure)
     assert "red, green and blue" in all_are
     assert all_are.count(", present") == 3
 
 
-def test_a_heat_map_comes_on_demand_and_goes_again(visit):
+def test_a_saliency_map_comes_on_demand_and_goes_again(visit):
     visit.choose(RED)
     assert visit.page.locator("figure").count() == 1
     button = visit.page.locator("button.heat")
@@ -250,16 +255,16 @@ def test_a_heat_map_comes_on_demand_and_goes_again(visit):
     button.press("Enter")
     playwright.expect(visit.page.locator("figure")).to_have_count(2)
     heat = visit.page.locator("figure img").last
-    assert heat.get_attribute("alt") == "Heat map for red"
+    assert heat.get_attribute("alt") == "Saliency map for red"
     assert heat.evaluate("image => image.decode().then(() => image.naturalWidth)") == 16
-    visit.said_aloud("heat map is shown")
+    visit.said_aloud("saliency map is shown")
     playwright.expect(button).to_be_focused()
     playwright.expect(button).to_have_attribute("aria-pressed", "true")
     button.press("Enter")
     playwright.expect(visit.page.locator("figure")).to_have_count(1)
 
 
-def test_a_key_without_the_scope_is_told_why_there_is_no_heat_map(browser, server, keys):
+def test_a_key_without_the_scope_is_told_why_there_is_no_saliency_map(browser, server, keys):
     with Visit(browser, server, keys["colours"]) as visit:
         assert not visit.page.locator("#model").is_visible()
         visit.choose(RED)
@@ -272,7 +277,7 @@ def test_earlier_images_can_be_opened_again_and_forgotten(browser, server, keys)
         visit.choose(RED)
         assert not visit.page.locator("#history").is_visible()
         visit.choose(BLUE)
-        assert visit.page.locator(".thumbnails li").all_inner_texts() == ["red\nVery sure."]
+        assert visit.page.locator(".thumbnails li").all_inner_texts() == ["red\nConfidence > 99\u00a0%."]
         visit.page.locator(".thumbnails button").press("Enter")
         assert visit.text(".card h3") == "red"
         assert visit.page.evaluate("document.activeElement.textContent") == "red"
@@ -338,7 +343,7 @@ def test_without_a_camera_the_page_says_so(browser, server, keys):
 def test_a_key_may_hide_probabilities(browser, server, keys):
     with Visit(browser, server, keys["label"]) as visit:
         (card,) = visit.choose(RED)
-        assert card.split("\n\n") == ["0.png \u00b7 colours", "red", "Heat map"]
+        assert card.split("\n\n") == ["0.png \u00b7 colours", "red", "Saliency map"]
     with Visit(browser, server, keys["topk"]) as visit:
         visit.choose(RED)
         assert visit.page.locator(".ranked li").all_inner_texts()[0] == "red"
@@ -355,11 +360,11 @@ def test_too_many_requests_are_waited_for_with_a_countdown(browser, server, keys
         playwright.expect(said).not_to_have_text(before)
 
 
-def test_a_day_that_is_used_up_says_when_it_starts_anew(browser, server, keys):
+def test_a_day_that_is_used_up_says_when_it_starts_again(browser, server, keys):
     with Visit(browser, server, keys["few"]) as visit:
         visit.choose(RED)
         (card,) = visit.choose(BLUE)
-        assert re.search(r"in a day is used up. It starts anew in \d+", card)
+        assert re.search(r"is used up. It starts again in \d+", card)
 
 
 def test_a_server_that_is_gone_is_told_and_can_be_asked_again(browser, folder):
@@ -373,7 +378,7 @@ def test_a_server_that_is_gone_is_told_and_can_be_asked_again(browser, folder):
         assert not visit.page.locator("#sign-out").is_visible()
         server.stop()
         (card,) = visit.choose(RED)
-        assert "The server does not answer" in card
+        assert "The server does not respond" in card
         visit.page.get_by_role("button", name="Ask again").click()
         visit.cards(1)
 
@@ -412,6 +417,6 @@ def test_axe_finds_no_serious_fault(scheme, browser, server, keys):
         visit.page.locator("button.heat").click()
         playwright.expect(visit.page.locator("figure")).to_have_count(2)
         faults += visit.faults(script)
-        visit.choose(GREY, TORN, b"x")
+        visit.choose(GREY, UNDECIDED, b"x")
         faults += visit.faults(script)
     assert [fault for fault in faults if fault["impact"] in ("serious", "critical")] == []

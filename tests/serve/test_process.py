@@ -33,14 +33,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("process")
 
 
-def words(folder: Path, *more: str) -> list[str]:
+def arguments(folder: Path, *more: str) -> list[str]:
     return [f"colours={folder / 'colours.onnx'}", "--keys", str(folder / "keys.json"), "--decoders", "1", *more]
 
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Server]:
     colour_bundle(folder / "colours.onnx")
-    with started(folder, words(folder, "--max-body-mb", "1")) as server:
+    with started(folder, arguments(folder, "--max-body-mb", "1")) as server:
         yield server
 
 
@@ -50,8 +50,8 @@ def ask(
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     try:
         connection.request(method, path, body=body if method == "POST" else None, headers={**HEADERS, **headers})
-        answer = connection.getresponse()
-        return answer.status, json.loads(answer.read())
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
     finally:
         connection.close()
 
@@ -75,11 +75,11 @@ class Load:
         for thread in self._threads:
             thread.join(60)
 
-    def wait_for(self, answers: int) -> None:
+    def wait_for(self, responses: int) -> None:
         deadline = time.monotonic() + 60
-        while len(self.models) < answers and time.monotonic() < deadline:
+        while len(self.models) < responses and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert len(self.models) >= answers, self.outcomes
+        assert len(self.models) >= responses, self.outcomes
 
     def _run(self, port: int) -> None:
         connection = None
@@ -93,16 +93,16 @@ class Load:
                     return
             try:
                 connection.request("POST", "/v1/predict", body=RED, headers=HEADERS)
-                answer = connection.getresponse()
-                body = json.loads(answer.read())
+                response = connection.getresponse()
+                body = json.loads(response.read())
             except (OSError, http.client.HTTPException) as error:
                 self.outcomes[f"lost: {type(error).__name__}"] += 1
                 connection = None
                 continue
-            self.outcomes[str(answer.status)] += 1
-            if answer.status == 200:
-                self.models.append((body["model"]["sha256"], body["predictions"][0]["label"]))
-            if answer.will_close:
+            self.outcomes[str(response.status)] += 1
+            if response.status == 200:
+                self.models.append((body["model"]["sha256"], body["predictions"][0]["prediction"]))
+            if response.will_close:
                 connection.close()
                 connection = None
         if connection is not None:
@@ -120,9 +120,9 @@ def listening(pid: int) -> set[str]:
     return {row[1].split(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in inodes}
 
 
-def test_it_answers_and_listens_to_this_machine_alone(server: Server):
+def test_it_serves_and_listens_to_this_machine_alone(server: Server):
     status, body = ask(server)
-    assert (status, body["predictions"][0]["label"]) == (200, "red")
+    assert (status, body["predictions"][0]["prediction"]) == (200, "red")
     assert listening(server.process.pid) == {LOOPBACK}
 
 
@@ -166,7 +166,7 @@ def test_slow_clients_are_hung_up_on_and_others_do_not_notice(server: Server):
         client.sendall(starts[number % 4])
         client.setblocking(False)
     open_ones = set(slow)
-    answers = 0
+    responses = 0
     while open_ones and time.monotonic() - began < 30:
         for client in list(open_ones):
             try:
@@ -181,13 +181,13 @@ def test_slow_clients_are_hung_up_on_and_others_do_not_notice(server: Server):
                 open_ones.discard(client)
                 client.close()
         assert ask(server)[0] == 200
-        answers += 1
+        responses += 1
         time.sleep(0.2)
     assert not open_ones
-    assert answers > 5
+    assert responses > 5
 
 
-def test_many_requests_before_the_first_answer_are_refused(server: Server):
+def test_many_requests_before_the_first_response_are_refused(server: Server):
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
         client.sendall(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n" * 300)
         received = b""
@@ -235,7 +235,7 @@ def test_a_revoked_key_fails_at_the_next_request(folder: Path):
     colour_bundle(folder / "colours.onnx")
     keys = folder / "own-keys.json"
     key, secret = add_key(keys, name="x", scopes=["predict"])
-    with started(folder, [*words(folder), "--keys", str(keys)], tag="keys") as server:
+    with started(folder, [*arguments(folder), "--keys", str(keys)], tag="keys") as server:
         assert ask(server, "GET", "/v1/models")[0] == 401
         assert ask(server, "GET", "/v1/models", authorization=f"Bearer {secret}")[0] == 200
         revoke_key(keys, key.id)
@@ -243,10 +243,10 @@ def test_a_revoked_key_fails_at_the_next_request(folder: Path):
         assert secret.split("_", 2)[2] not in server.text()
 
 
-def test_told_to_stop_it_says_so_answers_what_it_has_and_ends_with_0(folder: Path):
+def test_told_to_stop_it_says_so_serves_what_it_has_and_ends_with_0(folder: Path):
     colour_bundle(folder / "colours.onnx")
     ready: list[int] = []
-    with started(folder, words(folder), tag="stop") as server, Load(server) as load:
+    with started(folder, arguments(folder), tag="stop") as server, Load(server) as load:
         load.wait_for(30)
         server.process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + 30
@@ -263,7 +263,7 @@ def test_told_to_stop_it_says_so_answers_what_it_has_and_ends_with_0(folder: Pat
 
 def test_a_second_signal_ends_it_at_once(folder: Path):
     colour_bundle(folder / "colours.onnx")
-    with started(folder, words(folder), tag="twice") as server:
+    with started(folder, arguments(folder), tag="twice") as server:
         server.process.send_signal(signal.SIGINT)
         wait_for_text(server, "stopping")
         server.process.send_signal(signal.SIGINT)
@@ -272,7 +272,7 @@ def test_a_second_signal_ends_it_at_once(folder: Path):
 
 def test_it_stops_also_when_nobody_reads_what_it_says(folder: Path):
     colour_bundle(folder / "colours.onnx")
-    command = [sys.executable, "-c", "from imgrec.cli import main; main()", "serve", *words(folder), "--port", "0"]
+    command = [sys.executable, "-c", "from imgrec.cli import main; main()", "serve", *arguments(folder), "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, cwd=PROJECT, start_new_session=True) as process:
         assert process.stderr is not None
         assert b"serving" in process.stderr.readline()
@@ -307,8 +307,10 @@ def test_what_keeps_it_from_starting_is_said(folder: Path, server: Server):
 
 def test_a_missing_package_is_named_with_its_extra_and_nothing_stays_behind(folder: Path):
     path = colour_bundle(folder / "colours.onnx")
-    words = ["imgrec", "serve", str(path), "--port", "0", "--keys", str(folder / "none.json")]
-    program = f"import sys; sys.modules['fastapi'] = None; sys.argv = {words!r}\nfrom imgrec.cli import main; main()"
+    arguments = ["imgrec", "serve", str(path), "--port", "0", "--keys", str(folder / "none.json")]
+    program = (
+        f"import sys; sys.modules['fastapi'] = None; sys.argv = {arguments!r}\nfrom imgrec.cli import main; main()"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=PROJECT, timeout=60)
     assert done.returncode == 2
     assert "fastapi" in done.stderr and 'pip install "imgrec[serve]"' in done.stderr

@@ -28,26 +28,27 @@ class Done:
     err: str
 
 
-def command(verb: str, *words: str) -> Done:
-    """Run `imgrec VERB words...` in the present folder."""
-    from imgrec import train_job as run
+def command(verb: str, *arguments: str) -> Done:
+    """Run `imgrec VERB ARGUMENTS` (train or evaluate) in the current folder."""
+    from imgrec.evaluate_job import run_evaluation
+    from imgrec.train_job import run_training
 
     out, err, code = io.StringIO(), io.StringIO(), 0
-    argv = mock.patch.object(sys, "argv", [f"{verb}.py", *words])
+    argv = mock.patch.object(sys, "argv", [f"{verb}.py", *arguments])
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), _logging_as_before(), argv:
         try:
-            entry.run(getattr(run, verb), config_name=verb)
+            entry.run(run_training if verb == "train" else run_evaluation, config_name=verb)
         except SystemExit as end:
             assert isinstance(end.code, int)
             code = end.code
     return Done(code, out.getvalue(), err.getvalue())
 
 
-def composed(verb: str, folder: Path, *words: str) -> DictConfig:
-    """Return the configuration of a run in `folder`, for a call of imgrec.train_job without a command line."""
+def composed(verb: str, folder: Path, *overrides: str) -> DictConfig:
+    """Return the configuration of a run in `folder`, for `run_training` and `run_evaluation`."""
     store_open_groups()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return compose(verb, [f"run_dir='{folder}'", *words])
+        return compose(verb, [f"run_dir='{folder}'", *overrides])
 
 
 @contextlib.contextmanager

@@ -142,3 +142,30 @@ def fit(
     last = folder / (resume if isinstance(resume, str) else "last.ckpt")
     trainer.fit(classifier, datamodule=data, ckpt_path=last if resume and last.exists() else None)
     return trainer, classifier, log
+
+
+def everything(trainer: Any, classifier: Any, log: Any) -> dict[str, Any]:
+    """All that must be equal: weights, optimizer, schedule, counters, reported scores."""
+    return {
+        "weights": classifier.state_dict(),
+        "optimizer": trainer.optimizers[0].state_dict(),
+        "schedule": trainer.lr_scheduler_configs[0].scheduler.state_dict(),
+        "steps": trainer.global_step,
+        "history": log.history,
+        "checkpoints": trainer.checkpoint_callback.state_dict(),
+    }
+
+
+def assert_equal(found: Any, expected: Any, where: str = "") -> None:
+    if isinstance(expected, torch.Tensor):
+        assert torch.equal(found, expected), where
+    elif isinstance(expected, dict):
+        assert found.keys() == expected.keys(), where
+        for key in expected:
+            assert_equal(found[key], expected[key], f"{where}.{key}")
+    elif isinstance(expected, list | tuple):
+        assert len(found) == len(expected), where
+        for place, (one, other) in enumerate(zip(found, expected, strict=True)):
+            assert_equal(one, other, f"{where}[{place}]")
+    else:
+        assert found == expected, where

@@ -74,7 +74,7 @@ class Visit:
     def cards(self, count: int) -> list[str]:
         from playwright.sync_api import expect
 
-        done = self.page.locator(".card.answered, .card.failed")
+        done = self.page.locator(".card.predicted, .card.failed")
         expect(done).to_have_count(count)
         texts: list[str] = done.all_inner_texts()
         return texts

@@ -93,7 +93,7 @@ def test_a_path_that_is_not_there_is_answered_with_those_near(tmp_path):
         find(tmp_path, resume=str(tmp_path / "bets.ckpt"))
 
 
-def test_a_word_without_a_meaning_is_refused(tmp_path):
+def test_an_unknown_value_of_resume_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"resume=nevr: use auto, never, or the path.*Did you mean 'never'"):
         find(tmp_path, resume="nevr")
 
@@ -113,8 +113,8 @@ def test_what_must_be_as_it_was_is_named_with_the_way_out(name, value, what, tmp
     with pytest.raises(CheckpointError) as caught:
         find(tmp_path, record=changed(**{name: value}))
     assert str(caught.value) == (
-        f"{path} was made with other values of: {what}. Put them back, start anew (resume=never, or another run_dir), "
-        f"or accept the change: resume_allow_changed=[{name}]."
+        f"{path} was made with other values of: {what}. Set them back, train from scratch (resume=never, or another "
+        f"run_dir), or accept the change: resume_allow_changed=[{name}]."
     )
     assert find(tmp_path, record=changed(**{name: value}), allow_changed=[name]).path == path
 
@@ -130,13 +130,13 @@ def test_another_setting_is_named_with_both_values(tmp_path, caplog):
     path = save(tmp_path / "last.ckpt")
     record = changed(optimizer__lr=0.5, augment__transforms=[])
     with pytest.raises(
-        CheckpointError, match=r"optimizer\.lr \(0\.001, now 0\.5\), augment\.transforms\. Put"
+        CheckpointError, match=r"optimizer\.lr \(0\.001, now 0\.5\), augment\.transforms\. Set"
     ) as caught:
         find(tmp_path, record=record)
     assert "resume_allow_changed=[settings]" in str(caught.value)
     assert find(tmp_path, record=record, allow_changed=["settings"]).path == path
     assert "optimizer.lr (0.001, now 0.5)" in caplog.text
-    assert "Learning rates go on as saved" in caplog.text
+    assert "Learning rates stay as saved" in caplog.text
 
 
 def test_what_follows_from_the_data_or_does_not_touch_the_weights_may_change(tmp_path):
@@ -154,14 +154,14 @@ def test_the_state_of_another_optimizer_or_schedule_is_never_taken(change, tmp_p
 @pytest.mark.parametrize("tensors", [{"net.weight": torch.zeros(2, 3)}, {**TENSORS, "net.bias": torch.zeros(3)}])
 def test_another_network_is_never_taken(tensors, tmp_path):
     save(tmp_path / "last.ckpt")
-    with pytest.raises(CheckpointError, match=r"last\.ckpt is of another network than this one: net\.bias differ"):
+    with pytest.raises(CheckpointError, match=r"last\.ckpt is of another model: net\.bias differ"):
         find(tmp_path, tensors=tensors)
 
 
 def test_a_file_without_a_place_in_a_training_is_refused(tmp_path):
     path = tmp_path / "weights.ckpt"
     save_checkpoint({"state_dict": TENSORS, "global_step": 3}, path)
-    with pytest.raises(CheckpointError, match=r"no place in a training to go on from.*model\.weights=.*weights\.ckpt"):
+    with pytest.raises(CheckpointError, match=r"no training state to resume from.*model\.weights=.*weights\.ckpt"):
         find(tmp_path, resume=str(path))
 
 
@@ -171,19 +171,19 @@ def test_a_file_without_a_place_in_a_training_is_refused(tmp_path):
 def test_a_run_that_goes_on_says_from_where(caplog):
     with caplog.at_level(logging.INFO, logger="imgrec"):
         announce(Start(Path("last.ckpt"), step=7, epochs=3), max_epochs=5, max_steps=-1)
-    assert caplog.messages == ["Going on from last.ckpt: 3 epochs, 7 steps"]
+    assert caplog.messages == ["Resuming from last.ckpt: 3 epochs, 7 steps"]
 
 
 @pytest.mark.parametrize(("max_epochs", "max_steps"), [(3, -1), (9, 7), (-1, 7), (None, 5)])
 def test_a_run_with_nothing_left_says_that_it_has_finished(max_epochs, max_steps, caplog):
     with caplog.at_level(logging.INFO, logger="imgrec"):
         announce(Start(Path("last.ckpt"), step=7, epochs=3), max_epochs=max_epochs, max_steps=max_steps)
-    assert "This run has finished" in caplog.text
+    assert "This run is complete" in caplog.text
 
 
 def test_a_run_that_went_further_than_it_should_is_refused():
     with pytest.raises(
-        CheckpointError, match=r"3 epochs behind it, more than trainer\.max_epochs=2\. Set .*=3 or more"
+        CheckpointError, match=r"3 completed epochs, more than trainer\.max_epochs=2\. Set .*=3 or more"
     ):
         announce(Start(Path("last.ckpt"), step=7, epochs=3), max_epochs=2, max_steps=-1)
 

@@ -1,4 +1,4 @@
-"""Buffered scores are those of an update per batch, and survive a restart."""
+"""Buffered metrics are those of an update per batch, and survive a restart."""
 
 import math
 
@@ -8,7 +8,7 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score, MulticlassPrecision
 
 from imgrec.training import running_metrics as running
-from imgrec.training.running_metrics import RunningScores
+from imgrec.training.running_metrics import RunningMetrics
 
 BATCHES = [
     (torch.tensor(float(i)), torch.randint(5, (n,), generator=torch.Generator().manual_seed(i)), torch.arange(n) % 5)
@@ -26,19 +26,19 @@ def collection() -> MetricCollection:
     )
 
 
-def new_scores() -> RunningScores:
-    return RunningScores(collection()).to("cpu")  # as Lightning does: torchmetrics forgets its float64 in a move
+def new_metrics() -> RunningMetrics:
+    return RunningMetrics(collection()).to("cpu")  # as Lightning does: torchmetrics forgets its float64 in a move
 
 
-def counted(batches: list) -> RunningScores:
-    scores = new_scores()
+def counted(batches: list) -> RunningMetrics:
+    running = new_metrics()
     for batch in batches:
-        scores.add(*batch)
-    return scores
+        running.add(*batch)
+    return running
 
 
 @pytest.mark.parametrize("flush_every", [1, 2, 100])
-def test_scores_do_not_depend_on_how_often_the_buffer_is_emptied(flush_every: int, monkeypatch) -> None:
+def test_metrics_do_not_depend_on_how_often_the_buffer_is_emptied(flush_every: int, monkeypatch) -> None:
     monkeypatch.setattr(running, "FLUSH_EVERY", flush_every)
     reference = collection()
     for _, predictions, labels in BATCHES:
@@ -56,7 +56,7 @@ def test_the_loss_is_the_mean_over_samples_not_over_batches() -> None:
 
 @pytest.mark.parametrize("cut", [0, 1, 3, 6])
 def test_a_count_goes_on_after_a_restart(cut: int) -> None:
-    resumed = new_scores()
+    resumed = new_metrics()
     resumed.load_state(counted(BATCHES[:cut]).state())
     for batch in BATCHES[cut:]:
         resumed.add(*batch)
@@ -72,14 +72,14 @@ def test_the_loss_is_the_same_to_its_last_bit_wherever_partial_sums_end() -> Non
     labels = [torch.arange(size) % 5 for size in sizes]
     exact = math.fsum(float(loss) * size for loss, size in zip(losses, sizes, strict=True)) / sum(sizes)
     for every in [2, 5, 7, 64, 100]:
-        scores = new_scores()
+        running = new_metrics()
         for i, loss in enumerate(losses):
-            scores.add(loss, labels[i], labels[i])
+            running.add(loss, labels[i], labels[i])
             if i % every == 0:  # a checkpoint, or a stop and a restart
-                going_on = new_scores()
-                going_on.load_state(scores.state())
-                scores = going_on
-        assert torch.equal(scores.compute()["loss"], torch.tensor(exact, dtype=torch.float32)), every
+                going_on = new_metrics()
+                going_on.load_state(running.state())
+                running = going_on
+        assert torch.equal(running.compute()["loss"], torch.tensor(exact, dtype=torch.float32)), every
 
 
 def test_a_loss_that_is_not_a_number_is_not_hidden() -> None:
@@ -87,10 +87,10 @@ def test_a_loss_that_is_not_a_number_is_not_hidden() -> None:
 
 
 def test_reset_forgets_everything() -> None:
-    scores = counted(BATCHES)
-    scores.reset()
-    scores.add(*BATCHES[0])
-    assert torch.equal(scores.compute()["accuracy"], counted(BATCHES[:1]).compute()["accuracy"])
+    running = counted(BATCHES)
+    running.reset()
+    running.add(*BATCHES[0])
+    assert torch.equal(running.compute()["accuracy"], counted(BATCHES[:1]).compute()["accuracy"])
 
 
 def test_nothing_of_it_is_in_the_state_dict() -> None:

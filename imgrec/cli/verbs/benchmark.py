@@ -1,4 +1,4 @@
-"""`imgrec benchmark`: how fast models answer on this machine, side by side."""
+"""`imgrec benchmark`: latency and throughput of models on this machine, side by side."""
 
 import argparse
 import os
@@ -22,8 +22,8 @@ __all__ = ["main", "make_parser"]
 FORMAT = 1
 _SUFFIXES = (".onnx", ".ckpt", ".xml")
 _EPILOG = """\
-A model is a bundle (.onnx), a checkpoint (.ckpt: PyTorch in float32 and bfloat16), or a file of OpenVINO (.xml).
-Latency is of one image, throughput of batches; models take turns. Ratios are to the first row, above 1 is better.
+A model is a bundle (.onnx), a checkpoint (.ckpt: PyTorch in float32 and bfloat16), or an OpenVINO file (.xml).
+Latency is for one image, throughput for batches; models take turns. Ratios are to the first row; above 1 is better.
 
 examples:
   imgrec benchmark model.onnx best.ckpt
@@ -32,15 +32,15 @@ examples:
 
 
 def main() -> None:
-    """Read the command line, measure, print a table and write it where asked for. Raises: ImgrecError."""
+    """Run the verb on `sys.argv`: measure, print a table, and write it if asked. Raises: ImgrecError."""
     arguments = make_parser().parse_args(sys.argv[1:])
     if not arguments.models:
-        raise ConfigError("Name what to measure: imgrec benchmark model.onnx best.ckpt")
+        raise ConfigError("Name the models: imgrec benchmark model.onnx best.ckpt")
     check_count("--rounds", arguments.rounds, at_least=1)
     check_count("--batch", arguments.batch, at_least=1)
     threads = num_processors() if arguments.threads is None else arguments.threads
     check_count("--threads", threads, at_least=1)
-    paths = [Path(word) for word in arguments.models]
+    paths = [Path(name) for name in arguments.models]
     _check_files(paths)
     with closing(ProgressLine(sys.stderr, unit="rounds")) as line:
         line.say("Loading")
@@ -59,20 +59,20 @@ def main() -> None:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Return what reads the command line; its errors are ConfigErrors."""
+    """Return the parser of the verb; its errors are ConfigErrors."""
     parser = Parser(
         prog="imgrec benchmark",
         description="Measure latency and throughput of models on this machine.",
         epilog=_EPILOG,
     )
     parser.add_argument("models", nargs="*", metavar="MODEL", help="model.onnx, best.ckpt, model.xml")
-    parser.add_argument("--rounds", type=int, default=20, metavar="N", help="turns of each model (20)")
-    parser.add_argument("--batch", type=int, default=32, metavar="N", help="images in a batch (32)")
-    parser.add_argument("--threads", type=int, metavar="N", help="that work on one batch (default: one a core)")
+    parser.add_argument("--rounds", type=int, default=20, metavar="N", help="measurements of each model (20)")
+    parser.add_argument("--batch", type=int, default=32, metavar="N", help="images per batch (32)")
+    parser.add_argument("--threads", type=int, metavar="N", help="for one batch (default: one per core)")
     parser.add_argument(
-        "--compile", action="store_true", help="checkpoints with torch.compile too, which takes minutes"
+        "--compile", action="store_true", help="also checkpoints with torch.compile, which takes minutes"
     )
-    parser.add_argument("--output", metavar="FILE", help="write the figures as JSON")
+    parser.add_argument("--output", metavar="FILE", help="write the measurements as JSON")
     return parser
 
 
@@ -81,7 +81,7 @@ def _check_files(paths: Sequence[Path]) -> None:
         if path.suffix not in _SUFFIXES:
             raise ConfigError(f"{path} is none of {', '.join(_SUFFIXES)}.")
         if not path.is_file():
-            raise ConfigError(f"{path} is not there, or is no file. Name model.onnx, best.ckpt or model.xml.")
+            raise ConfigError(f"No file {path}. Name model.onnx, best.ckpt or model.xml.")
 
 
 def _load(paths: Sequence[Path], *, threads: int, compiled: bool) -> "list[Contender]":
@@ -99,14 +99,17 @@ def _load(paths: Sequence[Path], *, threads: int, compiled: bool) -> "list[Conte
 
 
 def _of_checkpoint(path: Path, *, threads: int, compiled: bool) -> "list[Contender]":
-    from imgrec.cli.inputs.checkpoint_data import read_checkpoint
-    from imgrec.deploy.benchmark.contenders import of_network
+    from imgrec.core.system.lean_imports import lean_imports
 
-    source = read_checkpoint(str(path))
+    with lean_imports():
+        from imgrec.evaluation.restore import load_classifier
     import torch
 
+    from imgrec.deploy.benchmark.contenders import of_network
+
+    loaded = load_classifier(path)
     torch.set_num_threads(threads)
-    return of_network(source.network, source.preprocess, path, compiled=compiled)
+    return of_network(loaded.network, loaded.preprocess, path, compiled=compiled)
 
 
 def _of_xml(path: Path, *, threads: int) -> "list[Contender]":
@@ -115,7 +118,7 @@ def _of_xml(path: Path, *, threads: int) -> "list[Contender]":
 
     size = read_openvino_info(path).preprocess.height_width
     if size is None:
-        raise BundleError(f"{path} takes images of any size, for which there is no fair one. Name another model.")
+        raise BundleError(f"{path} takes images of any size, so there is no size to measure with. Name another model.")
     return of_openvino(path, size=size, threads=threads)
 
 

@@ -59,7 +59,7 @@ def make_parser() -> argparse.ArgumentParser:
     add.add_argument("--expires", metavar="TIME", help="30d, 12h, or a date such as 2027-01-31 (UTC)")
     add.add_argument("--rate", metavar="N/UNIT", help="requests at most: 10/s, 100/min, 1000/h")
     add.add_argument("--daily", type=int, metavar="N", help="images a day (UTC) at most")
-    add.add_argument("--output", metavar="KIND", help="how much of an answer it sees: label, topk, rounded, full")
+    add.add_argument("--output", metavar="KIND", help="how much of a prediction it sees: label, topk, rounded, full")
     revoke = actions.add_parser("revoke", help="make a key invalid from now on, also in a running server")
     revoke.add_argument("id", help="as imgrec keys list shows it")
     for action in (add, revoke, actions.add_parser("list", help="what there is")):

@@ -1,4 +1,4 @@
-"""`imgrec predict`: what a model says of images from anywhere, as a table."""
+"""`imgrec predict`: predictions of a model for images, as a table."""
 
 import argparse
 import sys
@@ -24,10 +24,10 @@ _EPILOG = """\
 input: files, folders (all images below), patterns ("photos/**/*.jpg"), zip archives, videos, camera:0 (until Ctrl-C),
 or - for one image from standard input.
 
-An image that cannot be used is a row with a reason in `error`. An interrupted command, given again, goes on where it
-was; the table appears under its name when it is complete. Columns: docs/predict.md.
+An image that cannot be used gives a row with a code in `error`. An interrupted command resumes when it is repeated; the
+table appears under its name when it is complete. Columns: docs/predict.md.
 
-exit code: 0 all answered or bad images told of, 1 bad images and --strict, 2 could not run, 130 interrupted.
+exit code: 0 done, 1 bad images with --strict, 2 could not run, 130 interrupted.
 
 examples:
   imgrec predict model.onnx photos/ --output predictions.csv
@@ -39,7 +39,12 @@ examples:
 
 
 def main() -> None:
-    """Read the command line and predict. Raises: ImgrecError; SystemExit 1: bad images, and --strict."""
+    """Run the verb on `sys.argv`.
+
+    Raises:
+        ImgrecError: Could not run.
+        SystemExit: Code 1 for bad images with --strict.
+    """
     given = make_parser().parse_intermixed_args(sys.argv[1:])
     _check(given)
     try:
@@ -53,36 +58,36 @@ def main() -> None:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Return what reads the command line; its errors are ConfigErrors."""
+    """Return the parser of the verb; its errors are ConfigErrors."""
     parser = Parser(
         prog="imgrec predict",
-        description="Tell what a model says of images: a table with a row for each.",
+        description="Predict images with a model: a table with a row per image.",
         epilog=_EPILOG,
     )
-    what = "model.onnx of imgrec export or best.ckpt of a run; then images, see below"
-    parser.add_argument("words", nargs="*", metavar="MODEL INPUT", help=what)
+    what = "model.onnx, best.ckpt, a run folder or another file of imgrec export; then images, see below"
+    parser.add_argument("arguments", nargs="*", metavar="MODEL INPUT", help=what)
     add = parser.add_argument_group("images").add_argument
     add("--list", action="append", default=[], metavar="FILE", help=".txt, .csv, .jsonl, .parquet, or - : paths")
-    add("--path-column", default="path", metavar="NAME", help="of a list that is a table (default: %(default)s)")
-    add("--every", type=int, metavar="N", help="take every n-th frame of a video or camera")
-    add("--per-second", type=float, metavar="N", help="take so many frames a second (default: 1)")
+    add("--path-column", default="path", metavar="NAME", help="of lists that are tables (default: %(default)s)")
+    add("--every", type=int, metavar="N", help="take every N-th frame of a video or camera")
+    add("--per-second", type=float, metavar="N", help="take N frames per second (default: 1)")
     add = parser.add_argument_group("table").add_argument
     add("--output", metavar="FILE", help=".csv, .jsonl or .parquet (default: CSV to standard output)")
-    add("--top-k", type=int, default=0, metavar="K", help="name the K most probable classes, with probabilities")
-    add("--logits", action="store_true", help="what the network said before it became probabilities; not in CSV")
-    add("--overwrite", action="store_true", help="replace a table that is there")
-    add("--restart", action="store_true", help="throw away what an interrupted command has left")
-    add("--strict", action="store_true", help="exit code 1 when an image could not be answered")
+    add("--top-k", type=int, default=5, metavar="K", help="classes in `probabilities`, most probable first (5)")
+    add("--logits", action="store_true", help="add the logits; not in CSV")
+    add("--overwrite", action="store_true", help="replace an existing table")
+    add("--restart", action="store_true", help="discard the rows of an interrupted command")
+    add("--strict", action="store_true", help="exit code 1 if any image could not be predicted")
     add = parser.add_argument_group("speed").add_argument
     add("--batch", type=int, metavar="N", help=f"images run at once (default: {_BATCH})")
-    add("--threads", type=int, metavar="N", help="that decode and compute (default: one a processor)")
+    add("--threads", type=int, metavar="N", help="that decode and compute (default: one per processor)")
     return parser
 
 
 def _check(given: argparse.Namespace) -> None:
-    if not given.words:
+    if not given.arguments:
         raise ConfigError("Which model? imgrec predict MODEL INPUT...")
-    if not given.words[1:] and not given.list:
+    if not given.arguments[1:] and not given.list:
         raise ConfigError("Which images? imgrec predict MODEL INPUT..., or --list FILE.")
     for name in ("every", "batch", "threads"):
         if getattr(given, name) is not None:
@@ -98,10 +103,10 @@ def _check(given: argparse.Namespace) -> None:
     elif Path(given.output).suffix.lower() not in _SUFFIXES:
         raise ConfigError(f"--output {given.output}: end its name in {', '.join(_SUFFIXES)}.")
     if given.logits and (given.output is None or Path(given.output).suffix.lower() == ".csv"):
-        raise ConfigError("--logits are lists of numbers: give --output FILE.parquet or FILE.jsonl.")
+        raise ConfigError("--logits needs a format with lists: --output FILE.parquet or FILE.jsonl.")
     if given.output and (path := Path(given.output)).exists():
         if not path.is_file():
-            raise DataError(f"{path} is there and is not a file. Give another name: --output FILE.")
+            raise DataError(f"{path} exists and is not a file. Give another name: --output FILE.")
         if not given.overwrite:
             raise DataError(f"{path} exists. Give another name (--output FILE), or --overwrite.")
 
@@ -131,15 +136,15 @@ def _prepare(given: argparse.Namespace) -> "Job":
     from imgrec.deploy.predict.rows import RowMaker
 
     pace = Pace(every=given.every, per_second=given.per_second or 1.0)
-    model = open_model(find_model(Path(given.words[0])))
-    inputs = read_inputs(given.words[1:], lists=given.list, path_column=given.path_column, pace=pace)
+    model = open_model(find_model(Path(given.arguments[0])))
+    inputs = read_inputs(given.arguments[1:], lists=given.list, path_column=given.path_column, pace=pace)
     maker = RowMaker(model.decisions, top_k=given.top_k, with_logits=given.logits, with_time=inputs.has_time)
     threads = given.threads or num_processors()
     return Job(inputs, model, maker, threads, given.batch or _batch(inputs.expected, threads))
 
 
 def _batch(expected: int | None, threads: int) -> int:
-    """Return how many images run at once: few of few, so that no thread is idle; one of a camera, which is live."""
+    """Return the batch size: smaller with few images, so that no thread is idle; 1 with a camera, which is live."""
     return 1 if expected is None else max(1, min(_BATCH, -(-expected // threads)))
 
 
@@ -147,7 +152,7 @@ def _summarize(counts: "Counts", *, rate: float) -> None:
     bad = counts.bad.total()
     reasons = ", ".join(f"{code} {count:,}" for code, count in counts.bad.most_common())
     plural = "" if counts.images == 1 else "s"
-    lines = [f"{counts.images:,} image{plural}, {rate:,.1f}/s: {counts.images - bad:,} answered"]
-    lines[0] += f", {bad:,} not ({reasons})." if bad else "."
-    lines += [f"{count:,} are unknown by {rule}." for rule, count in sorted(counts.rejected.items())]
+    lines = [f"{counts.images:,} image{plural}, {rate:,.1f}/s: {counts.images - bad:,} predicted"]
+    lines[0] += f", {bad:,} failed ({reasons})." if bad else "."
+    lines += [f"{count:,} rejected by {rule}." for rule, count in sorted(counts.rejected.items())]
     sys.stderr.write("\n".join(lines) + "\n")

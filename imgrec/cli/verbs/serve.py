@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["main", "make_parser"]
 
 _EPILOG = """\
-Without keys it answers only this machine, and asks nobody for one. From the first key on (imgrec keys add) every
+Without keys it serves only this machine, and requires none. From the first key on (imgrec keys add) every
 request needs one. Beyond this machine it starts only with keys, and with TLS of its own or of a proxy.
 
-signals: TERM or INT stops after the answers under way; HUP reads the model files again.
+signals: TERM or INT stops after the requests under way; HUP reads the model files again.
 
 examples:
   imgrec serve model.onnx
@@ -44,7 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Return what reads the command line; its errors are ConfigErrors."""
     parser = Parser(
         prog="imgrec serve",
-        description="Answer images over HTTP with one or several exported models.",
+        description="Serve one or several exported models over HTTP.",
         epilog=_EPILOG,
     )
     parser.add_argument(
@@ -67,14 +67,14 @@ def make_parser() -> argparse.ArgumentParser:
     add("--keys", type=Path, metavar="FILE", help="keys made by imgrec keys (default: those of this user)")
     add("--jwt", type=Path, metavar="FILE", help="JSON that says whose signed tokens are believed")
     add("--audit-log", type=Path, metavar="FILE", help="record who asked what, each line with the hash of the last")
-    add("--audit-fail-open", action="store_true", help="answer also what cannot be recorded")
+    add("--audit-fail-open", action="store_true", help="serve also what cannot be recorded")
     add(
         "--output",
         choices=("label", "topk", "rounded", "full"),
         default="rounded",
-        help="how much of an answer is shown",
+        help="how much of a prediction is returned",
     )
-    add("--reject", default="", metavar="RULE", help="what makes an answer unknown (default: the model's last rule)")
+    add("--reject", default="", metavar="RULE", help="reject rule reported as `rejected` (default: the model's last rule)")
     add = parser.add_argument_group("how much").add_argument
     add(
         "--max-batch",
@@ -111,7 +111,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--threads",
         type=_Count(1, 1024),
         metavar="N",
-        help="of networks, each with a batch of its own (default: one a processor)",
+        help="that run inference, each with a batch of its own (default: one per processor)",
     )
     return parser
 

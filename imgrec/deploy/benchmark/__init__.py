@@ -1,1 +1,1 @@
-"""How fast models answer, side by side."""
+"""Latency and throughput of models, side by side."""

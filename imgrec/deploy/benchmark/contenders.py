@@ -1,4 +1,4 @@
-"""Models in the runtimes that there are, as functions of images."""
+"""Models in the installed runtimes, as functions of images."""
 
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 __all__ = ["of_bundle", "of_network", "of_openvino"]
 
-PHOTO = (375, 500)  # height, width: the images of a bundle that takes any size
+PHOTO = (375, 500)  # height, width for a bundle that takes any size
 
 
 def of_network(network: "nn.Module", preprocess: Preprocess, path: Path, *, compiled: bool) -> list[Contender]:
-    """Return a network in PyTorch: eager float32, eager bfloat16 (channels_last), and compiled where asked for."""
+    """Return a network in PyTorch: eager float32, eager bfloat16 (channels_last), and both compiled if `compiled`."""
     import copy
 
     import torch
@@ -46,7 +46,7 @@ def of_bundle(path: Path, *, threads: int) -> list[Contender]:
 
 
 def of_openvino(path: Path, *, size: tuple[int, int], threads: int) -> list[Contender]:
-    """Return a file (.onnx or .xml) in OpenVINO, at the precision that it chooses for this processor."""
+    """Return a file (.onnx or .xml) in OpenVINO, at the precision that OpenVINO chooses for this processor."""
     import openvino
 
     core = openvino.Core()

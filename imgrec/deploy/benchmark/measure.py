@@ -1,4 +1,4 @@
-"""Latency and throughput of several models, taking turns, so that what else the machine does hits all of them alike."""
+"""Latency and throughput of several models, interleaved so that other load on the machine affects all alike."""
 
 import statistics
 import time
@@ -12,17 +12,20 @@ from imgrec.data.samples import UInt8Array
 
 __all__ = ["Contender", "Measured", "measure"]
 
-_CALLS = 10  # of one image, a round
+_CALLS = 10  # with one image, per round
 _WARM_UP = 3
-_SETTLE_S = 0.1  # until the threads of the one before have stopped spinning
+_SETTLE_S = 0.1  # until the threads of the previous model have stopped spinning
 
 
 @dataclass(frozen=True)
 class Contender:
     """A model in one runtime.
 
-    name: of the row. run: images uint8 (N, H, W, 3) -> logits. height_width: of the images it takes.
-    size_bytes: of its file.
+    Attributes:
+        name: Of the row.
+        run: Images uint8 (N, H, W, 3) -> logits.
+        height_width: Of the images.
+        size_bytes: Of its file.
     """
 
     name: str
@@ -42,17 +45,17 @@ class Measured:
 
     @property
     def latency_ms(self) -> float:
-        """The median time of one image."""
+        """Median time for one image."""
         return 1000 * statistics.median(self.singles)
 
     @property
     def latency_p95_ms(self) -> float:
-        """The time that 95 % of single images stay below."""
+        """95th percentile of the time for one image."""
         return 1000 * float(np.quantile(self.singles, 0.95))
 
     @property
     def throughput(self) -> float:
-        """Images a second in batches, by the median batch."""
+        """Images per second in batches, from the median time of a batch."""
         return self.batch_size / statistics.median(self.batches)
 
     def to_dict(self, base: "Measured") -> dict[str, Any]:
@@ -75,9 +78,14 @@ def measure(
     progress: Callable[[int, int], None],
     say: Callable[[str], None] = lambda _step: None,
 ) -> list[Measured]:
-    """Run all contenders in turn, `rounds` times, on noise: what an image shows does not change the time.
+    """Run all contenders in turn, `rounds` times, on noise: the content of an image does not change the time.
 
-    say: told of each contender that is run for the first time, which takes minutes where it is compiled then.
+    Args:
+        contenders: The models.
+        rounds: Turns of each.
+        batch_size: For the throughput.
+        progress: Called with the rounds done and their number.
+        say: Called before each contender runs for the first time, which may compile it for minutes.
     """
     random = np.random.default_rng(1)
     results = [Measured(contender, batch_size) for contender in contenders]
@@ -91,7 +99,7 @@ def measure(
     for done in range(rounds):
         for result, images in zip(results, pixels, strict=True):
             time.sleep(_SETTLE_S)
-            result.contender.run(images[:1])  # the caches hold another one's weights
+            result.contender.run(images[:1])  # the caches hold the weights of another model
             result.singles += [_seconds(result.contender, images[:1]) for _ in range(_CALLS)]
             result.batches.append(_seconds(result.contender, images))
         progress(done + 1, rounds)

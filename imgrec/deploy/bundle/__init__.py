@@ -1,4 +1,4 @@
-"""The file that ships, `model.onnx`: read and run with onnxruntime alone; no torch, Lightning or Hydra."""
+"""Bundles (exported model.onnx): read and run with onnxruntime; no torch, Lightning or Hydra."""
 
 from imgrec.deploy.bundle.bundle import Bundle, bundle_from_bytes, load_bundle, read_bundle
 from imgrec.deploy.bundle.document import BundleInfo

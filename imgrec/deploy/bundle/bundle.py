@@ -1,4 +1,4 @@
-"""The file that ships: read, checked and run, with onnxruntime and nothing of the training side.
+"""`Bundle`, an exported model.onnx: read, checked, and run with onnxruntime.
 
 No torch, Lightning, Hydra or albumentations is imported here or by what this imports; a test holds that.
 """
@@ -32,14 +32,16 @@ MAX_BYTES = 1 << 31  # protocol buffers end there, and so does ONNX in one file
 class Bundle:
     """A trained classifier: images in, logits out. Made by `load_bundle`.
 
-    class_names: one per logit. task: "single" or "multilabel". sha256: of the file without its digest: its name in
-    logs and answers. decisions, preprocess: see `BundleInfo`. info: all that the file says of itself.
     Several threads may run it at the same time.
+
+    Attributes:
+        info: The description in the file.
+        sha256: Of the file without its digest; identifies the model in logs and responses.
     """
 
-    def __init__(self, session: Any, info: BundleInfo, *, sha256: str, lane: Any = None) -> None:
+    def __init__(self, session: Any, info: BundleInfo, *, sha256: str, single: Any = None) -> None:
         self._session = session
-        self._lane = lane or session
+        self._single = single or session
         self.info = info
         self.sha256 = sha256
 
@@ -55,29 +57,40 @@ class Bundle:
 
     @property
     def preprocess(self) -> Preprocess:
-        """What brings an image to the network's size."""
+        """Resizes an image to the input size of the model."""
         return self.info.preprocess
 
     @property
     def decisions(self) -> Decisions:
-        """What makes probabilities of logits, and an answer of probabilities: `decisions.decide(logits)`."""
+        """Temperature and decision rules: `decisions.decide(logits)` gives probabilities and predictions."""
         return self.info.decisions
 
     @property
     def runs_singly(self) -> bool:
-        """Whether images run one after the other, each as large as it is: of input "image"."""
+        """Whether images run one after the other, each at its own size: the input is "image"."""
         return self.info.input == "image"
 
     def prepare(self, image: "LazyImage") -> UInt8Array:
-        """Return an image as `run` wants it: uint8 (H, W, 3). Raises: ImageError, DataError."""
+        """Return an image as `run` takes it: uint8 (H, W, 3).
+
+        Raises:
+            ImageError: The image cannot be decoded.
+            DataError: The preprocessing does not resize, and the image has another size.
+        """
         return image.pixels() if self.info.input == "image" else self.preprocess.from_lazy_image(image)
 
-    def run(self, images: Sequence[UInt8Array] | UInt8Array, *, in_lane: bool = False) -> NDArray[np.float32]:
+    def run(self, images: Sequence[UInt8Array] | UInt8Array, *, single_thread: bool = False) -> NDArray[np.float32]:
         """Return logits float32 (N, C) for N prepared images, each uint8 (H, W, 3).
 
-        Of input "pixels" all have one size and run as one batch; of input "image" they run one after the other.
-        in_lane: on the calling thread alone, if the bundle was loaded with `lanes`.
-        Raises: DataError: another type or shape. MemoryError: they are too many at once.
+        With input "pixels" all have one size and run as one batch; with input "image" they run one after the other.
+
+        Args:
+            images: Prepared images.
+            single_thread: Run on the calling thread alone, if the bundle was loaded with `concurrent`.
+
+        Raises:
+            DataError: Another type or shape.
+            MemoryError: The batch is too large for the memory.
         """
         images = list(images)
         for image in images:
@@ -86,19 +99,19 @@ class Bundle:
         if not images:
             return np.empty((0, len(self.class_names)), dtype=np.float32)
         if self.info.input == "image":
-            return np.concatenate([self._run(image, in_lane) for image in images])
+            return np.concatenate([self._run(image, single_thread) for image in images])
         if len({image.shape for image in images}) > 1:
             raise DataError("The images of a batch have several sizes. Bring each to one size with `prepare`.")
-        return self._run(np.stack(images), in_lane)
+        return self._run(np.stack(images), single_thread)
 
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return probabilities (N, C) of logits (N, C): at the temperature of the decisions."""
+        """Return calibrated probabilities (N, C) of logits (N, C)."""
         return self.decisions.probabilities(logits)
 
-    def _run(self, pixels: UInt8Array, in_lane: bool) -> NDArray[np.float32]:
+    def _run(self, pixels: UInt8Array, single_thread: bool) -> NDArray[np.float32]:
         from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument
 
-        session = self._lane if in_lane else self._session
+        session = self._single if single_thread else self._session
         try:
             logits: NDArray[np.float32] = session.run([OUTPUT], {INPUT: pixels})[0]
         except InvalidArgument:
@@ -106,37 +119,52 @@ class Bundle:
             raise DataError(f"Images of {pixels.shape[-3:-1]} px, but the graph takes {wanted}.") from None
         except Fail as error:
             if "allocate memory" in str(error):
-                raise MemoryError(f"No memory to run the network on {pixels.shape} at once.") from None
+                raise MemoryError(f"No memory to run the model on {pixels.shape} at once.") from None
             raise
         return logits
 
 
-def load_bundle(path: str | Path, *, threads: int | None = None, spins: bool = True, lanes: bool = False) -> Bundle:
-    """Read a bundle, check all of it, then hand the very bytes that were checked to onnxruntime.
+def load_bundle(
+    path: str | Path, *, threads: int | None = None, spins: bool = True, concurrent: bool = False
+) -> Bundle:
+    """Read and check a bundle; onnxruntime gets the very bytes that were checked.
 
-    threads: that work on one batch; None = one a processor core. spins: whether a thread that waits for another keeps
-        its core busy: a little quicker alone, wasteful where something else, such as decoding, wants that core.
-    lanes: whether to hold the network a second time, for `run(..., in_lane=True)`: threads that each run a batch of
-        their own never wait for each other.
-    Raises: BundleError: absent, cut short, changed, of a newer format, or with something inside that imgrec never
-    writes. MissingExtraError: onnxruntime is not installed.
+    Args:
+        path: Of a model.onnx that `imgrec export` wrote.
+        threads: Threads that compute one batch; None for one per processor core.
+        spins: Whether a waiting thread keeps its core busy: slightly faster alone, wasteful where something else, such
+            as decoding, needs the core.
+        concurrent: Load the model a second time, single-threaded, for `run(..., single_thread=True)`: threads that
+            each run a batch of their own then never wait for each other.
+
+    Raises:
+        BundleError: The file is absent, truncated, changed, of a newer format, or holds something that imgrec never
+            writes.
+        MissingExtraError: onnxruntime is not installed.
     """
-    return bundle_from_bytes(_read(Path(path)), name=str(path), threads=threads, spins=spins, lanes=lanes)
+    return bundle_from_bytes(_read(Path(path)), name=str(path), threads=threads, spins=spins, concurrent=concurrent)
 
 
 def bundle_from_bytes(
-    data: bytes, *, name: str, threads: int | None = None, spins: bool = True, lanes: bool = False
+    data: bytes, *, name: str, threads: int | None = None, spins: bool = True, concurrent: bool = False
 ) -> Bundle:
-    """Do as `load_bundle`, from memory; `name` is what messages call it."""
+    """Return a bundle from its bytes, as `load_bundle` does; `name` stands for the file in messages."""
     info, sha256 = read_bundle(data, name=name)
     session = _open_session(data, name=name, threads=threads, spins=spins)
     _check_session(session, info, name=name)
-    lane = _open_session(data, name=name, threads=1, spins=False) if lanes else None
-    return Bundle(session, info, sha256=sha256, lane=lane)
+    single = _open_session(data, name=name, threads=1, spins=False) if concurrent else None
+    return Bundle(session, info, sha256=sha256, single=single)
 
 
 def read_bundle(data: bytes, *, name: str) -> tuple[BundleInfo, str]:
-    """Check a bundle and return what it says of itself, and its digest; nothing is run. Raises: BundleError."""
+    """Check a bundle without running it.
+
+    Returns:
+        Its description and its digest.
+
+    Raises:
+        BundleError: The bundle cannot be used.
+    """
     view = memoryview(data)
     try:
         _check_kind(view)
@@ -145,7 +173,7 @@ def read_bundle(data: bytes, *, name: str) -> tuple[BundleInfo, str]:
         metadata = read_metadata(model)
         if metadata.keys() != {DOCUMENT_KEY, DIGEST_KEY}:
             raise BundleError("its metadata are not those of a bundle")
-        info = BundleInfo.from_json(metadata[DOCUMENT_KEY])  # first: of a newer format anything may be new
+        info = BundleInfo.from_json(metadata[DOCUMENT_KEY])  # first: in a newer format anything may differ
         check_model(model)
     except BundleError as error:
         raise BundleError(
@@ -169,12 +197,12 @@ def _read(path: Path) -> bytes:
 
 
 def _check_kind(data: memoryview) -> None:
-    """Name what is often given by mistake: a checkpoint, an image, an empty file."""
+    """Raise BundleError with a hint for what is often given by mistake: a checkpoint, an image, an empty file."""
     start = bytes(data[:8])
     if not start:
         raise BundleError("an empty file")
     if start.startswith(b"PK\x03\x04"):
-        raise BundleError("a checkpoint or another zip file; `imgrec export` makes a bundle of a checkpoint")
+        raise BundleError("a checkpoint or another zip file; `imgrec export` writes a bundle from a checkpoint")
     if start[:1] != b"\x08":  # field 1 of an ONNX file, ir_version
         raise BundleError("not an ONNX file")
 
@@ -197,13 +225,13 @@ def _open_session(data: bytes, *, name: str, threads: int | None, spins: bool) -
 
 
 def _check_session(session: Any, info: BundleInfo, *, name: str) -> None:
-    """Check that the graph takes and gives what the description says. Raises: BundleError."""
+    """Check that inputs and outputs of the graph are those of the description. Raises: BundleError."""
     inputs = [(one.name, one.type, one.shape) for one in session.get_inputs()]
     outputs = [(one.name, one.type, one.shape[1:]) for one in session.get_outputs()]
     takes = len(inputs) == 1 and inputs[0][:2] == (INPUT, "tensor(uint8)") and _fits(inputs[0][2], info)
     if not takes or outputs != [(OUTPUT, "tensor(float)", [len(info.class_names)])]:
         raise BundleError(
-            f"{name}: its graph takes {inputs} and gives {outputs}, which is not what its description says "
+            f"{name}: its graph takes {inputs} and gives {outputs}, which does not match its description "
             f"({info.input}, {info.preprocess.height_width} px, {len(info.class_names)} classes). Export it again."
         )
 

@@ -1,8 +1,8 @@
-"""What the graph of a bundle may hold, looked at before any runtime reads it.
+"""Checks of an ONNX graph before any runtime reads it.
 
-A bundle may come from a stranger. ONNX lets a file name other files to read weights from, claim tensors that it does
-not have, carry graphs within graphs that loop, and call operators of other libraries. Nothing that imgrec exports does,
-so a file that does is refused. Numbers of fields are those of onnx.proto3.
+A bundle may be hostile. ONNX lets a file read weights from other files, declare tensors that it does not contain,
+nest graphs that loop, and call operators of other libraries. imgrec exports none of these, so a file that has them is
+refused. Field numbers are those of onnx.proto3.
 """
 
 import math
@@ -18,10 +18,10 @@ __all__ = ["MAX_NODES", "check_model", "read_metadata"]
 
 MAX_NODES = 50_000  # swin_v2_b in 8 bits has 8,000
 MAX_TEXT = 1 << 12
-_MAX_ELEMENTS = 1 << 28  # that a constant may ask an operator to make
+_MAX_ELEMENTS = 1 << 28  # of the output that a constant may ask an operator for
 _MAX_OPSET, _MAX_IR = 26, 13
 _DOMAINS = ("", "ai.onnx")
-_SMALL = 16  # constants of up to so many numbers are looked at as shapes
+_SMALL = 16  # constants of at most so many numbers are checked as shapes
 
 # ModelProto: ir_version, producer, domain, version, doc_string, graph, opset_import, metadata_props
 _MODEL, _IR, _GRAPH, _OPSET = {1, 2, 3, 4, 5, 6, 7, 8, METADATA_PROPS}, 1, 7, 8
@@ -32,34 +32,34 @@ _GRAPH_FIELDS, _NODE, _INITIALIZER, _SPARSE_INITIALIZER = {1, 2, 5, 10, 11, 12, 
 _SIZES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}
 _INT64 = 7
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
-# Operators that make as much as a number tells them to, and which of their inputs tells it.
+# Operators whose output size is an input, and the index of that input.
 _MAKERS = {"ConstantOfShape": 0, "Expand": 1, "Tile": 1, "Pad": 1, "Resize": 3, "Upsample": 1, "Range": 1}
 
-Shapes = dict[str, list[int]]  # small constants of whole numbers by name
+Shapes = dict[str, list[int]]  # small integer constants by name
 
 
 def read_metadata(model: Message) -> dict[str, str]:
-    """Return the metadata of an ONNX file. Raises: BundleError: damaged, or a key twice."""
+    """Return the metadata of an ONNX file. Raises: BundleError: Damaged, or a key twice."""
     metadata: dict[str, str] = {}
     for field in model.fields():
         if field.number == METADATA_PROPS:
             key, value = _entry(field.content)
             if key in metadata:
-                raise BundleError(f"the metadata {key[:80]!r} is there twice")
+                raise BundleError(f"duplicate metadata {key[:80]!r}")
             metadata[key] = value
     return metadata
 
 
 def check_model(model: Message) -> None:
-    """Check a whole ONNX file but for its metadata. Raises: BundleError: what it holds and may not."""
+    """Check all of an ONNX file except its metadata. Raises: BundleError: It has something that is not allowed."""
     graphs = []
     for field in model.fields():
         if field.number in (_FUNCTIONS, _TRAINING):
-            raise BundleError("it defines functions or training steps, which no export of imgrec does")
+            raise BundleError("it defines functions or training steps, which imgrec never exports")
         if field.number not in _MODEL:
-            raise BundleError(f"no ONNX model that imgrec wrote: it has a field {field.number}")
+            raise BundleError(f"not an ONNX model that imgrec wrote: it has a field {field.number}")
         if field.number == _IR and not 3 <= field.value <= _MAX_IR:
-            raise BundleError(f"no ONNX model, or one of a newer format: ir_version {field.value}")
+            raise BundleError(f"not an ONNX model, or of a newer format: ir_version {field.value}")
         if field.number == _OPSET:
             _check_opset(field.content)
         elif field.number == _GRAPH:
@@ -87,7 +87,7 @@ def _check_opset(content: Message) -> None:
         elif field.number == 2:
             version = field.signed()
     if domain not in _DOMAINS:
-        raise BundleError(f"it wants operators of {domain[:80]!r}; only those of ONNX itself are run")
+        raise BundleError(f"it uses operators of {domain[:80]!r}; only those of ONNX itself are allowed")
     if not 13 <= version <= _MAX_OPSET:
         raise BundleError(f"operators of version {version}; this imgrec reads 13 to {_MAX_OPSET}")
 
@@ -97,9 +97,9 @@ def _check_graph(graph: Message) -> None:
     nodes = []
     for field in graph.fields():
         if field.number == _SPARSE_INITIALIZER:
-            raise BundleError("it has sparse tensors, which no export of imgrec has")
+            raise BundleError("it has sparse tensors, which imgrec never exports")
         if field.number not in _GRAPH_FIELDS:
-            raise BundleError(f"no graph that imgrec wrote: it has a field {field.number}")
+            raise BundleError(f"not a graph that imgrec wrote: it has a field {field.number}")
         if field.number == _INITIALIZER:
             name, numbers = _check_tensor(field.content)
             if numbers is not None:
@@ -127,32 +127,32 @@ def _check_node(node: Message, shapes: Shapes) -> None:
         elif field.number == 7:
             domain = field.content.text(limit=MAX_TEXT)
         elif field.number not in (3, 6, 9):
-            raise BundleError(f"no operator that imgrec wrote: it has a field {field.number}")
+            raise BundleError(f"not an operator that imgrec wrote: it has a field {field.number}")
     if domain not in _DOMAINS:
-        raise BundleError(f"it wants the operator {domain[:80]}.{operator[:80]}; only those of ONNX itself are run")
+        raise BundleError(f"it uses the operator {domain[:80]}.{operator[:80]}; only those of ONNX itself are allowed")
     if operator == "Constant" and constants and outputs:
         shapes[outputs[0]] = constants[0]
     place = _MAKERS.get(operator)
     if place is None or place >= len(inputs):
         return
     if (count := math.prod(max(abs(number), 1) for number in shapes.get(inputs[place], ()))) > _MAX_ELEMENTS:
-        raise BundleError(f"{operator} is to make {count:,} numbers; {_MAX_ELEMENTS:,} are the most")
+        raise BundleError(f"{operator} would make {count:,} numbers; at most {_MAX_ELEMENTS:,} are allowed")
 
 
 def _check_attribute(attribute: Message) -> Iterator[list[int]]:
-    """Yield the small constants of whole numbers in an attribute."""
+    """Yield the small integer constants in an attribute."""
     num_tensors = 0
     ints: list[int] = []
     for field in attribute.fields():
         if field.number in (6, 11):
-            raise BundleError("it has graphs within its graph (If, Loop, Scan), which no export of imgrec has")
+            raise BundleError("it has nested graphs (If, Loop, Scan), which imgrec never exports")
         if field.number in (22, 23, 15, 14, 21, 10, 9):
             raise BundleError("an operator has sparse tensors, types, texts or references as attributes")
         if field.number == 5:
             num_tensors += 1
             _, numbers = _check_tensor(field.content)
             if num_tensors > 1:
-                raise BundleError("an attribute has two tensors in the place of one")
+                raise BundleError("an attribute has two tensors instead of one")
             if numbers is not None:
                 yield numbers
         elif field.number == 8 and field.content.size <= 10 * _SMALL:
@@ -162,12 +162,12 @@ def _check_attribute(attribute: Message) -> Iterator[list[int]]:
 
 
 def _check_tensor(tensor: Message) -> tuple[str, list[int] | None]:
-    """Check that a tensor is in the file, all of it. Returns: its name; its numbers, if few and whole."""
+    """Check that all of a tensor is in the file; return its name, and its values if they are few integers."""
     name, kind, dims, held, raw = "", 0, [], 0, None
     whole: list[int] = []
     for field in tensor.fields():
         if field.number in (_EXTERNAL_DATA, _DATA_LOCATION) and (field.value or field.content.size):
-            raise BundleError("it takes weights from another file (external data); a bundle is one file")
+            raise BundleError("it reads weights from another file (external data); a bundle is one file")
         if field.number == 1:
             dims += [field.signed()] if field.kind == VARINT else read_varints(field.content)
         elif field.number == 2:
@@ -183,7 +183,7 @@ def _check_tensor(tensor: Message) -> tuple[str, list[int] | None]:
                 raise BundleError(f"the tensor {name[:80]!r} has its bytes twice")
             raw = field.content
         elif field.number not in (12, 13, 14, 16):
-            raise BundleError(f"no tensor that imgrec wrote: {name[:80]!r} has a field {field.number}")
+            raise BundleError(f"not a tensor that imgrec wrote: {name[:80]!r} has a field {field.number}")
     if kind not in _SIZES or min(dims, default=0) < 0:
         raise BundleError(f"the tensor {name[:80]!r} has data type {kind} and shape {dims[:8]}")
     claimed = math.prod(dims)
@@ -194,12 +194,12 @@ def _check_tensor(tensor: Message) -> tuple[str, list[int] | None]:
         if kind == _INT64 and held <= _SMALL:
             whole = np.frombuffer(raw.raw(), dtype="<i8").tolist()
     if claimed != held:
-        raise BundleError(f"the tensor {name[:80]!r} claims {claimed:,} numbers, but {held:,} are in the file")
+        raise BundleError(f"the tensor {name[:80]!r} declares {claimed:,} numbers, but the file has {held:,}")
     return name, whole if kind == _INT64 and claimed <= _SMALL else None
 
 
 def _count(field: Field) -> int:
-    """Return how many numbers a data field of a tensor holds: packed, or one by itself."""
+    """Return how many numbers a data field of a tensor holds: packed, or a single one."""
     if field.kind == VARINT:
         return 1
     if field.number == 4:

@@ -1,7 +1,7 @@
-"""What a bundle says of itself: one JSON document in the metadata of the ONNX file, under the key `imgrec`.
+"""`BundleInfo`, the description of a bundle: a JSON document in the metadata of the ONNX file, key `imgrec`.
 
-It is data, never configuration: nothing that it names is imported or built, and a key that is not known here is kept
-out. The schema is in docs/export.md.
+It is data, never configuration: nothing that it names is imported or built, and unknown keys are refused. The schema
+is in docs/export.md.
 """
 
 import json
@@ -26,14 +26,19 @@ Precision = Literal["float32", "float16", "int8"]
 
 @dataclass(frozen=True)
 class BundleInfo:
-    """All that a graph does not say.
+    """What the graph of a bundle does not hold.
 
-    class_names: one per logit, in their order. task: "single" or "multilabel".
-    preprocess: what brings an image to the network's size; in the "image" form the graph does it itself.
-    input: "pixels": uint8 (N, height, width, 3), preprocessed. "image": one image uint8 (height, width, 3), any size.
-    precision: of the weights. mean, std: what the graph subtracts and divides by, of pixels of 0 to 1; for the record.
-    decisions: the temperature of the probabilities, and the rules by which they become an answer.
-    training: where the weights come from; plain data. parity: what the gate measured; plain data.
+    Attributes:
+        class_names: One per logit, in order.
+        task: "single" or "multilabel".
+        preprocess: Resizes an image to the input size; with `input="image"` the graph does it.
+        decisions: Temperature and decision rules.
+        input: "pixels": uint8 (N, height, width, 3), preprocessed. "image": uint8 (height, width, 3) of any size.
+        precision: Of the weights.
+        mean: Subtracted in the graph from pixels of 0 to 1; for the record.
+        std: Divided by in the graph; for the record.
+        training: Where the weights come from; plain data.
+        parity: Result of the check at export; plain data.
     """
 
     class_names: Sequence[str]
@@ -56,7 +61,11 @@ class BundleInfo:
 
     @classmethod
     def from_json(cls, text: str) -> "BundleInfo":
-        """Read and check the document. Raises: BundleError: of a newer imgrec, or a part absent or wrong."""
+        """Read and check the document.
+
+        Raises:
+            BundleError: Of a newer format, or a part is absent or not valid.
+        """
         try:
             content = json.loads(text, parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
@@ -67,10 +76,10 @@ class BundleInfo:
             raise BundleError(f"of a format that this imgrec does not read (it reads {FORMAT}). Update imgrec")
         unknown = sorted(content.keys() - cls.__dataclass_fields__.keys())
         if unknown:
-            raise BundleError(f"its description has parts that are not known: {', '.join(unknown)[:200]}")
+            raise BundleError(f"its description has unknown parts: {', '.join(unknown)[:200]}")
         wrong = [name for name in _CHECKS if not _CHECKS[name](content.get(name, _DEFAULTS.get(name)))]
         if wrong:
-            raise BundleError(f"parts of its description are absent or wrong: {', '.join(wrong)}")
+            raise BundleError(f"parts of its description are absent or not valid: {', '.join(wrong)}")
         decisions = _decisions(content["decisions"])
         if (decisions.task, list(decisions.class_names)) != (content["task"], content["class_names"]):
             raise BundleError("its decisions are for other classes than it has")

@@ -1,7 +1,7 @@
-"""The wire format of protocol buffers, as far as one must read it to know what an ONNX file holds.
+"""A reader of the wire format of protocol buffers, enough to inspect an ONNX file.
 
-A walk over fields: no message is built, no bytes are copied, and a length that points past the end is an error before
-anything is reserved for it. https://protobuf.dev/programming-guides/encoding
+It walks over the fields: no message is built, no bytes are copied, and a length that points past the end is an error
+before memory is reserved. https://protobuf.dev/programming-guides/encoding
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _MAX_VARINT_BYTES = 10
 
 
 class Message(NamedTuple):
-    """A part of a file that is a message, text or packed numbers: bytes `start` to `end` of `data`."""
+    """A message, text or packed numbers: bytes `start` to `end` of `data`."""
 
     data: memoryview
     start: int
@@ -34,16 +34,16 @@ class Message(NamedTuple):
         return self.data[self.start : self.end]
 
     def text(self, *, limit: int = 1 << 20) -> str:
-        """Return the bytes as text. Raises: BundleError: longer than `limit`, or not UTF-8."""
+        """Return the bytes as text. Raises: BundleError: Longer than `limit`, or not UTF-8."""
         if self.size > limit:
-            raise BundleError(f"a text of {self.size:,} bytes, where {limit:,} are the most")
+            raise BundleError(f"a text of {self.size:,} bytes; at most {limit:,} are allowed")
         try:
             return bytes(self.raw()).decode("utf-8")
         except UnicodeDecodeError:
             raise BundleError("a text that is not UTF-8") from None
 
     def fields(self) -> "Iterator[Field]":
-        """Yield the fields in their order. Raises: BundleError: cut short, or not this format."""
+        """Yield the fields in order. Raises: BundleError: Truncated, or not this format."""
         place = self.start
         while place < self.end:
             key, place = _varint(self.data, place, self.end)
@@ -57,9 +57,9 @@ class Message(NamedTuple):
             elif kind in (FIXED64, FIXED32):
                 length = 8 if kind == FIXED64 else 4
             else:
-                raise BundleError(f"no protocol buffer: wire type {kind} at byte {place}")
+                raise BundleError(f"not a protocol buffer: wire type {kind} at byte {place}")
             if number == 0 or length > self.end - place:
-                raise BundleError(f"cut short or garbled at byte {place}: {length:,} bytes are said to follow")
+                raise BundleError(f"truncated or damaged at byte {place}: {length:,} bytes should follow")
             yield Field(number, kind, 0, Message(self.data, place, place + length))
             place += length
 
@@ -96,7 +96,7 @@ def read_varints(content: Message) -> list[int]:
 
 
 def encode_text_field(number: int, content: bytes) -> bytes:
-    """Return a field of bytes as it stands in a file."""
+    """Return an encoded field of bytes."""
     return _encode_varint(number << 3 | BYTES) + _encode_varint(len(content)) + content
 
 
@@ -109,14 +109,14 @@ def _encode_varint(value: int) -> bytes:
 
 
 def _varint(data: memoryview, place: int, end: int) -> tuple[int, int]:
-    """Return a number below 2^64, and where the next thing begins."""
+    """Return a number below 2^64, and the position after it."""
     value = 0
     for shift in range(_MAX_VARINT_BYTES):
         if place >= end:
-            raise BundleError(f"cut short at byte {place}")
+            raise BundleError(f"truncated at byte {place}")
         byte = data[place]
         place += 1
         value |= (byte & 0x7F) << (7 * shift)
         if byte < 0x80:
             return value & 0xFFFFFFFFFFFFFFFF, place
-    raise BundleError(f"no protocol buffer: a number without end at byte {place}")
+    raise BundleError(f"not a protocol buffer: a number without end at byte {place}")

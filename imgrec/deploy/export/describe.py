@@ -1,4 +1,4 @@
-"""What a bundle says of where it comes from: enough to find the run again, nothing of the machine it ran on."""
+"""Describe a checkpoint for its export: enough to find the run again, no paths."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,9 +21,9 @@ _KEYS = ("max_epochs", "max_steps", "precision")  # of the trainer
 
 
 def describe(network: nn.Module, preprocess: Preprocess, info: CheckpointInfo, *, name: str, sha256: str) -> BundleInfo:
-    """Return what a bundle of this checkpoint says of itself. name, sha256: of the checkpoint's file.
+    """Return the description of a bundle of this checkpoint; `name` and `sha256` are of the checkpoint's file.
 
-    A bundle decodes images in full (`preprocess.decode=full`): what decodes in part needs torch.
+    A bundle decodes images in full (`preprocess.decode=full`): partial decoding needs torch.
     """
     task: Task = "multilabel" if info.task == "multilabel" else "single"
     normalize = getattr(network, "normalize", None)
@@ -48,7 +48,7 @@ def describe(network: nn.Module, preprocess: Preprocess, info: CheckpointInfo, *
 
 
 def _decisions(info: CheckpointInfo, task: Task) -> Decisions:
-    """Return what the checkpoint carries, or decisions that change nothing: temperature 1, no rules."""
+    """Return the decisions of the checkpoint, or temperature 1 and no rules."""
     stored = info.extra.get("decisions")
     return Decisions(task, tuple(info.class_names)) if stored is None else Decisions.from_dict(stored)
 
@@ -58,7 +58,7 @@ def _numbers(tensor: Any) -> list[float]:
 
 
 def _summary(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parts of a configuration that say how a network was trained, without places on a disk."""
+    """Return the parts of a configuration that describe the training, without paths."""
     summary = {key: _without_places(config[key]) for key in _PARTS if config.get(key)}
     trainer = config.get("trainer") or {}
     return {**summary, "trainer": {key: trainer[key] for key in _KEYS if key in trainer}}

@@ -1,4 +1,4 @@
-"""The gate between an export and its final name: what both sides said of the same images, and whether it may pass."""
+"""The check that an export must pass before it is written, and its report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,10 +21,14 @@ FORMAT = 1  # of the report
 
 @dataclass(frozen=True)
 class Gate:
-    """What the two sides said of the same images, and what may differ.
+    """Result of the check.
 
-    is_exact: labels have to be the same and probabilities within the tolerance; else accuracy may drop by `max_drop`
-    percentage points.
+    Attributes:
+        parity: Agreement of checkpoint and export.
+        drop: Of the accuracy.
+        is_exact: True: labels must be identical and probabilities within the tolerance. False: accuracy may drop by
+            `max_drop`.
+        max_drop: Percentage points.
     """
 
     parity: Parity
@@ -38,7 +42,7 @@ class Gate:
         return self.parity.holds if self.is_exact else self.drop.points <= self.max_drop
 
     def to_dict(self, *, names: bool = True) -> dict[str, Any]:
-        """Return plain values. names: of the images that differ, which may be private."""
+        """Return plain values, with the names of the images that differ if `names`; they may be private."""
         parity = self.parity.to_dict()
         if not names:
             del parity["different"]
@@ -47,21 +51,21 @@ class Gate:
 
 
 def judge(images: ImageSet, first: NDArray[Any], second: NDArray[Any], *, info: BundleInfo, max_drop: float) -> Gate:
-    """Compare what checkpoint (first) and export (second) said: logits (N, C). Raises: ParityError: not finite."""
+    """Compare logits (N, C) of checkpoint (`first`) and export (`second`). Raises: ParityError: Not finite."""
     parity = compare(images.names, first, second, task=info.task)
     drop = measure_drop(first, second, labels=images.labels, task=info.task)
     return Gate(parity, drop, info.precision == "float32", max_drop)
 
 
 def stop_if_failed(gate: Gate, path: Path, *, layers: Sequence[Layer] = ()) -> None:
-    """Write the report of a failed gate, which is all that is left of the export. Raises: ParityError."""
+    """Write the report of a failed check and raise ParityError; do nothing where the check passed."""
     if not gate.passed:
         write_report(path, {**gate.to_dict(), "layers": [layer.to_dict() for layer in layers]})
         raise ParityError(_explain(gate, layers, path))
 
 
 def report_path(path: Path) -> Path:
-    """Return where the report of an export lies: `model.onnx` -> `model.onnx.report.json`."""
+    """Return the path of the report of an export: `model.onnx` -> `model.onnx.report.json`."""
     return path.with_name(f"{path.name}.report.json")
 
 
@@ -71,21 +75,20 @@ def write_report(path: Path, report: Mapping[str, Any]) -> None:
 
 
 def _explain(gate: Gate, layers: Sequence[Layer], path: Path) -> str:
-    end = f"Nothing was written as {path.name}; {report_path(path)} has the figures."
+    end = f"Nothing was written as {path.name}; see {report_path(path)}."
     parity, drop = gate.parity, gate.drop
     if not gate.is_exact:
         worst = ", ".join(f"{layer.name} ({layer.operator}, {layer.sqnr_db:.0f} dB)" for layer in layers[:3])
-        moved = f" Layers that moved most: {worst}." if layers else ""
-        what = "Accuracy drops by" if drop.measured == "accuracy" else "The share of images with another label is"
+        moved = f" Layers with the largest errors: {worst}." if layers else ""
+        what = "Accuracy drops by" if drop.measured == "accuracy" else "The share of changed predictions is"
         return (
-            f"{what} {drop.points:.1f} points ({drop.low:.1f} to {drop.high:.1f}, 95 %), and --max-drop is "
+            f"{what} {drop.points:.1f} points (95 % interval {drop.low:.1f} to {drop.high:.1f}); --max-drop is "
             f"{gate.max_drop:g}.{moved} {end}"
         )
     count = parity.images - parity.same_labels - parity.ties
-    what = f"another label for {count} of {parity.images} images ({', '.join(parity.different[:3])})"
-    numbers = (
-        f"probabilities up to {parity.max_probability_difference:.2g} apart, where {parity.tolerance:g} is allowed"
-    )
+    what = f"{count} of {parity.images} predictions differ ({', '.join(parity.different[:3])})"
+    numbers = f"probabilities differ by up to {parity.max_probability_difference:.2g} ({parity.tolerance:g} is allowed)"
     return (
-        f"The export does not answer as the checkpoint does: {what if count else 'the same labels'}, {numbers}. {end}"
+        f"The export does not give the checkpoint's outputs: {what if count else 'identical predictions'}, {numbers}. "
+        f"{end}"
     )

@@ -1,4 +1,4 @@
-"""From a network in PyTorch to the bytes of a graph in ONNX, with nothing in it of the machine that made it."""
+"""Convert a network in PyTorch to an ONNX graph that holds no paths of this machine."""
 
 import io
 import logging
@@ -15,13 +15,13 @@ from imgrec.errors import BundleError, MissingExtraError
 
 __all__ = ["OPSET", "make_graph", "require_onnx", "strip"]
 
-OPSET = 18  # the oldest that torch's exporter writes by itself: what more runtimes take
+OPSET = 18  # the oldest that torch's exporter writes without conversion, for the widest support
 
-_EXAMPLE_BATCH = 2  # torch.export takes a size of 1 in the example for a constant
+_EXAMPLE_BATCH = 2  # torch.export treats a size of 1 in the example as a constant
 
 
 class PixelsToLogits(nn.Module):
-    """A network behind the layout in which decoders hand over images: (N, H, W, 3) -> logits (N, C)."""
+    """A network that takes images in the layout of decoders: (N, H, W, 3) -> logits (N, C)."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class PixelsToLogits(nn.Module):
 
 
 def require_onnx() -> None:
-    """Raise MissingExtraError where a package that makes ONNX files is not installed."""
+    """Raise MissingExtraError where a package for the export is not installed."""
     for package in ("onnx", "onnxscript", "onnxruntime"):
         try:
             __import__(package)
@@ -45,8 +45,13 @@ def require_onnx() -> None:
 def make_graph(network: nn.Module, *, height: int | None, width: int | None) -> Any:
     """Return the onnx.ModelProto of a network: `images` uint8 (N, height, width, 3) -> `logits` float32 (N, C).
 
-    network: in evaluation mode, on the CPU; images (N, 3, H, W), 0-255, to logits. height, width: None = any.
-    Raises: BundleError: torch cannot export it, or it is too large for one file.
+    Args:
+        network: Images (N, 3, H, W), 0-255, to logits; in evaluation mode, on the CPU.
+        height: Of the images; None for any.
+        width: Of the images; None for any.
+
+    Raises:
+        BundleError: torch cannot export it, or it is too large for one file.
     """
     require_onnx()
     batch = torch.export.Dim("batch")
@@ -68,12 +73,12 @@ def make_graph(network: nn.Module, *, height: int | None, width: int | None) -> 
             )
     except Exception as error:  # torch.onnx.OnnxExporterError, and what decompositions raise
         reason = str(error).strip().splitlines()[0][:300]
-        raise BundleError(f"This network cannot be exported to ONNX: {reason}") from error
+        raise BundleError(f"This model cannot be exported to ONNX: {reason}") from error
     assert program is not None
     model = program.model_proto
     if model.ByteSize() >= MAX_BYTES:
         raise BundleError(
-            f"The network has {model.ByteSize():,} bytes, and one ONNX file ends at {MAX_BYTES:,}. "
+            f"The model has {model.ByteSize():,} bytes; an ONNX file holds less than {MAX_BYTES:,}. "
             "Export it as --output model.safetensors."
         )
     strip(model)
@@ -81,7 +86,7 @@ def make_graph(network: nn.Module, *, height: int | None, width: int | None) -> 
 
 
 def strip(model: Any) -> None:
-    """Take out what only describes: names of files on this machine, sources of operators, operator sets not used."""
+    """Remove file names of this machine, sources of operators, unused constants and operator sets."""
     import onnx
 
     del model.metadata_props[:]
@@ -105,7 +110,7 @@ def strip(model: Any) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's advice from the console: it is about the exporter."""
+    """Silence the exporter's messages, which are about the exporter."""
     names = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]

@@ -1,4 +1,4 @@
-"""A graph with weights and activations in float16: half the size, and faster where the hardware has it."""
+"""Convert a graph to float16: half the size, and faster on hardware with float16."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ __all__ = ["to_float16"]
 
 
 def to_float16(graph: Any) -> Any:
-    """Return the onnx.ModelProto in float16, with pixels in uint8 and logits in float32 as before."""
+    """Return the onnx.ModelProto in float16, with uint8 input and float32 logits as before."""
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
 

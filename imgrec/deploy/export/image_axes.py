@@ -1,4 +1,4 @@
-"""Where the network's pixels lie in an image of any size: what `Preprocess` works out, as operators of the graph."""
+"""Geometry of `Preprocess` as ONNX operators: position of each output pixel in an image of any size."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,13 @@ __all__ = ["Axis", "axes_of", "inside", "is_inside", "places"]
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of the resize: names of the image's size and the resized size, float64; of the first pixel taken.
+    """One axis of the resize; `size`, `resized` and `start` are names of float64 values in the graph.
 
-    start: place of the first pixel of the result in the resized image, float64; below 0 is padding. length: of the
-    result, pixels.
+    Attributes:
+        size: Of the image, pixels.
+        resized: Of the resized image, pixels.
+        start: Position of the first output pixel in the resized image; below 0 is padding.
+        length: Of the output, pixels.
     """
 
     size: str
@@ -26,7 +29,7 @@ class Axis:
 
 
 def axes_of(nodes: Nodes, preprocess: Preprocess) -> tuple[Axis, Axis]:
-    """Return rows and columns of the result of `preprocess`, which resizes (its mode is not "none")."""
+    """Return rows and columns of the output of `preprocess`, whose mode is not "none"."""
     assert preprocess.height_width is not None
     shape = nodes("Shape", INPUT)
     sizes = [nodes("Gather", shape, nodes.constant(axis, np.int64)) for axis in (0, 1)]
@@ -35,7 +38,7 @@ def axes_of(nodes: Nodes, preprocess: Preprocess) -> tuple[Axis, Axis]:
 
 
 def _crop_axes(nodes: Nodes, preprocess: Preprocess, height: str, width: str) -> tuple[Axis, Axis]:
-    """Say in operators what `Preprocess._covering_size` and `_crop_place` say in Python."""
+    """Build the operators of `Preprocess._covering_size` and `_crop_place`."""
     assert preprocess.height_width is not None
     crop_height, crop_width = preprocess.height_width
     shorter = min(crop_height, crop_width)
@@ -69,7 +72,7 @@ def _squash_axes(nodes: Nodes, preprocess: Preprocess, height: str, width: str) 
 
 
 def _letterbox_axes(nodes: Nodes, preprocess: Preprocess, height: str, width: str) -> tuple[Axis, Axis]:
-    """Say in operators what `Preprocess._inner_size` and `_padded` say in Python."""
+    """Build the operators of `Preprocess._inner_size` and `_padded`."""
     assert preprocess.height_width is not None
     sizes = [double(nodes, height), double(nodes, width)]
     lengths = preprocess.height_width
@@ -92,18 +95,18 @@ def double(nodes: Nodes, name: str) -> str:
 
 
 def places(nodes: Nodes, axis: Axis) -> str:
-    """Return where the result's pixels lie in the resized image, float64 (length,); padding is beyond its ends."""
+    """Return positions of the output pixels in the resized image, float64 (length,); padding is outside it."""
     return str(nodes("Add", axis.start, nodes.number(np.arange(axis.length))))
 
 
 def inside(nodes: Nodes, axis: Axis) -> str:
-    """Return the same places with those in the padding moved to the nearest pixel."""
+    """Return the same positions, with those in the padding clamped to the nearest pixel."""
     last = nodes("Sub", axis.resized, nodes.number(1))
     return str(nodes("Max", nodes("Min", places(nodes, axis), last), nodes.number(0)))
 
 
 def is_inside(nodes: Nodes, axis: Axis) -> str:
-    """Return which of the result's pixels lie in the resized image and not in the padding, bool (length,)."""
+    """Return which output pixels lie in the resized image and not in the padding, bool (length,)."""
     where = places(nodes, axis)
     is_after = nodes("GreaterOrEqual", where, nodes.number(0))
     return str(nodes("And", is_after, nodes("Less", where, axis.resized)))

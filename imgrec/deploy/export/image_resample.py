@@ -1,15 +1,16 @@
-"""Pillow's resize as operators of the graph.
+"""Pillow's resize as ONNX operators.
 
-ONNX's own Resize is not Pillow's: it keeps fractions between its two passes, Pillow rounds to 8 bits after each. So the
-passes are two products of matrices, whose coefficients the graph makes from the image's size as Pillow does
-(libImaging/Resample.c, `precompute_coeffs` and `normalize_coeffs_8bpc`): in float64, then as whole multiples of 2^-22.
+ONNX's Resize differs from Pillow's: it keeps fractions between the two passes, Pillow rounds to 8 bits after each. The
+passes are therefore two matrix products, whose coefficients the graph computes from the image size as Pillow does
+(libImaging/Resample.c, `precompute_coeffs` and `normalize_coeffs_8bpc`): in float64, then rounded to multiples of
+2^-22.
 
 Sums of products of 8 and 22 bits need 30 bits, and float32 has 24. Each coefficient is therefore split into its high
-and its low 11 bits: both sums are whole numbers that float32 holds exactly, and so are the shifts that join them. The
-result is Pillow's, bit for bit, wherever float32 products are not themselves cut down (bf16, tf32) and a pixel is made
-of at most 32 on an axis; beyond that a last bit may differ.
+and its low 11 bits: both sums, and the shifts that combine them, are integers that float32 holds exactly. The result
+equals Pillow's bit for bit wherever float32 products are not reduced (bf16, tf32) and an output pixel depends on at
+most 32 pixels per axis; beyond that the last bit may differ.
 
-Pillow 13 goes down before across where that is less work; the graph goes the way of the Pillow it was exported with.
+Pillow 13 resizes vertically first where that is less work; the graph follows the Pillow it was exported with.
 """
 
 import functools
@@ -40,7 +41,7 @@ def resample(nodes: Nodes, rows: Axis, columns: Axis, interpolation: str) -> str
     image = nodes("Cast", image, to=TensorProto.FLOAT)
     if not _pillow_may_go_down_first():
         return str(nodes("Cast", _across_then_down(nodes, image, across, down, rows, columns), to=TensorProto.UINT8))
-    # A condition would need graphs within the graph. So both ways are gone, the wrong one with a single pixel.
+    # A condition would need nested graphs. So both orders are computed, the unused one on a single pixel.
     goes_down_first = _goes_down_first(nodes, rows, columns)
     size = nodes("Slice", nodes("Shape", image), nodes.constant([0], np.int64), nodes.constant([2], np.int64))
     one = nodes.constant([1, 1], np.int64)
@@ -75,7 +76,7 @@ def _cut(nodes: Nodes, image: str, down: str, across: str, size: str) -> tuple[s
 
 
 def _goes_down_first(nodes: Nodes, rows: Axis, columns: Axis) -> str:
-    """Return whether Pillow 13 goes down first: where it takes away twice as many rows as columns."""
+    """Return whether Pillow 13 resizes vertically first: where it removes twice as many rows as columns."""
     fewer_rows, fewer_columns = (nodes("Sub", axis.size, axis.resized) for axis in (rows, columns))
     many = nodes("Greater", fewer_rows, nodes("Mul", fewer_columns, nodes.number(2)))
     return str(nodes("And", many, nodes("Greater", fewer_rows, nodes.number(0))))
@@ -83,7 +84,7 @@ def _goes_down_first(nodes: Nodes, rows: Axis, columns: Axis) -> str:
 
 @functools.cache
 def _pillow_may_go_down_first() -> bool:
-    """Whether the Pillow of this installation knows that way: pull request 9549, in Pillow 13."""
+    """Whether the installed Pillow may resize vertically first: pull request 9549, in Pillow 13."""
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 20, 3), dtype=np.uint8))
     bilinear = Image.Resampling.BILINEAR
     down_first = noise.resize((20, 30), bilinear).resize((40, 30), bilinear)
@@ -91,7 +92,7 @@ def _pillow_may_go_down_first() -> bool:
 
 
 def _pass(nodes: Nodes, image: str, coefficients: str, length: int) -> str:
-    """Resize the first axis of (n, m, 3) with coefficients (2 length, n), high bits above low bits; whole numbers."""
+    """Resize the first axis of (n, m, 3) with coefficients (2 length, n), high bits above low bits; integers."""
     rest = nodes("Slice", nodes("Shape", image), nodes.constant([1], np.int64), nodes.constant([3], np.int64))
     flat = nodes("Reshape", image, nodes.constant([0, -1], np.int64))
     sums = nodes("MatMul", coefficients, flat)
@@ -105,7 +106,7 @@ def _pass(nodes: Nodes, image: str, coefficients: str, length: int) -> str:
 
 
 def _coefficients(nodes: Nodes, axis: Axis, interpolation: str) -> tuple[str, str, str]:
-    """Return first and last + 1 pixel that count, int64 (1,), and the coefficients of those between.
+    """Return the first pixel and the last + 1 with a coefficient, int64 (1,), and the coefficients between them.
 
     The coefficients are float32 (2 length, pixels): the high bits, in units of 2^-11, above the low bits, in 2^-22.
     """
@@ -163,10 +164,10 @@ def _sinc(nodes: Nodes, x: str) -> str:
 
 
 def nearest(nodes: Nodes, axis: Axis) -> str:
-    """Return the pixel that each pixel of the result is taken from, int64 (length,).
+    """Return the source pixel of each output pixel, int64 (length,).
 
-    Pillow adds the step up from pixel to pixel (libImaging/Geometry.c, `ImagingScaleAffine`), and so do we: a product
-    would be rounded elsewhere, and where it is a whole number that makes another pixel.
+    Pillow accumulates the step from pixel to pixel (libImaging/Geometry.c, `ImagingScaleAffine`), and so does this: a
+    product rounds differently, and near an integer that selects another pixel.
     """
     from onnx import TensorProto
 

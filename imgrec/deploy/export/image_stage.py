@@ -1,4 +1,4 @@
-"""`Preprocess` as the first operators of a graph: one decoded image of any size in, what the network takes out."""
+"""`Preprocess` as the first operators of a graph, which then takes one decoded image of any size."""
 
 from typing import Any
 
@@ -16,10 +16,10 @@ _PREFIX = "image/"
 
 
 def add_image_stage(model: Any, preprocess: Preprocess) -> None:
-    """Change a graph of pixels (N, height, width, 3) into one of an image uint8 (height, width, 3) of any size.
+    """Change the input of a graph from pixels (N, height, width, 3) to an image uint8 (height, width, 3) of any size.
 
-    An image so narrow that "crop" would resize it to more than 32 million pixels is cropped after resizing all the
-    same, where `Preprocess` crops before: the graph computes only what is left, at any size.
+    An image so narrow that "crop" would resize it to more than 32 million pixels is cropped after resizing, where
+    `Preprocess` crops before; the graph computes only the cropped part, at any size.
     """
     from onnx import TensorProto, helper
 
@@ -52,7 +52,7 @@ def _resize(nodes: Nodes, preprocess: Preprocess) -> str:
 
 
 def _pad(nodes: Nodes, image: str, rows: Axis, columns: Axis, fill: int | tuple[int, int, int]) -> str:
-    """Return the image with `fill` where it lies beyond the resized one."""
+    """Return the image with `fill` in the padding."""
     is_row, is_column = (is_inside(nodes, axis) for axis in (rows, columns))
     is_row = nodes("Unsqueeze", is_row, nodes.constant([1, 2], np.int64))
     is_column = nodes("Unsqueeze", is_column, nodes.constant([0, 2], np.int64))

@@ -1,4 +1,4 @@
-"""Which layers of a graph say something else than before, when it was made of smaller numbers."""
+"""Find the layers whose outputs changed most when a graph was converted to a lower precision."""
 
 import copy
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from imgrec.deploy.bundle.bundle import INPUT
 __all__ = ["Layer", "moved_layers"]
 
 _MAX_IMAGES = 4
-_AT_ONCE = 8  # tensors asked for in one run: each is as large as an activation of the network
-_REPAIRED = "{}_DequantizeLinear_Output"  # what onnxruntime calls a tensor after its way through 8 bits
+_AT_ONCE = 8  # tensors fetched in one run: each is as large as an activation of the network
+_REPAIRED = "{}_DequantizeLinear_Output"  # name that onnxruntime gives a tensor after quantization and dequantization
 _SILENT_DB = 200.0  # stands for a layer that did not change at all
 
 
@@ -23,8 +23,12 @@ _SILENT_DB = 200.0  # stands for a layer that did not change at all
 class Layer:
     """A layer's output before and after, over a few images.
 
-    name: of the tensor in the graph. operator: what made it. sqnr_db: signal to quantization noise, 10 log10 of the sum
-    of squares over the sum of squared differences; 20 dB is an error of a tenth. max_difference: the largest.
+    Attributes:
+        name: Of the tensor in the graph.
+        operator: Type of the operator that computes it.
+        sqnr_db: Signal to quantization noise, 10 log10 of the sum of squares over the sum of squared differences; 20 dB
+            is a relative error of 0.1.
+        max_difference: Largest absolute difference.
     """
 
     name: str
@@ -38,14 +42,20 @@ class Layer:
 
 
 def moved_layers(before: Any, after: Any, images: Sequence[UInt8Array], *, count: int = 5) -> list[Layer]:
-    """Return the layers that moved most, the worst first. before, after: onnx.ModelProto of pixels.
+    """Return the `count` layers with the lowest signal to noise, the lowest first.
 
-    Tensors are matched by name, which quantization keeps; one that it took away, as it joined two operators, is left
-    out. A layer is measured with all errors of those before it.
+    Tensors are matched by name, which quantization keeps; one that fusion removed is skipped. The error of a layer
+    includes the errors of all layers before it.
+
+    Args:
+        before: onnx.ModelProto with input "pixels".
+        after: The same in lower precision.
+        images: Preprocessed, uint8 (H, W, 3).
+        count: Of layers.
     """
     operators = {name: node.op_type for node in before.graph.node for name in node.output}
     there = {name for node in after.graph.node for name in node.output}
-    # Where an activation was joined to its layer, the range of its 8 bits clips: look behind them.
+    # Where an activation was fused into its layer, the 8-bit range clips: compare behind the dequantization.
     duplicates = {name: _REPAIRED.format(name) if _REPAIRED.format(name) in there else name for name in operators}
     names = [name for name in operators if duplicates[name] in there]
     batch = np.stack(images[:_MAX_IMAGES])

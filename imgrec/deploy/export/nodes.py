@@ -1,4 +1,4 @@
-"""A few lines that make writing ONNX operators read like arithmetic."""
+"""`Nodes`, which builds ONNX operators and constants with generated names."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ __all__ = ["Nodes"]
 
 
 class Nodes:
-    """Operators and constants under names that begin with `prefix`, in the order in which they were asked for."""
+    """Operators and constants in the order of the calls, with names that begin with `prefix`."""
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
@@ -17,7 +17,7 @@ class Nodes:
         self.constants: list[Any] = []
 
     def __call__(self, operator: str, *inputs: str, outputs: int = 1, name: str = "", **attributes: Any) -> Any:
-        """Add an operator; return the name of its result, or a list of names where there are several."""
+        """Add an operator; return the name of its output, or a list of names with several outputs."""
         from onnx import helper
 
         first = name or self._next(operator)
@@ -34,7 +34,7 @@ class Nodes:
         return name
 
     def number(self, value: ArrayLike) -> str:
-        """Add a constant in float64, in which sizes and coefficients are worked out; return its name."""
+        """Add a constant in float64, the type of sizes and coefficients; return its name."""
         return self.constant(value, np.float64)
 
     def _next(self, kind: str) -> str:

@@ -1,4 +1,4 @@
-"""A network for OpenVINO: `model.xml` and `model.bin`, in float32 or in 8 bits by NNCF.
+"""Export for OpenVINO: `model.xml` and `model.bin`, in float32 or in 8 bits by NNCF.
 
 import openvino
 model = openvino.Core().compile_model("model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
@@ -22,7 +22,7 @@ from imgrec.deploy.bundle import BundleInfo
 from imgrec.deploy.bundle.document import DOCUMENT_KEY
 from imgrec.deploy.export.gate import judge, stop_if_failed, write_report
 from imgrec.deploy.export.graph import make_graph
-from imgrec.deploy.export.outputs import ImageSet, Progress, answers_by, answers_of_network, prepared
+from imgrec.deploy.export.outputs import ImageSet, Progress, logits_by, logits_of_network, prepared
 from imgrec.deploy.export.parity import refuse_untrained
 from imgrec.deploy.export.write import Settings
 from imgrec.deploy.predict.openvino_model import import_openvino, runner
@@ -41,30 +41,32 @@ def export_openvino(
     say: Callable[[str], None],
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Write `path` (.xml) and its .bin once they answer alike; otherwise as `export_bundle`.
+    """Write `path` (.xml) and its .bin if they pass the check; arguments and result as for `export_bundle`.
 
-    In float32 the check runs in float32; by itself OpenVINO takes bfloat16 where the processor has it.
-    Raises: ConfigError: a form that is for bundles alone. MissingExtraError.
+    The check of a float32 model runs in float32; by default OpenVINO takes bfloat16 where the processor has it.
+
+    Raises:
+        ConfigError: An input or precision that only bundles have.
+        MissingExtraError: OpenVINO or NNCF is not installed.
+        ParityError: The outputs differ, or the network is not trained.
     """
     openvino = import_openvino()
     if settings.input == "image" or settings.precision == "float16":
-        raise ConfigError(
-            "OpenVINO files take pixels, in float32 or with --int8. Leave out --input image and --float16."
-        )
+        raise ConfigError("OpenVINO files take pixels, in float32 or int8: input=image and float16 do not apply.")
     info = replace(info, precision=settings.precision)
-    say(f"Asking the checkpoint about {len(images):,} images")
-    reference = answers_of_network(network, info.preprocess, images, progress=progress)
+    say(f"Running the checkpoint on {len(images):,} images")
+    reference = logits_of_network(network, info.preprocess, images, progress=progress)
     refuse_untrained(reference, task=info.task)
-    say("Making the graph")
+    say("Building the graph")
     height, width = info.preprocess.height_width or (None, None)
     model = openvino.Core().read_model(make_graph(network, height=height, width=width).SerializeToString())
     if settings.precision == "int8":
         assert settings.calibration is not None
         say(f"Calibrating with {len(settings.calibration):,} images")
         model = _to_int8(model, prepared(info.preprocess, settings.calibration))
-    say("Asking the export about the same images")
-    answers = answers_by(runner(model), info.preprocess.from_lazy_image, images, progress=progress)
-    gate = judge(images, reference, answers, info=info, max_drop=settings.max_drop)
+    say("Running the export on the same images")
+    outputs = logits_by(runner(model), info.preprocess.from_lazy_image, images, progress=progress)
+    gate = judge(images, reference, outputs, info=info, max_drop=settings.max_drop)
     stop_if_failed(gate, path)
     model.set_rt_info(replace(info, parity=gate.to_dict(names=False)).to_json().decode(), [DOCUMENT_KEY])
     size = _save(model, path)
@@ -85,7 +87,7 @@ def _to_int8(model: Any, calibration: Sequence[UInt8Array]) -> Any:
 
 
 def _save(model: Any, path: Path) -> int:
-    """Write both files, the one that names the other last; return their size in bytes."""
+    """Write both files, the .xml last since it refers to the .bin; return their size in bytes."""
     openvino = import_openvino()
     with tempfile.TemporaryDirectory(prefix="imgrec-") as folder:
         made = Path(folder) / path.name

@@ -1,7 +1,7 @@
-"""A graph with 8-bit weights and activations (static quantization, QDQ), made by onnxruntime from images.
+"""Static quantization (QDQ) to 8-bit weights and activations with onnxruntime.
 
-Weights: int8, symmetric, a scale for each output channel. Activations: uint8, with the range that the calibration
-images showed. That is what VNNI processors multiply at four times the speed of float32.
+Weights: int8, symmetric, a scale per output channel. Activations: uint8, with the range seen on the calibration images.
+Processors with VNNI multiply these at four times the speed of float32.
 """
 
 import logging
@@ -21,15 +21,20 @@ from imgrec.errors import BundleError
 __all__ = ["to_int8"]
 
 _BATCH = 8
-# What stays in float32 where a network is made of it: attention and layer normalisation lose most and gain least.
+# In transformers only these are quantized: attention and layer normalisation lose most accuracy and gain least speed.
 _TRANSFORMER_MARK = "LayerNormalization"
 _TRANSFORMER_TYPES = ["Conv", "Gemm", "MatMul"]
 
 
 def to_int8(graph: Any, calibration: Sequence[UInt8Array]) -> Any:
-    """Return the onnx.ModelProto in 8 bits. calibration: images as the network sees them, uint8 (H, W, 3).
+    """Return the onnx.ModelProto in 8 bits.
 
-    Raises: BundleError: no image to calibrate with.
+    Args:
+        graph: In float32.
+        calibration: Preprocessed images, uint8 (H, W, 3).
+
+    Raises:
+        BundleError: No image to calibrate with.
     """
     import onnx
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
@@ -48,7 +53,7 @@ def to_int8(graph: Any, calibration: Sequence[UInt8Array]) -> Any:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
-            extra_options={"CalibMovingAverage": True},  # of each batch's range: one odd image does not widen all
+            extra_options={"CalibMovingAverage": True},  # average over batches: one outlier does not widen the range
             op_types_to_quantize=_TRANSFORMER_TYPES if is_transformer else None,
             nodes_to_exclude=_before_the_first_layer(graph),
         )
@@ -60,7 +65,7 @@ def to_int8(graph: Any, calibration: Sequence[UInt8Array]) -> Any:
 
 
 def _before_the_first_layer(graph: Any) -> list[str]:
-    """Return the names of the operators that normalise: pixels are exact, and 8 bits of them again would not be."""
+    """Return the names of the operators that normalise: the pixels are 8-bit, and requantizing them loses precision."""
     names = []
     for node in graph.graph.node:
         if node.op_type in _TRANSFORMER_TYPES:
@@ -70,7 +75,7 @@ def _before_the_first_layer(graph: Any) -> list[str]:
 
 
 def _keep_logits_whole(graph: Any) -> None:
-    """Let the last layer give its sums in float32: rounded to 256 steps, logits would be equal where they are not."""
+    """Keep the output of the last layer in float32: rounded to 256 steps, different logits would become equal."""
     makers = {name: node for node in graph.graph.node for name in node.output}
     dequantize = makers[OUTPUT]
     quantize = makers.get(dequantize.input[0])
@@ -83,10 +88,10 @@ def _keep_logits_whole(graph: Any) -> None:
 
 
 def _spread_channel_constants(graph: Any) -> None:
-    """Repeat the constants of the normalisation for each pixel, when the graph is loaded.
+    """Expand the constants of the normalisation to full planes when the graph is loaded.
 
-    onnxruntime runs 8-bit graphs with the channels last, where three constants a pixel are taken one by one: a sixth of
-    the time of resnet18. Only where the graph says the size of its images.
+    onnxruntime runs 8-bit graphs with the channels last, where broadcasting three constants per pixel takes a sixth of
+    the time of resnet18. Only where the graph has a fixed image size.
     """
     from onnx import helper, numpy_helper
 
@@ -122,7 +127,7 @@ class _CalibrationImages:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the root logger's warnings about preprocessing, which has been done, from the console."""
+    """Silence the root logger's warnings about a preprocessing step that has been done."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)

@@ -1,9 +1,9 @@
-"""A network for people who stay in PyTorch: `.pt2` needs no code of ours, `.safetensors` holds no code.
+"""Export for PyTorch: `.pt2` needs torch alone; `.safetensors` holds no code.
 
     program, info = load_pt2("model.pt2")                   # program(images): uint8 (N, 3, H, W) -> logits (N, C)
     network, info = load_safetensors("model.safetensors")   # an imgrec network, to train on
 
-Both carry the document of a bundle. A `.pt2` is a program: load only one that you trust.
+Both carry the description of a bundle. A `.pt2` is a program: load only one that you trust.
 """
 
 import io
@@ -20,14 +20,14 @@ from imgrec.core.files.atomic_write import write_bytes
 from imgrec.deploy.bundle import BundleInfo
 from imgrec.deploy.bundle.document import DOCUMENT_KEY
 from imgrec.deploy.export.gate import judge, stop_if_failed, write_report
-from imgrec.deploy.export.outputs import ImageSet, Progress, answers_of_network
+from imgrec.deploy.export.outputs import ImageSet, Progress, logits_of_network
 from imgrec.deploy.export.parity import refuse_untrained
 from imgrec.errors import BundleError, ImgrecError
 from imgrec.evaluation.restore import load_exactly
 
 __all__ = ["export_torch", "load_pt2", "load_safetensors"]
 
-_MODEL_KEY = "model"  # of the metadata: how the network is built
+_MODEL_KEY = "model"  # of the metadata: configuration of the network
 _EXTRA_FILE = "imgrec.json"
 _EXAMPLE_BATCH = 2
 
@@ -42,23 +42,23 @@ def export_torch(
     say: Callable[[str], None],
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Write `network` as .pt2 or .safetensors, by the ending of `path`, once the file read back answers alike.
+    """Write `network` as .pt2 or .safetensors, by the suffix of `path`, if the file read back passes the check.
 
-    model: the checkpoint's configuration of the network. Otherwise as `export_bundle`.
+    `model` is the checkpoint's configuration of the network; the rest as for `export_bundle`.
     """
-    say(f"Asking the checkpoint about {len(images):,} images")
-    reference = answers_of_network(network, info.preprocess, images, progress=progress)
+    say(f"Running the checkpoint on {len(images):,} images")
+    reference = logits_of_network(network, info.preprocess, images, progress=progress)
     refuse_untrained(reference, task=info.task)
-    say("Making the file")
+    say("Building the file")
     if path.suffix == ".pt2":
         data = _to_pt2(network, info)
         again: Callable[[Tensor], Tensor] = _from_pt2(io.BytesIO(data))[0]
     else:
         data = _to_safetensors(network, info, model)
         again = _from_safetensors(data, name=path.name)[0]
-    say("Asking the file about the same images")
-    answers = answers_of_network(again, info.preprocess, images, progress=progress)
-    gate = judge(images, reference, answers, info=info, max_drop=0)
+    say("Running the file on the same images")
+    outputs = logits_of_network(again, info.preprocess, images, progress=progress)
+    gate = judge(images, reference, outputs, info=info, max_drop=0)
     stop_if_failed(gate, path)
     write_bytes(path, data)
     report = {**gate.to_dict(), "size_bytes": len(data)}
@@ -67,19 +67,28 @@ def export_torch(
 
 
 def load_pt2(path: str | Path) -> tuple[Callable[[Tensor], Tensor], BundleInfo]:
-    """Return the program of a .pt2 (images uint8 (N, 3, H, W) -> logits) and its document. Raises: BundleError."""
+    """Return the program of a .pt2 and its description.
+
+    Returns:
+        A function from images uint8 (N, 3, H, W) to logits (N, C), and the description.
+
+    Raises:
+        BundleError: Not a .pt2 that imgrec wrote.
+    """
     try:
         return _from_pt2(io.BytesIO(Path(path).read_bytes()))
     except ImgrecError:
         raise
-    except Exception as error:  # whatever torch meets in bytes that are no archive of its own
+    except Exception as error:  # whatever torch raises for other bytes
         raise BundleError(f"{path} cannot be read as .pt2: {str(error).splitlines()[0][:200]}") from error
 
 
 def load_safetensors(path: str | Path) -> tuple[nn.Module, BundleInfo]:
-    """Return the network of a .safetensors, in evaluation mode, and its document. No code in the file is run.
+    """Return the network of a .safetensors, in evaluation mode, and its description. No code in the file is run.
 
-    Raises: BundleError: damaged, or not by imgrec. CheckpointError: it describes something outside the allow-list.
+    Raises:
+        BundleError: Damaged, or not written by imgrec.
+        CheckpointError: It names a class outside the allow-list.
     """
     try:
         data = Path(path).read_bytes()
@@ -111,7 +120,7 @@ def _to_safetensors(network: nn.Module, info: BundleInfo, model: Mapping[str, An
     from safetensors.torch import save
 
     tensors = {name: tensor.detach().clone().contiguous() for name, tensor in network.state_dict().items()}
-    # The file of the pretrained weights is on another machine, and what it held is in the tensors.
+    # The pretrained weights are in the tensors; their file may not exist where this is loaded.
     described = json.dumps({**model, "weights": None}, sort_keys=True)
     return save(tensors, metadata={DOCUMENT_KEY: info.to_json().decode(), _MODEL_KEY: described})
 

@@ -1,4 +1,4 @@
-"""From a network to a bundle that answers as the network does, or to nothing at all."""
+"""Export a network as a bundle, written only if it gives the network's outputs on real images."""
 
 import copy
 from collections.abc import Callable
@@ -19,24 +19,27 @@ from imgrec.deploy.export.graph import make_graph
 from imgrec.deploy.export.half import to_float16
 from imgrec.deploy.export.image_stage import add_image_stage
 from imgrec.deploy.export.layers import moved_layers
-from imgrec.deploy.export.outputs import ImageSet, Progress, answers_of_bundle, answers_of_network, prepared
+from imgrec.deploy.export.outputs import ImageSet, Progress, logits_of_bundle, logits_of_network, prepared
 from imgrec.deploy.export.parity import compare, refuse_untrained
 from imgrec.deploy.export.quantize import to_int8
 from imgrec.errors import ParityError
 
 __all__ = ["Graphs", "Settings", "export_bundle", "make_bundle", "to_bytes"]
 
-_SINGLES = 8  # images that are also asked about one by one
+_SINGLES = 8  # images that are also run one by one
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What is made of a network.
+    """How a network is exported.
 
-    input: "pixels" or "image", see `BundleInfo`. precision: of weights and activations; float32 has to give equal
-    answers, the others may lose `max_drop` percentage points of accuracy. calibration: images for int8.
+    Attributes:
+        input: "pixels" or "image", see `BundleInfo`.
+        precision: Of weights and activations. float32 must give identical predictions.
+        max_drop: Percentage points of accuracy that the other precisions may lose.
+        calibration: Images for int8.
     """
 
     input: Input = "pixels"
@@ -46,7 +49,13 @@ class Settings:
 
 
 class Graphs(NamedTuple):
-    """An onnx.ModelProto each. whole: of pixels, float32. small: of pixels, in the precision asked for. shipped: it."""
+    """An onnx.ModelProto each.
+
+    Attributes:
+        whole: Input "pixels", float32.
+        small: Input "pixels", in the requested precision.
+        shipped: With the requested input and precision.
+    """
 
     whole: Any
     small: Any
@@ -63,27 +72,39 @@ def export_bundle(
     say: Say,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Write `network` as a bundle to `path` once it answers about `images` as the network does; return the report.
+    """Write `network` as a bundle if it passes the check on `images`.
 
-    network: images (N, 3, H, W), 0-255, to logits; in evaluation mode, on the CPU.
-    The report is written too, as `report_path`; where the gate fails it is all that is left.
-    Raises: ParityError: the answers differ, or mean nothing. BundleError: the network cannot be exported.
+    Args:
+        network: Images (N, 3, H, W), 0-255, to logits; in evaluation mode, on the CPU.
+        info: Description of the bundle, without `input` and `precision`.
+        path: To write; an existing file is replaced only if the check passes.
+        images: For the check.
+        settings: Input and precision.
+        say: Called with the name of each step.
+        progress: Called with the images done and their number.
+
+    Returns:
+        The report, which is also written as `report_path(path)`, even where the check fails.
+
+    Raises:
+        ParityError: The outputs differ, or the network is not trained.
+        BundleError: The network cannot be exported.
     """
     info = replace(info, input=settings.input, precision=settings.precision)
-    say(f"Asking the checkpoint about {len(images):,} images")
-    reference = answers_of_network(network, info.preprocess, images, progress=progress)
+    say(f"Running the checkpoint on {len(images):,} images")
+    reference = logits_of_network(network, info.preprocess, images, progress=progress)
     refuse_untrained(reference, task=info.task)
-    say("Making the graph")
+    say("Building the graph")
     graphs = make_bundle(network, info, settings, say=say)
     bundle = bundle_from_bytes(to_bytes(graphs.shipped, info), name=str(path))
-    say("Asking the export about the same images")
-    answers = answers_of_bundle(bundle, images, progress=progress)
-    gate = judge(images, reference, answers, info=info, max_drop=settings.max_drop)
+    say("Running the export on the same images")
+    outputs = logits_of_bundle(bundle, images, progress=progress)
+    gate = judge(images, reference, outputs, info=info, max_drop=settings.max_drop)
     is_suspect = not gate.passed and not gate.is_exact
     few = prepared(info.preprocess, _first(images)) if is_suspect else []
     stop_if_failed(gate, path, layers=moved_layers(graphs.whole, graphs.small, few) if few else ())
     if gate.is_exact:
-        _check_singles(bundle, images, answers, gate=gate, path=path)
+        _check_singles(bundle, images, outputs, gate=gate, path=path)
     data = to_bytes(graphs.shipped, replace(info, parity=gate.to_dict(names=False)))
     sha256 = bundle_from_bytes(data, name=str(path)).sha256
     with durable_write(path, size=len(data)) as file:
@@ -94,7 +115,7 @@ def export_bundle(
 
 
 def make_bundle(network: nn.Module, info: BundleInfo, settings: Settings, *, say: Say) -> Graphs:
-    """Return the graph to be shipped, and what it is made of; those that are equal are one object."""
+    """Return the graph to ship and the graphs it is made from; equal ones are the same object."""
     height, width = info.preprocess.height_width or (None, None)
     whole = small = make_graph(network, height=height, width=width)
     if settings.precision == "float16":
@@ -111,22 +132,22 @@ def make_bundle(network: nn.Module, info: BundleInfo, settings: Settings, *, say
 
 
 def to_bytes(graph: Any, info: BundleInfo) -> bytes:
-    """Return a bundle of an onnx.ModelProto without metadata."""
+    """Return the bytes of a bundle from an onnx.ModelProto without metadata."""
     body: bytes = graph.SerializeToString(deterministic=True)
     return seal(body + metadata_entry(DOCUMENT_KEY, info.to_json()))
 
 
-def _check_singles(bundle: Bundle, images: ImageSet, answers: NDArray[np.float32], *, gate: Gate, path: Path) -> None:
-    """Check that an image by itself gets the answer that it has in a batch. Raises: ParityError."""
+def _check_singles(bundle: Bundle, images: ImageSet, outputs: NDArray[np.float32], *, gate: Gate, path: Path) -> None:
+    """Check that an image alone has the logits that it has in a batch. Raises: ParityError."""
     few = _first(images)
-    alone = answers_of_bundle(bundle, few, batch_size=1)
-    parity = compare(few.names, answers[: len(alone)], alone, task=bundle.task)
+    alone = logits_of_bundle(bundle, few, batch_size=1)
+    parity = compare(few.names, outputs[: len(alone)], alone, task=bundle.task)
     if not parity.holds:
         write_report(path, {**gate.to_dict(), "passed": False, "alone": parity.to_dict()})
         raise ParityError(
-            f"The export answers otherwise about an image alone than in a batch (probabilities differ by up to "
-            f"{parity.max_probability_difference:.2g}): the network mixes the images of a batch. Nothing was written "
-            f"as {path.name}; {report_path(path)} has the figures."
+            f"The outputs for an image alone differ from those in a batch (probabilities by up to "
+            f"{parity.max_probability_difference:.2g}): the model mixes the images of a batch. Nothing was written "
+            f"as {path.name}; see {report_path(path)}."
         )
 
 

@@ -1,4 +1,4 @@
-"""A network in PyTorch that answers as the bundle that would be made of it."""
+"""`CheckpointModel`, a network in PyTorch that gives the outputs of the bundle that would be exported from it."""
 
 from collections.abc import Sequence
 
@@ -18,9 +18,13 @@ __all__ = ["CheckpointModel"]
 
 
 class CheckpointModel:
-    """A `Model` of a network: images uint8 (N, 3, H, W) to logits (N, C), in evaluation mode, on the CPU.
+    """A `Model` of a network in PyTorch.
 
-    info: what a bundle of it would say of itself; images are decoded in full, as from a bundle.
+    Args:
+        network: Images uint8 (N, 3, H, W) to logits (N, C), in evaluation mode, on the CPU.
+        info: Description of its bundle; images are decoded in full, as for a bundle.
+        sha256: Of the file.
+        checkpoint: Record of the checkpoint, where it was loaded from one.
     """
 
     def __init__(
@@ -38,26 +42,26 @@ class CheckpointModel:
 
     @property
     def task(self) -> Task:
-        """One class per image, or any number."""
+        """One class per image ("single"), or any number ("multilabel")."""
         return self.info.task
 
     @property
     def preprocess(self) -> Preprocess:
-        """What brings an image to the network's size."""
+        """Resizes an image to the input size of the model."""
         return self.info.preprocess
 
     @property
     def decisions(self) -> Decisions:
-        """Those of the checkpoint; without any, temperature 1 and no rules."""
+        """Those of the checkpoint; temperature 1 and no rules where it has none."""
         return self.info.decisions
 
     @property
     def runs_singly(self) -> bool:
-        """No: a network runs batches of prepared images."""
+        """False: it runs batches of preprocessed images."""
         return False
 
     def prepare(self, image: LazyImage, /) -> UInt8Array:
-        """Return an image as the network sees it: uint8 (H, W, 3)."""
+        """Return an image preprocessed: uint8 (H, W, 3)."""
         return self.info.preprocess.from_lazy_image(image)
 
     def run(self, images: Sequence[UInt8Array], /) -> NDArray[np.float32]:

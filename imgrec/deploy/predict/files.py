@@ -1,4 +1,4 @@
-"""Images in files."""
+"""`FileSource`, images in files."""
 
 # Strings and os.path: there may be a million files, and a Path for each costs more than the listing.
 # ruff: noqa: PTH116
@@ -21,7 +21,12 @@ __all__ = ["FileSource", "identify"]
 
 @dataclass(frozen=True)
 class FileSource:
-    """One image a file. names: of their rows, if not the paths."""
+    """One image per file.
+
+    Attributes:
+        paths: Of the files.
+        names: `path` of their predictions; None for `paths`.
+    """
 
     paths: Sequence[str]
     names: Sequence[str] | None = None
@@ -29,7 +34,7 @@ class FileSource:
 
     @property
     def expected(self) -> int:
-        """How many files."""
+        """Number of files."""
         return len(self.paths)
 
     def items(self) -> Iterator[Item]:
@@ -38,12 +43,12 @@ class FileSource:
             yield Item(name, partial(_open, path))
 
     def identity(self) -> Iterator[str]:
-        """Yield path, size and time of the last change of each file."""
+        """Yield path, size and modification time of each file."""
         return map(identify, self.paths)
 
 
 def identify(path: str) -> str:
-    """Return a text that is another when the file at `path` is."""
+    """Return a text that changes when the file at `path` does: path, size and modification time."""
     try:
         info = os.stat(path)
     except (OSError, ValueError):  # ValueError: a null character in the path

@@ -1,9 +1,9 @@
-"""Rows as bytes: a line of CSV or of JSON each."""
+"""Rows as lines of CSV or JSON."""
 
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from imgrec.deploy.predict.rows import Column, Row
@@ -25,9 +25,10 @@ class Lines(Protocol):
 
 
 class CsvLines:
-    """CSV as spreadsheets read it: one line a row, nothing that they take for a formula.
+    """CSV for spreadsheets: one line per row, no cell that they evaluate as a formula.
 
-    Several names in a cell are divided by ";". Should a class have a ";" in its name, such cells are JSON lists.
+    A mapping by rule has a column `KEY:RULE` for each rule; `probabilities` is one cell of JSON. Several class names
+    in a cell are separated by ";"; where a class name contains ";", such cells are JSON lists.
     """
 
     def __init__(self, columns: Sequence[Column], class_names: Sequence[str]) -> None:
@@ -35,20 +36,32 @@ class CsvLines:
         self._joins = not any(";" in name for name in class_names)
 
     def header(self) -> bytes:
-        """Return the line of names."""
-        return self._written([[as_cell(column.name) for column in self._columns]])
+        """Return the line of column names."""
+        names = [
+            name
+            for column in self._columns
+            for name in [f"{column.name}:{rule}" for rule in column.rules] or [column.name]
+        ]
+        return self._written([[as_cell(name) for name in names]])
 
     def lines(self, rows: Sequence[Row]) -> bytes:
         """Return a line for each row; what is None is an empty cell."""
-        return self._written([[self._cell(row[column.name], column) for column in self._columns] for row in rows])
+        return self._written([[cell for column in self._columns for cell in self._cells(row, column)] for row in rows])
+
+    def _cells(self, row: Row, column: Column) -> Iterator[str]:
+        value = row[column.name]
+        for one in [(value or {}).get(rule) for rule in column.rules] if column.rules else [value]:
+            yield self._cell(one, column)
 
     def _cell(self, value: Any, column: Column) -> str:
         if value is None:
             return ""
         if column.kind == "flag":
             return "true" if value else "false"
-        if column.kind == "number":
+        if column.kind in ("integer", "number"):
             return repr(value)
+        if column.kind == "probabilities":
+            return json.dumps(value)
         if column.kind == "texts":
             return as_cell(";".join(value)) if self._joins else json.dumps(value)
         return as_cell(value)
@@ -61,7 +74,7 @@ class CsvLines:
 
 
 class JsonLines:
-    """One JSON object a line, every column in each; names of any bytes come back exactly (`os.fsencode`)."""
+    """One JSON object per line, with every key; file names that are not UTF-8 come back exactly (`os.fsencode`)."""
 
     def header(self) -> bytes:
         """Return nothing."""

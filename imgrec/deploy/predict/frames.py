@@ -8,7 +8,7 @@ from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from imgrec.data.images.image import MAX_PIXELS, refuse_too_small
+from imgrec.data.images.limits import MAX_PIXELS, refuse_too_small
 from imgrec.deploy.predict.files import identify
 from imgrec.deploy.predict.item import Item, bad_item
 from imgrec.errors import DataError
@@ -24,13 +24,13 @@ _MISSING = 0.02  # the share of the announced frames that may be missing: contai
 
 @dataclass(frozen=True)
 class Pace:
-    """Which frames are taken: every n-th, or, where `every` is None, so many a second, the first of each interval."""
+    """Which frames are taken: every n-th, or, where `every` is None, the first of each 1 / `per_second` seconds."""
 
     every: int | None = None
     per_second: float = 1.0
 
     def picker(self) -> Callable[[int, float], bool]:
-        """Return a function that tells of frame after frame, by its number and its time in s, whether it is taken."""
+        """Return a function from number and time in s of a frame, called in order, to whether the frame is taken."""
         last = -1
 
         def is_due(number: int, time_s: float) -> bool:
@@ -42,16 +42,17 @@ class Pace:
         return is_due
 
     def expected(self, frames: float, rate: float) -> int:
-        """Return about how many of `frames` at `rate` a second are taken."""
+        """Return the approximate number of frames taken, of `frames` at `rate` per second."""
         if self.every is not None:
             return ceil(frames / self.every)
         return ceil(min(frames, frames / rate * self.per_second)) if rate > 0 else ceil(frames)
 
 
 class VideoSource:
-    """Frames of a video file: rows `video.mp4#frame=120`, with the time in seconds.
+    """Frames of a video file.
 
-    What cannot be opened is one row with a reason; so is, as the last one, that the video ends before it should.
+    A file that cannot be opened gives one item with an error; so does, as the last item, a video with fewer frames
+    than its header announces.
     """
 
     has_time = True
@@ -65,11 +66,11 @@ class VideoSource:
 
     @property
     def expected(self) -> int:
-        """About how many frames are taken."""
+        """Approximate number of frames taken."""
         return max(1, self._pace.expected(self._frames, self._rate))
 
     def items(self) -> Iterator[Item]:
-        """Yield the frames that are taken, as they are decoded."""
+        """Yield the frames taken, as they are decoded."""
         capture = _open_video(self._path)
         try:
             yield from self._items(capture)
@@ -90,17 +91,21 @@ class VideoSource:
         while capture.grab():
             time_s = _time_s(capture, number, self._rate)
             if is_wanted(number, time_s):
-                yield _frame_item(capture, f"{self._path}#frame={number}", time_s)
+                yield _frame_item(capture, self._path, number, time_s)
             number += 1
         if number == 0:
             yield bad_item(self._path, "not_a_video", "no frame of it can be decoded")
         elif number < self._frames * (1 - _MISSING) - 1:
             detail = f"ends after {number:,} of {self._frames:,.0f} frames"
-            yield bad_item(f"{self._path}#frame={number}", "truncated", detail)
+            yield bad_item(self._path, "truncated", detail, frame=number)
 
 
 class CameraSource:
-    """What a camera sees, until somebody stops it. number: of the camera, 0 for the first. Raises: DataError: none."""
+    """Frames of a camera until Ctrl-C; number 0 is the first camera.
+
+    Raises:
+        DataError: The camera cannot be opened.
+    """
 
     has_time = True
     expected = None
@@ -121,15 +126,15 @@ class CameraSource:
             while self._capture.grab():
                 time_s = time.monotonic() - start
                 if is_wanted(number, time_s):
-                    yield _frame_item(self._capture, f"{self._name}#frame={number}", time_s)
+                    yield _frame_item(self._capture, self._name, number, time_s)
                 number += 1
-        except KeyboardInterrupt:  # the way to end it: what was seen is still answered
+        except KeyboardInterrupt:  # the way to stop a camera: frames already read are still predicted
             return
         finally:
             self._capture.release()
 
     def identity(self) -> None:
-        """Return None: what a camera saw cannot be had again."""
+        """Return None: the frames cannot be read again."""
         return
 
 
@@ -141,7 +146,7 @@ def _open_video(path: str) -> Any:
 
 
 def _quiet_cv2() -> Any:
-    """Return OpenCV without what it and FFmpeg say on stderr of each damaged video: a row says it."""
+    """Return OpenCV with its messages and those of FFmpeg off: a damaged video is reported in its row."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     import cv2
 
@@ -150,7 +155,7 @@ def _quiet_cv2() -> Any:
 
 
 def _announced(capture: Any) -> tuple[float, float]:
-    """Return how many frames a video says it has, and how many a second; 0 where it does not say."""
+    """Return the number of frames and the frame rate by the header of a video; 0 where it has none."""
     import cv2
 
     frames, rate = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
@@ -161,7 +166,7 @@ def _problem_of(capture: Any) -> tuple[str, str] | None:
     import cv2
 
     if not capture.isOpened():
-        return "not_a_video", "no video that can be decoded here"
+        return "not_a_video", "not a video that can be decoded here"
     width, height = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
     if width * height > MAX_PIXELS:
         return "too_large", f"frames of {width:.0f}x{height:.0f} px; at most {MAX_PIXELS:,} pixels"
@@ -169,21 +174,22 @@ def _problem_of(capture: Any) -> tuple[str, str] | None:
 
 
 def _time_s(capture: Any, number: int, rate: float) -> float:
-    """Return when the frame just grabbed is shown; by its number where the container does not tell."""
+    """Return the time of the frame just grabbed; from its number where the container has no times."""
     import cv2
 
-    told = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-    return float(told if told > 0 or number == 0 or not rate else number / rate)
+    stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+    return float(stamp if stamp > 0 or number == 0 or not rate else number / rate)
 
 
-def _frame_item(capture: Any, name: str, time_s: float) -> Item:
+def _frame_item(capture: Any, name: str, number: int, time_s: float) -> Item:
     import cv2
 
     is_there, frame = capture.retrieve()
     if not is_there:
-        return bad_item(name, "damaged", "this frame cannot be decoded")
+        return bad_item(name, "damaged", "this frame cannot be decoded", frame=number)
     pixels = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-    return Item(name, partial(_open_frame, pixels, name), round(max(time_s, 0.0), 3), in_memory=True)
+    time_s = round(max(time_s, 0.0), 3)
+    return Item(name, partial(_open_frame, pixels, f"{name}#frame={number}"), number, time_s, in_memory=True)
 
 
 def _open_frame(pixels: Any, name: str) -> "LazyImage":

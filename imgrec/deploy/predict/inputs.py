@@ -1,4 +1,4 @@
-"""From the words of a command to sources of images."""
+"""From the arguments of `imgrec predict` to sources of images."""
 
 # Strings and os.path: there may be a million files.
 # ruff: noqa: PTH110, PTH112, PTH113, PTH119, PTH120, PTH122, PTH207
@@ -13,8 +13,8 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from imgrec.data.images.image import MAX_FILE_BYTES
-from imgrec.data.sources.assemble import listed, printable
+from imgrec.core.text import listed, printable
+from imgrec.data.images.limits import MAX_FILE_BYTES
 from imgrec.data.sources.walk import Walk, is_hidden
 from imgrec.deploy.predict.files import FileSource
 from imgrec.deploy.predict.frames import VIDEO_SUFFIXES, CameraSource, Pace, VideoSource
@@ -30,25 +30,30 @@ __all__ = ["Inputs", "read_inputs"]
 
 _CAMERA = "camera:"
 _WILD = "*?["
-_STANDARD_INPUT = "stdin"  # what its row is called: a cell that begins with - may be taken for a formula
+_STANDARD_INPUT = "stdin"  # `path` of its prediction; a cell "-" could be evaluated as a formula
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """All images of a command, in order. notes: what was left out, a line each."""
+    """All images of a command, in order.
+
+    Attributes:
+        sources: Of the images.
+        notes: What was skipped, a line each.
+    """
 
     sources: Sequence[Source]
     notes: Sequence[str] = ()
 
     @property
     def expected(self) -> int | None:
-        """How many images, as far as is known before the last; None: a camera is among them."""
+        """Number of images, or an estimate of it; None with a camera."""
         counts = [source.expected for source in self.sources]
         return None if None in counts else sum(count for count in counts if count is not None)
 
     @property
     def has_time(self) -> bool:
-        """Whether any image has a time."""
+        """Whether any image has `frame` and `time_s`."""
         return any(source.has_time for source in self.sources)
 
     def items(self) -> Iterator[Item]:
@@ -57,7 +62,7 @@ class Inputs:
             yield from source.items()
 
     def digest(self) -> str | None:
-        """Return a hash that is another when the images are; None: they cannot be had a second time."""
+        """Return a hash that changes when the images do; None where they cannot be read a second time."""
         total = hashlib.sha256()
         for source in self.sources:
             texts = source.identity()
@@ -80,46 +85,52 @@ class StandardInput:
         yield Item(_STANDARD_INPUT, partial(_open_bytes, data))
 
     def identity(self) -> None:
-        """Return None: what was read is gone."""
+        """Return None: standard input cannot be read again."""
         return
 
 
-def read_inputs(words: Sequence[str], *, lists: Sequence[str], path_column: str, pace: Pace) -> Inputs:
-    """Return the images that words and lists name, words first.
+def read_inputs(arguments: Sequence[str], *, lists: Sequence[str], path_column: str, pace: Pace) -> Inputs:
+    """Return the images that the arguments and then the lists name.
 
-    words: files, folders, patterns, zip archives, videos, `camera:N`, `-`. lists: tables, or `-`.
-    Raises: ConfigError: standard input twice. DataError: a word that names nothing, a table that cannot be used, or no
-    image at all.
+    Args:
+        arguments: Files, folders, patterns, zip archives, videos, `camera:N`, `-`.
+        lists: Files for `read_list`.
+        path_column: Of lists that are tables.
+        pace: Which frames of videos and cameras are taken.
+
+    Raises:
+        ConfigError: Standard input twice, or a list given as an image.
+        DataError: An argument that names nothing, a list that cannot be used, or no image at all.
     """
-    if [*words, *lists].count("-") > 1:
+    if [*arguments, *lists].count("-") > 1:
         raise ConfigError("Standard input can be read once: give - once, as an image or as a list.")
     notes: list[str] = []
-    sources = [source for word in words for source in _sources(word, pace, notes)]
+    sources = [source for argument in arguments for source in _sources(argument, pace, notes)]
     sources += [read_list(file, path_column=path_column) for file in lists]
     inputs = Inputs(_joined(sources), notes)
     if inputs.expected == 0:
-        left_out = f" {' '.join(notes)}" if notes else ""
-        raise DataError(f"No images found in {listed([*words, *lists])}.{left_out}")
+        skipped = f" {' '.join(notes)}" if notes else ""
+        raise DataError(f"No images found in {listed([*arguments, *lists])}.{skipped}")
     return inputs
 
 
-def _sources(word: str, pace: Pace, notes: list[str]) -> list[Source]:
-    if word == "-":
+def _sources(argument: str, pace: Pace, notes: list[str]) -> list[Source]:
+    if argument == "-":
         return [StandardInput()]
-    if word.startswith(_CAMERA) and not os.path.exists(word):
-        number = word.removeprefix(_CAMERA)
+    if argument.startswith(_CAMERA) and not os.path.exists(argument):
+        number = argument.removeprefix(_CAMERA)
         if not (number.isascii() and number.isdecimal()):
-            raise ConfigError(f"{printable(word)}: a camera is camera:NUMBER, the first one is camera:0.")
+            raise ConfigError(f"{printable(argument)}: a camera is camera:NUMBER, the first one is camera:0.")
         return [CameraSource(int(number), pace)]
-    if os.path.lexists(word):
-        return [_place(word, pace, notes)]
-    if any(letter in word for letter in _WILD):
-        return [_place(path, pace, notes) for path in _matches(word)]
-    raise DataError(f"{printable(word)}: no such file or folder.{_near(word)}")
+    if os.path.lexists(argument):
+        return [_place(argument, pace, notes)]
+    if any(letter in argument for letter in _WILD):
+        return [_place(path, pace, notes) for path in _matches(argument)]
+    raise DataError(f"{printable(argument)}: no such file or folder.{_near(argument)}")
 
 
 def _place(path: str, pace: Pace, notes: list[str]) -> Source:
-    """Return the source that a file or folder is."""
+    """Return the source of a file or folder."""
     if os.path.isdir(path):
         return _folder(path, notes)
     suffix = os.path.splitext(path)[1].lower()
@@ -127,7 +138,7 @@ def _place(path: str, pace: Pace, notes: list[str]) -> Source:
         raise ConfigError(f"{printable(path)} is a table or list. Give it as --list {printable(path)}.")
     if suffix == ".zip" and os.path.isfile(path):
         archive = ZipSource(path)
-        notes += [_note(names, f"{reason}, in {printable(path)}") for reason, names in archive.left_out.items()]
+        notes += [_note(names, f"{reason}, in {printable(path)}") for reason, names in archive.skipped.items()]
         return archive
     if suffix in VIDEO_SUFFIXES and os.path.isfile(path):
         return VideoSource(path, pace)
@@ -137,36 +148,36 @@ def _place(path: str, pace: Pace, notes: list[str]) -> Source:
 def _folder(path: str, notes: list[str]) -> FileSource:
     walk = Walk([os.path.realpath(path)])
     (files,) = walk.files([path])
-    notes += walk.notes()
+    notes += [note.text for note in walk.notes()]
     return FileSource(files)
 
 
 def _note(names: Sequence[str], reason: str) -> str:
-    return f"Left out {len(names)} {'entry' if len(names) == 1 else 'entries'} ({reason}): {listed(names, 4)}."
+    return f"Skipped {len(names)} {'entry' if len(names) == 1 else 'entries'} ({reason}): {listed(names, limit=4)}."
 
 
 def _matches(pattern: str) -> list[str]:
-    """Return what a pattern names, sorted; `**` stands for any folders. Raises: DataError: nothing."""
+    """Return the paths that match a pattern, sorted; `**` matches any folders. Raises: DataError: None match."""
     found = sorted(path for path in glob.glob(pattern, recursive=True) if not is_hidden(os.path.basename(path)))
-    if "**" in pattern:  # what is in a folder that matches is matched itself
+    if "**" in pattern:  # files in a matching folder match themselves
         found = [path for path in found if not os.path.isdir(path)]
     if not found:
-        raise DataError(f"{printable(pattern)}: no file has such a name.")
+        raise DataError(f"{printable(pattern)}: no file matches.")
     return found
 
 
-def _near(word: str) -> str:
-    word = word.rstrip(os.sep)
-    folder = os.path.dirname(word) or "."
+def _near(argument: str) -> str:
+    argument = argument.rstrip(os.sep)
+    folder = os.path.dirname(argument) or "."
     try:
         names = sorted(os.listdir(folder))  # noqa: PTH208
     except OSError:
         return f" There is no folder {printable(folder)} either."
-    return did_you_mean(printable(os.path.basename(word)), map(printable, names))
+    return did_you_mean(printable(os.path.basename(argument)), map(printable, names))
 
 
 def _joined(sources: Sequence[Source]) -> list[Source]:
-    """Return the sources with neighbouring files as one: a shell makes thousands of words of a pattern."""
+    """Merge neighbouring files into one source: a shell expands a pattern to thousands of arguments."""
     joined: list[Source] = []
     for are_files, group in groupby(sources, key=lambda source: isinstance(source, FileSource) and not source.names):
         some = list(group)

@@ -1,4 +1,4 @@
-"""What is to be answered: images one after the other, from a source that can tell whether it is the same again."""
+"""`Item`, an image to predict, and `Source`, an ordered set of them that can be compared with that of another run."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,27 +16,32 @@ __all__ = ["Item", "Source", "bad_item"]
 class Item:
     """An image that is not read yet.
 
-    name: of its row. open: reads it, in any thread; raises ImageError. time_s: since the start of a video or camera.
-    in_memory: its pixels are here already, so that it should not wait in a queue before it is made small.
+    Attributes:
+        name: `path` of its prediction.
+        open: Reads the image, in any thread; raises ImageError.
+        frame: Index in a video or camera, from 0.
+        time_s: Seconds since the start of a video or camera.
+        in_memory: Its pixels are decoded already, so that it is preprocessed before it waits in a queue.
     """
 
     name: str
     open: "Callable[[], LazyImage]"
+    frame: int | None = None
     time_s: float | None = None
     in_memory: bool = False
 
 
 class Source(Protocol):
-    """Some of the images of a command."""
+    """Some of the images of a command, in an order that is always the same."""
 
     @property
     def expected(self) -> int | None:
-        """How many images, as far as is known before the last; None: it ends when somebody stops it."""
+        """Number of images, or an estimate of it; None for a camera, which runs until it is stopped."""
         ...
 
     @property
     def has_time(self) -> bool:
-        """Whether its items have a time."""
+        """Whether its items have `frame` and `time_s`."""
         ...
 
     def items(self) -> Iterator[Item]:
@@ -44,14 +49,14 @@ class Source(Protocol):
         ...
 
     def identity(self) -> Iterator[str] | None:
-        """Yield texts that differ when the images do; None: they cannot be had a second time."""
+        """Yield texts that change when the images do; None where the images cannot be read a second time."""
         ...
 
 
-def bad_item(name: str, code: str, detail: str) -> Item:
-    """Return an item that stands for something that cannot be read at all."""
+def bad_item(name: str, code: str, detail: str, *, frame: int | None = None) -> Item:
+    """Return an item whose `open` raises ImageError."""
 
     def refuse() -> "LazyImage":
         raise ImageError(name, code, detail)
 
-    return Item(name, refuse)
+    return Item(name, refuse, frame)

@@ -1,10 +1,10 @@
-"""Lists of images: a path a line, or a column of a table."""
+"""Lists of images: a path per line, or a column of a table."""
 
 import os
 import sys
 from pathlib import Path
 
-from imgrec.data.sources.assemble import listed
+from imgrec.core.text import listed
 from imgrec.data.sources.records import JSON_SUFFIXES, PARQUET_SUFFIXES, Table, read_records
 from imgrec.deploy.predict.files import FileSource
 from imgrec.errors import DataError, did_you_mean
@@ -20,12 +20,17 @@ _MAX_LISTED = 5
 
 
 def read_list(file: str, *, path_column: str) -> FileSource:
-    """Return the images that a list names; a path that is not there is a row with a reason later.
+    """Return the images that a list names; a path that does not exist gives a prediction with an error.
 
-    file: `-` for standard input, or a name that ends in .txt: a path a line. Else a table of `read_records`, of which
-    `path_column` holds the paths. Relative paths count from the folder of the list, those of `-` from here; rows carry
-    the paths as the list has them.
-    Raises: DataError: no such file, another kind, no such column, or lines that are no rows.
+    Relative paths are relative to the folder of the list, or to the current folder for standard input. Predictions
+    have the paths as listed.
+
+    Args:
+        file: `-` (standard input) or a .txt file with a path per line; otherwise a table for `read_records`.
+        path_column: Of a table, the column with the paths.
+
+    Raises:
+        DataError: No such file or column, another format, rows without a path, or an empty list.
     """
     if file == "-":
         names = _lines(sys.stdin.buffer.read())
@@ -66,11 +71,11 @@ def _paths(table: Table, column: str, path: Path) -> list[str]:
             problems.append(f"{place}: no path")
     if problems:
         more = f"\n  and {len(problems) - _MAX_LISTED} more" if len(problems) > _MAX_LISTED else ""
-        raise DataError(f"--list {path}: {len(problems)} lines are no rows:\n  " + "\n  ".join(problems[:5]) + more)
+        raise DataError(f"--list {path}: {len(problems)} lines cannot be used:\n  " + "\n  ".join(problems[:5]) + more)
     return names
 
 
 def _lines(data: bytes) -> list[str]:
-    """Return the lines that are not blank. Names need not be UTF-8; a byte-order mark is none of them."""
+    """Return the lines that are not blank, without a byte-order mark. Names need not be UTF-8."""
     text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
     return [line for line in (line.removesuffix("\r") for line in text.split("\n")) if line.strip()]

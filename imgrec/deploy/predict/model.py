@@ -1,4 +1,4 @@
-"""What answers: a bundle is one by itself, a checkpoint is made one."""
+"""`Model`, the protocol of everything that can predict: bundles, checkpoints, OpenVINO files."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -17,7 +17,11 @@ __all__ = ["Model"]
 
 
 class Model(Protocol):
-    """Images in, logits out; several threads may use it at the same time. Attributes: see `imgrec.deploy.bundle.Bundle`."""
+    """From images to logits; several threads may use it at the same time.
+
+    Attributes:
+        sha256: Of the file; identifies the model.
+    """
 
     sha256: str
 
@@ -28,26 +32,26 @@ class Model(Protocol):
 
     @property
     def task(self) -> Task:
-        """One class per image, or any number."""
+        """One class per image ("single"), or any number ("multilabel")."""
         ...
 
     @property
     def preprocess(self) -> "Preprocess":
-        """What brings an image to the network's size."""
+        """Resizes an image to the input size of the model."""
         ...
 
     @property
     def decisions(self) -> Decisions:
-        """What makes an answer of logits."""
+        """Temperature and decision rules: from logits to predictions."""
         ...
 
     @property
     def runs_singly(self) -> bool:
-        """Whether images run one after the other, whole: a batch would gain nothing and hold all of them."""
+        """Whether images run one after the other at full size, so that a batch would only cost memory."""
         ...
 
     def prepare(self, image: "LazyImage", /) -> UInt8Array:
-        """Return an image as `run` wants it: uint8 (H, W, 3). Raises: ImageError, DataError."""
+        """Return an image as `run` takes it: uint8 (H, W, 3). Raises: ImageError, DataError."""
         ...
 
     def run(self, images: Sequence[UInt8Array], /) -> NDArray[np.float32]:

@@ -47,16 +47,16 @@ class OpenVinoModel:
 
     @property
     def preprocess(self) -> Preprocess:
-        """What brings an image to the network's size."""
+        """Resizes an image to the input size of the model."""
         return self.info.preprocess
 
     @property
     def decisions(self) -> Decisions:
-        """Temperature and rules."""
+        """Temperature and decision rules."""
         return self.info.decisions
 
     def prepare(self, image: LazyImage, /) -> UInt8Array:
-        """Return an image as the network takes it: uint8 (H, W, 3)."""
+        """Return an image preprocessed: uint8 (H, W, 3)."""
         return self.preprocess.from_lazy_image(image)
 
     def run(self, images: Sequence[UInt8Array], /) -> NDArray[np.float32]:
@@ -65,7 +65,7 @@ class OpenVinoModel:
 
 
 def read_openvino_info(path: Path) -> BundleInfo:
-    """Return what an OpenVINO file by imgrec says of itself.
+    """Return the description in an OpenVINO file that imgrec wrote.
 
     Raises:
         BundleError: Not a file that imgrec wrote.
@@ -79,7 +79,7 @@ def read_openvino_info(path: Path) -> BundleInfo:
 
 
 def runner(model: Any) -> Callable[[list[UInt8Array]], NDArray[np.float32]]:
-    """Return a function from prepared images to logits, in float32; each thread has a request of its own."""
+    """Return a function from preprocessed images to logits, in float32; each thread has its own request."""
     compiled = import_openvino().Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     local = threading.local()
 

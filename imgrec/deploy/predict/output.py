@@ -1,4 +1,4 @@
-"""From a job to a table: on standard output as it comes, or in a file once it is complete."""
+"""Write the table of a job: to standard output as it is computed, or to a file once it is complete."""
 
 import sys
 import time
@@ -16,19 +16,19 @@ from imgrec.deploy.predict.inputs import Inputs
 from imgrec.deploy.predict.model import Model
 from imgrec.deploy.predict.parquet_file import write_parquet
 from imgrec.deploy.predict.partial import PartialTable
-from imgrec.deploy.predict.pipeline import answer_all
+from imgrec.deploy.predict.pipeline import run_batches
 from imgrec.deploy.predict.rows import Counts, Row, RowMaker
 from imgrec.errors import StopRequestedError
 
 __all__ = ["Job", "write_file", "write_stdout"]
 
-FORMAT = 1
+FORMAT = 2  # 1: columns label, probability, label_1, ..., accepted:RULE, set:RULE
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 @dataclass(frozen=True)
 class Job:
-    """All that a table is made of. threads, batch_size: see `answer_all`."""
+    """Inputs, model and settings of a table; `threads` and `batch_size` as for `run_batches`."""
 
     inputs: Inputs
     model: Model
@@ -37,23 +37,23 @@ class Job:
     batch_size: int
 
     def rows(self, *, skip: int) -> Generator[list[Row]]:
-        """Yield the rows of batch after batch, without those of the first `skip` images."""
+        """Yield the rows of each batch, without the first `skip` images."""
         items = islice(self.inputs.items(), skip, None)
-        for answers in answer_all(items, self.model, batch_size=self.batch_size, threads=self.threads):
-            yield self.maker.rows(answers)
+        for outputs in run_batches(items, self.model, batch_size=self.batch_size, threads=self.threads):
+            yield self.maker.rows(outputs)
 
     def key(self, kind: str) -> dict[str, Any]:
-        """Return what the rows of a kind of table depend on, by the words for it."""
+        """Return what the rows of a kind of table (a suffix) depend on, by the names used in messages."""
         columns = [column.name for column in self.maker.columns]
         return {
             "model": self.model.sha256,
             "images": self.inputs.digest() or f"once, {time.time_ns()}",
-            "options": {"kind": kind, "columns": columns, "batch": self.batch_size},
+            "options": {"kind": kind, "columns": columns, "batch": self.batch_size, "top_k": self.maker.top_k},
             "version of imgrec": __version__,
         }
 
     def about(self) -> dict[str, Any]:
-        """Return what a reader of logits needs to know, for the metadata of Parquet."""
+        """Return what a reader of logits needs, for the metadata of Parquet."""
         decisions = self.model.decisions
         return {
             "format": FORMAT,
@@ -65,7 +65,7 @@ class Job:
 
 
 def write_stdout(job: Job, *, line: ProgressLine) -> Counts:
-    """Write CSV, batch after batch, and return what was counted."""
+    """Write CSV, batch by batch, and return the counts."""
     lines = CsvLines(job.maker.columns, job.model.class_names)
     counts = Counts()
     sys.stdout.buffer.write(lines.header())
@@ -74,15 +74,26 @@ def write_stdout(job: Job, *, line: ProgressLine) -> Counts:
         sys.stdout.buffer.write(lines.lines(rows))
         sys.stdout.buffer.flush()
 
-    # On a terminal the rows themselves show how far it is.
+    # On a terminal the rows themselves show the progress.
     _run(job, counts, write, line=None if sys.stdout.isatty() else line)
     return counts
 
 
 def write_file(job: Job, output: Path, *, restart: bool, line: ProgressLine) -> tuple[int, Counts]:
-    """Write a table by the ending of its name, and return how many rows were there before, and what was counted.
+    """Write a table in the format of the suffix of `output`, resuming an interrupted run.
 
-    restart: throw away what an interrupted run has left. Raises: DataError, RunFolderError: as `PartialTable`.
+    Args:
+        job: To compute.
+        output: .csv, .jsonl or .parquet.
+        restart: Discard the rows of an interrupted run.
+        line: For the progress.
+
+    Returns:
+        The number of rows from an interrupted run, and the counts of all rows.
+
+    Raises:
+        DataError: The rows of an interrupted run cannot be resumed.
+        RunFolderError: The file cannot be written.
     """
     kind = output.suffix.lower()
     with closing(PartialTable(output, key=job.key(kind), restart=restart)) as table:
@@ -92,7 +103,7 @@ def write_file(job: Job, output: Path, *, restart: bool, line: ProgressLine) -> 
         if not table.state:
             table.add(lines.header(), counts.to_dict())
         if before:
-            sys.stderr.write(f"Going on after {before:,} images.\n")
+            sys.stderr.write(f"Resuming after {before:,} images.\n")
         try:
             _run(job, counts, lambda rows: table.add(lines.lines(rows), counts.to_dict()), line=line)
         finally:
@@ -106,7 +117,7 @@ def write_file(job: Job, output: Path, *, restart: bool, line: ProgressLine) -> 
 
 
 def _run(job: Job, counts: Counts, write: Callable[[list[Row]], None], *, line: ProgressLine | None) -> None:
-    """Answer what `counts` does not hold yet. Raises: StopRequestedError: Ctrl-C, which ends a camera in good order."""
+    """Compute the rows after the first `counts.images`. Raises: StopRequestedError: Ctrl-C, unless of a camera."""
     before, total = counts.images, job.inputs.expected
     try:
         with closing(job.rows(skip=before)) as batches:
@@ -119,7 +130,7 @@ def _run(job: Job, counts: Counts, write: Callable[[list[Row]], None], *, line: 
         if total is None:
             return
         raise StopRequestedError(
-            f"Interrupted after {counts.images:,} of {total:,} images. With --output, the same command goes on.",
+            f"Interrupted after {counts.images:,} of {total:,} images. With --output, the same command resumes.",
             exit_code=_INTERRUPTED,
         ) from None
     finally:

@@ -1,4 +1,4 @@
-"""Lines of JSON as one Parquet file, with a bounded number of rows in memory."""
+"""Convert lines of JSON to one Parquet file, with a bounded number of rows in memory."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,9 +16,16 @@ _ROWS_A_GROUP = 20_000
 
 
 def write_parquet(lines: Path, path: Path, *, columns: Sequence[Column], about: Mapping[str, Any]) -> None:
-    """Write the rows of a file of JSON lines, whole or not at all. about: JSON for the metadata, key `imgrec`.
+    """Write the rows of a file of JSON lines; the file appears under its name when it is complete.
 
-    Raises: RunFolderError: it cannot be written.
+    Args:
+        lines: As `JsonLines` gives them.
+        path: To write.
+        columns: Of the rows.
+        about: Goes into the schema metadata as JSON, under the key `imgrec`.
+
+    Raises:
+        RunFolderError: The file cannot be written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -38,24 +45,32 @@ def _schema(columns: Sequence[Column], about: Mapping[str, Any]) -> Any:
 
     kinds = {
         "text": pa.string(),
+        "integer": pa.int64(),
         "number": pa.float64(),
         "flag": pa.bool_(),
         "texts": pa.list_(pa.string()),
         "numbers": pa.list_(pa.float32()),
+        "probabilities": pa.map_(pa.string(), pa.float64()),
     }
-    return pa.schema(
-        [(visible(column.name), kinds[column.kind]) for column in columns], metadata={"imgrec": json.dumps(about)}
-    )
+    fields = [
+        (column.name, pa.struct([(visible(rule), kinds[column.kind]) for rule in column.rules]))
+        if column.rules
+        else (column.name, kinds[column.kind])
+        for column in columns
+    ]
+    return pa.schema(fields, metadata={"imgrec": json.dumps(about)})
 
 
 def _rows(source: Any) -> Iterator[Row]:
     for line in source:
-        yield {visible(name): _storable(value) for name, value in json.loads(line).items()}
+        yield _storable(json.loads(line))
 
 
 def _storable(value: Any) -> Any:
-    """Return a value that Parquet takes: text with bytes that are not UTF-8 is shown by escapes."""
+    """Return a value that Parquet takes: bytes that are not UTF-8 are escaped, and so is all of a key."""
     if isinstance(value, list):
         return [_storable(one) for one in value]
+    if isinstance(value, dict):
+        return {visible(name): _storable(one) for name, one in value.items()}
     is_odd = isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value)
     return visible(value) if is_odd else value

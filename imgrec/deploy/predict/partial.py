@@ -1,7 +1,7 @@
-"""The rows of a table that is not finished, kept so that the same command goes on where it was stopped.
+"""`PartialTable`, the rows of an unfinished table, kept so that the same command resumes where it was stopped.
 
-`OUTPUT.partial` takes the rows; `OUTPUT.partial.journal` says in its first line what they are made of, and in each
-further one how far they are safe on the disk. The table gets its own name when its last row is written, not before.
+`OUTPUT.partial` holds the rows. The first line of `OUTPUT.partial.journal` holds what they depend on, each further
+line how many bytes are safe on disk. The table gets its final name when it is complete.
 """
 
 import json
@@ -19,18 +19,26 @@ from imgrec.errors import DataError
 
 __all__ = ["PartialTable"]
 
-FORMAT = 1
-_EVERY_S = 1.0  # what a kill may cost, and so how often the disk is waited for
+FORMAT = 2  # 1: rows of the older columns
+_EVERY_S = 1.0  # work that a kill may lose: the interval between two fsync
 _CHUNK_BYTES = 1 << 20
 
 
 class PartialTable:
-    """Opened by one process at a time.
+    """Rows of one output, opened by one process at a time.
 
-    key: what the rows depend on, by the word that messages have for it; the values are plain and are compared.
-    restart: throw away what is there. state: what was handed to `add` with the last rows that are safe, {} at first.
-    Raises: DataError: the rows that are there were made of something else, are damaged, or another process is at them.
-    RunFolderError: the files cannot be written.
+    Args:
+        output: The table.
+        key: What the rows depend on, by the names used in messages; plain values, which are compared.
+        restart: Discard existing rows.
+
+    Attributes:
+        path: Of the rows.
+        state: What `add` got with the last safe rows; {} at first.
+
+    Raises:
+        DataError: The existing rows depend on something else, are damaged, or are open in another process.
+        RunFolderError: The files cannot be written.
     """
 
     def __init__(self, output: Path, *, key: Mapping[str, Any], restart: bool) -> None:
@@ -46,14 +54,14 @@ class PartialTable:
             try:
                 self._lock()
                 self._rows = self._open(self.path)
-                self._go_on(dict(key), restart=restart)
+                self._resume(dict(key), restart=restart)
             except BaseException:
                 self.close()
                 raise
         self._last = time.monotonic()
 
     def add(self, data: bytes, state: Mapping[str, Any]) -> None:
-        """Append rows; `state` is what is known with them, plain values. Raises: RunFolderError: the disk is full."""
+        """Append rows, with the `state` (plain values) after them. Raises: RunFolderError: The disk is full."""
         with folder_errors(self._output):
             size, checksum, _ = self._written
             self._rows.write(data)
@@ -63,7 +71,7 @@ class PartialTable:
                 self.save()
 
     def save(self) -> None:
-        """Make all that was added safe."""
+        """Write all rows to disk and note it in the journal."""
         if self._is_saved:
             return
         size, checksum, state = self._written
@@ -75,21 +83,21 @@ class PartialTable:
         self._last = time.monotonic()
 
     def publish(self) -> None:
-        """Give the rows the name of the table, as they are."""
+        """Make the rows, as they are, the table."""
         self.save()
         durable_link(self.path, self._output)
 
     def remove(self) -> None:
-        """Take the files of an unfinished table away, once the finished one is there."""
+        """Delete the files of the unfinished table, once the finished one exists."""
         self._journal_path.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
         self.close()
 
     def close(self) -> None:
-        """Leave the files for another time."""
+        """Close the files and keep them."""
         for file in (getattr(self, "_rows", None), self._journal):
             if file is not None:
-                with suppress(OSError):  # a full disk has been told of already
+                with suppress(OSError):  # a full disk has been reported already
                     file.close()
 
     @staticmethod
@@ -101,12 +109,12 @@ class PartialTable:
             if not try_lock(self._journal.fileno()):
                 raise DataError(f"Another process is writing {self._output}. Wait for it, or give another --output.")
 
-    def _go_on(self, key: dict[str, Any], *, restart: bool) -> None:
-        """Find the last safe row and cut off what follows it."""
-        lines = self._journal.read().split(b"\n")[:-1]  # what has no line end was not written in full
+    def _resume(self, key: dict[str, Any], *, restart: bool) -> None:
+        """Find the last safe row and remove what follows it."""
+        lines = self._journal.read().split(b"\n")[:-1]  # a line without its end is incomplete
         if restart or not lines:
             if not restart and self.path.stat().st_size:
-                raise DataError(f"{self.path} is there, but nothing says what it is. Remove it, or add --restart.")
+                raise DataError(f"{self.path} exists without its journal. Remove it, or add --restart.")
             self._begin(key)
             return
         self._compare(lines[0], key)
@@ -124,7 +132,7 @@ class PartialTable:
 
     def _last_saved(self, lines: Sequence[bytes]) -> tuple[int, int, dict[str, Any]]:
         for line in reversed(lines):
-            with suppress(ValueError, TypeError, KeyError):  # a line that was interrupted, and another behind it
+            with suppress(ValueError, TypeError, KeyError):  # an incomplete line with another behind it
                 last = json.loads(line)
                 return int(last["bytes"]), int(last["crc32"]), dict(last["state"])
         raise self._damaged()
@@ -143,21 +151,26 @@ class PartialTable:
     def _compare(self, line: bytes, key: dict[str, Any]) -> None:
         try:
             first = json.loads(line)
-            theirs = first["key"] if first["format"] == FORMAT else None
+            format_, theirs = first["format"], first["key"]
         except (ValueError, TypeError, KeyError):
-            theirs = None
-        if not isinstance(theirs, dict):
+            raise self._damaged() from None
+        if not isinstance(format_, int) or not isinstance(theirs, dict):
             raise self._damaged()
+        if format_ != FORMAT:
+            raise DataError(
+                f"{self.path} holds rows with the columns of another version of imgrec, which cannot be resumed. Add "
+                "--restart to discard them and predict all images, or give another --output."
+            )
         ours = json.loads(json.dumps(key))
-        differing = [word for word in {**ours, **theirs} if ours.get(word) != theirs.get(word)]
+        differing = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
         if differing:
             raise DataError(
-                f"{self.path} holds rows of an interrupted run with other {', '.join(differing)}. Give the command "
-                "that began it, another --output, or --restart to throw them away."
+                f"{self.path} holds rows of an interrupted run with other {', '.join(differing)}. Repeat the command "
+                "that began it, give another --output, or add --restart to discard them."
             )
 
     def _checksum_of(self, size: int) -> int | None:
-        """Return the checksum of the first `size` bytes of the rows, None where there are fewer."""
+        """Return the checksum of the first `size` bytes of the rows; None where there are fewer."""
         self._rows.seek(0)
         checksum = 0
         while size:
@@ -168,4 +181,6 @@ class PartialTable:
         return checksum
 
     def _damaged(self) -> DataError:
-        return DataError(f"{self.path} or its journal was changed or damaged. Add --restart to begin again.")
+        return DataError(
+            f"{self.path} or its journal was changed or damaged. Add --restart to predict all images again."
+        )

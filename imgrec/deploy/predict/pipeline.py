@@ -1,16 +1,16 @@
-"""From images to logits on all processors, in order.
+"""Predictions for many images on all processors, in order.
 
-Each thread takes a batch all the way: it reads, decodes and prepares the images, and runs the network on them with
-itself alone. Decoding of one batch goes on beside the network on another, no thread waits for company, and none spins.
-All the costly parts let other threads run.
+Each thread takes a whole batch: it reads, decodes and preprocesses the images and runs the model on one processor.
+Decoding of one batch thus overlaps with the forward pass of another; all of these steps release the GIL.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,35 +19,64 @@ from imgrec.data.samples import UInt8Array
 from imgrec.deploy.predict.item import Item
 from imgrec.deploy.predict.model import Model
 from imgrec.errors import DataError, ImageError
+from imgrec.evaluation.decisions import Decisions, Prediction
 
-__all__ = ["Answer", "answer_all"]
+__all__ = ["Output", "predict_items", "run_batches", "to_predictions"]
 
-_AHEAD = 2  # batches that wait beyond those that are worked at
+_AHEAD = 2  # batches that wait beyond those that are computed
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What became of one image: logits float32 (C,), finite, or an error."""
+class Output:
+    """Of one image: logits float32 (C,), finite, or an error; `known` has its path, frame and time_s."""
 
-    name: str
-    time_s: float | None
+    known: Mapping[str, Any]
     logits: NDArray[np.float32] | None
     error: ImageError | None = None
 
 
-def answer_all(items: Iterator[Item], model: Model, *, batch_size: int, threads: int) -> Iterator[list[Answer]]:
-    """Yield the answers of each `batch_size` items, in order; the last batch may have fewer.
+def predict_items(
+    items: Iterator[Item], model: Model, *, batch_size: int, threads: int, top_k: int | None
+) -> Iterator[Prediction]:
+    """Yield one prediction per item, in order; one whose image cannot be used has `error` and `detail`.
 
-    Which images run together depends on their places alone, not on speed: the same call gives the same numbers.
-    At most `threads + 2` batches are under way, so memory does not grow with the number of items. Where the model runs
-    images singly, a batch is one: each is as large as it was taken.
+    Args:
+        items: Read as the predictions are taken, at most `threads + 2` batches ahead.
+        model: An open bundle or checkpoint.
+        batch_size: Images run at once.
+        threads: Batches computed at the same time.
+        top_k: How many classes `probabilities` holds; None for all.
+    """
+    for outputs in run_batches(items, model, batch_size=batch_size, threads=threads):
+        yield from to_predictions(outputs, model.decisions, top_k=top_k)
+
+
+def to_predictions(outputs: Sequence[Output], decisions: Decisions, *, top_k: int | None) -> Iterator[Prediction]:
+    """Yield a prediction for each output, with `top_k` classes in `probabilities` (None for all)."""
+    found = [output.logits for output in outputs if output.logits is not None]
+    decided = decisions.decide(np.stack(found) if found else np.empty((0, len(decisions.class_names))))
+    place = 0
+    for output in outputs:
+        if output.error is not None:
+            yield Prediction(**output.known, error=output.error.code, detail=output.error.detail)
+        else:
+            yield decided.prediction(place, top_k=top_k, **output.known)
+            place += 1
+
+
+def run_batches(items: Iterator[Item], model: Model, *, batch_size: int, threads: int) -> Iterator[list[Output]]:
+    """Yield the outputs of each `batch_size` items, in order; the last batch may have fewer.
+
+    Which images run together depends on their positions alone, not on speed: the same call gives the same numbers.
+    At most `threads + 2` batches are under way, so memory does not grow with the number of items. A model that runs
+    images singly gets batches of one, since its images are not resized before they wait.
     """
     batch_size = 1 if model.runs_singly else batch_size
     pool = ThreadPoolExecutor(threads, thread_name_prefix="predict")
-    waiting: deque[Future[list[Answer]]] = deque()
+    waiting: deque[Future[list[Output]]] = deque()
     try:
-        while batch := [_prepared_if_here(item, model) for item in islice(items, batch_size)]:
-            waiting.append(pool.submit(_answer, batch, model))
+        while batch := [_Job.of(item, model) for item in islice(items, batch_size)]:
+            waiting.append(pool.submit(_run_batch, batch, model))
             if len(waiting) >= threads + _AHEAD:
                 yield waiting.popleft().result()
         while waiting:
@@ -58,20 +87,25 @@ def answer_all(items: Iterator[Item], model: Model, *, batch_size: int, threads:
 
 @dataclass(frozen=True)
 class _Job:
-    name: str
-    time_s: float | None
+    """An item without its pixels, which may be large."""
+
+    known: Mapping[str, Any]
     prepare: Callable[[], UInt8Array]
 
+    @classmethod
+    def of(cls, item: Item, model: Model) -> "_Job":
+        return cls({"path": item.name, "frame": item.frame, "time_s": item.time_s}, _preparation(item, model))
 
-def _prepared_if_here(item: Item, model: Model) -> _Job:
-    """Return how to make an item what the network takes; large pixels that are here are made small at once."""
+
+def _preparation(item: Item, model: Model) -> Callable[[], UInt8Array]:
+    """Return a function that preprocesses an item; one whose pixels are decoded already is preprocessed here."""
     if not item.in_memory:
-        return _Job(item.name, item.time_s, partial(_prepare, item, model))
+        return partial(_prepare, item, model)
     try:
         pixels = _prepare(item, model)
     except ImageError as error:
-        return _Job(item.name, item.time_s, partial(_refuse, error))
-    return _Job(item.name, item.time_s, lambda: pixels)
+        return partial(_refuse, error)
+    return lambda: pixels
 
 
 def _refuse(error: ImageError) -> UInt8Array:
@@ -79,7 +113,11 @@ def _refuse(error: ImageError) -> UInt8Array:
 
 
 def _prepare(item: Item, model: Model) -> UInt8Array:
-    """Return an item as the network takes it. Raises: ImageError, for whatever is wrong with this image alone."""
+    """Return an item as `Model.run` takes it.
+
+    Raises:
+        ImageError: Whatever is wrong with this image alone.
+    """
     try:
         return model.prepare(item.open())
     except ImageError:
@@ -87,26 +125,27 @@ def _prepare(item: Item, model: Model) -> UInt8Array:
     except DataError as error:  # the preprocessing resizes nothing
         raise ImageError(item.name, "wrong_size", str(error)) from error
     except MemoryError as error:
-        raise ImageError(item.name, "too_large", "more memory is needed to decode it than there is") from error
+        raise ImageError(item.name, "too_large", "decoding it needs more memory than there is") from error
 
 
-def _answer(batch: list[_Job], model: Model) -> list[Answer]:
-    answers: list[Answer | None] = []
+def _run_batch(batch: list[_Job], model: Model) -> list[Output]:
+    errors: list[ImageError | None] = []
     images = []
     for job in batch:
         try:
             images.append(job.prepare())
-            answers.append(None)
+            errors.append(None)
         except ImageError as error:
-            answers.append(Answer(job.name, job.time_s, None, error))
+            errors.append(error)
     results = iter(_run(images, model))
     return [
-        _checked(job, next(results)) if answer is None else answer for job, answer in zip(batch, answers, strict=True)
+        _checked(job.known, next(results)) if error is None else Output(job.known, None, error)
+        for job, error in zip(batch, errors, strict=True)
     ]
 
 
 def _run(images: list[UInt8Array], model: Model) -> list[NDArray[np.float32] | Exception]:
-    """Return the logits of each image; one that cannot be answered does not take the others along."""
+    """Return the logits of each image; where a batch fails, its images are run one by one."""
     if not images:
         return []
     if len({image.shape for image in images}) == 1:
@@ -121,18 +160,17 @@ def _run(images: list[UInt8Array], model: Model) -> list[NDArray[np.float32] | E
 def _run_one(image: UInt8Array, model: Model) -> NDArray[np.float32] | Exception:
     try:
         logits: NDArray[np.float32] = model.run([image])[0]
-    # Runtimes have errors of their own, MemoryError among them: whatever it is, it is this image's.
+    # Runtimes have errors of their own, MemoryError among them: whatever it is, it belongs to this image.
     except Exception as error:
         return error
     return logits
 
 
-def _checked(job: _Job, result: NDArray[np.float32] | Exception) -> Answer:
+def _checked(known: Mapping[str, Any], result: NDArray[np.float32] | Exception) -> Output:
     if isinstance(result, Exception):
-        code = "wrong_size" if isinstance(result, DataError) else "not_answered"
-        error = ImageError(job.name, code, f"{type(result).__name__}: {result}")
-        return Answer(job.name, job.time_s, None, error)
+        code = "wrong_size" if isinstance(result, DataError) else "model_failed"
+        return Output(known, None, ImageError(known["path"], code, f"{type(result).__name__}: {result}"))
     if not np.isfinite(result).all():
-        detail = "the network answers NaN or infinity: do not use it for this image, and mistrust it for others"
-        return Answer(job.name, job.time_s, None, ImageError(job.name, "not_finite", detail))
-    return Answer(job.name, job.time_s, result)
+        detail = "the model gives NaN or infinity for this image; check the model before you trust its other outputs"
+        return Output(known, None, ImageError(known["path"], "not_finite", detail))
+    return Output(known, result)

@@ -1,4 +1,4 @@
-"""Images in a zip archive, read one at a time into memory; nothing is ever unpacked to a disk."""
+"""`ZipSource`, images in a zip archive: read into memory one at a time, never unpacked to disk."""
 
 import zipfile
 import zlib
@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgrec.data.images.image import MAX_FILE_BYTES
-from imgrec.data.sources.walk import SUFFIXES, is_hidden, starts_as_image
+from imgrec.data.images.formats import FORMAT_OF_SUFFIX, HEAD_BYTES, format_of
+from imgrec.data.images.limits import MAX_FILE_BYTES
+from imgrec.data.sources.walk import is_hidden
 from imgrec.deploy.predict.files import identify
 from imgrec.deploy.predict.item import Item, bad_item
 from imgrec.errors import ImageError
@@ -18,17 +19,18 @@ if TYPE_CHECKING:
 
 __all__ = ["ZipSource"]
 
-MAX_RATIO, SMALL_BYTES = 100, 16 << 20  # what grows more than that, and is not small after it, is no image
+MAX_RATIO, SMALL_BYTES = 100, 16 << 20  # a member that expands more than this, to more than SMALL_BYTES, is refused
 _ENCRYPTED = 1  # of the flags of a member
-_HEAD_BYTES = 32
 
 
 class ZipSource:
-    """The images of an archive, sorted by name; hidden ones and what is no image are left out, and counted.
+    """The images of an archive, sorted by name; hidden members and those that are not images are skipped.
 
-    Members that are encrypted, grow out of all proportion, or have a name that leads out of the archive are refused,
-    each as a row of its own. So is the archive as a whole when it is none, or when its members overlap.
-    left_out: names by reason.
+    A member that is encrypted, expands excessively, or has a name that leads out of the archive gives an item with an
+    error. So does an archive that cannot be read, or whose members overlap.
+
+    Attributes:
+        skipped: Names by reason.
     """
 
     has_time = False
@@ -37,11 +39,11 @@ class ZipSource:
         self._path = path
         self._problem: tuple[str, str] | None = None
         self._members: list[zipfile.ZipInfo] = []
-        self.left_out: dict[str, list[str]] = {}
+        self.skipped: dict[str, list[str]] = {}
         try:
-            self._archive = zipfile.ZipFile(path)  # closed with the process: threads read from it until the end
+            self._archive = zipfile.ZipFile(path)  # not closed: threads read from it until the end
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            self._problem = ("unreadable" if isinstance(error, OSError) else "damaged", f"no zip archive: {error}")
+            self._problem = ("unreadable" if isinstance(error, OSError) else "damaged", f"not a zip archive: {error}")
             return
         members = sorted(self._archive.infolist(), key=lambda member: member.filename)
         # Members that share their compressed bytes make a small file that never ends (Fifield, WOOT 2019).
@@ -52,7 +54,7 @@ class ZipSource:
 
     @property
     def expected(self) -> int:
-        """How many rows the archive makes."""
+        """Number of items."""
         return 1 if self._problem else len(self._members)
 
     def items(self) -> Iterator[Item]:
@@ -65,23 +67,24 @@ class ZipSource:
             yield bad_item(name, *problem) if problem else Item(name, partial(self._open, name, member))
 
     def identity(self) -> Iterator[str]:
-        """Yield what identifies the archive."""
+        """Yield path, size and modification time of the archive."""
         yield identify(self._path)
 
     def _is_wanted(self, member: zipfile.ZipInfo) -> bool:
         parts = member.filename.split("/")
         if any(is_hidden(part) for part in parts if part not in (".", "..")):
-            self.left_out.setdefault("hidden", []).append(member.filename)
+            self.skipped.setdefault("hidden", []).append(member.filename)
             return False
-        if Path(member.filename).suffix.lower() in SUFFIXES or _problem_of(member) or self._starts_as_image(member):
+        has_suffix = Path(member.filename).suffix.lower() in FORMAT_OF_SUFFIX
+        if has_suffix or _problem_of(member) or self._starts_as_image(member):
             return True
-        self.left_out.setdefault("no image that imgrec reads", []).append(member.filename)
+        self.skipped.setdefault("not an image that imgrec reads", []).append(member.filename)
         return False
 
     def _starts_as_image(self, member: zipfile.ZipInfo) -> bool:
         try:
             with self._archive.open(member) as file:
-                return starts_as_image(file.read(_HEAD_BYTES))
+                return format_of(file.read(HEAD_BYTES)) is not None
         except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError):
             return False
 
@@ -91,15 +94,17 @@ class ZipSource:
         try:
             data = self._archive.read(member)
         except NotImplementedError as error:
-            raise ImageError(name, "unsupported", f"packed in a way that cannot be read here ({error})") from error
-        # What a damaged member raises is not laid down: zlib and lzma have errors of their own.
+            raise ImageError(
+                name, "unsupported", f"compressed in a way that is not supported here ({error})"
+            ) from error
+        # The errors of damaged members are not documented: zlib and lzma have their own.
         except Exception as error:
             raise ImageError(name, "damaged", f"cannot be unpacked ({error})") from error
         return image_from_bytes(data, name=name)
 
 
 def _problem_of(member: zipfile.ZipInfo) -> tuple[str, str] | None:
-    """Return code and detail of why a member is refused unread, or None."""
+    """Return error code and detail of a member that is refused unread, or None."""
     parts = member.filename.replace("\\", "/").split("/")
     if parts[0] == "" or parts[0][1:2] == ":" or ".." in parts:
         return "unsafe_name", "a name that leads out of the archive"

@@ -71,7 +71,7 @@ def _token(claims: Mapping[str, Any]) -> Token | None:
         return None
     if models is not None and not (isinstance(models, list) and all(isinstance(name, str) for name in models)):
         return None
-    scopes = tuple(word for word in scope.split() if word in SCOPES)
+    scopes = tuple(name for name in scope.split() if name in SCOPES)
     return Token(subject, scopes, None if models is None else tuple(models))
 
 

@@ -1,4 +1,4 @@
-"""Single images in, batches through the network, single rows out."""
+"""Gathers single images into batches, runs inference, and returns single rows of logits."""
 
 import asyncio
 import time
@@ -21,9 +21,9 @@ _FULL_S = 2.0  # after which there may be memory again
 
 
 class Run(Protocol):
-    """Images uint8 (N, H, W, 3) to logits (N, C); `in_lane` on the calling thread alone."""
+    """Images uint8 (N, H, W, 3) to logits (N, C); `single_thread` on the calling thread alone."""
 
-    def __call__(self, images: UInt8Array, /, *, in_lane: bool) -> NDArray[np.floating]:
+    def __call__(self, images: UInt8Array, /, *, single_thread: bool) -> NDArray[np.floating]:
         """Run them."""
 
 
@@ -34,15 +34,15 @@ class _Item:
 
 
 class Batcher:
-    """Runs whatever waits, in several lanes: each a thread that runs batches of its own, at most `max_batch` images.
+    """Runs whatever waits, in several workers: each a thread that runs batches of its own, at most `max_batch` images.
 
-    An idle lane starts at once with its share of what is there. While all work, images gather: the busier, the larger
-    the batches. An image that is there alone gets the network with all of its threads.
+    An idle worker starts at once with its share of what is there. While all work, images gather: the busier, the larger
+    the batches. An image that is there alone gets all threads of the model.
 
     A batch that fails is run again image by image, so that only the image at fault fails; a row that is not finite
     fails alone.
 
-    executor: where `run` is called; with as many threads as there are lanes, shared by all models, so that never more
+    executor: where `run` is called; with as many threads as there are workers, shared by all models, so that never more
         run than there are processors.
     on_batch: told the number of images and the seconds of each run.
     """
@@ -52,13 +52,13 @@ class Batcher:
         run: Run,
         *,
         executor: Executor,
-        lanes: int,
+        workers: int,
         max_batch: int,
         on_batch: Callable[[int, float], None] = lambda _images, _seconds: None,
     ) -> None:
         self._run = run
         self._executor = executor
-        self._lanes = lanes
+        self._workers = workers
         self._max_batch = max_batch
         self._on_batch = on_batch
         self._waiting: deque[_Item] = deque()
@@ -72,12 +72,12 @@ class Batcher:
     async def submit(self, image: UInt8Array) -> NDArray[np.floating]:
         """Return the logits (C,) of an image.
 
-        Raises: Refusal: `not_finite`; `busy`: there is no memory for it; `internal`: the network failed on it.
+        Raises: Refusal: `not_finite`; `busy`: there is no memory for it; `internal`: inference failed on it.
         """
         loop = asyncio.get_running_loop()
         item = _Item(image, loop.create_future())
         self._waiting.append(item)
-        if len(self._working) < self._lanes:
+        if len(self._working) < self._workers:
             self._working.add(loop.create_task(self._work()))
         return await item.row
 
@@ -92,21 +92,21 @@ class Batcher:
         assert task is not None
         try:
             while self._waiting:
-                share = min(self._max_batch, -(-len(self._waiting) // self._lanes))
+                share = min(self._max_batch, -(-len(self._waiting) // self._workers))
                 items = [self._waiting.popleft() for _ in range(share)]
                 items = [item for item in items if not item.row.done()]  # a client that has gone
                 if items:
-                    await self._answer(items)
-        finally:  # at once, not when the loop comes to it: the next image must see that this lane is idle
+                    await self._run_batch(items)
+        finally:  # at once, not when the loop comes to it: the next image must see that this worker is idle
             self._working.discard(task)
 
-    async def _answer(self, items: Sequence[_Item]) -> None:
+    async def _run_batch(self, items: Sequence[_Item]) -> None:
         try:
             rows = await self._run_together(items)
         except Exception as error:  # whatever the runtime raises
             if len(items) > 1:
                 for item in items:
-                    await self._answer([item])
+                    await self._run_batch([item])
             elif not items[0].row.done():
                 is_full = isinstance(error, MemoryError)
                 items[0].row.set_exception(Refusal("busy", retry_after_s=_FULL_S) if is_full else Refusal("internal"))
@@ -124,6 +124,6 @@ class Batcher:
         images = np.stack([item.image for item in items])
         started = time.monotonic()
         loop = asyncio.get_running_loop()
-        rows = await loop.run_in_executor(self._executor, lambda: self._run(images, in_lane=not is_alone))
+        rows = await loop.run_in_executor(self._executor, lambda: self._run(images, single_thread=not is_alone))
         self._on_batch(len(items), time.monotonic() - started)
         return rows

@@ -106,7 +106,7 @@ class DecodePool:
             self._add_soon()
 
     async def decode(self, data: bytes, spec: bytes) -> UInt8Array:
-        """Return an image as the network sees it: uint8 (height, width, 3). spec: the `Preprocess` as JSON.
+        """Return an image as the model receives it: uint8 (height, width, 3). spec: the `Preprocess` as JSON.
 
         A process that dies is replaced and its image tried once more, since something else may have killed it.
         Raises: Refusal: what is wrong with the image; `undecodable`: no process lived through it in time.
@@ -115,7 +115,7 @@ class DecodePool:
             worker = await self._idle.get()
             try:
                 async with asyncio.timeout(self.limits.timeout_s):
-                    answer = await worker.ask(spec, data)
+                    decoded = await worker.ask(spec, data)
             except TimeoutError:
                 self._lose(worker)
                 break
@@ -126,9 +126,9 @@ class DecodePool:
                 self._lose(worker)
                 raise
             self._idle.put_nowait(worker)
-            if isinstance(answer, str):
-                raise Refusal(answer)
-            return answer
+            if isinstance(decoded, str):
+                raise Refusal(decoded)
+            return decoded
         raise Refusal("undecodable")
 
     async def close(self) -> None:

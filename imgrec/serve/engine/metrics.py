@@ -21,7 +21,7 @@ class Metrics:
         )
         self._seconds = Histogram(
             "imgrec_request_seconds",
-            "From the first byte of a request to the first of its answer.",
+            "From the first byte of a request to the first of its response.",
             ["route"],
             buckets=_SECONDS,
             registry=self._registry,
@@ -31,7 +31,7 @@ class Metrics:
         )
         self._batch = Histogram("imgrec_batch_images", "Images run at once.", buckets=_SIZES, registry=self._registry)
         self._batch_seconds = Histogram(
-            "imgrec_batch_seconds", "Seconds of one run of a network.", buckets=_SECONDS, registry=self._registry
+            "imgrec_batch_seconds", "Seconds of one batch.", buckets=_SECONDS, registry=self._registry
         )
         self._reloads = Counter(
             "imgrec_reloads", "Reloads by outcome: ok, failed.", ["outcome"], registry=self._registry
@@ -54,7 +54,7 @@ class Metrics:
         self._images.labels(outcome).inc()
 
     def note_batch(self, images: int, seconds: float) -> None:
-        """Count a run of a network."""
+        """Count a batch."""
         self._batch.observe(images)
         self._batch_seconds.observe(seconds)
 

@@ -1,4 +1,4 @@
-"""The models that are served, by name; each can be replaced while it answers."""
+"""The models that are served, by name; each can be replaced while it serves."""
 
 import json
 import time
@@ -19,9 +19,9 @@ __all__ = ["Models", "ServedModel", "load_model"]
 
 @dataclass(frozen=True, eq=False)
 class ServedModel:
-    """One file, read once. A request holds on to one of these from its first byte to its answer.
+    """One file, read once. A request holds on to one of these from its first byte to its response.
 
-    spec: the preprocessing as JSON, for the decoding processes. reject: the rule behind `is_unknown`, None = none.
+    spec: the preprocessing as JSON, for the decoding processes. reject: the reject rule that every response reports, None = none.
     """
 
     name: str
@@ -32,12 +32,12 @@ class ServedModel:
 
     @property
     def decisions(self) -> Decisions:
-        """What makes answers of logits."""
+        """What turns logits into predictions."""
         return self.bundle.decisions
 
     @property
     def sha256(self) -> str:
-        """What tells this model from every other."""
+        """Digest of the model file, hexadecimal."""
         return self.bundle.sha256
 
 
@@ -47,7 +47,7 @@ def load_model(name: str, path: Path, *, threads: int, reject: str) -> ServedMod
     Raises: BundleError: it cannot be used. ConfigError: it cannot be served, or has no such rule.
     """
     # Whoever waits leaves the processor to the decoding processes, which want the same ones.
-    bundle = load_bundle(path, threads=threads, spins=False, lanes=threads > 1)
+    bundle = load_bundle(path, threads=threads, spins=False, concurrent=threads > 1)
     if bundle.info.input != "pixels":
         raise ConfigError(
             f"{path} takes images of any size (input {bundle.info.input}), which can fill the memory of a server. "
@@ -76,7 +76,7 @@ def _reject_rule(decisions: Decisions, reject: str, path: Path) -> str | None:
 class Models:
     """What is served now. `swap` puts new models in place between two requests, all at once.
 
-    executor: where networks run. The others: as of `Batcher`.
+    executor: where inference runs. The others: as of `Batcher`.
     """
 
     def __init__(
@@ -84,12 +84,12 @@ class Models:
         models: Sequence[ServedModel],
         *,
         executor: Executor,
-        lanes: int,
+        workers: int,
         max_batch: int,
         on_batch: Callable[[int, float], None],
     ) -> None:
         self._executor = executor
-        self._lanes, self._max_batch, self._on_batch = lanes, max_batch, on_batch
+        self._workers, self._max_batch, self._on_batch = workers, max_batch, on_batch
         self._served: dict[str, tuple[ServedModel, Batcher]] = {}
         self.swap(models)
 
@@ -100,7 +100,7 @@ class Models:
 
     @property
     def waiting(self) -> int:
-        """How many images wait for a network."""
+        """How many images wait for inference."""
         return sum(batcher.waiting for _, batcher in self._served.values())
 
     def get(self, name: str | None) -> tuple[ServedModel, Batcher] | None:
@@ -110,14 +110,14 @@ class Models:
         return self._served.get(name)
 
     def swap(self, models: Sequence[ServedModel]) -> None:
-        """Serve these from now on. Requests that have begun go on with what they had."""
+        """Serve these from now on. Requests that have begun finish with the model that they started with."""
         self._served = {
             model.name: (
                 model,
                 Batcher(
                     model.bundle.run,
                     executor=self._executor,
-                    lanes=self._lanes,
+                    workers=self._workers,
                     max_batch=self._max_batch,
                     on_batch=self._on_batch,
                 ),

@@ -1,4 +1,4 @@
-"""What a server does, without HTTP: who may ask, what it costs, decoding, running, answering."""
+"""The server without HTTP: limits per caller, decoding, inference, predictions."""
 
 import asyncio
 import hmac
@@ -31,14 +31,14 @@ from imgrec.serve.http.refusals import Refusal
 from imgrec.serve.http.responses import describe
 from imgrec.serve.settings import Settings
 
-__all__ = ["Answer", "Service"]
+__all__ = ["Result", "Service"]
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What became of one image: what to say about it, or why not."""
+class Result:
+    """The prediction for one image as plain data, or why there is none."""
 
     content: dict[str, Any] | None
     refusal: Refusal | None = None
@@ -70,8 +70,8 @@ class Service:
         self.is_stopping = False
         self._rates = Throttle()
         self._budgets: DailyBudgets | None = None
-        self._salt = secrets.token_bytes(32)  # in memory alone: hashes of one run say nothing about another's
-        self._network_threads = ThreadPoolExecutor(settings.threads, "network")
+        self._salt = secrets.token_bytes(32)  # in memory alone: hashes of two runs cannot be compared
+        self._inference_threads = ThreadPoolExecutor(settings.threads, "inference")
         self._side_thread = ThreadPoolExecutor(1, "side")
         self._models: Models | None = None
         self._reloading = asyncio.Lock()
@@ -96,13 +96,13 @@ class Service:
             self.audit = AuditLog(settings.audit_log)
         self._models = Models(
             self._read_models(),
-            executor=self._network_threads,
-            lanes=settings.threads,
+            executor=self._inference_threads,
+            workers=settings.threads,
             max_batch=settings.max_batch,
             on_batch=self._note_batch,
         )
-        self.metrics.watch("waiting_images", "Images that wait for a network.", lambda: self.models.waiting)
-        self.metrics.watch("images_taken_on", "Images being worked on.", lambda: self.admission.images)
+        self.metrics.watch("waiting_images", "Images that wait for inference.", lambda: self.models.waiting)
+        self.metrics.watch("images_in_progress", "Images being worked on.", lambda: self.admission.images)
         self.metrics.watch("decoder_restarts", "Decoding processes lost.", lambda: self.pool.restarts)
 
     async def start(self) -> None:
@@ -114,7 +114,7 @@ class Service:
         """End what was started. Requests have been answered by now."""
         self.is_ready, self.is_stopping = False, True
         await self.pool.close()
-        self._network_threads.shutdown()
+        self._inference_threads.shutdown()
         self._side_thread.shutdown()
         if self.audit is not None:
             self.audit.close()
@@ -178,25 +178,25 @@ class Service:
 
     async def predict(
         self, model: ServedModel, batcher: Batcher, images: Sequence[bytes], *, caller: Caller, output: Output
-    ) -> list[Answer]:
-        """Return one answer for each image file; what is wrong with one says nothing about the others.
+    ) -> list[Result]:
+        """Return one result for each image file; a bad file does not affect the others.
 
         Raises: Refusal `budget_used_up`.
         """
         self.charge(caller, len(images))
 
-        async def one(data: bytes) -> Answer:
+        async def one(data: bytes) -> Result:
             try:
                 logits = await batcher.submit(await self.pool.decode(data, model.spec))
             except Refusal as refusal:
-                return Answer(None, refusal)
+                return Result(None, refusal)
             (content,) = describe(logits[None], model.decisions, output=output, reject=model.reject)
-            return Answer(content)
+            return Result(content)
 
-        answers = await asyncio.gather(*map(one, images)) if len(images) > 1 else [await one(images[0])]
-        for answer in answers:
-            self.metrics.note_image(answer.outcome)
-        return answers
+        results = await asyncio.gather(*map(one, images)) if len(images) > 1 else [await one(images[0])]
+        for result in results:
+            self.metrics.note_image(result.outcome)
+        return results
 
     async def explain(
         self,
@@ -217,7 +217,7 @@ class Service:
             image = await self.pool.decode(data, model.spec)
 
             def run(images: UInt8Array) -> NDArray[np.floating]:
-                return self._network_threads.submit(model.bundle.run, images).result()
+                return self._inference_threads.submit(model.bundle.run, images).result()
 
             return await self._aside(lambda: make(image, run))
 

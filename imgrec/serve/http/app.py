@@ -15,9 +15,9 @@ from starlette.responses import JSONResponse, Response
 from imgrec.serve.access.gate import Caller
 from imgrec.serve.access.keys import Output
 from imgrec.serve.engine.batcher import Batcher
-from imgrec.serve.engine.heat_map import explain_image
 from imgrec.serve.engine.models import ServedModel
-from imgrec.serve.engine.service import Answer, Service
+from imgrec.serve.engine.saliency_map import explain_image
+from imgrec.serve.engine.service import Result, Service
 from imgrec.serve.http import openapi
 from imgrec.serve.http.middleware import Shell, error_body, error_headers
 from imgrec.serve.http.page_files import page_file
@@ -77,7 +77,7 @@ def make_routes(service: Service) -> FastAPI:
     for kind in (Refusal, HTTPException, RequestValidationError, ClientDisconnect, Exception):
         app.add_exception_handler(kind, _on_error)
     _add_open_routes(app, service)
-    _add_answers(app, service)
+    _add_inference(app, service)
     _add_facts(app, service)
     check_guards(app)
     return app
@@ -93,7 +93,7 @@ def check_guards(app: FastAPI) -> None:
             if isinstance(one.call, Guard)
         ]
         if (len(guards) == 1) == (path in OPEN_ROUTES):
-            raise AssertionError(f"{path} has {len(guards)} guards")  # not `assert`, which python -O leaves out
+            raise AssertionError(f"{path} has {len(guards)} guards")  # not `assert`, which python -O skips
 
 
 def _add_open_routes(app: FastAPI, service: Service) -> None:
@@ -105,19 +105,19 @@ def _add_open_routes(app: FastAPI, service: Service) -> None:
     async def page(name: str) -> Response:
         return page_file(name)
 
-    @app.get("/health/live", summary="Whether the process answers", responses=openapi.LIVE)
+    @app.get("/health/live", summary="Whether the process is running", responses=openapi.LIVE)
     async def live() -> Response:
         return JSONResponse({"status": "live"})
 
-    @app.get("/health/ready", summary="Whether to send requests here", responses=openapi.READY)
+    @app.get("/health/ready", summary="Whether the server takes requests", responses=openapi.READY)
     async def ready() -> Response:
         is_ready = service.is_ready and not service.is_stopping
         return JSONResponse({"status": "ready" if is_ready else "not ready"}, status_code=200 if is_ready else 503)
 
 
-def _add_answers(app: FastAPI, service: Service) -> None:
+def _add_inference(app: FastAPI, service: Service) -> None:
     upload = service.settings.upload
-    _add_answer(
+    _add_job(
         app,
         service,
         "predict",
@@ -126,18 +126,18 @@ def _add_answers(app: FastAPI, service: Service) -> None:
         limits=upload,
         work=_predictions,
     )
-    _add_answer(
+    _add_job(
         app,
         service,
         "explain",
-        summary="Where in an image the answer comes from",
+        summary="A saliency map for one image",
         responses=openapi.EXPLAIN,
         limits=UploadLimits(upload.max_bytes, max_images=1),
         work=_explanation,
     )
 
 
-def _add_answer(
+def _add_job(
     app: FastAPI,
     service: Service,
     name: str,
@@ -147,11 +147,11 @@ def _add_answer(
     limits: UploadLimits,
     work: Work,
 ) -> None:
-    """Add `POST /v1/NAME`, for callers with the scope NAME: images in, what `work` says of them out."""
+    """Add `POST /v1/NAME`, for callers with the scope NAME: images in, what `work` returns out."""
     guard = Guard(service, name)
 
     @app.post(f"/v1/{name}", name=name, summary=summary, responses=responses, openapi_extra=openapi.IMAGES)
-    async def answer(
+    async def infer(
         request: Request,
         caller: Annotated[Caller, Depends(guard)],
         model: ModelName = None,
@@ -167,17 +167,17 @@ def _add_answer(
 
 
 async def _predictions(service: Service, asked: Asked, images: Sequence[bytes]) -> dict[str, Any]:
-    """Return an answer or an error for each image; of a single image the error is that of the request."""
-    answers = await service.predict(asked.model, asked.batcher, images, caller=asked.caller, output=asked.output)
-    outcomes = [answer.outcome for answer in answers]
+    """Return a prediction or an error for each image; of a single image the error is that of the request."""
+    results = await service.predict(asked.model, asked.batcher, images, caller=asked.caller, output=asked.output)
+    outcomes = [result.outcome for result in results]
     asked.request.state.audit["outcome"] = outcomes[0] if len(set(outcomes)) == 1 else outcomes
-    if len(answers) == 1 and answers[0].refusal is not None:
-        raise answers[0].refusal
-    return {"predictions": _contents(answers)}
+    if len(results) == 1 and results[0].refusal is not None:
+        raise results[0].refusal
+    return {"predictions": _contents(results)}
 
 
 async def _explanation(service: Service, asked: Asked, images: Sequence[bytes]) -> dict[str, Any]:
-    """Return the prediction for the one image, and where it comes from."""
+    """Return the prediction for the one image, and its saliency map."""
     try:
         content = await explain_image(service, asked.model, images[0], caller=asked.caller, output=asked.output)
     except Refusal as refusal:
@@ -201,13 +201,13 @@ def _add_facts(app: FastAPI, service: Service) -> None:
         served, _ = service.model_for(caller, model)
         return JSONResponse(_describe(served.name, service, caller))
 
-    @app.get("/v1/status", summary="How the server does", responses=openapi.STATUS, dependencies=[Depends(admin_guard)])
+    @app.get("/v1/status", summary="State of the server", responses=openapi.STATUS, dependencies=[Depends(admin_guard)])
     async def status() -> Response:
         loaded = [{"name": one.name, "sha256": one.sha256, "loaded": one.loaded} for one in service.models.all]
         return JSONResponse(
             {
                 "ready": service.is_ready and not service.is_stopping,
-                "images_taken_on": service.admission.images,
+                "images_in_progress": service.admission.images,
                 "waiting_images": service.models.waiting,
                 "decoder_restarts": service.pool.restarts,
                 "models": loaded,
@@ -216,13 +216,13 @@ def _add_facts(app: FastAPI, service: Service) -> None:
         )
 
     @app.get(
-        "/v1/openapi.json", summary="This interface", responses=openapi.OPENAPI, dependencies=[Depends(predict_guard)]
+        "/v1/openapi.json", summary="This document", responses=openapi.OPENAPI, dependencies=[Depends(predict_guard)]
     )
     async def schema() -> Response:
         return JSONResponse(openapi.schema_of(app))
 
     @app.get(
-        "/metrics", summary="Numbers for Prometheus", responses=openapi.METRICS, dependencies=[Depends(metrics_guard)]
+        "/metrics", summary="Metrics for Prometheus", responses=openapi.METRICS, dependencies=[Depends(metrics_guard)]
     )
     async def metrics() -> Response:
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
@@ -244,14 +244,13 @@ async def _read(request: Request, service: Service, *, limits: UploadLimits, mod
     return images
 
 
-def _contents(answers: Sequence[Answer]) -> list[dict[str, Any]]:
+def _contents(results: Sequence[Result]) -> list[dict[str, Any]]:
     contents = []
-    for index, answer in enumerate(answers):
-        if answer.refusal is None:
-            contents.append({"index": index, **(answer.content or {})})
+    for index, result in enumerate(results):
+        if result.refusal is None:
+            contents.append({"index": index, **(result.content or {})})
         else:
-            error = {"code": answer.refusal.code, "message": answer.refusal.message}
-            contents.append({"index": index, "error": error})
+            contents.append({"index": index, "error": result.refusal.code, "detail": result.refusal.message})
     return contents
 
 
@@ -263,7 +262,7 @@ def _describe(name: str, service: Service, caller: Caller) -> dict[str, Any]:
         "task": served.decisions.task,
         "class_names": list(served.decisions.class_names),
         "reject_rule": served.reject,
-        "sets": {name: rule.coverage for name, rule in served.decisions.conformal.items()},
+        "prediction_sets": {name: rule.coverage for name, rule in served.decisions.conformal.items()},
         "output": caller.output or service.settings.output,
         "max_images": service.settings.upload.max_images,
         "max_bytes": service.settings.upload.max_bytes,

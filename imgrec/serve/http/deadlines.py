@@ -124,9 +124,9 @@ class DeadlineProtocol(HttpToolsProtocol):
         """Whether a large first piece is headers and the beginning of a body."""
         return self._header_bytes == len(data) and b"\r\n\r\n" in data[:_MAX_HEADER_BYTES]
 
-    def _close(self, last_words: bytes) -> None:
+    def _close(self, last_bytes: bytes) -> None:
         if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
-            self.transport.write(last_words)
+            self.transport.write(last_bytes)
         self.transport.close()
 
 

@@ -105,7 +105,7 @@ class _Exchange:
         """Refuse what pages of other sites send through a visitor's browser. Raises: Refusal."""
         headers = dict(self._scope["headers"])
         if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin") and self._scope["method"] != "GET":
-            raise Refusal("foreign_site")
+            raise Refusal("cross_site")
         # A name that an attacker's DNS points at 127.0.0.1 reaches an open server, but brings itself along.
         if self._service.gate.is_open and not is_loopback(_host(headers.get(b"host", b""))):
             raise Refusal("wrong_host")

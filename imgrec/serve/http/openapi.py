@@ -1,4 +1,4 @@
-"""What the interface says of itself: bodies, answers, errors, each with an example."""
+"""The OpenAPI document: request bodies, responses and errors, each with an example."""
 
 from typing import Any
 
@@ -19,36 +19,37 @@ _ID = "5f0c9a7d2e4b8136"
 _MODEL = {"name": "flowers", "sha256": _SHA256}
 _PREDICTION = {
     "index": 0,
-    "label": "daisy",
-    "is_unknown": False,
-    "sets": {"lac_90": ["daisy"]},
-    "accepted": {"risk_5": True},
-    "classes": [{"label": "daisy", "probability": 0.97}, {"label": "aster", "probability": 0.02}],
+    "prediction": "daisy",
+    "confidence": 0.97,
+    "probabilities": {"daisy": 0.97, "aster": 0.02},
+    "top_classes": ["daisy", "aster"],
+    "rejected": {"risk_5": False},
+    "prediction_sets": {"lac_90": ["daisy"]},
 }
-_BAD_IMAGE = {"index": 1, "error": {"code": "truncated", "message": REFUSALS["truncated"][1]}}
+_BAD_IMAGE = {"index": 1, "error": "truncated", "detail": REFUSALS["truncated"][1]}
 _DESCRIPTION = {
     **_MODEL,
     "task": "single",
     "class_names": ["aster", "daisy"],
     "reject_rule": "risk_5",
-    "sets": {"lac_90": 0.9},
+    "prediction_sets": {"lac_90": 0.9},
     "output": "rounded",
     "max_images": 16,
     "max_bytes": 10_000_000,
 }
 
 
-def _answer(description: str, example: Any, kind: str = "application/json") -> dict[str, Any]:
+def _response(description: str, example: Any, kind: str = "application/json") -> dict[str, Any]:
     return {"description": description, "content": {kind: {"example": example}}}
 
 
 def _errors(*codes: str) -> Responses:
-    """Return the answers for codes; of several with one status the first is the example."""
+    """Return the responses for error codes; of several with one status the first is the example."""
     found: Responses = {}
     for code in codes:
         status, message = REFUSALS[code]
         example = {"error": {"code": code, "message": message, "id": _ID}}
-        found.setdefault(status, _answer(", ".join(one for one in codes if REFUSALS[one][0] == status), example))
+        found.setdefault(status, _response(", ".join(one for one in codes if REFUSALS[one][0] == status), example))
     return found
 
 
@@ -77,7 +78,7 @@ IMAGES = {
     }
 }
 PREDICT: Responses = {
-    200: _answer(
+    200: _response(
         "One prediction for each image, in their order. An image of several that cannot be used has an error instead.",
         {"model": _MODEL, "predictions": [_PREDICTION, _BAD_IMAGE], "id": _ID},
     ),
@@ -85,21 +86,27 @@ PREDICT: Responses = {
     **_WITH_IMAGES,
 }
 EXPLAIN: Responses = {
-    200: _answer(
-        "The prediction, and where in the image it comes from: a PNG in base64, the warmer the more.",
-        {"prediction": _PREDICTION, "heat_map": "iVBORw0KGgo...", "label": "daisy", "model": _MODEL, "id": _ID},
+    200: _response(
+        "The prediction, and a saliency map of `explained_class`: a PNG in base64; the warmer a region, the more it counts.",
+        {
+            "prediction": _PREDICTION,
+            "saliency_map": "iVBORw0KGgo...",
+            "explained_class": "daisy",
+            "model": _MODEL,
+            "id": _ID,
+        },
     ),
     **_GUARDED,
     **_WITH_IMAGES,
 }
-MODELS: Responses = {200: _answer("The models that this key may use.", {"models": [_DESCRIPTION]}), **_GUARDED}
-MODEL: Responses = {200: _answer("One model.", _DESCRIPTION), **_GUARDED, **_errors("unknown_model")}
+MODELS: Responses = {200: _response("The models that this key may use.", {"models": [_DESCRIPTION]}), **_GUARDED}
+MODEL: Responses = {200: _response("One model.", _DESCRIPTION), **_GUARDED, **_errors("unknown_model")}
 STATUS: Responses = {
-    200: _answer(
-        "How the server does.",
+    200: _response(
+        "State of the server.",
         {
             "ready": True,
-            "images_taken_on": 3,
+            "images_in_progress": 3,
             "waiting_images": 2,
             "decoder_restarts": 0,
             "models": [{**_MODEL, "loaded": 1.8e9}],
@@ -109,14 +116,14 @@ STATUS: Responses = {
     **_GUARDED,
 }
 METRICS: Responses = {
-    200: _answer("Numbers for Prometheus.", 'imgrec_images_total{outcome="ok"} 7.0\n', "text/plain"),
+    200: _response("Metrics for Prometheus.", 'imgrec_images_total{outcome="ok"} 7.0\n', "text/plain"),
     **_GUARDED,
 }
-OPENAPI: Responses = {200: _answer("This document.", {"openapi": "3.1.0"}), **_GUARDED}
-LIVE: Responses = {200: _answer("The process answers.", {"status": "live"})}
+OPENAPI: Responses = {200: _response("This document.", {"openapi": "3.1.0"}), **_GUARDED}
+LIVE: Responses = {200: _response("The process is running.", {"status": "live"})}
 READY: Responses = {
-    200: _answer("Send requests.", {"status": "ready"}),
-    503: _answer("Send none: starting or stopping.", {"status": "not ready"}),
+    200: _response("Ready for requests.", {"status": "ready"}),
+    503: _response("Starting or stopping: send no requests.", {"status": "not ready"}),
 }
 
 

@@ -9,7 +9,7 @@ __all__ = ["IMAGE_CODES", "REFUSALS", "Refusal"]
 REFUSALS = {
     "unauthorized": (401, "A valid key is needed: Authorization: Bearer KEY."),
     "forbidden": (403, "This key may not do that."),
-    "foreign_site": (403, "Requests from pages of other sites are refused."),
+    "cross_site": (403, "Requests from pages of other sites are refused."),
     "wrong_host": (421, "This host name is not served here."),
     "too_many_wrong_keys": (429, "Too many wrong keys from this address. Wait a minute."),
     "rate_limited": (429, "More requests than this key may send at once."),

@@ -1,12 +1,12 @@
-"""How much of what the network said a caller sees: the less, the harder it is to copy the network by asking it."""
+"""How much of a prediction a caller sees: the less, the harder it is to copy the model through its responses."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.evaluation.decisions import Decided, Decisions
+from imgrec.evaluation.decisions import Decisions
+from imgrec.evaluation.decisions.prediction import Prediction
 from imgrec.serve.access.keys import Output
 
 __all__ = ["OUTPUTS", "describe", "narrower"]
@@ -17,7 +17,7 @@ _DIGITS = 2
 
 
 def narrower(allowed: Output, asked: str | None) -> Output:
-    """Return what a caller gets who asks for one kind of answer and is allowed another: the smaller. None: allowed."""
+    """Return the lesser of the output that a caller is allowed and the one it asks for; None: what is allowed."""
     wanted = next((output for output in OUTPUTS if output == asked), allowed)
     return min(allowed, wanted, key=OUTPUTS.index)
 
@@ -25,40 +25,37 @@ def narrower(allowed: Output, asked: str | None) -> Output:
 def describe(
     logits: NDArray[np.floating], decisions: Decisions, *, output: Output, reject: str | None
 ) -> list[dict[str, Any]]:
-    """Return one plain answer for each row of logits (N, C).
+    """Return the prediction for each row of logits as plain data, with the keys of `Prediction`.
 
-    label: the label, or the labels, and whether the model would rather not say (`is_unknown`; `reject` names the rule).
-    topk: and the names of the most probable classes, at most 5, the best first, and the conformal sets.
-    rounded: and their probabilities, to 2 digits, and the verdict of every reject rule.
-    full: all classes, every digit, and what every rule makes of them.
+    Args:
+        logits: (N, C).
+        decisions: What turns logits into predictions.
+        output: `label`: `prediction` and what the reject rule decides. `topk`: also `top_classes`, the names of the 5
+            most probable classes, most probable first, and `prediction_sets`. `rounded`: also `confidence` and
+            `probabilities` of these classes to 2 digits, and all of `rejected`. `full`: every class, digit and rule.
+        reject: Name of the reject rule that callers see with every output; None for none.
     """
     decided = decisions.decide(logits)
-    return [_describe_one(decided, row, output, reject) for row in range(len(decided))]
+    return [_shown(decided.prediction(row), output, reject) for row in range(len(decided))]
 
 
-def _describe_one(decided: Decided, row: int, output: Output, reject: str | None) -> dict[str, Any]:
-    everything = decided.describe(row)
-    answer: dict[str, Any] = {
-        "label": everything["label"],
-        "is_unknown": reject is not None and not everything["accepted"][reject],
-    }
+def _shown(prediction: Prediction, output: Output, reject: str | None) -> dict[str, Any]:
+    shown: dict[str, Any] = {"prediction": prediction.prediction}
+    if reject is not None:
+        shown["rejected"] = {reject: prediction.rejected[reject]}
     if output == "label":
-        return answer
-    probabilities = decided.probabilities[row]
-    order = np.argsort(-probabilities, kind="stable")
-    names = [decided.class_names[i] for i in order]
-    answer["sets"] = everything["sets"]
+        return shown
+    number = len(prediction.probabilities) if output == "full" else TOP
+    top = dict(prediction.top(number))
+    shown |= {"top_classes": list(top), "prediction_sets": dict(prediction.prediction_sets)}
     if output == "topk":
-        answer["classes"] = names[:TOP]
-        return answer
-    answer["accepted"] = everything["accepted"]
-    if output == "rounded":
-        values = [round(float(probabilities[i]), _DIGITS) for i in order]
-        answer["classes"] = _pairs(names[:TOP], values[:TOP])
-        return answer
-    answer["classes"] = _pairs(names, [float(probabilities[i]) for i in order])
-    return {**everything, **answer}
-
-
-def _pairs(names: Sequence[str], values: Sequence[float]) -> list[dict[str, Any]]:
-    return [{"label": name, "probability": value} for name, value in zip(names, values, strict=True)]
+        return shown
+    assert prediction.confidence is not None
+    shown |= {
+        "confidence": round(prediction.confidence, _DIGITS),
+        "probabilities": {name: round(value, _DIGITS) for name, value in top.items()},
+        "rejected": dict(prediction.rejected),
+    }
+    if output == "full":
+        shown |= {key: value for key, value in prediction.to_dict().items() if key != "path"}
+    return shown

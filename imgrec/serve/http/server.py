@@ -63,7 +63,7 @@ def _config(service: Service) -> uvicorn.Config:
 
 
 def _listen(settings: Settings) -> socket.socket:
-    """Return the socket that clients connect to. Raises: ConfigError: it cannot be had."""
+    """Return the socket that clients connect to. Raises: ConfigError: it is not available."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)

@@ -1,11 +1,11 @@
 // All images of this session: the ones shown in full, and the earlier ones as thumbnails. In memory alone.
 import { explain } from "/page/api.js";
-import { askAbout, countDown } from "/page/asking.js";
+import { countDown, requestPredictions } from "/page/requests.js";
 import { makeCard, imageOf } from "/page/card.js";
 import { byId, element, sayAloud, visible } from "/page/dom.js";
-import { duration, inWords, isTransient } from "/page/errors.js";
+import { duration, sentenceFor, isTransient } from "/page/errors.js";
 import { makePreview } from "/page/previews.js";
-import { describe, guaranteeOf } from "/page/words.js";
+import { describe, guaranteeOf } from "/page/text.js";
 
 const KEPT = 200; // the oldest go first: each holds its file
 const HEAT_ATTEMPTS = 10;
@@ -26,13 +26,13 @@ export function startAlbum(signedOut) {
   });
 }
 
-/** Show files in full, and ask a model about them. */
+/** Show files in full, and request their predictions. */
 export async function add(files, model, { severalModels }) {
   shown = files.map((file) => ({ id: nextId++, file, name: file.name || "image", model, severalModels, state: "asking", preview: undefined }));
   entries = [...shown, ...entries];
   release(entries.splice(KEPT));
   drawAll();
-  byId("answers").scrollIntoView({ block: "nearest", behavior: "smooth" });
+  byId("predictions").scrollIntoView({ block: "nearest", behavior: "smooth" });
   for (const entry of shown) void preview(entry);
   await ask(shown);
 }
@@ -46,7 +46,7 @@ export function clear() {
 }
 
 async function ask(asked) {
-  await askAbout(asked, { changed: show, signedOut: onSignedOut });
+  await requestPredictions(asked, { changed: show, signedOut: onSignedOut });
   const spoken = asked.filter((entry) => entries.includes(entry)).slice(0, 5).map((entry) => `${visible(entry.name)}: ${spokenOf(entry)}`);
   if (asked.length > 5) spoken.push(`and ${asked.length - 5} more`);
   sayAloud(spoken.join(" "));
@@ -55,7 +55,7 @@ async function ask(asked) {
 function show(entry) {
   redraw(entry);
   const isNewWait = entry.state === "waiting" && entry.seconds === entry.error.retryAfter;
-  if (isNewWait) sayAloud(`${inWords(entry.error)} Asking again in ${duration(entry.seconds)}.`);
+  if (isNewWait) sayAloud(`${sentenceFor(entry.error)} Trying again in ${duration(entry.seconds)}.`);
 }
 
 async function preview(entry) {
@@ -72,7 +72,7 @@ async function showHeat(entry) {
   }
   Object.assign(entry, { isExplaining: true, heatError: null });
   redraw(entry);
-  sayAloud("Making the heat map.");
+  sayAloud("Computing the saliency map.");
   try {
     entry.heat = await explained(entry);
     entry.isExplaining = false;
@@ -88,10 +88,10 @@ function showOrHide(entry, isShown) {
   entry.isHeatShown = isShown;
   redraw(entry);
   cardOf(entry)?.querySelector("figure:last-child").scrollIntoView({ block: "nearest" });
-  sayAloud(isShown ? "The heat map is shown." : "The heat map is hidden.");
+  sayAloud(isShown ? "The saliency map is shown." : "The saliency map is hidden.");
 }
 
-/** Return the heat map; the server makes one at a time and says when to ask again. */
+/** Return the saliency map; the server computes one at a time and says when to try again. */
 async function explained(entry) {
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -133,7 +133,7 @@ function cardOf(entry) {
 }
 
 function drawAll() {
-  byId("answers").hidden = shown.length === 0;
+  byId("predictions").hidden = shown.length === 0;
   byId("guarantee").textContent = shown.length === 0 ? "" : guaranteeOf(shown[0].model);
   byId("cards").replaceChildren(...shown.map((entry) => makeCard(entry, actions)));
   drawHistory();
@@ -158,17 +158,17 @@ function open(entry) {
 }
 
 function summary(entry) {
-  if (entry.state === "answered") {
-    const words = describe(entry.prediction, entry.model);
-    return [words.headline, words.isUnknown ? visible(entry.name) : words.sure || visible(entry.name)];
+  if (entry.state === "predicted") {
+    const text = describe(entry.prediction, entry.model);
+    return [text.headline, text.isRejected ? visible(entry.name) : text.confidence || visible(entry.name)];
   }
-  return entry.state === "failed" ? ["No answer", visible(entry.name)] : ["Asking \u2026", visible(entry.name)];
+  return entry.state === "failed" ? ["No prediction", visible(entry.name)] : ["Classifying \u2026", visible(entry.name)];
 }
 
 function spokenOf(entry) {
-  if (entry.state !== "answered") return entry.error ? inWords(entry.error) : "";
-  const { headline, sure, could } = describe(entry.prediction, entry.model);
-  return [`${headline}.`, sure, could].filter(Boolean).join(" ");
+  if (entry.state !== "predicted") return entry.error ? sentenceFor(entry.error) : "";
+  const { headline, confidence, could } = describe(entry.prediction, entry.model);
+  return [`${headline}.`, confidence, could].filter(Boolean).join(" ");
 }
 
 function release(gone) {

@@ -3,12 +3,12 @@
 const STORED_AS = "imgrec-key";
 let key = readStored();
 
-/** What the server, or the way to it, said instead of an answer. code: as in the server's errors, or one of ours. */
+/** An error of the server or of the connection to it. code: as in the server's errors, or one of ours. */
 export class ApiError extends Error {
   constructor(code, { message = "", id = "", retryAfter = null } = {}) {
     super(message || code);
     this.code = code;
-    this.said = message;
+    this.detail = message;
     this.id = id;
     this.retryAfter = retryAfter; // seconds, null = not told
   }
@@ -43,7 +43,7 @@ export async function predict(files, model) {
   return (await ask(`/v1/predict?model=${encodeURIComponent(model)}`, { method: "POST", body: form })).predictions;
 }
 
-/** Return {label, heat_map: PNG in base64} for a file. Throws ApiError. */
+/** Return {explained_class, saliency_map: PNG in base64} for a file. Throws ApiError. */
 export async function explain(file, model) {
   const headers = { "content-type": "application/octet-stream" };
   return ask(`/v1/explain?model=${encodeURIComponent(model)}`, { method: "POST", body: file, headers });

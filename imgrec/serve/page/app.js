@@ -1,12 +1,12 @@
-// The page: which of its views is shown, who is signed in, which model is asked.
+// The page: which view is shown, who is signed in, which model is used.
 import * as album from "/page/album.js";
 import { dropKey, getModels, hasKey, setKey } from "/page/api.js";
 import { closeCamera, startCamera } from "/page/camera.js";
 import { byId, element, sayAloud, visible } from "/page/dom.js";
-import { duration, inWords } from "/page/errors.js";
+import { duration, sentenceFor } from "/page/errors.js";
 import { complain, startIntake } from "/page/intake.js";
 import { startTheme } from "/page/theme.js";
-import { listed } from "/page/words.js";
+import { listed } from "/page/text.js";
 
 const VIEWS = ["trouble", "sign-in", "work"];
 const FEW_CLASSES = 8;
@@ -17,7 +17,7 @@ function show(view) {
   byId("sign-out").hidden = view !== "work" || !hasKey();
 }
 
-/** Ask the server who may do what, and show the view that follows from it. */
+/** Load the models that the key may use, and show the view that follows. */
 async function enter({ isFirst }) {
   try {
     models = await getModels();
@@ -39,7 +39,7 @@ async function enter({ isFirst }) {
 function leave(error, { isFirst }) {
   const isAboutKey = ["unauthorized", "forbidden", "too_many_wrong_keys"].includes(error.code);
   if (!isAboutKey) {
-    byId("trouble-text").textContent = inWords(error);
+    byId("trouble-text").textContent = sentenceFor(error);
     show("trouble");
     return;
   }
@@ -52,7 +52,7 @@ function leave(error, { isFirst }) {
 
 function faultOfKey(error) {
   if (error.code === "forbidden") return "This key may not classify images. It needs the scope predict.";
-  if (error.code === "too_many_wrong_keys") return `${inWords(error)} Try again in ${duration(error.retryAfter ?? 60)}.`;
+  if (error.code === "too_many_wrong_keys") return `${sentenceFor(error)} Try again in ${duration(error.retryAfter ?? 60)}.`;
   return "This key is not valid: it is mistyped, has run out or was revoked.";
 }
 
@@ -98,17 +98,17 @@ function chosenModel() {
   return models.find(({ name }) => name === byId("model").value) ?? models[0];
 }
 
-/** Say what the model knows, and what it does with all else. */
+/** Describe the classes of the model, and what it does with other images. */
 function describeModel() {
   const model = chosenModel();
   const names = model.class_names.map(visible);
   const isFew = names.length <= FEW_CLASSES;
   const what = isFew ? listed(names) : `${names.length} classes`;
-  const knows = model.task === "multilabel" ? `The model looks for ${isFew ? what : `${names.length} labels`}.` : `The model tells apart ${what}.`;
-  const rest = model.reject_rule === null ? "It knows nothing else: an image of something else gets one of these names too." : "Where it is not sure enough, it says unknown. An image of something else may still get one of these names.";
+  const knows = model.task === "multilabel" ? `The model detects ${isFew ? what : `${names.length} labels`}.` : `The model distinguishes ${what}.`;
+  const rest = model.reject_rule === null ? "An image of anything else is assigned to one of these classes too." : "Where its confidence is too low, it rejects the image. An image of anything else may still be assigned to one of these classes.";
   byId("about-model").textContent = model.task === "multilabel" ? knows : `${knows} ${rest}`;
   byId("classes").hidden = isFew;
-  byId("classes").querySelector("summary").textContent = "Which ones";
+  byId("classes").querySelector("summary").textContent = "List of classes";
   byId("classes").querySelector("ul").replaceChildren(...names.map((name) => element("li", {}, name)));
   byId("limits").textContent = `Up to ${Math.floor(model.max_bytes / 1e6)} MB each.`;
 }

@@ -1,15 +1,15 @@
-// One image with what is known about it: on its way, answered, or refused.
+// One image and its prediction: requested, predicted, or failed.
 import { element, visible } from "/page/dom.js";
-import { duration, inWords, isTransient } from "/page/errors.js";
-import { classesOf, describe, percent } from "/page/words.js";
+import { duration, sentenceFor, isTransient } from "/page/errors.js";
+import { classesOf, describe, isRejectedBy, percent } from "/page/text.js";
 
 const SHOWN = 5;
 
 /** Return the list item of an entry. actions: {explain, again}, called with the entry. */
 export function makeCard(entry, actions) {
-  const text = { asking: asking, waiting: asking, failed: failed, answered: answered }[entry.state](entry, actions);
-  const isUnknown = entry.state === "answered" && entry.prediction.is_unknown;
-  const kind = ["card", entry.state === "waiting" ? "asking" : entry.state, isUnknown ? "unknown" : ""].join(" ").trim();
+  const text = { asking: asking, waiting: asking, failed: failed, predicted: predicted }[entry.state](entry, actions);
+  const isRejected = entry.state === "predicted" && isRejectedBy(entry.model.reject_rule, entry.prediction);
+  const kind = ["card", entry.state === "waiting" ? "asking" : entry.state, isRejected ? "rejected" : ""].join(" ").trim();
   const from = element("p", { class: "from" }, entry.severalModels ? `${visible(entry.name)} \u00b7 ${visible(entry.model.name)}` : visible(entry.name));
   return element("li", { class: kind, "data-entry": entry.id }, shots(entry), element("div", {}, from, ...text));
 }
@@ -24,29 +24,29 @@ function shots(entry) {
   if (entry.state === "failed" && !entry.preview) return element("div", { class: "shots", "aria-hidden": "true" }, element("span", { class: "image none" }, "!"));
   const figures = [element("figure", {}, imageOf(entry, visible(entry.name)))];
   if (entry.heat && entry.isHeatShown) {
-    const label = visible(entry.heat.label);
-    const image = element("img", { class: "image", alt: `Heat map for ${label}`, src: `data:image/png;base64,${entry.heat.heat_map}` });
-    const caption = `As the model sees it. The warmer a part, the more it speaks for ${label}.`;
+    const label = visible(entry.heat.explained_class);
+    const image = element("img", { class: "image", alt: `Saliency map for ${label}`, src: `data:image/png;base64,${entry.heat.saliency_map}` });
+    const caption = `The image as the model receives it. The warmer a region, the more it raises the probability of ${label}.`;
     figures.push(element("figure", {}, image, element("figcaption", {}, caption)));
   }
   return element("div", { class: "shots" }, ...figures);
 }
 
 function asking(entry) {
-  if (entry.state === "asking") return [heading("Asking \u2026")];
-  return [heading("Waiting"), element("p", { class: "trouble" }, `${inWords(entry.error)} Asking again in ${duration(entry.seconds)}.`)];
+  if (entry.state === "asking") return [heading("Classifying \u2026")];
+  return [heading("Waiting"), element("p", { class: "trouble" }, `${sentenceFor(entry.error)} Trying again in ${duration(entry.seconds)}.`)];
 }
 
 function failed(entry, actions) {
-  const again = isTransient(entry.error) ? doing(element("button", { type: "button", onclick: () => actions.again(entry) }, "Ask again")) : null;
-  return [heading("No answer", "fault"), element("p", { class: "sure" }, inWords(entry.error)), again].filter(Boolean);
+  const again = isTransient(entry.error) ? doing(element("button", { type: "button", onclick: () => actions.again(entry) }, "Try again")) : null;
+  return [heading("No prediction", "fault"), element("p", { class: "confidence" }, sentenceFor(entry.error)), again].filter(Boolean);
 }
 
-function answered(entry, actions) {
-  const words = describe(entry.prediction, entry.model);
-  const parts = [heading(words.headline)];
-  if (words.sure) parts.push(element("p", { class: "sure" }, words.sure));
-  if (words.could) parts.push(element("p", { class: "could" }, words.could));
+function predicted(entry, actions) {
+  const text = describe(entry.prediction, entry.model);
+  const parts = [heading(text.headline)];
+  if (text.confidence) parts.push(element("p", { class: "confidence" }, text.confidence));
+  if (text.could) parts.push(element("p", { class: "could" }, text.could));
   const bars = barsOf(entry);
   if (bars) parts.push(bars);
   const label = heatLabel(entry);
@@ -58,13 +58,13 @@ function answered(entry, actions) {
 }
 
 function heatLabel(entry) {
-  if (entry.isExplaining) return "Making the heat map \u2026";
-  return "Heat map";
+  if (entry.isExplaining) return "Computing the saliency map \u2026";
+  return "Saliency map";
 }
 
 function heatTrouble({ heatError }) {
-  if (heatError.code === "forbidden") return "This key may not ask for heat maps. It needs the scope explain.";
-  return inWords(heatError);
+  if (heatError.code === "forbidden") return "This key may not request saliency maps. It needs the scope explain.";
+  return sentenceFor(heatError);
 }
 
 function heading(text, kind = null) {
@@ -75,14 +75,14 @@ function doing(...buttons) {
   return element("p", { class: "doing" }, ...buttons);
 }
 
-/** Return the bars; where the server tells no probabilities, the names in order; null where it tells neither. */
+/** Return the bars; without probabilities, the names in order; null without names. */
 function barsOf(entry) {
   const all = classesOf(entry.prediction);
   if (all.length === 0) return null;
   if (all[0].share === null) return element("ol", { class: "ranked", "aria-label": "Most probable first" }, ...all.map(({ name }) => element("li", {}, name)));
   const shown = entry.isWhole ? all : all.slice(0, SHOWN);
-  const chosen = [entry.prediction.label].flat();
-  return element("ol", { class: "bars", "aria-label": "Probabilities" }, ...shown.map((one) => barOf(one, chosen.includes(one.label), entry)));
+  const chosen = [entry.prediction.prediction].flat();
+  return element("ol", { class: "bars", "aria-label": "Probabilities" }, ...shown.map((one) => barOf(one, chosen.includes(one.id), entry)));
 }
 
 function barOf({ name, share }, isChosen, entry) {

@@ -4,7 +4,7 @@ export function byId(id) {
   return document.getElementById(id);
 }
 
-/** Return a new element. Attributes that start with "on" are listeners; null, undefined and false are left out. */
+/** Return a new element. Attributes that start with "on" are listeners; null, undefined and false are skipped. */
 export function element(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imgrec.core.keyed_random import shuffled
 from imgrec.studies.baselines.models import Case, Family
 from imgrec.studies.baselines.pixels import FloatArray
 
@@ -119,7 +120,7 @@ def proportional(labels: IntArray, most: int, *, seed: int) -> IntArray:
     """Return at most `most` sorted indices, classes in proportion, every class represented while there is room."""
     if len(labels) <= most:
         return np.arange(len(labels))
-    order = np.random.default_rng(seed).permutation(len(labels))
+    order = shuffled(len(labels), seed)
     rank = np.empty(len(labels))
     for label in np.unique(labels):
         of_class = order[labels[order] == label]

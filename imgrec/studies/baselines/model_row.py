@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from imgrec.core.text import listed
 from imgrec.data.splits.split_changes import relative_names
 from imgrec.errors import DataError
 from imgrec.evaluation.predictions.parquet import read_parquet
-from imgrec.evaluation.predictions.predictions import Predictions, visible
+from imgrec.evaluation.predictions.predictions import Predictions
 
 __all__ = ["ModelRow", "check_same_images", "evaluation_folder", "read_model_row"]
 
@@ -94,23 +95,20 @@ def check_same_images(
         missing, more = sorted(theirs.keys() - ours.keys()), sorted(ours.keys() - theirs.keys())
         raise DataError(
             f"The model was evaluated on other images: {len(theirs)} there, {len(ours)} here; only there: "
-            f"{_some(missing)}; only here: {_some(more)}. Give the arguments, seed and split file of its training."
+            f"{listed(missing, limit=MOST_NAMED) or 'none'}; only here: {listed(more, limit=MOST_NAMED) or 'none'}. "
+            "Give the arguments, seed and split file of its training."
         )
     changed = sorted(name for name, label in theirs.items() if ours[name] != label)
     if changed:
         raise DataError(
-            f"{len(changed)} images have another label than when the model was evaluated: {_some(changed)}."
+            f"{len(changed)} images have another label than when the model was evaluated: "
+            f"{listed(changed, limit=MOST_NAMED)}."
         )
     return [place for place, name in enumerate(known) if name in theirs]
 
 
 def _texts(predictions: Predictions) -> list[str]:
     return [predictions.class_names[label] for label in predictions.labels.tolist()]
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(visible(name) for name in names[:MOST_NAMED])
-    return (shown + (", ..." if len(names) > MOST_NAMED else "")) or "none"
 
 
 def _num_held_out(folder: Path) -> int:

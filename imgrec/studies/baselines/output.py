@@ -12,7 +12,7 @@ from rich.text import Text
 
 from imgrec.core.files.json_file import write_json
 from imgrec.core.system.hardware import num_processors
-from imgrec.evaluation.metrics.compute import compute_scores
+from imgrec.evaluation.metrics.compute import compute_metrics
 from imgrec.evaluation.metrics.intervals import RESAMPLES
 from imgrec.evaluation.predictions.parquet import write_parquet
 from imgrec.evaluation.predictions.predictions import Predictions, visible
@@ -75,7 +75,7 @@ def accuracy_of(predictions: Predictions) -> dict[str, Any]:
     The interval is that of an evaluation: Wilson's, or a bootstrap over groups; None where there is one group only.
     """
     is_grouped = predictions.groups is not None
-    scores = compute_scores(predictions, resamples=RESAMPLES if is_grouped else 0)
+    scores = compute_metrics(predictions, resamples=RESAMPLES if is_grouped else 0)
     num_correct, macro_f1 = len(predictions) - scores["num_errors"], scores["f1"]["macro"]
     interval = scores["intervals"]["accuracy"] if is_grouped else wilson(num_correct, len(predictions)).tolist()
     return {

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from imgrec import __version__
+from imgrec.core.text import listed
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.data.samples import Samples
 from imgrec.errors import DataError
@@ -286,8 +287,8 @@ def _notes(splits: Mapping[str, Samples], plan: Plan, facts: ImageFacts, class_n
         )
     missing = sorted(set(range(len(class_names))) - set(splits["train"].labels.tolist()))
     if missing:
-        listed = ", ".join(class_names[place] for place in missing[:5]) + (", ..." if len(missing) > 5 else "")
-        notes.append(f"{len(missing)} of {len(class_names)} classes have no training image: {listed}.")
+        shown = listed([class_names[place] for place in missing], limit=5)
+        notes.append(f"{len(missing)} of {len(class_names)} classes have no training image: {shown}.")
     if len(set(splits[plan.scored].labels.tolist())) == 1:
         notes.append(f"The {plan.scored} split holds images of one class only: accuracy is not informative.")
     return notes

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from imgrec.core.config.checks import check_count
 from imgrec.core.files.json_file import write_json
-from imgrec.data.images.image import FileImages
+from imgrec.core.keyed_random import lasting_order
+from imgrec.data.images.collections import FileImages
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.data.samples import Samples
 from imgrec.data.sources.walk import Walk
@@ -91,8 +92,8 @@ class OodFolder:
         """Return at most `limit` of `count` places, in order."""
         if count <= self.limit:
             return np.arange(count)
-        order = np.argsort(np.random.PCG64(self.seed).random_raw(count), kind="stable")
-        return np.sort(order[: self.limit])
+        return np.sort(lasting_order(count, self.seed)[: self.limit])
+
 
     def _reference(self, subject: Subject, *, has_features: bool, notes: list[str]) -> Reference | None:
         """Return the reference, or None and a note."""
@@ -135,7 +136,7 @@ def _list_images(folder: Path, notes: list[str]) -> Samples:
     (paths,) = walk.files([str(folder)])
     if not paths:
         raise DataError(f"ood.folder={folder} holds no image{walk.why_empty(str(folder))}.")
-    notes += walk.notes()
+    notes += [note.text for note in walk.notes()]
     return Samples(
         names=paths, images=FileImages([Path(path) for path in paths]), labels=np.zeros(len(paths), dtype=np.int64)
     )

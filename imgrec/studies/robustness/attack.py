@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from imgrec.core.keyed_random import generator
+
 __all__ = [
     "Attacked",
     "Norm",
@@ -111,7 +113,7 @@ def unit_noise(keys: Sequence[tuple[int, ...]], shape: tuple[int, int, int], *, 
 
 def _draws(keys: Sequence[tuple[int, ...]], shape: tuple[int, int, int], norm: Norm) -> Iterator[np.ndarray]:
     for key in keys:
-        rng = np.random.default_rng(key)
+        rng = generator(*key)
         if norm == "linf":
             yield (2 * rng.random(shape, dtype=np.float32) - 1).astype(np.float32)
         else:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.evaluation.metrics.shares import CONFIDENCE_LEVEL, Shares
+from imgrec.evaluation.metrics.shares import Shares
+from imgrec.evaluation.statistics.proportions import LEVEL
 
 __all__ = ["Trial", "make_attack_card"]
 
@@ -70,7 +71,7 @@ def make_attack_card(
     return {
         "format": FORMAT,
         "score": "accuracy",
-        "confidence_level": CONFIDENCE_LEVEL,
+        "confidence_level": LEVEL,
         "num_samples": len(clean_correct),
         "chance": chance,
         "clean": {key: clean[key] for key in ("score", "low", "high")},
@@ -95,8 +96,8 @@ def make_attack_card(
 
 
 def _score(is_correct: NDArray[np.bool_]) -> dict[str, Any]:
-    found = Shares("accuracy", is_correct.astype(np.float64), np.ones(len(is_correct))).score()
-    return {"num_samples": found.num_samples, "score": found.score, "low": found.low, "high": found.high}
+    found = Shares("accuracy", is_correct.astype(np.float64), np.ones(len(is_correct))).estimate()
+    return {"num_samples": found.num_samples, "score": found.value, "low": found.low, "high": found.high}
 
 
 def _cell(trial: Trial) -> dict[str, Any]:

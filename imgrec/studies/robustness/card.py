@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgrec.errors import ConfigError
-from imgrec.evaluation.metrics.shares import CONFIDENCE_LEVEL, Z, shares
+from imgrec.evaluation.metrics.shares import shares
+from imgrec.evaluation.statistics.proportions import LEVEL, Z
 from imgrec.studies.robustness.corruption import CORRUPTIONS, SEVERITIES
 
 __all__ = ["FORMULAS", "against_baseline", "make_card", "read_baseline"]
@@ -39,20 +40,20 @@ def make_card(labels: NDArray[Any], clean: NDArray[Any], predicted: NDArray[Any]
             or (75, N, C).
     """
     of_clean = shares(labels, clean)
-    plain = of_clean.score()
+    plain = of_clean.estimate()
     names = [(corruption, severity) for corruption in CORRUPTIONS for severity in SEVERITIES]
     of_cells = [shares(labels, found) for found in predicted]
-    scores = np.array([one.score().score for one in of_cells])
+    scores = np.array([one.estimate().value for one in of_cells])
     cells = [
         {
             "corruption": corruption.name,
             "family": corruption.family,
             "severity": severity,
             "num_samples": len(labels),
-            "score": one.score().score,
-            "low": one.score().low,
-            "high": one.score().high,
-            "relative_drop": _drop(plain.score, one.score().score),
+            "score": one.estimate().value,
+            "low": one.estimate().low,
+            "high": one.estimate().high,
+            "relative_drop": _drop(plain.value, one.estimate().value),
         }
         for (corruption, severity), one in zip(names, of_cells, strict=True)
     ]
@@ -60,17 +61,17 @@ def make_card(labels: NDArray[Any], clean: NDArray[Any], predicted: NDArray[Any]
     return {
         "format": FORMAT,
         "score": of_clean.name,
-        "confidence_level": CONFIDENCE_LEVEL,
+        "confidence_level": LEVEL,
         "num_samples": len(labels),
-        "clean": {"score": plain.score, "low": plain.low, "high": plain.high},
+        "clean": {"score": plain.value, "low": plain.low, "high": plain.high},
         "mean_score": float(scores.mean()),
         "mean_score_low": low,
         "mean_score_high": high,
-        "mean_relative_drop": _drop(plain.score, float(scores.mean())),
+        "mean_relative_drop": _drop(plain.value, float(scores.mean())),
         "mce": None,
         "relative_mce": None,
         "cells": cells,
-        "corruptions": _by_corruption(scores, plain.score),
+        "corruptions": _by_corruption(scores, plain.value),
         "severities": [
             {"severity": severity, "score": float(scores[place :: len(SEVERITIES)].mean())}
             for place, severity in enumerate(SEVERITIES)

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from imgrec.core.keyed_random import shuffled
+
 __all__ = ["stratified_sample"]
 
 
@@ -23,7 +25,7 @@ def stratified_sample(
     """
     if num_images is None or num_images >= len(labels):
         return np.arange(len(labels))
-    order = np.random.default_rng(seed).permutation(len(labels))
+    order = shuffled(len(labels), seed)
     if labels.ndim == 2:
         return np.sort(order[:num_images])
     # Each image's place among those of its class, as a share of it; the smallest shares are taken, so all alike.

@@ -16,9 +16,10 @@ from imgrec.core.files.json_file import write_json
 from imgrec.errors import ConfigError, ImgrecError
 from imgrec.evaluation.decisions.probabilities import to_probabilities
 from imgrec.evaluation.metrics.gain import measure_gain
-from imgrec.evaluation.metrics.shares import CONFIDENCE_LEVEL, independence_notes, shares_of
+from imgrec.evaluation.metrics.shares import independence_notes, shares_of
 from imgrec.evaluation.predictions.parquet import write_parquet
 from imgrec.evaluation.predictions.predictions import Predictions
+from imgrec.evaluation.statistics.proportions import LEVEL
 from imgrec.models.inference import infer
 from imgrec.studies.study import Subject
 from imgrec.studies.tta.views import View, take_view, views_of
@@ -86,14 +87,14 @@ class TestTimeAugmentation:
 def compare_views(plain: Predictions, averaged: Predictions, *, seed: int) -> dict[str, Any]:
     """Return accuracy (micro F1 with several labels) of both, their paired difference and how many images changed."""
     before, after = shares_of(plain), shares_of(averaged)
-    scores = {"plain": before.score(), "tta": after.score()}
+    scores = {"plain": before.estimate(), "tta": after.estimate()}
     difference = measure_gain(before, after, seed=seed)
     is_correct = [_is_correct(one) for one in (plain, averaged)]
     return {
         "score": before.name,
-        "confidence_level": CONFIDENCE_LEVEL,
+        "confidence_level": LEVEL,
         "num_samples": len(plain),
-        **{name: {"score": one.score, "low": one.low, "high": one.high} for name, one in scores.items()},
+        **{name: {"score": one.value, "low": one.low, "high": one.high} for name, one in scores.items()},
         "difference": dataclasses.asdict(difference),
         "num_mended": int((~is_correct[0] & is_correct[1]).sum()),
         "num_spoiled": int((is_correct[0] & ~is_correct[1]).sum()),

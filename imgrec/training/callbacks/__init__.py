@@ -1,4 +1,4 @@
-"""What happens around a training step: checkpoints, logs, progress, and the checks that stop a run in time."""
+"""Lightning callbacks: checkpoints, logs, progress, early stopping, and the check for NaN."""
 
 import lazy_loader
 

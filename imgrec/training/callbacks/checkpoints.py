@@ -1,7 +1,7 @@
-"""When a checkpoint is written: at the end of each epoch, now and then in between, and when the run is told to stop.
+"""Checkpoints: at the end of each epoch, at intervals in between, and when the run is stopped by a signal.
 
-Two files in the run folder: `last.ckpt`, from which the run goes on, and `best.ckpt`, by the watched score. It is only
-ever taken where Lightning can go on exactly:
+Two files in the run folder: `last.ckpt`, which the run resumes from, and `best.ckpt`, by the monitored metric. A
+checkpoint is written only where Lightning can resume exactly:
 
 - in the middle of an epoch, after an optimizer step that no validation follows;
 - after the last training batch with the validation still to come (see `_before_validation`);
@@ -25,12 +25,18 @@ from imgrec.training.callbacks.stop_signal import StopSignal
 
 
 class Checkpoints(Checkpoint):
-    """Writes `last.ckpt` and `best.ckpt` into `folder`.
+    """Writes `last.ckpt` and `best.ckpt`.
 
-    monitor, mode: the score that decides what is best ("max" or "min"); of equals the last is kept, as the schedule has
-        calmed it most: on a small validation set an early epoch often shares the best accuracy by luck.
-    every_n_steps: also write `last.ckpt` after each so many optimizer steps; null = never for that reason.
-    every_n_minutes: also write it when so many minutes have passed; null = never for that reason.
+    Args:
+        folder: Where the files go.
+        monitor: The metric that decides which epoch is best. Of equal epochs the last is kept: on a small validation
+            set an early epoch, at a high learning rate, often reaches the best accuracy by chance.
+        mode: "max" or "min".
+        every_n_steps: Also write `last.ckpt` after this many optimizer steps; None: no.
+        every_n_minutes: Also write `last.ckpt` after this many minutes; None: no.
+
+    Raises:
+        ConfigError: Another mode.
     """
 
     def __init__(
@@ -59,42 +65,46 @@ class Checkpoints(Checkpoint):
 
     @property
     def best(self) -> Path:
-        """Where the best checkpoint is."""
+        """Path of the best checkpoint."""
         return self.folder / "best.ckpt"
 
     @property
     def last(self) -> Path:
-        """Where the newest checkpoint is."""
+        """Path of the newest checkpoint."""
         return self.folder / "last.ckpt"
 
-    # What the checkpoint remembers of this callback
+    # State in the checkpoint
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best score so far, and its epoch."""
+        """Return the best value so far, and its epoch."""
         return {"monitor": self.monitor, "best_score": self.best_score, "best_epoch": self.best_epoch}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on comparing with the best so far, unless another score is watched now."""
+        """Restore the best value, unless another metric is monitored now."""
         if state_dict["monitor"] == self.monitor:
             self.best_score, self.best_epoch = state_dict["best_score"], state_dict["best_epoch"]
 
     # When to save
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Finish what a kill between the two names of a new best checkpoint left undone."""
+        """Link `last.ckpt` to `best.ckpt`, if the run was killed between writing the two."""
         start = trainer.ckpt_path
         if start and trainer.is_global_zero and Path(start).resolve() == self.best.resolve():
             link_checkpoint(self.best, self.last)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start listening for signals and counting time."""
+        """Start to listen for signals and to measure time."""
         self._stop.listen()
         self._saved_at_step, self._saved_at_time = trainer.global_step, time.monotonic()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save if it is time, or if the run is to stop. Raises: StopRequestedError."""
+        """Save where it is due or the run is to stop.
+
+        Raises:
+            StopRequestedError: A signal asked to stop; the checkpoint is written.
+        """
         stop, save = self._agree(trainer)
         loop = trainer.fit_loop.epoch_loop
         if not (stop or save) or loop._should_accumulate():
@@ -117,28 +127,32 @@ class Checkpoints(Checkpoint):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Do not let a long validation delay a stop. Raises: StopRequestedError.
+        """Stop inside a validation. Several processes, which may differ in batches, stop at the end of the epoch.
 
-        Several processes wait for the end of the epoch: they may have validation batches of different number, and
-        could not agree here.
+        Raises:
+            StopRequestedError: A signal asked to stop; the checkpoint is written.
         """
         if not self._stop.received or trainer.world_size > 1 or trainer.state.fn != "fit":
             return
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, WeightAveraging) and callback._average_model is not None:
-                callback._swap_models(pl_module)  # validation runs on the average; what is saved is the live network
+                callback._swap_models(pl_module)  # validation uses the average, the checkpoint has the live network
         self._validation_to_come = True
         self._save(trainer)
         self._interrupt(trainer, self._stop.received)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note that there are new scores; in the middle of an epoch look at them at once."""
+        """Note that there are new metrics; in the middle of an epoch compare them at once."""
         self._validated = trainer.state.fn == "fit"
         if self._validated and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch and self._improves(trainer):
             self._save(trainer, best=True)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the epoch's end; Lightning runs this after every other callback. Raises: StopRequestedError."""
+        """Save at the end of the epoch; Lightning calls this after all other callbacks.
+
+        Raises:
+            StopRequestedError: A signal asked to stop; the checkpoint is written.
+        """
         improved = self._validated and self._improves(trainer)
         self._save(trainer, best=improved or not self.best.exists())
         stop, _ = self._agree(trainer)
@@ -156,12 +170,12 @@ class Checkpoints(Checkpoint):
     # How
 
     def _agree(self, trainer: Trainer) -> tuple[int, bool]:
-        """Return (signal number or 0, time to save); the same answer in every process."""
+        """Return (signal number or 0, whether a save is due); the same in every process."""
         stop, save = self._stop.received, self._is_due(trainer)
         if trainer.world_size > 1:
-            wish = torch.tensor([stop, int(save)], device=trainer.strategy.root_device)
-            torch.distributed.all_reduce(wish, op=torch.distributed.ReduceOp.MAX)
-            stop, save = int(wish[0]), bool(wish[1])
+            votes = torch.tensor([stop, int(save)], device=trainer.strategy.root_device)
+            torch.distributed.all_reduce(votes, op=torch.distributed.ReduceOp.MAX)
+            stop, save = int(votes[0]), bool(votes[1])
         return stop, save
 
     def _is_due(self, trainer: Trainer) -> bool:
@@ -170,28 +184,28 @@ class Checkpoints(Checkpoint):
         return bool(self.every_n_minutes) and time.monotonic() - self._saved_at_time >= self.every_n_minutes * 60  # type: ignore[operator]
 
     def _improves(self, trainer: Trainer) -> bool:
-        """Take in the watched score; return whether it is as good as the best before. NaN never is."""
+        """Return whether the monitored metric is at least as good as the best before; NaN never is."""
         self._validated = False
-        scores: dict[str, Tensor] = trainer.callback_metrics
-        if self.monitor not in scores:
+        metrics: dict[str, Tensor] = trainer.callback_metrics
+        if self.monitor not in metrics:
             raise ConfigError(
-                f"callbacks.checkpoints.monitor={self.monitor} is not a score of this run. "
-                f"Choose one of: {', '.join(sorted(scores))}."
+                f"callbacks.checkpoints.monitor={self.monitor} is not a metric of this run. "
+                f"Choose one of: {', '.join(sorted(metrics))}."
             )
-        score = float(scores[self.monitor])
-        if math.isnan(score):
+        value = float(metrics[self.monitor])
+        if math.isnan(value):
             return False
         sign = 1 if self.mode == "max" else -1
-        if self.best_score is not None and sign * score < sign * self.best_score:
+        if self.best_score is not None and sign * value < sign * self.best_score:
             return False
-        self.best_score, self.best_epoch = score, trainer.current_epoch
+        self.best_score, self.best_epoch = value, trainer.current_epoch
         return True
 
     def _save(self, trainer: Trainer, *, best: bool = False) -> None:
-        """Write one file.
+        """Write one checkpoint.
 
-        A best one is written under its own name first, then becomes the last one by a link: a kill in between leaves
-        an older `last.ckpt`, from which the same best one is reached again.
+        A best one is written as `best.ckpt`, then linked as `last.ckpt`: a kill in between leaves an older
+        `last.ckpt`, and the run resumed from it reaches the same best one again.
         """
         trainer.save_checkpoint(self.best if best else self.last, weights_only=False)
         if best and trainer.is_global_zero:
@@ -200,7 +214,7 @@ class Checkpoints(Checkpoint):
         self._validation_to_come = False
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Mark a checkpoint after whose batch a validation is due."""
+        """Mark a checkpoint that is followed by a validation."""
         if self._validation_to_come:
             _before_validation(checkpoint["loops"]["fit_loop"])
 
@@ -208,16 +222,16 @@ class Checkpoints(Checkpoint):
         self._stop.release()
         raise StopRequestedError(
             f"Stopped by {signal.Signals(number).name} after step {trainer.global_step}; saved in {self.last}. "
-            f"The same command with run_dir={self.folder} goes on from there.",
+            f"The same command with run_dir={self.folder} resumes from it.",
             exit_code=128 + number,
         )
 
 
 def _before_validation(fit_loop: dict[str, Any]) -> None:
-    """Make the loop counters say: this batch is done, its validation has begun and no batch of it is finished.
+    """Set the loop counters to: this batch is done, its validation has started and no batch of it is done.
 
-    From that state Lightning runs the whole validation and then goes on. From the state it would save by itself it
-    takes the validation for done, so that a score, a best checkpoint and a step of the schedule would be missing.
+    From that state Lightning runs the whole validation. With the counters that it would save by itself it skips the
+    validation, and with it a metric, a best checkpoint and a step of the schedule.
     """
     batches = fit_loop["epoch_loop.batch_progress"]
     for counts in (batches["total"], batches["current"]):

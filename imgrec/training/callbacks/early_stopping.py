@@ -1,4 +1,4 @@
-"""Early stopping that a run remembers when it is started again."""
+"""Early stopping whose state is kept when a run resumes."""
 
 import logging
 from typing import Any
@@ -10,29 +10,29 @@ log = logging.getLogger("imgrec")
 
 
 class EarlyStopping(callbacks.EarlyStopping):
-    """Lightning's, with its parameters; a run that it has ended trains no further when the same command comes again.
+    """Lightning's early stopping, with its arguments, for runs that resume.
 
-    It goes on when `patience` has been raised since. Lightning's own would train one more epoch at each start, and keep
-    the patience of the checkpoint whatever the configuration says.
+    A run that was stopped early stays stopped when it is started again, unless `patience` was raised. Lightning's
+    class would train one more epoch at each start, and use the patience of the checkpoint.
     """
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting as the checkpoint did, with the patience of now."""
+        """Restore the count of the checkpoint, with the patience of the configuration."""
         super().load_state_dict({**state_dict, "patience": self.patience})
         was_impatient = self.stopping_reason is EarlyStoppingReason.PATIENCE_EXHAUSTED
         if was_impatient and self.wait_count < self.patience:
             self.stopping_reason = EarlyStoppingReason.NOT_STOPPED
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """End at once what had been ended."""
+        """Stop a run that was stopped before."""
         if self.stopping_reason is not EarlyStoppingReason.NOT_STOPPED:
             trainer.should_stop = True
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say why there are fewer epochs than were asked for."""
+        """Log why the run has fewer epochs than `max_epochs`."""
         if self.stopping_reason is not EarlyStoppingReason.NOT_STOPPED and trainer.is_global_zero:
             log.info(
-                "Stopped early after %d epochs: %s (to train on: a larger callbacks.early_stopping.patience)",
+                "Stopped early after %d epochs: %s (to continue: a larger callbacks.early_stopping.patience)",
                 self.stopped_epoch + 1, self._why(),
             )  # fmt: skip
 

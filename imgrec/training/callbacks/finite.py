@@ -1,4 +1,4 @@
-"""Stop within a step when the loss or a gradient becomes NaN or infinite, and say which images were in the batch."""
+"""Stop when the loss or a gradient becomes NaN or infinite, and list the images of the batch."""
 
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,20 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from imgrec.core.files.json_file import write_json
+from imgrec.core.text import listed
 from imgrec.errors import NonFiniteError
 
 
 class StopOnNonFinite(Callback):
-    """Looks at the loss and the gradient norm before the optimizer does; weights are never touched by a bad value.
+    """Checks loss and gradient norm before each optimizer step, so that NaN never reaches the weights.
 
-    With 16-mixed precision an infinite gradient is part of the game (the scaler skips that step), so only the loss
-    counts there. `grad_norm` is the total norm of the last step, before clipping.
+    With 16-mixed precision only the loss is checked: there the scaler skips steps with an infinite gradient.
+
+    Args:
+        folder: Where `nonfinite.json` goes.
+
+    Attributes:
+        grad_norm: Total norm of the gradients of the last step, before clipping.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -27,11 +33,15 @@ class StopOnNonFinite(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: dict[str, Tensor], batch_idx: int
     ) -> None:
-        """Remember which samples go into the coming step."""
+        """Remember the samples of the next step."""
         self._indices.append(batch["indices"])
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        """Check, and forget the samples of the step. Raises: NonFiniteError."""
+        """Check loss and gradients.
+
+        Raises:
+            NonFiniteError: One of them is NaN or infinite.
+        """
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         self.grad_norm = torch.nn.utils.get_total_norm(gradients)
         loss = pl_module.last_loss
@@ -56,8 +66,7 @@ class StopOnNonFinite(Callback):
         what = "The loss" if not torch.isfinite(torch.tensor(loss)) else "A gradient"
         raise NonFiniteError(
             f"{what} is not finite at step {trainer.global_step} of epoch {trainer.current_epoch} (loss {loss:g}); "
-            f"stopped before the weights took it in. The batch held {', '.join(names[:3])}"
-            f"{f' and {len(names) - 3} more' if len(names) > 3 else ''} (all in {path}). "
+            f"stopped before the weights were updated. Images of the batch: {listed(names, limit=3)} (all in {path}). "
             "Lower optimizer.lr, or set trainer.gradient_clip_val=1; the last good checkpoint is kept."
         )
 

@@ -1,4 +1,4 @@
-"""How the network lies in memory and runs: channels last, compiled. The numbers it computes stay the same."""
+"""Memory layout (channels last) and compilation of the network."""
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -6,19 +6,19 @@ from torch import nn
 
 from imgrec.evaluation.predictions.scorer import Scorer
 
-# A transformer's patch embedding is its one convolution; the layout pays only where convolutions do the work.
+# A transformer has one convolution, its patch embedding: channels last is faster for convolutional networks only.
 MIN_CONVOLUTIONS = 3
 
 
 class NetworkLayout(Callback):
-    """Puts the network into channels-last memory and compiles it, before the optimizer is made."""
+    """Converts the network to channels last and compiles it, before the optimizer is made."""
 
     def __init__(self, *, channels_last: bool | str = "auto", compile: bool = False) -> None:
         self.channels_last = channels_last
         self.compile = compile
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Change the network in place; asking twice changes nothing more."""
+        """Convert and compile the network in place, once."""
         assert isinstance(pl_module, Scorer)
         net = pl_module.net
         wanted = is_convolutional(net) if self.channels_last == "auto" else bool(self.channels_last)

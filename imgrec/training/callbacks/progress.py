@@ -1,4 +1,4 @@
-"""One line of progress: batch, epoch, loss, images a second, time left of the whole run."""
+"""One line of progress: epoch, batch, loss, images/s and the time left of the whole run."""
 
 import sys
 import time
@@ -8,17 +8,23 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ProgressBar
 from torch import Tensor
 
-REFRESH_S = 0.25  # a terminal needs no more, and a step of a small network must not wait for it
-LINE_S = 30.0  # where the output is a file: a line now and then
+REFRESH_S = 0.25  # in a terminal and in a notebook
+LINE_S = 30.0  # between two lines in a file
 
 
 class ProgressLine(ProgressBar):
-    """A bar that costs a clock reading per step. In a terminal one line is rewritten; in a file lines are few."""
+    """A progress bar for which a step is a clock reading (0.3 µs; an update of rich.progress takes 7 to 9 µs).
+
+    A terminal has one line that is rewritten, and a line that stays for each epoch. A notebook has one line that is
+    rewritten, on stdout, as stderr is red there. A file has a line for each epoch, and one every `LINE_S`.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._enabled = True
-        self._live = sys.stderr.isatty()
+        self._is_notebook = "ipykernel" in sys.modules
+        self._live = self._is_notebook or sys.stderr.isatty()
+        self._width = 0
         self._images = 0
         self._batches_seen = 0
         self._started = 0.0
@@ -26,26 +32,26 @@ class ProgressLine(ProgressBar):
         self._paused = 0.0
 
     def disable(self) -> None:
-        """Say nothing (Lightning calls this on every rank but the first)."""
+        """Write nothing. Lightning calls this in every process but the first."""
         self._enabled = False
 
     def enable(self) -> None:
-        """Speak again."""
+        """Write again."""
         self._enabled = True
 
     def print(self, *args: Any, **kwargs: Any) -> None:
-        """Print a line of its own, clear of the bar."""
+        """Print a line that stays."""
         self._write(" ".join(str(arg) for arg in args), end="\n")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clocks."""
+        """Start the clock."""
         self._images = self._batches_seen = 0
         self._started = self._last = time.monotonic()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Tensor], batch_idx: int
     ) -> None:
-        """Count; write when it is time."""
+        """Count images, and write the line where it is due."""
         self._images += len(batch["indices"])
         self._batches_seen += 1
         now = time.monotonic()
@@ -69,22 +75,30 @@ class ProgressLine(ProgressBar):
         self._write(text, end="" if self._live else "\n")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave a line per epoch that stays."""
-        scores = trainer.callback_metrics
-        parts = [f"{name} {float(scores[name]):.4f}" for name in SHOWN if name in scores]
+        """Write the metrics of the epoch."""
+        metrics = trainer.callback_metrics
+        parts = [f"{name} {float(metrics[name]):.4f}" for name in SHOWN if name in metrics]
         rate = self._images * trainer.world_size / max(1e-9, time.monotonic() - self._started)
-        self._write(f"{_epoch(trainer)}  {'  '.join(parts)}  {rate:,.0f} images/s", end="\n")
+        self._write(
+            f"{_epoch(trainer)}  {'  '.join(parts)}  {rate:,.0f} images/s", end="" if self._is_notebook else "\n"
+        )
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the last line of a notebook."""
+        if self._is_notebook and self._enabled:
+            sys.stdout.write("\n")
+            self._width = 0
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock: images/s is the rate of training."""
         self._paused = time.monotonic()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Let the clock go on."""
+        """Restart the clock."""
         self._started += time.monotonic() - self._paused
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clocks."""
+        """Start the clock."""
         self._images = 0
         self._started = self._last = time.monotonic()
 
@@ -97,7 +111,7 @@ class ProgressLine(ProgressBar):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Count; write when it is time."""
+        """Count images, and write the line where it is due."""
         self._images += len(batch["indices"])
         now = time.monotonic()
         if now - self._last >= (REFRESH_S if self._live else LINE_S):
@@ -109,24 +123,28 @@ class ProgressLine(ProgressBar):
             self._write(text, end="" if self._live else "\n")
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave the line clean."""
+        """Remove the line."""
         if self._live:
-            self._write("", end="")
+            self._write("", end="\r" if self._is_notebook else "")
 
     def _write(self, text: str, *, end: str) -> None:
         if not self._enabled:
             return
-        if self._live:
+        stream = sys.stdout if self._is_notebook else sys.stderr
+        if self._is_notebook:  # it knows no escape sequence that clears a line
+            width, self._width = self._width, len(text)
+            text = f"\r{text.ljust(width)}"
+        elif self._live:
             text = f"\r\x1b[2K{text}"
-        sys.stderr.write(text + end)
-        sys.stderr.flush()
+        stream.write(text + end)
+        stream.flush()
 
 
 SHOWN = ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/f1")
 
 
 def _epoch(trainer: Trainer) -> str:
-    """Return the present epoch, and of how many, where that is known."""
+    """Return the current epoch, and the number of epochs where it is known."""
     of = f"/{trainer.max_epochs}" if _has_last_epoch(trainer) else ""
     return f"epoch {trainer.current_epoch + 1}{of}"
 
@@ -136,7 +154,7 @@ def _has_last_epoch(trainer: Trainer) -> bool:
 
 
 def _batches_left(trainer: Trainer, *, done: int) -> int | None:
-    """Return the batches of the whole run that are still to come; None where only time or a signal ends it."""
+    """Return the number of batches left in the whole run; None where it has no end."""
     ends = []
     if _has_last_epoch(trainer):
         ends.append(int(trainer.max_epochs or 0) * int(trainer.num_training_batches))

@@ -1,7 +1,7 @@
-"""What a checkpoint needs beyond weights, optimizer and counters to go on bit for bit, for each process by itself.
+"""The state of each process that a run needs, beyond weights, optimizer and counters, to resume bit for bit.
 
-Random generators that dropout and the like draw from, and the scores counted so far in a half-finished epoch. Stored as
-tensors and numbers, so that the checkpoint opens with `weights_only=True`.
+It holds the states of the global random generators (dropout draws from them) and the metrics of a half-finished epoch,
+as tensors and numbers, so that the checkpoint opens with `weights_only=True`.
 """
 
 import random
@@ -17,7 +17,7 @@ KEY = "resume_state"
 
 
 class ResumeState(Callback):
-    """Saves and restores one part per process."""
+    """Saves and restores the state of each process."""
 
     def __init__(self) -> None:
         self._loaded: dict[str, Any] | None = None
@@ -25,7 +25,7 @@ class ResumeState(Callback):
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Gather the parts of all processes; Lightning calls this on each of them."""
         assert isinstance(pl_module, Classifier)
-        part = {"random": random_state(), "train_scores": pl_module.train_scores.state()}
+        part = {"random": random_state(), "train_metrics": pl_module.train_metrics.state()}
         checkpoint[KEY] = _gather(part, trainer.world_size)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -38,7 +38,8 @@ class ResumeState(Callback):
         if self._loaded is None:
             return
         assert isinstance(pl_module, Classifier)
-        pl_module.train_scores.load_state(self._loaded["train_scores"])
+        of_before = self._loaded.get("train_scores")  # the key until version 0.1
+        pl_module.train_metrics.load_state(of_before or self._loaded["train_metrics"])
         set_random_state(self._loaded["random"])
         self._loaded = None
 
@@ -53,11 +54,11 @@ def _gather(part: dict[str, Any], world_size: int) -> list[Any]:
 
 def random_state() -> dict[str, Any]:
     """Return the state of Python's, NumPy's and torch's global generators as tensors and numbers."""
-    version, words, gauss = random.getstate()
+    version, state, gauss = random.getstate()
     name, keys, position, has_gauss, cached_gaussian = np.random.get_state(legacy=True)
     assert name == "MT19937"
     return {
-        "python": {"version": version, "words": torch.tensor(words, dtype=torch.int64), "gauss": gauss},
+        "python": {"version": version, "state": torch.tensor(state, dtype=torch.int64), "gauss": gauss},
         "numpy": {
             "keys": torch.from_numpy(np.asarray(keys).astype(np.int64)),
             "position": int(position),
@@ -72,7 +73,8 @@ def random_state() -> dict[str, Any]:
 def set_random_state(state: dict[str, Any]) -> None:
     """Put the global generators back to what `random_state` returned."""
     python, numpy = state["python"], state["numpy"]
-    random.setstate((python["version"], tuple(python["words"].tolist()), python["gauss"]))
+    internal = python["words"] if "words" in python else python["state"]  # the key until version 0.1
+    random.setstate((python["version"], tuple(internal.tolist()), python["gauss"]))
     keys = numpy["keys"].numpy().astype(np.uint32)
     np.random.set_state(("MT19937", keys, numpy["position"], numpy["has_gauss"], numpy["cached_gaussian"]))
     torch.set_rng_state(state["torch"])

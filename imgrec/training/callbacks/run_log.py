@@ -1,4 +1,4 @@
-"""What a run leaves in TensorBoard and in `history.csv`, and the scores that other callbacks watch."""
+"""TensorBoard curves, `history.csv`, and the metrics that other callbacks monitor."""
 
 import csv
 import io
@@ -15,15 +15,18 @@ from imgrec.core.files.atomic_write import write_text
 from imgrec.training.callbacks.finite import StopOnNonFinite
 from imgrec.training.classifier import Classifier
 
-MAX_CLASSES_SHOWN = 50  # three curves per class: beyond this TensorBoard is no help
-GRID = (4, 8)  # rows and columns of the image of what the network saw
+MAX_CLASSES_SHOWN = 50  # there are three curves per class
+GRID = (4, 8)  # rows and columns of the image of the first batch
 
 
 class RunLog(Callback):
-    """Every `log_every_n_steps` steps: loss, rate, gradient norm, images/s. Every epoch: all scores.
+    """Logs loss, learning rates, gradient norm and images/s every `log_every_n_steps` steps, all metrics every epoch.
 
-    `history.csv` in `folder` has a row per epoch; it is part of the checkpoint, so a resumed run has each row once.
-    Learning rates are those of the step that was taken, not of the one to come.
+    `history.csv` has a row per epoch; the rows are part of the checkpoint, so a resumed run has each of them once.
+    Learning rates are those of the last step.
+
+    Args:
+        folder: Where `history.csv` goes.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -31,15 +34,15 @@ class RunLog(Callback):
         self.history: list[dict[str, float]] = []
         self._row: dict[str, float] = {}
         self._rates: dict[str, float] = {}
-        self._images = 0  # since the last point of the curves
+        self._images = 0  # since the last logged step
         self._since = 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the rows so far, and what is known of the next."""
+        """Return the rows so far, and the unfinished one."""
         return {"history": self.history, "row": self._row, "rates": self._rates}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on below the rows of the checkpoint."""
+        """Restore the rows of the checkpoint."""
         self.history, self._row = list(state_dict["history"]), dict(state_dict["row"])
         self._rates = dict(state_dict.get("rates", {}))
 
@@ -50,13 +53,13 @@ class RunLog(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: dict[str, Tensor], batch_idx: int
     ) -> None:
-        """Note the rates before the schedule moves them on."""
+        """Note the learning rates before the schedule changes them."""
         self._rates = learning_rates(trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Tensor], batch_idx: int
     ) -> None:
-        """Count; log when it is time."""
+        """Count images, and log where it is due."""
         self._images += len(batch["indices"])
         if batch_idx == 0:
             self._log_images(trainer, pl_module)
@@ -67,7 +70,7 @@ class RunLog(Callback):
     def _log_step(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Classifier)
         if not self._images or pl_module.last_loss is None:
-            return  # nothing since the last point
+            return  # nothing since the last logged step
         now = time.monotonic()
         values = {
             "step/loss": float(pl_module.last_loss),
@@ -81,10 +84,9 @@ class RunLog(Callback):
         self._log(trainer, values)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the epoch's training scores, and close its row of the history."""
+        """Log the training metrics of the epoch, and complete its row of the history."""
         assert isinstance(pl_module, Classifier)
-        scores = pl_module.train_scores.compute()
-        self._publish(trainer, pl_module, scores, prefix="train")
+        self._publish(trainer, pl_module, pl_module.train_metrics.compute(), prefix="train")
         pl_module.step_plateau(trainer.callback_metrics)
         self._log_step(trainer, pl_module)
         self._row = {
@@ -104,23 +106,23 @@ class RunLog(Callback):
             self._log_step(trainer, pl_module)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the validation scores."""
+        """Log the validation metrics."""
         if trainer.state.fn == "fit":
             assert isinstance(pl_module, Classifier)
-            self._publish(trainer, pl_module, pl_module.val_scores.compute(), prefix="val")
+            self._publish(trainer, pl_module, pl_module.val_metrics.compute(), prefix="val")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock anew."""
+        """Restart the clock."""
         self._images, self._since = 0, time.monotonic()
 
-    def _publish(self, trainer: Trainer, pl_module: Classifier, scores: Mapping[str, Tensor], *, prefix: str) -> None:
-        """Send scalars to TensorBoard, the history and Lightning's watched scores; per-class values to TensorBoard."""
-        scalars = {f"{prefix}/{name}": value for name, value in scores.items() if value.ndim == 0}
+    def _publish(self, trainer: Trainer, pl_module: Classifier, metrics: Mapping[str, Tensor], *, prefix: str) -> None:
+        """Log scalars to TensorBoard, history and `callback_metrics`, and per-class values to TensorBoard."""
+        scalars = {f"{prefix}/{name}": value for name, value in metrics.items() if value.ndim == 0}
         pl_module.log_dict(scalars, logger=False, on_step=False, on_epoch=True, batch_size=1)
         numbers = {name: float(value) for name, value in scalars.items()}
         self._row.update(numbers)
         if len(pl_module.class_names) <= MAX_CLASSES_SHOWN:
-            for name, value in scores.items():
+            for name, value in metrics.items():
                 if value.ndim == 1:
                     per_class = zip(pl_module.class_names, value.tolist(), strict=True)
                     numbers |= {f"{prefix}_{name}/{class_name}": number for class_name, number in per_class}
@@ -131,22 +133,22 @@ class RunLog(Callback):
             trainer.logger.log_metrics({**values, "epoch": trainer.current_epoch}, step=trainer.global_step)
 
     def _log_images(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show the first training batch as it entered the network: augmented, mixed, before normalisation."""
+        """Log images of the first training batch as they enter the network: augmented, mixed, before normalisation."""
         assert isinstance(pl_module, Classifier)
         images, pl_module.first_images = pl_module.first_images, None
         experiment: Any = getattr(trainer.logger, "experiment", None)
         if images is not None and trainer.current_epoch == 0 and hasattr(experiment, "add_image"):
-            experiment.add_image("seen_by_the_network/train", image_grid(images), 0)
+            experiment.add_image("first_batch/train", image_grid(images), 0)
 
 
 def learning_rates(trainer: Trainer) -> dict[str, float]:
-    """Return the present rate of each parameter group that has its own name, as `lr/name`."""
+    """Return the learning rate of each parameter group, as `lr/NAME`."""
     groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
     return {f"lr/{group.get('name', index)}": float(group["lr"]) for index, group in enumerate(groups)}
 
 
 def image_grid(images: Tensor, *, min_side_px: int = 64) -> Tensor:
-    """Lay the first images of (N, 3, H, W), values 0-255, out as one uint8 (3, H', W'); small ones are enlarged."""
+    """Return the first of images (N, 3, H, W), 0 to 255, as a grid uint8 (3, H', W'); small ones are enlarged."""
     rows, columns = GRID
     images = images[: rows * columns].detach().float().clamp(0, 255).round().to("cpu", torch.uint8)
     zoom = max(1, -(-min_side_px // images.shape[-1]))
@@ -160,7 +162,7 @@ def image_grid(images: Tensor, *, min_side_px: int = 64) -> Tensor:
 
 
 def to_csv(rows: list[dict[str, float]]) -> str:
-    """Return rows as CSV text; a column that a row lacks stays empty."""
+    """Return rows as CSV; a missing value is an empty cell."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=columns, restval="", lineterminator="\n")

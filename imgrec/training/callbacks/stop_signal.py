@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT as a wish: the handler sets a flag, and training ends itself at the next safe place."""
+"""SIGTERM and SIGINT set a flag, and training stops at the next place where a checkpoint can be written."""
 
 import os
 import signal
@@ -10,9 +10,10 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopSignal:
-    """Listens between `listen` and `release`. `received` is the number of the first signal, or 0.
+    """Handles the signals between `listen` and `release`; a second signal ends the process at once.
 
-    A second signal is no wish any more: it gets the treatment that the process had before.
+    Attributes:
+        received: Number of the first signal, or 0.
     """
 
     def __init__(self) -> None:
@@ -20,12 +21,12 @@ class StopSignal:
         self._before: dict[int, Any] = {}
 
     def listen(self) -> None:
-        """Take over the signals; only a program's main thread may."""
+        """Install the handlers; Python allows it in the main thread only."""
         if threading.current_thread() is threading.main_thread() and not self._before:
             self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
 
     def release(self) -> None:
-        """Give the signals back to whoever had them."""
+        """Restore the handlers of before."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}

@@ -1,4 +1,4 @@
-"""Binary cross entropy: every class is a question of its own, so an image can have several labels."""
+"""Binary cross entropy: each class is present or absent by itself, so an image can have several labels."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name that every reader of PyTorch expects
 from torch import Tensor, nn
 
-from imgrec.core.config.checks import check_number, listed
+from imgrec.core.config.checks import check_number
+from imgrec.core.text import listed
 from imgrec.data.samples import Task
 from imgrec.errors import ConfigError
 from imgrec.training.losses.class_weights import Weights, check_num_classes, counts_for_auto, given_weights
@@ -21,12 +22,16 @@ class BinaryCrossEntropyLoss(nn.Module):
     Logits (N, C); targets uint8 or float (N, C) of 0 to 1. With `one_hot` also int64 (N,) class indices: one label per
     image, each class against the rest (Wightman et al. 2021, arXiv:2110.00476). Returns a scalar.
 
-    pos_weight: what a present label weighs against an absent one: None (the same), "auto" (absent / present in the
-        training set, per class) or C numbers.
-    class_counts, num_samples: training images that carry each label, and training images in all, for "auto".
-    label_smoothing: s moves each target t to t (1 - s) + s u, where u is 1/2 (two answers to each question) or, with
-        `one_hot`, 1/C. 0 to 1.
-    Raises: ConfigError: a value out of range, weights that do not fit, or int64 targets without `one_hot`.
+    Args:
+        pos_weight: Weight of a present label against an absent one: None (the same), "auto" (absent / present in the
+            training set, per class) or C numbers.
+        class_counts: Number of training images with each label, for "auto".
+        num_samples: Number of training images, for "auto".
+        label_smoothing: s, 0 to below 1; a target t becomes t (1 - s) + s u, with u = 1/2, or 1/C with `one_hot`.
+        one_hot: Whether targets are class indices.
+
+    Raises:
+        ConfigError: A value out of range, weights that do not fit, or int64 targets without `one_hot`.
     """
 
     pos_weight: Tensor | None
@@ -49,7 +54,7 @@ class BinaryCrossEntropyLoss(nn.Module):
 
     @property
     def task(self) -> Task:
-        """Several labels per image; with `one_hot` one."""
+        """The task that the loss is for: "multilabel", or "single" with `one_hot`."""
         return "single" if self.one_hot else "multilabel"
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -64,11 +69,15 @@ class BinaryCrossEntropyLoss(nn.Module):
         return F.binary_cross_entropy_with_logits(logits, targets, pos_weight=pos_weight)
 
     def one_hot_targets(self, labels: Tensor, *, num_classes: int) -> Tensor:
-        """Return labels (N,) as 0 and 1 (N, C). Raises: ConfigError: `one_hot` is off."""
+        """Return labels (N,) as 0 and 1 (N, C).
+
+        Raises:
+            ConfigError: `one_hot` is False.
+        """
         if not self.one_hot:
             raise ConfigError(
                 "loss=bce takes several labels per image, but the data has one each. "
-                "Set loss=cross_entropy, or loss.one_hot=true to ask for each class against the rest."
+                "Set loss=cross_entropy, or loss.one_hot=true: each class against the rest."
             )
         return F.one_hot(labels, num_classes)
 
@@ -76,9 +85,10 @@ class BinaryCrossEntropyLoss(nn.Module):
 def pos_weight_tensor(
     pos_weight: Weights, class_counts: Sequence[int] | None, num_samples: int | None
 ) -> Tensor | None:
-    """Return float32 (C,) weights of present labels, or None where present and absent weigh the same.
+    """Return float32 (C,) weights of present labels, or None for equal weights.
 
-    Raises: ConfigError: as `class_weights_tensor`; with "auto" also a label that no image or every image has.
+    Raises:
+        ConfigError: As `class_weights_tensor`; with "auto" also a label that no image or every image has.
     """
     if pos_weight is None:
         return None
@@ -92,7 +102,7 @@ def pos_weight_tensor(
     if constant:
         raise ConfigError(
             f"{key}=auto, but no training image or every one has the label of class index {listed(constant)}. "
-            f"Take the label out, or give {len(counts)} weights yourself."
+            f"Remove the label, or give {len(counts)} weights yourself."
         )
     present = torch.tensor(list(counts), dtype=torch.float64)
     return ((num_samples - present) / present).float()

@@ -21,10 +21,14 @@ class CrossEntropyLoss(nn.Module):
     With class weights the mean over int64 targets divides by the sum of their weights, over probabilities by N, as in
     PyTorch.
 
-    class_weights: None, "auto" (N / (C n_c), so that rare classes count as much as common ones) or C numbers.
-    class_counts: training images of each class, for "auto".
-    label_smoothing: share of the target spread evenly over all classes, 0 to 1. Szegedy et al. 2016, section 7.
-    Raises: ConfigError: a value out of range, weights that do not fit the classes, or targets with several labels.
+    Args:
+        class_weights: None, "auto" (N / (C n_c), so that rare classes count as much as common ones) or C numbers.
+        class_counts: Number of training images of each class, for "auto".
+        label_smoothing: Share of the target spread evenly over all classes, 0 to below 1. Szegedy et al. 2016,
+            section 7.
+
+    Raises:
+        ConfigError: A value out of range, weights that do not fit the classes, or targets with several labels.
     """
 
     task: Task = "single"
@@ -55,11 +59,15 @@ class CrossEntropyLoss(nn.Module):
 
 
 def at_least_float32(logits: Tensor) -> Tensor:
-    """Return half-precision logits as float32, others as they are: log p loses its digits in 16 bits."""
+    """Return half-precision logits as float32, others unchanged: 16 bits are too few for log p."""
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
 
 def check_single_label(targets: Tensor, *, loss: str) -> None:
-    """Check for int64 (N,) or float (N, C) targets. Raises: ConfigError: 0/1 integers (N, C) are several labels."""
+    """Check for int64 (N,) or float (N, C) targets.
+
+    Raises:
+        ConfigError: Integers (N, C), which are several labels per image.
+    """
     if targets.ndim == 2 and not targets.is_floating_point():
         raise ConfigError(f"loss={loss} takes one label per image, but the data has several. Set loss=bce.")

@@ -21,9 +21,14 @@ class FocalLoss(nn.Module):
     Logits (N, C); targets int64 (N,) class indices or float (N, C) probabilities, where each class's term has its own
     (1 - p_c)^gamma. Returns a scalar, the mean as `CrossEntropyLoss` takes it. Computed in float32 or better.
 
-    gamma: 0 or more; 2 is the paper's choice.
-    class_weights, class_counts, label_smoothing: as in `CrossEntropyLoss`.
-    Raises: ConfigError: a value out of range, weights that do not fit the classes, or targets with several labels.
+    Args:
+        gamma: 0 or more; 2 in the paper.
+        class_weights: As in `CrossEntropyLoss`.
+        class_counts: As in `CrossEntropyLoss`.
+        label_smoothing: As in `CrossEntropyLoss`.
+
+    Raises:
+        ConfigError: A value out of range, weights that do not fit the classes, or targets with several labels.
     """
 
     task: Task = "single"

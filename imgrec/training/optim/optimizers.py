@@ -14,7 +14,7 @@ from imgrec.training.optim.parameter_groups import parameter_groups
 
 __all__ = ["make_optimizer"]
 
-# LBFGS evaluates the loss several times a step, SparseAdam wants sparse gradients: neither fits the training step here.
+# LBFGS evaluates the loss several times per step, SparseAdam needs sparse gradients.
 UNFIT = frozenset({"LBFGS", "SparseAdam"})
 # Adagrad has a fused kernel too, but not for every device.
 FUSED = frozenset({"SGD", "Adam", "AdamW"})
@@ -32,10 +32,18 @@ def make_optimizer(
 ) -> Optimizer:
     """Return the optimizer `torch.optim.<name>` for the trainable parameters of `net`.
 
-    lr, head_lr, weight_decay, decay_norm_and_bias: as in `parameter_groups`.
-    options: keywords of the optimizer's own class (momentum, betas, eps and so on). `fused`, one kernel for the whole
-        step, is on for SGD, Adam and AdamW on a CPU or CUDA device unless it is given.
-    Raises: ConfigError: an unknown name or option, a value that the class refuses, or as `parameter_groups`.
+    Args:
+        net: The network, on its device.
+        name: Of a class of `torch.optim`.
+        lr: As in `parameter_groups`.
+        head_lr: As in `parameter_groups`.
+        weight_decay: As in `parameter_groups`.
+        decay_norm_and_bias: As in `parameter_groups`.
+        **options: Arguments of the class (momentum, betas, eps ...). `fused`, one kernel for the whole step, is True by
+            default for SGD, Adam and AdamW on a CPU or CUDA device.
+
+    Raises:
+        ConfigError: An unknown name or option, a value that the class refuses, or as `parameter_groups`.
     """
     optimizer_class = find_optimizer(name)
     keywords = set(inspect.signature(optimizer_class).parameters) - {"params"}
@@ -51,14 +59,18 @@ def make_optimizer(
         optimizer = optimizer_class(groups, lr=lr, **{key: plain(value) for key, value in options.items()})
     except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(f"torch.optim.{name} refuses its options: {error}") from error
-    # A fused step offers to unscale 16-bit gradients itself, and then nobody can clip, measure or check them before it
-    # (Lightning refuses to clip at all). Declined: they are unscaled first, for every optimizer alike.
+    # A fused step would unscale 16-bit gradients itself, and they could not be clipped or checked before it (Lightning
+    # refuses to clip at all). So they are unscaled first, for every optimizer alike.
     optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
     return optimizer
 
 
 def find_optimizer(name: str) -> Callable[..., Optimizer]:
-    """Return the class of torch.optim called `name`. Raises: ConfigError: there is none, with the nearest names."""
+    """Return the class of torch.optim called `name`.
+
+    Raises:
+        ConfigError: There is none; the message has the nearest names.
+    """
     found = {
         key: value
         for key, value in vars(torch.optim).items()
@@ -73,7 +85,7 @@ def find_optimizer(name: str) -> Callable[..., Optimizer]:
 
 
 def can_fuse(name: str, groups: Sequence[dict[str, Any]], options: dict[str, Any]) -> bool:
-    """Return whether the fused kernel can take these parameters and nothing in `options` excludes it."""
+    """Return whether the fused kernel supports these parameters and `options`."""
     if name not in FUSED or options.get("foreach") or options.get("differentiable"):
         return False
     parameters = [parameter for group in groups for parameter in group["params"]]
@@ -81,5 +93,5 @@ def can_fuse(name: str, groups: Sequence[dict[str, Any]], options: dict[str, Any
 
 
 def plain(value: Any) -> Any:
-    """Return lists of the config as tuples: they are kept in the checkpoint, which holds plain Python values only."""
+    """Return lists of the configuration as tuples: a checkpoint holds plain Python values only."""
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""Which parameters decay, and which belong to the head: the groups that an optimizer is given."""
+"""Parameter groups of an optimizer: with and without weight decay, backbone and head."""
 
 from typing import Any
 
@@ -27,12 +27,18 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Return the trainable parameters of `net` as groups with `name`, `params`, `lr` and `weight_decay`.
 
-    Names say what a group is: `backbone_decay`, `backbone_no_decay`, `head_decay`, `head_no_decay`; a part that is not
-    split is left out (`decay` and `no_decay` without `head_lr`), and a single group is called `all`.
+    The names are `backbone_decay`, `backbone_no_decay`, `head_decay` and `head_no_decay`; without `head_lr` only
+    `decay` and `no_decay`; a single group is called `all`.
 
-    lr, head_lr: rates above 0; `head_lr` is for the parameters named in `net.head_parameters`, None = the same rate.
-    weight_decay: 0 or more, not for norms, biases and what else `decays` leaves out unless `decay_norm_and_bias`.
-    Raises: ConfigError: a value out of range, `head_lr` for a network that names no head, or nothing to train.
+    Args:
+        net: The network; `net.head_parameters` lists the names of the head's parameters.
+        lr: Learning rate, above 0.
+        head_lr: Learning rate of the head, above 0; None: `lr`.
+        weight_decay: 0 or more; not applied where `decays` is False.
+        decay_norm_and_bias: Apply weight decay to all parameters.
+
+    Raises:
+        ConfigError: A value out of range, `head_lr` for a network that does not name its head, or nothing to train.
     """
     check_rates(lr=lr, head_lr=head_lr, weight_decay=weight_decay)
     head = head_names(net) if head_lr is not None else frozenset[str]()
@@ -50,22 +56,26 @@ def parameter_groups(
         groups.setdefault(group_name, group)["params"].append(parameter)
     if not groups:
         raise ConfigError(
-            "Every parameter of the network is frozen, so there is nothing to train. Set model.freeze=null."
+            "Every parameter of the model is frozen, so there is nothing to train. Set model.freeze=null."
         )
     return list(groups.values())
 
 
 def decays(name: str, parameter: nn.Parameter) -> bool:
-    """Return whether weight decay is for this parameter: not for vectors (biases, norms), positions, tokens, scales."""
+    """Return whether a parameter has weight decay: not vectors (biases, norms), positions, tokens and scales."""
     return parameter.ndim > 1 and name.rpartition(".")[2] not in NO_DECAY_NAMES
 
 
 def head_names(net: nn.Module) -> frozenset[str]:
-    """Return the names of the head's parameters. Raises: ConfigError: the network does not name them."""
+    """Return the names of the head's parameters.
+
+    Raises:
+        ConfigError: The network does not name them.
+    """
     names: frozenset[str] = frozenset(getattr(net, "head_parameters", ()))
     if not names:
         raise ConfigError(
-            f"optimizer.head_lr is set, but {type(net).__name__} does not say which parameters are its head "
+            f"optimizer.head_lr is set, but {type(net).__name__} does not name the parameters of its head "
             "(head_parameters). Set optimizer.head_lr=null."
         )
     unknown = names - {name for name, _ in net.named_parameters()}
@@ -74,7 +84,11 @@ def head_names(net: nn.Module) -> frozenset[str]:
 
 
 def check_rates(*, lr: float, head_lr: float | None, weight_decay: float) -> None:
-    """Check that rates are above 0 and the decay is 0 or more. Raises: ConfigError."""
+    """Check that rates are above 0 and the decay is 0 or more.
+
+    Raises:
+        ConfigError: One is not.
+    """
     check_number("optimizer.lr", lr, above=0)
     if head_lr is not None:
         check_number("optimizer.head_lr", head_lr, above=0)

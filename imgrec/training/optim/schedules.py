@@ -1,8 +1,8 @@
-"""Learning rates over training: cosine, one cycle, steps, plateau, constant, each with a linear warm-up.
+"""Learning-rate schedules: cosine, one cycle, steps, plateau and constant, each with a linear warm-up.
 
-Every schedule but the plateau is a factor of the optimizer's own rate, a pure function of the step's number. So groups
-keep the ratio of their rates, a run that stops goes on with the same rates bit for bit, and a run that is made longer
-follows the schedule of its new length.
+Every schedule but the plateau multiplies the optimizer's rate by a pure function of the step. So parameter groups keep
+the ratio of their rates, a resumed run has the same rates bit for bit, and a run that is made longer follows the
+schedule of its new length.
 """
 
 import inspect
@@ -35,11 +35,18 @@ def make_scheduler(
 ) -> list[dict[str, Any]]:
     """Return the schedule called `name` as Lightning takes it: dicts of scheduler, interval, frequency and monitor.
 
-    name: cosine, one_cycle, step, plateau or constant; `options` are the keywords of that function below.
-    total_steps: optimizer steps of the whole training, inf where it has no end; steps_per_epoch: of one epoch.
-    warmup_epochs, warmup_steps: length of the linear warm-up, in one of the two units; 0 = none.
-    warmup_start: share of the rate at the first step of the warm-up, above 0 and at most 1.
-    Raises: ConfigError: an unknown name or option, a value out of range, both units, or a warm-up that fills training.
+    Args:
+        optimizer: Its rates are those that the schedule multiplies.
+        name: cosine, one_cycle, step, plateau or constant.
+        total_steps: Optimizer steps of the whole training; inf where it has no end.
+        steps_per_epoch: Optimizer steps of an epoch.
+        warmup_epochs: Length of the linear warm-up in epochs; 0: none.
+        warmup_steps: Length of the linear warm-up in optimizer steps, in place of `warmup_epochs`.
+        warmup_start: Factor of the rate at the first step of the warm-up, above 0 and at most 1.
+        **options: Arguments of the function of that name.
+
+    Raises:
+        ConfigError: An unknown name or option, a value out of range, a warm-up in both units or as long as training.
     """
     if name not in SCHEDULES:
         raise ConfigError(
@@ -78,11 +85,17 @@ def one_cycle(
     base_momentum: float = 0.85,
     max_momentum: float = 0.95,
 ) -> list[dict[str, Any]]:
-    """Rise on a long line, fall on a cosine to almost nothing; momentum goes the other way. Smith and Topin 2019.
+    """Rise linearly, then fall on a cosine to almost 0; momentum does the opposite. Smith and Topin 2019.
 
-    The rise is the warm-up; `rise` is its share of training where no warm-up is given, 0 to below 1.
-    cycle_momentum: momentum (SGD, RMSprop) or beta1 (the Adams) goes from `max_momentum` to `base_momentum` at the
-        highest rate and back; it replaces the optimizer's own value.
+    Args:
+        optimizer: The optimizer.
+        plan: Its warm-up is the rise.
+        rise: Share of training that the rise takes where there is no warm-up, 0 to below 1.
+        final_factor: Factor of the rate at the last step.
+        cycle_momentum: Whether momentum (SGD, RMSprop) or beta1 (Adam and its kin) goes from `max_momentum` to
+            `base_momentum` at the highest rate and back, in place of the optimizer's value.
+        base_momentum: 0 to below 1.
+        max_momentum: `base_momentum` to below 1.
     """
     plan.check_end(name="one_cycle")
     check_number("scheduler.rise", rise, at_least=0, below=1)
@@ -139,8 +152,16 @@ def plateau(
 ) -> list[dict[str, Any]]:
     """Multiply the rate by `factor` when `monitor` has not improved for more than `patience` validations.
 
-    mode: whether a lower ("min") or higher ("max") value is better. threshold: relative gain that counts as better.
-    cooldown: validations after a reduction that do not count. final_factor: never below this share of the first rate.
+    Args:
+        optimizer: The optimizer.
+        plan: Only its warm-up is used.
+        monitor: Name of a metric.
+        mode: "min" (lower is better) or "max".
+        factor: Above 0 and below 1.
+        patience: Number of validations without improvement.
+        threshold: Relative change that counts as an improvement.
+        cooldown: Number of validations after a reduction that do not count.
+        final_factor: The rate never falls below this share of the first one.
     """
     check_number("scheduler.factor", factor, above=0, below=1)
     check_number("scheduler.final_factor", final_factor, at_least=0, at_most=1)
@@ -183,8 +204,15 @@ class OneCycle(LambdaLR):
     """A `LambdaLR` that also sets the momentum (or beta1) of every group, as a function of the step.
 
     `torch.optim.lr_scheduler.OneCycleLR` is not used: its rise is linear only if its fall is too, a warm-up of no step
-    divides by zero, and on resume it takes over the old run's length and stops with an error at its end.
-    Raises: ConfigError: the optimizer has neither momentum nor betas.
+    divides by zero, and on resume it keeps the old run's length and stops with an error at its end.
+
+    Args:
+        optimizer: With momentum or betas.
+        factor: Of the rate, as a function of the step.
+        momentum: As a function of the step.
+
+    Raises:
+        ConfigError: The optimizer has neither momentum nor betas.
     """
 
     def __init__(self, optimizer: Optimizer, factor: Callable[[int], float], momentum: Callable[[int], float]) -> None:
@@ -207,12 +235,16 @@ class OneCycle(LambdaLR):
         return super().get_lr()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state without the function of momentum, which the config makes anew."""
+        """Return the state without the function of momentum, which the configuration builds again."""
         return {key: value for key, value in super().state_dict().items() if key != "momentum"}
 
 
 def cosine_factor(plan: Plan, final_factor: float) -> Callable[[int], float]:
-    """Return the factor at a step: the warm-up, then half a cosine to `final_factor`. Raises: ConfigError."""
+    """Return the factor as a function of the step: the warm-up, then half a cosine to `final_factor`.
+
+    Raises:
+        ConfigError: `final_factor` is not from 0 to 1.
+    """
     check_number("scheduler.final_factor", final_factor, at_least=0, at_most=1)
 
     def factor(step: int) -> float:
@@ -224,7 +256,11 @@ def cosine_factor(plan: Plan, final_factor: float) -> Callable[[int], float]:
 
 
 def milestone_steps(milestones: Sequence[float], plan: Plan) -> list[int]:
-    """Return the steps at which these epochs begin. Raises: ConfigError: none, not above 0, or not in rising order."""
+    """Return the steps at which these epochs begin.
+
+    Raises:
+        ConfigError: No milestones, one not above 0, or not in rising order.
+    """
     for index, epoch in enumerate(milestones):
         check_number(f"scheduler.milestones[{index}]", epoch, above=0)
     epochs = list(milestones)

@@ -1,1 +1,1 @@
-"""Sweeps: one process a job, and the table of their results."""
+"""Sweeps: a process per job, and the tables of their results."""

@@ -1,32 +1,31 @@
-"""Scores of one setting over folds or seeds: mean and 95 % interval.
+"""Metrics of a setting over folds or seeds: mean and 95 % interval.
 
-The training parts of folds overlap, so their scores are not independent, and the usual standard error is too small:
-intervals at 95 % hold the truth less often. Over folds the variance is therefore corrected: (1/J + test/train) s^2 in
-place of s^2 / J for J scores. Nadeau and Bengio 2003 (Machine Learning 52), eq. 9 and section 4; for repeated folds
-Bouckaert and Frank 2004. It is an approximation still. Over seeds alone it is the usual one: it tells what chance in
-training does, not what other data would.
+The training sets of folds overlap, so their metrics are not independent, and with the usual standard error an interval
+at 95 % covers the expected value less often. Over folds the variance is therefore corrected: (1/J + test/train) s^2 in
+place of s^2 / J for J values. Nadeau and Bengio 2003 (Machine Learning 52), eq. 9 and section 4; for repeated folds
+Bouckaert and Frank 2004. It remains an approximation. Over seeds alone the variance is the usual one: the interval is
+about randomness of training, not about other data.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from imgrec.training.sweep.sweep_table import JobResult
+from imgrec.evaluation.result import JobResult
+from imgrec.evaluation.statistics.proportions import LEVEL
 
 __all__ = ["FOLD", "SEED", "Interval", "Summary", "interval", "summarise"]
 
 FOLD = "data.fold"
 SEED = "seed"
-_LEVEL = 0.95
 _DEFAULT_VAL = 0.1
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Of `count` scores: their mean, standard deviation, and the ends of the interval; None for a single score."""
+    """Mean, standard deviation and interval of `count` values; None for what a single value does not have."""
 
     count: int
     mean: float
@@ -37,11 +36,17 @@ class Interval:
 
 @dataclass(frozen=True)
 class Summary:
-    """One setting of a sweep, over what else varied.
+    """One setting of a sweep, over its folds or seeds.
 
-    setting: the other overrides. over: `data.fold` or `seed`. num_jobs, num_done: how many there are.
-    monitor, mode: as in `Score`; the monitor is among `scores`. scores: by name.
-    ratio: test to train samples, in the corrected variance; 0 over seeds.
+    Attributes:
+        setting: The other overrides.
+        over: `data.fold` or `seed`.
+        num_jobs: Number of jobs.
+        num_done: Number of jobs with a result.
+        monitor: As in `Score`; it is among `scores`.
+        mode: As in `Score`.
+        scores: Intervals by name of the metric.
+        ratio: Test to training samples, for the corrected variance; 0 over seeds.
     """
 
     setting: dict[str, str]
@@ -54,8 +59,8 @@ class Summary:
     ratio: float
 
 
-def summarise(results: "Sequence[JobResult]") -> list[Summary]:
-    """Return a summary for each setting, best first; none where neither folds nor seeds vary, or no job is done."""
+def summarise(results: Sequence[JobResult]) -> list[Summary]:
+    """Return a summary for each setting, best first; [] where neither folds nor seeds vary, or no job is done."""
     varied = [key for key in (FOLD, SEED) if len({_value(result, key) for result in results} - {None}) > 1]
     if not varied:
         return []
@@ -68,7 +73,7 @@ def summarise(results: "Sequence[JobResult]") -> list[Summary]:
     return sorted((summary for summary in found if summary.scores), key=_rank)
 
 
-def _value(result: "JobResult", key: str) -> str | None:
+def _value(result: JobResult, key: str) -> str | None:
     return result.overrides.get(key, result.overrides.get(f"+{key}"))
 
 
@@ -78,7 +83,7 @@ def _rank(summary: Summary) -> tuple[bool, float]:
     return score is None, 0.0 if score is None else sign * score.mean
 
 
-def _summary(setting: dict[str, str], jobs: "Sequence[JobResult]", *, over: str) -> Summary:
+def _summary(setting: dict[str, str], jobs: Sequence[JobResult], *, over: str) -> Summary:
     done = sorted((job for job in jobs if job.status == "ok"), key=lambda job: job.number)
     monitor = next((job.score.monitor for job in done if job.score.monitor), "score")
     ratio = _ratio(done) if over == FOLD and done else 0.0
@@ -94,7 +99,7 @@ def _summary(setting: dict[str, str], jobs: "Sequence[JobResult]", *, over: str)
         num_done=len(done),
         monitor=monitor,
         mode=done[0].score.mode if done else "max",
-        # Several seeds of a fold are no folds: they say little about other data, and count as one.
+        # Several seeds of a fold are not several folds: their mean counts as one value.
         scores={name: interval([_mean(some) for some in of.values()], ratio=ratio) for name, of in values.items()},
         ratio=ratio,
     )
@@ -103,7 +108,9 @@ def _summary(setting: dict[str, str], jobs: "Sequence[JobResult]", *, over: str)
 def interval(values: Sequence[float], *, ratio: float = 0.0) -> Interval:
     """Return the mean of J values and its 95 % interval by Student's t with J - 1 degrees of freedom.
 
-    ratio: test to train samples where the values are of folds, 0 where they are independent.
+    Args:
+        values: J values.
+        ratio: Test to training samples where the values are of folds, 0 where they are independent.
     """
     count, mean = len(values), _mean(values)
     if count < 2:
@@ -111,7 +118,7 @@ def interval(values: Sequence[float], *, ratio: float = 0.0) -> Interval:
     from scipy.special import stdtrit
 
     std = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
-    half = float(stdtrit(count - 1, (1 + _LEVEL) / 2)) * std * math.sqrt(1 / count + ratio)
+    half = float(stdtrit(count - 1, (1 + LEVEL) / 2)) * std * math.sqrt(1 / count + ratio)
     return Interval(count, mean, std, mean - half, mean + half)
 
 
@@ -119,8 +126,8 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def _ratio(jobs: "Sequence[JobResult]") -> float:
-    """Return test to train samples: of the split file, else by the number of folds, else as if all were run."""
+def _ratio(jobs: Sequence[JobResult]) -> float:
+    """Return test to training samples: of the split file, else by the number of folds, else as if all were run."""
     data = _data_config(jobs[0].folder)
     from imgrec.errors import ImgrecError
 
@@ -138,7 +145,7 @@ def _ratio(jobs: "Sequence[JobResult]") -> float:
 
 
 def _data_config(folder: Path) -> Mapping[str, Any]:
-    """Return the part of a job's configuration that is about data, as Hydra wrote it; empty where there is none."""
+    """Return the group `data` of a job's configuration, as Hydra wrote it; empty where there is none."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError  # type: ignore[import-untyped]

@@ -1,4 +1,4 @@
-"""Scores over folds or seeds as tables: `folds.csv` or `seeds.csv`, and what is printed below the jobs of a sweep."""
+"""Tables over folds or seeds: `folds.csv` or `seeds.csv`, and the one printed below the jobs of a sweep."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ def _keys(summaries: Sequence[Summary]) -> list[str]:
 
 
 def table_rows(summaries: Sequence[Summary]) -> tuple[list[str], list[list[Any]]]:
-    """Return the header of the file, and a row for each setting and score."""
+    """Return the header of the file, and a row for each setting and metric."""
     keys = _keys(summaries)
     header = [*keys, "metric", _over(summaries), "mean", "std", "low_95", "high_95", "test_to_train"]
     rows = [
@@ -37,7 +37,7 @@ def table_rows(summaries: Sequence[Summary]) -> tuple[list[str], list[list[Any]]
 
 
 def show_summaries(summaries: Sequence[Summary], names: Sequence[str], *, console: "Console") -> None:
-    """Print a line for each setting with the scores `names`, and what the intervals mean."""
+    """Print a line for each setting with the metrics `names`, and how the intervals are computed."""
     from rich.box import SIMPLE
     from rich.table import Table
     from rich.text import Text
@@ -68,7 +68,7 @@ def _interval_text(score: Interval | None) -> str:
 
 def _on_intervals(summaries: Sequence[Summary]) -> str:
     if summaries[0].over != FOLD:
-        return "Intervals: Student's t over seeds. They tell what chance does in training, not what other data would."
+        return "Intervals: Student's t over seeds. They are about randomness of training, not about other data."
     return (
         f"Intervals: Student's t over folds, with the variance corrected for training images that folds share "
         f"(Nadeau and Bengio 2003, test to train {summaries[0].ratio:.3g}). They are approximate."

@@ -1,4 +1,4 @@
-"""Jobs of a sweep as plain processes: started, watched, stopped together."""
+"""Jobs of a sweep as processes that are started, watched and stopped together."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ _POLL_S = 0.05
 
 @dataclass(frozen=True)
 class Job:
-    """A command to run; `number` names it."""
+    """A command to run."""
 
     number: int
     command: tuple[str, ...]
@@ -29,7 +29,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Ended:
-    """A job that has ended. exit_code: negative for the signal that ended it. was_stopped: by us, on a signal to us."""
+    """A job that has ended.
+
+    Attributes:
+        job: The job.
+        exit_code: Of its process; negative for the signal that ended it.
+        seconds: Duration.
+        was_stopped: Whether the sweep stopped it, on a signal to the sweep.
+    """
 
     job: Job
     exit_code: int
@@ -40,15 +47,15 @@ class Ended:
 class _Running:
     """A job's process.
 
-    It is in a process group of its own: Ctrl-C at the terminal reaches the sweep alone, which hands it on once. (Twice
-    would tell a run to end without saving.)
+    It is in a process group of its own: Ctrl-C at the terminal reaches the sweep alone, which passes it on once. (A
+    second signal would end the run without saving.)
     """
 
     def __init__(self, job: Job, *, is_alone: bool) -> None:
         self.job = job
         self.was_stopped = False
         self.started = time.monotonic()
-        # Python's output is not held back, so that what a job says is seen when it says it.
+        # Unbuffered, so that the output of a job is seen at once.
         environment = {name: value for name, value in os.environ.items() if name != "HYDRA_FULL_ERROR"}
         environment["PYTHONUNBUFFERED"] = "1"
         output = None if is_alone else subprocess.PIPE
@@ -62,7 +69,7 @@ class _Running:
             self.reader.start()
 
     def ended(self) -> Ended | None:
-        """Return how it ended, or None while it runs."""
+        """Return the ended job, or None while it runs."""
         code = self.process.poll()
         if code is None:
             return None
@@ -80,11 +87,20 @@ class _Running:
 def run_jobs(
     jobs: Sequence[Job], *, at_once: int, on_start: Callable[[Job], None], on_end: Callable[[Ended], None]
 ) -> None:
-    """Run all jobs, `at_once` of them at a time, whatever becomes of the others.
+    """Run all jobs, `at_once` of them at a time, also when some of them fail.
 
-    One at a time writes to our own output; several are marked with their numbers, line by line.
-    On SIGINT or SIGTERM the running jobs get the same signal, are waited for and told to `on_end`; then
-    KeyboardInterrupt or SystemExit(143) is raised. A second signal kills them.
+    A single job at a time writes to our own output; lines of several are marked with the number of the job. On SIGINT
+    or SIGTERM the running jobs get the same signal; a second one kills them.
+
+    Args:
+        jobs: The jobs.
+        at_once: Number of processes at a time.
+        on_start: Called with each job before it starts.
+        on_end: Called with each job that has ended.
+
+    Raises:
+        KeyboardInterrupt: After SIGINT, when all jobs have ended.
+        SystemExit: With 143, after SIGTERM, when all jobs have ended.
     """
     waiting = list(jobs)
     running: list[_Running] = []
@@ -97,8 +113,8 @@ def run_jobs(
                     running.append(_Running(job, is_alone=at_once == 1))
                 _collect(running, on_end)
                 time.sleep(_POLL_S)
-        except (KeyboardInterrupt, SystemExit) as wish:
-            _stop(running, on_end, number=signal.SIGINT if isinstance(wish, KeyboardInterrupt) else signal.SIGTERM)
+        except (KeyboardInterrupt, SystemExit) as stop:
+            _stop(running, on_end, number=signal.SIGINT if isinstance(stop, KeyboardInterrupt) else signal.SIGTERM)
             raise
 
 
@@ -111,7 +127,7 @@ def _collect(running: list[_Running], on_end: Callable[[Ended], None]) -> None:
 
 
 def _stop(running: list[_Running], on_end: Callable[[Ended], None], *, number: int) -> None:
-    """Hand the signal on and wait; kill at the next one."""
+    """Pass the signal on and wait; kill at the next one."""
     for entry in running:
         entry.stop(number)
     try:
@@ -127,7 +143,7 @@ def _stop(running: list[_Running], on_end: Callable[[Ended], None], *, number: i
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Turn SIGTERM into SystemExit(143), so that the jobs are stopped before we are."""
+    """Turn SIGTERM into SystemExit(143), so that the jobs are stopped first."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         del frame

@@ -1,99 +1,35 @@
-"""What a sweep came to: a table of its jobs, best first, on the console, as `sweep.csv`, `sweep.json` and a page.
+"""The results of a sweep, best job first: on the console, as `sweep.csv` and `sweep.json`, and as a page.
 
-Where folds or seeds vary, a second table, `folds.csv` or `seeds.csv`, has the mean and interval of each setting.
+Where folds or seeds vary, `folds.csv` or `seeds.csv` has the mean and interval of each setting.
 """
 
 import csv
 import io
-import json
 import math
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from imgrec.core.files.atomic_write import write_text
+from imgrec.core.files.csv_cell import guarded
 from imgrec.core.files.json_file import write_json
 from imgrec.errors import JobError
+from imgrec.evaluation.result import JobResult
 from imgrec.training.sweep.fold_scores import summarise
 from imgrec.training.sweep.fold_table import show_summaries, table_name, table_rows
 
-__all__ = [
-    "TABLE_NAME",
-    "JobResult",
-    "Score",
-    "check_jobs",
-    "ranked",
-    "read_result",
-    "read_score",
-    "show",
-    "write_table",
-]
+__all__ = ["TABLE_NAME", "check_jobs", "ranked", "show", "write_table"]
 
-RESULT_NAME = "result.json"
 TABLE_NAME = "sweep.csv"
 JSON_NAME = "sweep.json"
 PAGE_NAME = "sweep.html"
 _SHOWN_METRICS = 4
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-
-
-@dataclass(frozen=True)
-class Score:
-    """What a run writes to `result.json` when it has finished.
-
-    value: of the metric `monitor`, None if that is not a finite number. mode: whether max or min of it is best.
-    metrics: all scores of the run by name, in its order.
-    """
-
-    value: float | None = None
-    monitor: str = ""
-    mode: str = "max"
-    metrics: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class JobResult:
-    """One job of a sweep. overrides: key -> value as typed. status: ok, failed, or stopped (by a signal to the sweep).
-
-    exit_code: of its process, negative for the signal that ended it. seconds: None if an earlier sweep ran it.
-    error: the first line of its last message.
-    """
-
-    number: int
-    folder: Path
-    overrides: dict[str, str]
-    status: str
-    exit_code: int
-    seconds: float | None = None
-    score: Score = field(default_factory=Score)
-    error: str = ""
-
-
-def read_result(folder: Path) -> Score | None:
-    """Return what the run in `folder` wrote when it had finished; None where there is nothing, or nothing readable."""
-    try:
-        found = json.loads((folder / RESULT_NAME).read_text(encoding="utf-8"))
-        metrics = {str(name): float(value) for name, value in found.get("metrics", {}).items() if value is not None}
-        return Score(_number(found.get("score")), str(found.get("monitor", "")), str(found.get("mode", "max")), metrics)
-    except (OSError, ValueError, TypeError, AttributeError):
-        return None
-
-
-def read_score(folder: Path) -> float | None:
-    """Return the score that the run in `folder` wrote, or None."""
-    result = read_result(folder)
-    return result.value if result else None
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if value is not None and math.isfinite(float(value)) else None
 
 
 def ranked(results: Sequence[JobResult]) -> list[JobResult]:
-    """Return the jobs best first; those without a score after them, those that failed last."""
+    """Return the jobs best first, then those without a value, then those that failed."""
     return sorted(results, key=_rank)
 
 
@@ -106,8 +42,8 @@ def _rank(result: JobResult) -> tuple[bool, bool, float, int]:
 def write_table(results: Sequence[JobResult], path: Path) -> None:
     """Write the jobs to a CSV file, best first: a column for each override and for each metric.
 
-    Beside it the same as JSON, the page made of that, and, where folds or seeds vary, a file with a line for each
-    setting and score.
+    Beside it come the same as JSON, the page, and, where folds or seeds vary, a file with a row for each setting and
+    metric.
     """
     keys = list(dict.fromkeys(key for result in results for key in result.overrides))
     names = list(dict.fromkeys(name for result in results for name in result.score.metrics))
@@ -133,7 +69,7 @@ def _write_page(results: Sequence[JobResult], folder: Path) -> None:
 
 
 def _as_plain(result: JobResult, folder: Path) -> dict[str, Any]:
-    """Return a job for sweep.json; its folder relative to that of the sweep, so that both can be moved together."""
+    """Return a job for sweep.json; its folder is relative to that of the sweep, so that both can be moved together."""
     metrics = {name: value for name, value in result.score.metrics.items() if math.isfinite(value)}
     return {
         "number": result.number,
@@ -174,19 +110,14 @@ def _row(result: JobResult, *, keys: Sequence[str], names: Sequence[str]) -> lis
 
 
 def _cell(value: Any) -> Any:
-    """Return a value for a CSV file that no spreadsheet takes for a formula."""
+    """Return a CSV cell that no spreadsheet takes for a formula."""
     if value is None or isinstance(value, int | float):
         return value
-    text = str(value)
-    try:
-        float(text)
-    except ValueError:
-        return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
-    return text
+    return guarded(str(value))
 
 
 def show(results: Sequence[JobResult]) -> None:
-    """Print the jobs as a table, best first, with what differs between them, and what went wrong below it."""
+    """Print the jobs as a table, best first, with the overrides that vary, and the errors below it."""
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
@@ -204,7 +135,7 @@ def show(results: Sequence[JobResult]) -> None:
         cells = [str(result.number), *(result.overrides.get(key, "") for key in keys), result.status]
         cells += [_number_text(numbers.get(name)) for name in names[:_SHOWN_METRICS]]
         table.add_row(*(Text(cell) for cell in [*cells, _time(result.seconds)]))
-    # A file or a pipe has no width that a line should be broken at.
+    # A file or a pipe has no width.
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200)
     console.print(table)
     summaries = summarise(results)
@@ -227,7 +158,7 @@ def _sweep_folder(results: Sequence[JobResult]) -> Path:
 
 
 def _varied(results: Sequence[JobResult]) -> list[str]:
-    """Return the keys whose values differ between jobs."""
+    """Return the keys whose values vary between jobs."""
     keys = dict.fromkeys(key for result in results for key in result.overrides)
     return [key for key in keys if len({result.overrides.get(key) for result in results}) > 1]
 
@@ -237,7 +168,11 @@ def _time(seconds: float | None) -> str:
 
 
 def check_jobs(results: Sequence[JobResult]) -> None:
-    """Raise JobError if any job failed, saying how to run only those again."""
+    """Check that no job failed.
+
+    Raises:
+        JobError: Some did; the message has the command that runs only those again.
+    """
     failed = [result for result in results if result.status == "failed"]
     if failed:
         numbers = ", ".join(str(result.number) for result in sorted(failed, key=lambda result: result.number))

@@ -11,6 +11,8 @@ import standin
 from imgrec.cli.hydra import entry
 from standin import start
 
+VERBS = Path(entry.__file__).parents[1] / "verbs"
+
 
 def seen(folder: Path) -> dict[str, object]:
     return json.loads((folder / "seen.jsonl").read_text().splitlines()[-1])
@@ -54,8 +56,8 @@ def test_a_fault_is_code_1_and_its_trace_is_kept(tmp_path):
 
 @pytest.mark.parametrize("way", ["--debug", "HYDRA_FULL_ERROR"])
 def test_a_trace_is_shown_on_demand_and_by_the_processes_that_are_started(way, tmp_path):
-    words, environment = (["--debug"], {}) if way == "--debug" else ([], {"HYDRA_FULL_ERROR": "1"})
-    done = start(tmp_path, "run_dir=out", "trouble=data", *words, **environment)
+    arguments, environment = (["--debug"], {}) if way == "--debug" else ([], {"HYDRA_FULL_ERROR": "1"})
+    done = start(tmp_path, "run_dir=out", "trouble=data", *arguments, **environment)
     assert done.returncode == 2
     assert "in train" in done.stderr
     assert done.stderr.endswith("imgrec: error: no such folder: [photos]\n")
@@ -80,12 +82,12 @@ def test_ctrl_c_is_code_130(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "code"), [(["--help"], 0), (["optimizer.lrr=1"], 2), (["--version"], 0), (["model=resnet5"], 2)]
+    ("arguments", "code"), [(["--help"], 0), (["optimizer.lrr=1"], 2), (["--version"], 0), (["model=resnet5"], 2)]
 )
-def test_an_answer_that_needs_no_torch_does_not_wait_for_it(words, code, tmp_path):
+def test_help_version_and_errors_import_no_torch(arguments, code, tmp_path):
     program = (
         "import sys\nfrom imgrec.cli import main\n"
-        f"sys.argv = ['imgrec', 'train', *{words!r}]\n"
+        f"sys.argv = ['imgrec', 'train', *{arguments!r}]\n"
         "try: main()\nexcept SystemExit as stop: code = stop.code\nelse: code = 0\n"
         "heavy = {'torch', 'pytorch_lightning', 'torchvision', 'albumentations', 'cv2', 'sklearn', 'rich'}\n"
         "print('RESULT', code, sorted(heavy & set(sys.modules)))"
@@ -95,7 +97,7 @@ def test_an_answer_that_needs_no_torch_does_not_wait_for_it(words, code, tmp_pat
 
 
 def test_help_names_the_groups_and_the_keys_used_most(tmp_path):
-    script = Path(entry.__file__).with_name("train.py")
+    script = VERBS / "train.py"
     done = subprocess.run([sys.executable, script, "--help"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "loss: bce, cross_entropy, focal" in done.stdout
     assert "trainer.max_epochs=" in done.stdout
@@ -103,7 +105,7 @@ def test_help_names_the_groups_and_the_keys_used_most(tmp_path):
 
 
 def test_whoever_stops_reading_the_output_is_no_error():
-    script = Path(entry.__file__).with_name("train.py")
+    script = VERBS / "train.py"
     process = subprocess.Popen([sys.executable, script, "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None and process.stderr is not None
     process.stdout.close()
@@ -113,12 +115,10 @@ def test_whoever_stops_reading_the_output_is_no_error():
 
 
 def test_modules_beside_the_script_do_not_hide_others(monkeypatch):
-    here = Path(entry.__file__).parent
-    monkeypatch.setattr(sys, "path", [str(here), "/elsewhere"])
-    entry._import_from_outside_this_folder()
-    assert sys.path == [str(here.parents[1]), "/elsewhere"]
-    entry._import_from_outside_this_folder()
-    assert sys.path == [str(here.parents[1]), "/elsewhere"]
+    monkeypatch.setattr(sys, "path", [str(VERBS), "/elsewhere"])
+    for _ in range(2):
+        entry._import_from_outside_this_folder()
+        assert sys.path == [str(VERBS.parents[2]), "/elsewhere"]
 
 
 def test_a_sweep_inside_one_process_goes_on_and_fails(tmp_path):

@@ -9,9 +9,9 @@ from imgrec.core.config.build import config_dir
 def test_every_group_is_listed_with_its_presets():
     text = "\n".join(help_text(verb, folders=[config_dir()]) for verb in ("train", "evaluate"))
     files = [file for file in config_dir().glob("*/[!_]*.yaml") if file.parent.name != "hydra"]
-    words = text.replace(",", " ").split()
+    listed = text.replace(",", " ").split()
     assert len(files) > 30
-    assert [file for file in files if f"{file.parent.name}:" not in words or file.stem not in words] == []
+    assert [file for file in files if f"{file.parent.name}:" not in listed or file.stem not in listed] == []
 
 
 def test_only_the_groups_of_the_command_are_listed():

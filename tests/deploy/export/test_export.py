@@ -27,7 +27,7 @@ from imgrec.deploy.export import write
 from imgrec.deploy.export.gate import report_path
 from imgrec.deploy.export.graph import make_graph
 from imgrec.deploy.export.layers import moved_layers
-from imgrec.deploy.export.outputs import ImageSet, answers_of_network, images_of_folder, some_of
+from imgrec.deploy.export.outputs import ImageSet, images_of_folder, logits_of_network, some_of
 from imgrec.deploy.export.quantize import to_int8
 from imgrec.deploy.export.write import Settings, export_bundle
 from imgrec.errors import BundleError, DataError, MissingExtraError, ParityError, RunFolderError
@@ -43,7 +43,7 @@ def made_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def exported(path: Path, *, net: Any = None, of: ImageSet | None = None, **settings: Any) -> dict[str, Any]:
     some = sample_images() if of is None else of
     chosen = Settings(**settings)
-    return export_bundle(net or network(), info(), path, sample_images=some, settings=chosen, say=mock.Mock())
+    return export_bundle(net or network(), info(), path, images=some, settings=chosen, say=mock.Mock())
 
 
 def calibration() -> ImageSet:
@@ -82,7 +82,9 @@ def change_bias(model: Any, shift: float) -> None:
     head.CopyFrom(onnx.numpy_helper.from_array(values, head.name))
 
 
-@pytest.mark.parametrize(("shift", "message"), [(50.0, "another label for 20 of 30"), (-8.0, "the same labels, prob")])
+@pytest.mark.parametrize(
+    ("shift", "message"), [(50.0, "20 of 30 predictions differ"), (-8.0, "identical predictions, prob")]
+)
 def test_a_graph_that_is_broken_leaves_nothing_under_the_final_name(tmp_path, monkeypatch, shift, message):
     broken = graph()
     change_bias(broken, shift)
@@ -98,11 +100,11 @@ def test_a_graph_that_is_broken_leaves_nothing_under_the_final_name(tmp_path, mo
 @pytest.mark.parametrize("change", [{"size": SIZE, "mode": "crop"}, {"interpolation": "nearest"}])
 def test_another_preprocessing_in_the_bundle_than_in_validation_is_noticed(tmp_path, monkeypatch, change):
     other = replace(PREPROCESS, **change)
-    real = write.answers_of_bundle
+    real = write.logits_of_bundle
     monkeypatch.setattr(
-        write, "answers_of_bundle", lambda bundle, *rest, **more: real(_with(bundle, other), *rest, **more)
+        write, "logits_of_bundle", lambda bundle, *rest, **more: real(_with(bundle, other), *rest, **more)
     )
-    with pytest.raises(ParityError, match="does not answer as the checkpoint"):
+    with pytest.raises(ParityError, match="does not give the checkpoint's outputs"):
         exported(tmp_path / "model.onnx")
 
 
@@ -112,15 +114,15 @@ def _with(bundle: Any, preprocess: Any) -> Any:
 
 
 def test_a_network_that_mixes_the_images_of_a_batch_is_noticed(tmp_path, monkeypatch):
-    real = write.answers_of_bundle
+    real = write.logits_of_bundle
 
     def mixed(*arguments: Any, batch_size: int = 32, **options: Any) -> Any:
         logits = real(*arguments, batch_size=batch_size, **options)
         return -logits if batch_size == 1 else logits
 
-    monkeypatch.setattr(write, "answers_of_bundle", mixed)
+    monkeypatch.setattr(write, "logits_of_bundle", mixed)
     path = tmp_path / "model.onnx"
-    with pytest.raises(ParityError, match="alone than in a batch"):
+    with pytest.raises(ParityError, match="an image alone differ from those in a batch"):
         exported(path)
     assert list(tmp_path.iterdir()) == [report_path(path)]
     report = json.loads(report_path(path).read_text())
@@ -170,7 +172,7 @@ def test_int8_weights_are_a_quarter():
     assert len(weights) == 6  # every convolution and every dense layer
 
 
-def test_constants_of_the_normalisation_are_spread_over_the_pixels_and_change_no_answer():
+def test_expanding_the_constants_of_the_normalisation_changes_no_logit():
     small = to_int8(graph(), [PREPROCESS(image) for image in sample_images(20, seed=5).images])
     spread = {node.output[0]: node.input[0] for node in small.graph.node if node.op_type == "Expand"}
     assert len(spread) == 2  # the scale and the shift of the channels
@@ -204,7 +206,7 @@ def test_a_drop_above_the_limit_is_refused_with_the_layers_that_moved(tmp_path, 
 
     monkeypatch.setattr(write, "to_int8", ruined)
     path = tmp_path / "model.onnx"
-    with pytest.raises(ParityError, match=r"drops by [\d.]+ points \(.* 95 %\), and --max-drop is 1\. Layers that mov"):
+    with pytest.raises(ParityError, match=r"drops by [\d.]+ points \(95 % .*\); --max-drop is 1\. Layers with the"):
         exported(path, precision="int8", input=form, calibration=calibration())
     assert not path.exists()
     layers = json.loads(report_path(path).read_text())["layers"]
@@ -313,7 +315,7 @@ def test_the_checkpoints_side_is_validation_s_own_path():
     images = torch.from_numpy(np.stack([PREPROCESS(image) for image in some.images])).permute(0, 3, 1, 2)
     with torch.inference_mode():
         expected = network()(images).numpy()
-    assert np.allclose(answers_of_network(network(), PREPROCESS, some), expected, atol=1e-6)
+    assert np.allclose(logits_of_network(network(), PREPROCESS, some), expected, atol=1e-6)
 
 
 def test_no_network_is_needed(tmp_path, monkeypatch):
@@ -327,7 +329,7 @@ KILLED = """
 import os, sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
-from exported import graph, info, network, images
+from exported import graph, info, network, sample_images
 from imgrec.deploy.export import write
 write.make_graph = lambda *arguments, **options: graph()
 graph()
@@ -338,7 +340,7 @@ for _ in sys.stdin:
         continue
     print(os.getpid(), flush=True)
     while True:
-        write.export_bundle(network(), info(), Path({path!r}), images=images(), settings=write.Settings(),
+        write.export_bundle(network(), info(), Path({path!r}), images=sample_images(), settings=write.Settings(),
                             say=lambda text: None)
         print("done", flush=True)
 """
@@ -347,7 +349,7 @@ for _ in sys.stdin:
 @pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_a_whole_file_or_none(tmp_path):
     path = tmp_path / "model.onnx"
-    program = textwrap.dedent(KILLED.format(tests=str(PROJECT / "tests"), path=str(path)))
+    program = textwrap.dedent(KILLED.format(tests=str(PROJECT / "tests" / "support"), path=str(path)))
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     random = np.random.default_rng(0)
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}

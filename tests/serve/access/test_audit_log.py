@@ -98,7 +98,7 @@ def test_a_log_whose_end_was_taken_off_is_not_gone_on_with(log: Path):
         AuditLog(log)
 
 
-def test_a_head_copied_elsewhere_finds_a_chain_made_anew(log: Path):
+def test_a_head_copied_elsewhere_finds_a_chain_made_again(log: Path):
     head = verify_log(log).hash
     assert verify_log(log, head=head).lines == 8
     for path in (log, log.with_name("audit.jsonl.head")):

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from test_tokens import SECRET, claims, settings, signed
 
 from imgrec.serve.access.gate import ANYBODY, Gate
 from imgrec.serve.access.key_ring import KeyRing
@@ -11,6 +10,7 @@ from imgrec.serve.access.keys import add_key, revoke_key
 from imgrec.serve.access.throttle import Throttle
 from imgrec.serve.access.tokens import TokenReader
 from imgrec.serve.http.refusals import Refusal
+from signed_tokens import SECRET, claims, settings, signed
 
 
 @pytest.fixture

@@ -5,42 +5,21 @@ import hashlib
 import hmac
 import json
 import random
-import time
 from pathlib import Path
 from typing import Any
 
-import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from imgrec.errors import ConfigError
 from imgrec.serve.access.tokens import Token, TokenReader
-
-SECRET = "0123456789abcdef0123456789abcdef"
-
-
-def claims(**changes: Any) -> dict[str, Any]:
-    now = int(time.time())
-    base = {"iss": "login", "aud": "imgrec", "sub": "ann", "scope": "predict", "nbf": now - 5, "exp": now + 60}
-    return {name: value for name, value in {**base, **changes}.items() if value is not None}
-
-
-def settings(folder: Path, *, algorithm: str, key: str | bytes, **changes: Any) -> Path:
-    (folder / "key").write_bytes(key.encode() if isinstance(key, str) else key)
-    content = {"issuer": "login", "audience": "imgrec", "algorithm": algorithm, "keys": {"k1": "key"}, **changes}
-    path = folder / "jwt.json"
-    path.write_text(json.dumps(content))
-    return path
+from signed_tokens import SECRET, claims, settings, signed
 
 
 @pytest.fixture
 def reader(tmp_path: Path) -> TokenReader:
     return TokenReader(settings(tmp_path, algorithm="HS256", key=SECRET))
-
-
-def signed(content: dict[str, Any], *, key: Any = SECRET, algorithm: str = "HS256", kid: str | None = "k1") -> str:
-    return jwt.encode(content, key, algorithm=algorithm, headers=None if kid is None else {"kid": kid})
 
 
 def public_pem(key: Any) -> bytes:
@@ -83,7 +62,7 @@ def test_public_keys_check_what_private_ones_signed(tmp_path: Path, algorithm: s
         *({name: None} for name in ("exp", "nbf", "iss", "aud", "sub")),
     ],
 )
-def test_a_claim_that_is_wrong_or_missing_is_refused(reader: TokenReader, changes: dict[str, Any]):
+def test_a_claim_that_is_invalid_or_missing_is_refused(reader: TokenReader, changes: dict[str, Any]):
     assert reader.read(signed(claims(**changes))) is None
 
 

@@ -28,16 +28,16 @@ class Network:
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
-        self.in_lane: list[bool] = []
+        self.single_thread: list[bool] = []
         self.go = threading.Event()
         self.go.set()
         self.poison: set[int] = set()
         self.not_finite: set[int] = set()
         self.most: int | None = None  # more at once than there is memory for
 
-    def __call__(self, images: UInt8Array, *, in_lane: bool) -> np.ndarray:
+    def __call__(self, images: UInt8Array, *, single_thread: bool) -> np.ndarray:
         self.sizes.append(len(images))
-        self.in_lane.append(in_lane)
+        self.single_thread.append(single_thread)
         assert self.go.wait(10)
         if self.most is not None and len(images) > self.most:
             raise MemoryError
@@ -60,8 +60,8 @@ async def outcomes(*work: Awaitable[np.ndarray]) -> list[float | str]:
     return [str(one) if isinstance(one, BaseException) else float(one[0]) for one in done]
 
 
-def make(network: Network, executor: Executor, max_batch: int = 32, lanes: int = 1) -> Batcher:
-    return Batcher(network, executor=executor, max_batch=max_batch, lanes=lanes)
+def make(network: Network, executor: Executor, max_batch: int = 32, workers: int = 1) -> Batcher:
+    return Batcher(network, executor=executor, max_batch=max_batch, workers=workers)
 
 
 def test_an_idle_network_starts_at_once_with_one_image(executor: Executor):
@@ -122,7 +122,7 @@ def test_without_memory_for_a_batch_images_run_alone_and_without_any_they_may_co
     asyncio.run(run())
 
 
-def test_one_answer_that_is_not_finite_fails_alone(executor: Executor):
+def test_one_response_that_is_not_finite_fails_alone(executor: Executor):
     network = Network()
     network.not_finite = {2}
 
@@ -154,16 +154,16 @@ def test_a_client_that_has_gone_takes_nobody_with_it(executor: Executor):
     assert network.sizes == [3, 2]
 
 
-def test_lanes_share_what_waits_and_work_side_by_side():
+def test_workers_share_what_waits_and_work_side_by_side():
     network = Network()
 
     async def run(executor: Executor) -> None:
-        batcher = make(network, executor, lanes=2)
+        batcher = make(network, executor, workers=2)
         network.go.clear()
         work = [asyncio.ensure_future(batcher.submit(image(value))) for value in range(7)]
         await until(lambda: network.sizes == [4, 2])  # half of seven, half of the rest; neither has ended
         work += [asyncio.ensure_future(batcher.submit(image(value))) for value in range(7, 11)]
-        await until(lambda: batcher.waiting == 5)  # no third lane
+        await until(lambda: batcher.waiting == 5)  # no third worker
         network.go.set()
         assert await outcomes(*work) == [float(value) for value in range(11)]
 
@@ -176,7 +176,7 @@ def test_only_an_image_that_is_alone_gets_all_threads_of_the_network():
     network = Network()
 
     async def run(executor: Executor) -> None:
-        batcher = make(network, executor, lanes=2)
+        batcher = make(network, executor, workers=2)
         await batcher.submit(image(0))
         network.go.clear()
         first = asyncio.ensure_future(batcher.submit(image(1)))
@@ -188,15 +188,15 @@ def test_only_an_image_that_is_alone_gets_all_threads_of_the_network():
 
     with ThreadPoolExecutor(2) as executor:
         asyncio.run(run(executor))
-    assert network.in_lane == [False, False, True]
+    assert network.single_thread == [False, False, True]
 
 
-def test_an_image_that_comes_just_as_a_lane_ends_is_not_forgotten(executor: Executor):
+def test_an_image_that_comes_just_as_a_worker_ends_is_not_forgotten(executor: Executor):
     network = Network()
 
     async def run() -> None:
         batcher = make(network, executor)
-        for value in range(50):  # each is submitted in the very step in which the last one's answer came
+        for value in range(50):  # each is submitted in the very step in which the last one's response came
             assert (await batcher.submit(image(value)))[0] == value
 
     asyncio.run(asyncio.wait_for(run(), 10))
@@ -220,7 +220,7 @@ def test_each_run_is_told(executor: Executor):
     told: list[int] = []
 
     async def run() -> None:
-        batcher = Batcher(Network(), executor=executor, max_batch=4, lanes=1, on_batch=lambda n, _: told.append(n))
+        batcher = Batcher(Network(), executor=executor, max_batch=4, workers=1, on_batch=lambda n, _: told.append(n))
         await asyncio.gather(*(batcher.submit(image(0)) for _ in range(6)))
 
     asyncio.run(run())

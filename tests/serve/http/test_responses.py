@@ -1,4 +1,4 @@
-"""How much of what the network said a caller sees."""
+"""How much of a prediction a caller sees."""
 
 import itertools
 import json
@@ -16,40 +16,40 @@ NAMES = ("a", "b", "c", "d", "e", "f", "g")
 LOGITS = np.array([[0.1, 3.0, 0.2, 1.5, -1.0, -2.0, 0.0]])
 
 
-def answer(output: Output, decisions: Decisions | None = None, reject: str | None = None) -> dict[str, Any]:
+def response(output: Output, decisions: Decisions | None = None, reject: str | None = None) -> dict[str, Any]:
     decisions = decisions or Decisions(task="single", class_names=NAMES, temperature=2.0)
     (one,) = describe(LOGITS, decisions, output=output, reject=reject)
     return json.loads(json.dumps(one, allow_nan=False))
 
 
-def test_label_says_the_label_and_nothing_else():
-    assert answer("label") == {"label": "b", "is_unknown": False}
+def test_label_returns_the_prediction_and_nothing_else():
+    assert response("label") == {"prediction": "b"}
 
 
 def test_topk_names_five_classes_without_numbers():
-    assert answer("topk")["classes"] == ["b", "d", "c", "a", "g"]
-    assert not any(character in json.dumps(answer("topk")) for character in "0123456789")
+    assert response("topk")["top_classes"] == ["b", "d", "c", "a", "g"]
+    assert not any(character in json.dumps(response("topk")) for character in "0123456789")
 
 
 def test_rounded_gives_two_digits_of_the_best_five():
     scaled = np.exp(LOGITS[0] / 2.0)
     expected = np.round(scaled / scaled.sum(), 2)
-    classes = answer("rounded")["classes"]
-    assert [one["label"] for one in classes] == ["b", "d", "c", "a", "g"]
-    assert [one["probability"] for one in classes] == [expected[NAMES.index(one["label"])] for one in classes]
-    assert "confidence" not in answer("rounded")
+    probabilities = response("rounded")["probabilities"]
+    assert list(probabilities) == response("rounded")["top_classes"] == ["b", "d", "c", "a", "g"]
+    assert list(probabilities.values()) == [expected[NAMES.index(name)] for name in probabilities]
+    assert response("rounded")["confidence"] == probabilities["b"]
 
 
 def test_full_gives_every_class_and_every_digit():
     scaled = np.exp(LOGITS[0] / 2.0)
-    got = {one["label"]: one["probability"] for one in answer("full")["classes"]}
-    assert list(got) == ["b", "d", "c", "a", "g", "e", "f"]
+    got = response("full")["probabilities"]
+    assert list(got) == response("full")["top_classes"] == ["b", "d", "c", "a", "g", "e", "f"]
     assert np.allclose([got[name] for name in NAMES], scaled / scaled.sum(), rtol=0, atol=1e-15)
-    assert answer("full")["confidence"] == max(got.values())
+    assert response("full")["confidence"] == max(got.values())
 
 
 def test_each_kind_says_what_the_smaller_one_says():
-    keys = [set(answer(output)) for output in OUTPUTS]
+    keys = [set(response(output)) for output in OUTPUTS]
     assert all(smaller <= larger for smaller, larger in itertools.pairwise(keys))
 
 
@@ -62,15 +62,15 @@ def test_nobody_gets_more_than_is_allowed_by_asking(allowed: Output):
 
 def test_several_labels_are_a_list():
     decisions = Decisions(task="multilabel", class_names=NAMES)
-    assert answer("label", decisions) == {"label": ["a", "b", "c", "d"], "is_unknown": False}
+    assert response("label", decisions) == {"prediction": ["a", "b", "c", "d"]}
 
 
-def test_an_answer_that_a_reject_rule_does_not_accept_is_unknown():
+def test_an_response_that_a_reject_rule_does_not_accept_is_rejected():
     rules = {"strict": _rule(0.99), "loose": _rule(0.01)}
     decisions = Decisions(task="single", class_names=NAMES, reject=rules)
-    assert answer("label", decisions, "strict")["is_unknown"] is True
-    assert answer("label", decisions, "loose")["is_unknown"] is False
-    assert answer("rounded", decisions, "loose")["accepted"] == {"strict": False, "loose": True}
+    assert response("label", decisions, "strict")["rejected"] == {"strict": True}
+    assert response("label", decisions, "loose")["rejected"] == {"loose": False}
+    assert response("rounded", decisions, "loose")["rejected"] == {"strict": True, "loose": False}
 
 
 def _rule(threshold: float) -> RejectRule:

@@ -55,14 +55,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def words(folder: Path, key: str = "key.pem") -> list[str]:
+def arguments(folder: Path, key: str = "key.pem") -> list[str]:
     files = ["--tls-cert", str(folder / "cert.pem"), "--tls-key", str(folder / key)]
     return [f"colours={folder / 'colours.onnx'}", "--keys", str(folder / "keys.json"), "--decoders", "1", *files]
 
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Server]:
-    with started(folder, words(folder)) as server:
+    with started(folder, arguments(folder)) as server:
         yield server
 
 
@@ -73,10 +73,10 @@ def trusting(folder: Path) -> ssl.SSLContext:
 def test_a_client_that_checks_the_certificate_is_answered(server: Server, folder: Path):
     with closing(http.client.HTTPSConnection("localhost", server.port, context=trusting(folder), timeout=30)) as client:
         client.request("POST", "/v1/predict", body=RED, headers={"content-type": "image/png"})
-        answer = client.getresponse()
-        body = json.loads(answer.read())
-    assert (answer.status, body["predictions"][0]["label"]) == (200, "red")
-    assert answer.getheader("strict-transport-security") == "max-age=31536000"
+        response = client.getresponse()
+        body = json.loads(response.read())
+    assert (response.status, body["predictions"][0]["prediction"]) == (200, "red")
+    assert response.getheader("strict-transport-security") == "max-age=31536000"
     assert f"at https://127.0.0.1:{server.port}" in server.text()
 
 
@@ -104,8 +104,8 @@ def test_old_versions_of_tls_are_refused(server: Server, folder: Path):
         context.wrap_socket(plain, server_hostname="localhost")
 
 
-def test_told_to_stop_it_answers_who_is_connected_and_ends_with_0(folder: Path):
-    with started(folder, words(folder), tag="stop") as server:
+def test_told_to_stop_it_serves_who_is_connected_and_ends_with_0(folder: Path):
+    with started(folder, arguments(folder), tag="stop") as server:
         client = http.client.HTTPSConnection("localhost", server.port, context=trusting(folder), timeout=30)
         with closing(client), socket.create_connection(("localhost", server.port)):  # the second never says a word
             client.connect()
@@ -133,5 +133,5 @@ def test_files_that_do_not_fit_are_told_before_anything_starts(folder: Path, cer
 
 def test_a_command_with_the_wrong_key_ends_with_a_sentence(folder: Path):
     with pytest.raises(AssertionError, match="is not the private key of") as failure:
-        Server(folder, words(folder, "other.pem"), tag="wrong")
+        Server(folder, arguments(folder, "other.pem"), tag="wrong")
     assert "Traceback" not in str(failure.value)

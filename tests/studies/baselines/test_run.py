@@ -11,11 +11,11 @@ import torch
 from rich.console import Console
 from sklearn.metrics import accuracy_score, f1_score
 
-from imgrec.data.images.image import ArrayImages
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.samples import Samples
 from imgrec.errors import DataError, ImageError
-from imgrec.evaluation.metrics.compute import compute_scores
+from imgrec.evaluation.metrics.compute import compute_metrics
 from imgrec.evaluation.metrics.metric_files import write_evaluation
 from imgrec.evaluation.predictions.parquet import read_parquet
 from imgrec.evaluation.predictions.predictions import Predictions
@@ -425,7 +425,7 @@ def test_control_characters_in_names_are_written_out(table, evaluated):
 def test_with_groups_the_interval_of_a_baseline_is_that_of_an_evaluation(table):
     predictions = table.baselines[0].predictions
     grouped = replace(predictions, groups=[f"g{row % 5}" for row in range(len(predictions))])
-    wanted = compute_scores(grouped)["intervals"]["accuracy"]
+    wanted = compute_metrics(grouped)["intervals"]["accuracy"]
     assert accuracy_of(grouped)["accuracy_interval"] == wanted
     assert accuracy_of(predictions)["accuracy_interval"] != wanted
     one = accuracy_of(replace(predictions, groups=["g"] * len(predictions)))

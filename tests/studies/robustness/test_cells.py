@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from imgrec.data.images.image import FileImages
+from imgrec.data.images.collections import FileImages
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.loading.dataset import ImageDataset
 from imgrec.data.samples import Samples

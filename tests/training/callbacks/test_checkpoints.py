@@ -10,11 +10,10 @@ import pytest
 import torch
 from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import EMAWeightAveraging
-from test_resume import assert_equal, everything
 
 from imgrec.core.checkpoint.checkpoint import load_checkpoint
 from imgrec.errors import ConfigError, NonFiniteError, StopRequestedError
-from small_run import fit, small_classifier
+from small_run import assert_equal, everything, fit, small_classifier
 
 
 class Send(Callback):
@@ -53,8 +52,8 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         (signal.SIGINT, {"validation": 2}, 14),
     ],
 )
-def test_a_signal_saves_at_once_and_the_run_goes_on_bit_for_bit(number, where, saved_at, unbroken, tmp_path) -> None:
-    message = f"Stopped by {signal.Signals(number).name}.*goes on from there"
+def test_a_signal_saves_at_once_and_the_run_resumes_bit_for_bit(number, where, saved_at, unbroken, tmp_path) -> None:
+    message = f"Stopped by {signal.Signals(number).name}.*resumes from it"
     with pytest.raises(StopRequestedError, match=message) as stopped:
         fit(tmp_path, before=[Send(number, **where)], callbacks=averaging(), every_n_steps=None)
     assert stopped.value.exit_code == 128 + number
@@ -90,7 +89,7 @@ def test_the_previous_checkpoint_is_kept_beside_the_last(tmp_path: Path) -> None
 
 
 def test_a_score_that_does_not_exist_is_named_with_those_that_do(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"val/acuracy is not a score.*val/accuracy"):
+    with pytest.raises(ConfigError, match=r"val/acuracy is not a metric.*val/accuracy"):
         fit(tmp_path, monitor="val/acuracy")
 
 

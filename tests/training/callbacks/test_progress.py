@@ -1,5 +1,6 @@
 """One line of progress."""
 
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -67,6 +68,21 @@ def test_in_a_terminal_one_line_is_rewritten(capsys, clock):
     assert "batch 2/10" in printed
 
 
+def test_in_a_notebook_one_line_is_rewritten_over_all_epochs(capsys, clock, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace())
+    bar, facts = ProgressLine(), trainer(callback_metrics={"val/accuracy": 0.9})
+    for _ in range(2):
+        train_batches(bar, clock, count=3, seconds=0.2, facts=facts)
+        bar.on_train_epoch_end(facts, SimpleNamespace())
+    bar.on_train_end(facts, SimpleNamespace())
+    captured = capsys.readouterr()
+    assert (captured.err, captured.out.count("\n")) == ("", 1)
+    *_, long, short = captured.out.rstrip("\n").split("\r")
+    assert long.startswith("epoch 2/4  batch 2/10")
+    assert short.rstrip() == "epoch 2/4  val/accuracy 0.9000  160 images/s"
+    assert len(short) == len(long)  # nothing of the longer line is left
+
+
 @pytest.mark.parametrize(
     ("facts", "epoch", "left"),
     [
@@ -85,7 +101,7 @@ def test_the_time_left_is_that_of_the_whole_run_where_it_has_an_end(facts, epoch
     assert printed.endswith(left or "3 images/s")
 
 
-def test_an_epoch_leaves_a_line_with_its_scores(capsys, clock):
+def test_an_epoch_leaves_a_line_with_its_metrics(capsys, clock):
     bar, facts = line(), trainer(callback_metrics={"val/accuracy": 0.9, "train/loss": 0.25, "val/precision": 0.1})
     bar.on_train_start(facts, SimpleNamespace())
     clock.now += 2

@@ -133,7 +133,7 @@ def test_beyond_fifty_classes_there_are_no_curves_per_class(tmp_path):
 def test_the_first_training_batch_is_shown_once(tmp_path):
     points, _, classifier = run(tmp_path, accumulate_grad_batches=2)
     ((tag, image, step),) = points.experiment.seen
-    assert (tag, step) == ("seen_by_the_network/train", 0)
+    assert (tag, step) == ("first_batch/train", 0)
     assert image.dtype == torch.uint8
     assert image.shape == (3, 66, 8 * 66)  # 8 images of 8 px, enlarged to 64, with a border of 1
     assert classifier.first_images is None

@@ -13,17 +13,9 @@ import pytest
 from imgrec.data.splits.folds import deal_folds
 from imgrec.data.splits.split_format import SplitFile, write_split_file
 from imgrec.errors import JobError
+from imgrec.evaluation.result import JobResult, Score, read_result, read_score
 from imgrec.training.sweep.fold_scores import Interval, interval, summarise
-from imgrec.training.sweep.sweep_table import (
-    JobResult,
-    Score,
-    check_jobs,
-    ranked,
-    read_result,
-    read_score,
-    show,
-    write_table,
-)
+from imgrec.training.sweep.sweep_table import check_jobs, ranked, show, write_table
 
 
 def job(number: int, value: float | None = None, *, status: str = "ok", mode: str = "max", **keys: object) -> JobResult:
@@ -279,4 +271,4 @@ def test_means_are_printed_with_what_they_are_worth(capsys):
 
 def test_over_seeds_it_is_said_what_the_interval_is_not(capsys):
     show([replace(of_fold(0, value), overrides={"seed": f"{value}"}) for value in FOLDS])
-    assert "what chance does in training, not what other data would" in capsys.readouterr().out
+    assert "about randomness of training, not about other data" in capsys.readouterr().out

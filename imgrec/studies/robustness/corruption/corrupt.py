@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imgrec.core.keyed_random import generator
 from imgrec.data.samples import UInt8Array
 from imgrec.studies.robustness.corruption.blur import defocus_blur, glass_blur, motion_blur, zoom_blur
 from imgrec.studies.robustness.corruption.digital import contrast, elastic_transform, jpeg_compression, pixelate
@@ -159,7 +160,7 @@ def corrupt(image: UInt8Array, corruption: Corruption, severity: int, *, seed: i
     """
     if severity == 0:
         return image
-    rng = np.random.default_rng((seed, CORRUPTIONS.index(corruption), severity, index))
+    rng = generator(seed, CORRUPTIONS.index(corruption), severity, index)
     parameters = corruption.small if min(image.shape[:2]) < SMALL_PX else corruption.large
     made = corruption.apply(image.astype(np.float32) / 255, rng, *parameters[severity - 1])
     return np.rint(np.clip(made, 0, 1) * 255).astype(np.uint8)

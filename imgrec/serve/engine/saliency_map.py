@@ -1,6 +1,6 @@
-"""Where in an image an answer comes from: parts are covered one after another, and the label's probability watched.
+"""A saliency map by occlusion: regions are covered one after another, and the drop in probability is measured.
 
-It needs nothing of the network but its answers, so any bundle can be explained.
+It needs the outputs of the model only, no gradients, so any bundle can be explained.
 """
 
 import base64
@@ -31,9 +31,13 @@ Run = Callable[[UInt8Array], NDArray[np.floating]]
 async def explain_image(
     service: Service, model: ServedModel, data: bytes, *, caller: Caller, output: Output
 ) -> dict[str, Any]:
-    """Return the prediction for an image file, its label, and a PNG in base64 of what the network saw, with heat on it.
+    """Return the prediction for an image file and the saliency map of its most probable class.
 
-    Raises: Refusal: what is wrong with the image, `not_finite`, or `busy`.
+    Returns:
+        `prediction`, `explained_class`, and `saliency_map`: the preprocessed image with the map over it, PNG in base64.
+
+    Raises:
+        Refusal: What is wrong with the image, `not_finite`, or `busy`.
     """
     return await service.explain(model, data, lambda image, run: _explained(image, run, model, output), caller=caller)
 
@@ -63,6 +67,6 @@ def _explained(image: UInt8Array, run: Run, model: ServedModel, output: Output) 
     Image.fromarray(draw_overlay(image, heat)).save(buffer, "PNG")
     return {
         "prediction": {"index": 0, **prediction},
-        "label": model.decisions.class_names[index],
-        "heat_map": base64.b64encode(buffer.getvalue()).decode(),
+        "explained_class": model.decisions.class_names[index],
+        "saliency_map": base64.b64encode(buffer.getvalue()).decode(),
     }

@@ -1,4 +1,4 @@
-// Images on their way to the server: in as few requests as it allows, again when it says when.
+// Sends images to the server in as few requests as it allows, and again when it asks to wait.
 import { ApiError, predict } from "/page/api.js";
 import { isTransient } from "/page/errors.js";
 
@@ -6,8 +6,8 @@ const PART_BYTES = 400; // around a file in a form
 const LONGEST_WAIT_S = 60; // a longer one is for the user to decide
 const ATTEMPTS = 5;
 
-/** Ask about entries {file, model, state, ...}; `changed(entry)` is called whenever one has something new to show. */
-export async function askAbout(entries, { changed, signedOut }) {
+/** Request predictions for entries {file, model, state, ...}; `changed(entry)` is called whenever one has something new to show. */
+export async function requestPredictions(entries, { changed, signedOut }) {
   const set = (entry, values) => { Object.assign(entry, values); changed(entry); };
   const readable = [];
   for (const entry of entries) {
@@ -15,10 +15,10 @@ export async function askAbout(entries, { changed, signedOut }) {
     if (error) set(entry, { state: "failed", error });
     else readable.push(entry);
   }
-  for (const batch of inBatches(readable)) await askBatch(batch, { set, signedOut });
+  for (const batch of inBatches(readable)) await requestBatch(batch, { set, signedOut });
 }
 
-async function askBatch(batch, { set, signedOut }) {
+async function requestBatch(batch, { set, signedOut }) {
   const { model } = batch[0];
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -47,8 +47,8 @@ export async function countDown(seconds, tick) {
 }
 
 function outcomeOf(prediction) {
-  if (prediction.error) return { state: "failed", error: new ApiError(prediction.error.code, prediction.error) };
-  return { state: "answered", prediction };
+  if (prediction.error) return { state: "failed", error: new ApiError(prediction.error, { message: prediction.detail }) };
+  return { state: "predicted", prediction };
 }
 
 /** Return what keeps a file from being sent, or null. */
