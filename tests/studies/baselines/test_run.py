@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from imgrec.studies.baselines.hog import Hog
 from imgrec.studies.baselines.model_row import check_same_images, evaluation_folder, read_model_row
 from imgrec.studies.baselines.output import accuracy_of, print_baselines, to_json, write_baselines
 from imgrec.studies.baselines.run import BaselineTable, Plan, run_baselines
+from project import PROJECT
 from small_run import Noise
 
 KEEP = Preprocess(size=None, mode="none")
@@ -415,6 +417,16 @@ def test_the_report_shows_the_baselines(table, evaluated, tmp_path):
     page = write_report(evaluated / "evaluation").read_text()
     assert all(baseline.name in page for baseline in table.baselines)
     assert "Its scores are decision values" in page
+
+
+def test_the_report_reads_the_file_of_earlier_releases(evaluated):
+    from imgrec.evaluation.report.evaluation_folder import FORMER_FILES
+    from imgrec.evaluation.report.report import write_report
+
+    former = FORMER_FILES["baselines.json"]
+    before = PROJECT / "tests" / "fixtures" / "before_layout" / "baselines" / former
+    shutil.copy(before, evaluated / "evaluation" / former)
+    assert "color-linear_svm" in write_report(evaluated / "evaluation").read_text()
 
 
 def test_control_characters_in_names_are_written_out(table, evaluated):
