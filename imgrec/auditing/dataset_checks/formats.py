@@ -90,9 +90,8 @@ def _rare_kinds(kinds: Mapping[str, Mapping[int, Sequence[str]]], count: int) ->
 
 
 def _rare_text(kind: str, value: str, number: int, count: int) -> str:
-    what = {"format": f"{value} file", "mode": f"image of mode {value}", "flag": f"{value} image"}[kind]
     first = " The first frame is read." if value == "animated" else ""
-    return f"{number} {what}{'s' if number != 1 else ''} among {count} images.{first}"
+    return f"{kind} {value}: {number} of {count} images.{first}"
 
 
 def _faulty_names(flags: Mapping[int, Sequence[str]]) -> list[Fact]:

@@ -111,7 +111,7 @@ def _show(audit: "Audit", output: Path) -> None:
         found = Counter(case.severity for case in section.cases)
         counts = [f"{found[severity]:,}" if found[severity] else "-" for severity in SEVERITIES]
         lines.append(f"{counts[0]:>9}{counts[1]:>10}{counts[2]:>9}  {EXPLANATIONS[section.key].title}")
-    lines += [f"Not checked: {title(key)} ({reason})" for key, reason in audit.not_run.items()]
+    lines += [f"Not checked: {title(key)}: {reason}" for key, reason in audit.not_run.items()]
     lines += ["", f"{headline}. {detail}", f"Report: {output / 'audit.html'}, audit.json, plan.csv"]
     _write("\n".join(lines))
 

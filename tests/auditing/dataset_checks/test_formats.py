@@ -26,7 +26,7 @@ def test_one_gif_among_jpegs_is_rare_and_reported_once():
     )
     (fact,) = format_facts(facts).findings
     assert (fact.severity, fact.rows) == ("warning", (0,))
-    assert fact.text == "1 GIF file among 300 images."
+    assert fact.text == "format GIF: 1 of 300 images."
 
 
 def test_half_png_and_half_jpeg_are_not_rare():
