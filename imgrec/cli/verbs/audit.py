@@ -31,8 +31,8 @@ resume).
 
 examples:
   imgrec audit photos/
-  imgrec audit labels.csv data.split_column=split --output audit/
-  imgrec audit data=torchvision data.name=FashionMNIST data.root=sets
+  imgrec audit labels.csv data.split_column=split --output audit_labels
+  imgrec audit data=torchvision data.name=FashionMNIST data.root=sets --output audit_fashion
   imgrec audit photos/ --apply audit/plan.csv --output clean.csv
 """
 
