@@ -11,7 +11,7 @@ from typing import Any
 from imgrec.core.files import arrow_table as arrow
 from imgrec.core.files.json_file import plain
 from imgrec.errors import DataError
-from imgrec.evaluation.metrics.compute import compute_scores
+from imgrec.evaluation.metrics.compute import compute_metrics
 from imgrec.evaluation.predictions.parquet import read_parquet
 from imgrec.evaluation.predictions.predictions import Predictions, visible
 
@@ -101,7 +101,7 @@ def read_folder(path: Path) -> EvaluationFolder:
     file = read_json(path / "metrics.json")
     metrics = file.data
     if metrics is None and predictions is not None:
-        metrics = plain(compute_scores(predictions))
+        metrics = plain(compute_metrics(predictions))
     if metrics is None or not _is_metrics(metrics):
         reason = problem or file.problem or "metrics.json has another format"
         raise DataError(

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from imgrec.evaluation.figures.console import print_metrics
-from imgrec.evaluation.metrics.compute import compute_scores
+from imgrec.evaluation.metrics.compute import compute_metrics
 from imgrec.evaluation.predictions.predictions import Predictions
 
 
@@ -20,7 +20,7 @@ def make_scores(num_classes=3, **changes):
         "logits": random.normal(size=(1200, num_classes)).astype(np.float32),
         "class_names": [f"class{i}" for i in range(num_classes)],
     }
-    return compute_scores(Predictions(**{**columns, **changes}))
+    return compute_metrics(Predictions(**{**columns, **changes}))
 
 
 def print_to_text(scores, **options):
@@ -86,7 +86,7 @@ def test_a_class_without_f1_is_not_among_the_worst():
 def test_undefined_metrics_are_marked_and_noted():
     text = print_to_text(make_scores(labels=np.zeros(1200, dtype=np.int64)))
     assert re.search(r"AUROC \(macro\) +undefined", text)
-    assert "Note: Not in this set: recall, AUROC and average precision are undefined" in text
+    assert "Note: No image in this set: recall, AUROC and average precision are undefined" in text
 
 
 def test_names_are_neither_markup_nor_control_codes():

@@ -237,13 +237,13 @@ def test_a_large_table_stays_below_15_mb(tmp_path):
     random = np.random.default_rng(0)
     predictions = make_predictions(10_000, [f"class {index}" for index in range(100)], sure=2.5)
     folder = tmp_path / "evaluation"
-    from imgrec.evaluation.metrics.compute import compute_scores
+    from imgrec.evaluation.metrics.compute import compute_metrics
     from imgrec.evaluation.report.evaluation_folder import EvaluationFolder
     from imgrec.evaluation.report.report import to_html
 
     thumbnail = "data:image/jpeg;base64," + "A" * 7_000
     thumbnails = dict.fromkeys(random.choice(predictions.names, 900, replace=False).tolist(), thumbnail)
-    scores = json.loads(json.dumps(compute_scores(predictions)))
+    scores = json.loads(json.dumps(compute_metrics(predictions)))
     page = to_html(EvaluationFolder(folder, predictions, "", scores, thumbnails))
     assert len(page) < 15_000_000
 

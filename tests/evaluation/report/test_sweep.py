@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from imgrec.evaluation.report.sweep import write_sweep_report
-from imgrec.training.sweep.sweep_table import JobResult, Score, write_table
+from imgrec.evaluation.result import JobResult, Score
+from imgrec.training.sweep.sweep_table import write_table
 
 EVIL = "<script>alert(1)</script>"
 

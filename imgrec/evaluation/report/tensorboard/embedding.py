@@ -1,6 +1,5 @@
 """Features of evaluated images for TensorBoard's projector: the input of the model's head."""
 
-from collections.abc import Iterator
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +9,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from imgrec.data.loading.dataset import ImageDataset
+from imgrec.data.loading.readable import ReadableBatches
 from imgrec.data.samples import UInt8Array
-from imgrec.errors import ImageError
 from imgrec.evaluation.predictions.predictions import Predictions, visible
-from imgrec.models.features import features_and_logits
-from imgrec.models.network import ImageNetwork
+from imgrec.models.inference import has_features, infer
 
 if TYPE_CHECKING:
     from imgrec.data.loading.datamodule import ImageDataModule
@@ -44,7 +42,7 @@ def write_embedding(
     Returns:
         The number of images; 0 where nothing was written.
     """
-    if not isinstance(network, ImageNetwork) or not network.head_parameters or _weight_bytes(network) > MOST_BYTES:
+    if not has_features(network) or _weight_bytes(network) > MOST_BYTES:
         return 0
     samples = data.split(split)
     indices = np.unique(np.linspace(0, len(samples) - 1, NUM_IMAGES).astype(np.int64))
@@ -52,16 +50,14 @@ def write_embedding(
     device = next(network.parameters()).device
     was_training = network.training
     network.eval()
-    rows: list[int] = []
+    batches = ReadableBatches(dataset, indices.tolist(), size=_BATCH, max_pixels=_MOST_PIXELS)
     features: list[NDArray[np.float32]] = []
     sprites: list[UInt8Array] = []
-    for images, batch in _batches(dataset, indices):
-        pixels = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).to(device)
-        features.append(features_and_logits(network, pixels)[0].cpu().numpy())
+    for images in batches:
+        features.append(infer(network, [images], device=device, with_features=True).features)
         sprites += [_sprite(image) for image in images]
-        rows += batch
     network.train(was_training)
-    if rows:
+    if rows := batches.read:
         columns = _columns(predictions, [samples.names[row] for row in rows])
         with redirect_stdout(None):  # a second evaluation of a run replaces the first, which prints a warning
             writer.add_embedding(
@@ -76,25 +72,6 @@ def write_embedding(
 
 def _weight_bytes(network: nn.Module) -> int:
     return sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
-
-
-def _batches(dataset: ImageDataset, indices: NDArray[np.int64]) -> Iterator[tuple[UInt8Array, list[int]]]:
-    """Yield images (n, H, W, 3) of one size, and their indices; unreadable images are skipped."""
-    images: list[UInt8Array] = []
-    batch: list[int] = []
-    for index in indices.tolist():
-        try:
-            image = dataset.image(index, 0)
-        except ImageError:
-            continue
-        is_full = len(images) == _BATCH or (len(images) + 1) * image.shape[0] * image.shape[1] > _MOST_PIXELS
-        if images and (is_full or image.shape != images[0].shape):
-            yield np.stack(images), batch
-            images, batch = [], []
-        images.append(image)
-        batch.append(index)
-    if images:
-        yield np.stack(images), batch
 
 
 def _sprite(image: UInt8Array) -> UInt8Array:

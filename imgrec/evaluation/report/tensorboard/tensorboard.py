@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from imgrec.evaluation.figures.choose import worst_mistakes
 from imgrec.evaluation.figures.figures import draw_confusion_matrix, draw_image_grid, render
 from imgrec.evaluation.figures.reliability import draw_reliability
-from imgrec.evaluation.metrics.compute import compute_scores
+from imgrec.evaluation.metrics.compute import compute_metrics
 from imgrec.evaluation.predictions.predictions import Predictions
 from imgrec.evaluation.report.evaluation_folder import read_json, read_thumbnails
 
@@ -46,7 +46,7 @@ def log_evaluation(
         return
     logger.log_hyperparams(hyperparameters(config), {**monitored, **metrics})
     if predictions.task == "single":
-        matrix = np.array(compute_scores(predictions, resamples=0)["confusion_matrix"])
+        matrix = np.array(compute_metrics(predictions, resamples=0)["confusion_matrix"])
         image = render(draw_confusion_matrix(matrix, class_names=predictions.class_names))
         writer.add_image(f"{prefix}/confusion_matrix", image, dataformats="HWC")
     _add_images(writer, predictions, folder, prefix=prefix)

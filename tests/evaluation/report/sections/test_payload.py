@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, precision_score, recall_score, roc_auc_score
 
-from imgrec.evaluation.metrics.compute import compute_scores
+from imgrec.evaluation.metrics.compute import compute_metrics
 from imgrec.evaluation.predictions.predictions import Predictions
 from imgrec.evaluation.report.sections.payload import (
     CELL_IMAGES,
@@ -27,7 +27,7 @@ def matrix_of(data):
 
 def test_the_confusion_matrix_is_that_of_the_metrics():
     predictions = make_predictions(200, sure=1.0)
-    assert matrix_of(confusion_data(predictions, {})) == compute_scores(predictions)["confusion_matrix"]
+    assert matrix_of(confusion_data(predictions, {})) == compute_metrics(predictions)["confusion_matrix"]
 
 
 def test_a_cell_lists_its_images_mistakes_by_falling_confidence():
@@ -80,7 +80,7 @@ def test_at_threshold_0_precision_and_recall_are_those_of_the_metrics():
     predictions = make_predictions(300, sure=1.0)
     data = threshold_data(predictions)
     accepted = at_threshold(data, 0)
-    for index, row in enumerate(compute_scores(predictions)["per_class"]):
+    for index, row in enumerate(compute_metrics(predictions)["per_class"]):
         number, correct = accepted[index]
         assert row["precision"] == correct / number
         assert row["recall"] == correct / data["support"][index]
