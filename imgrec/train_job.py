@@ -309,7 +309,7 @@ def _evaluate_best(
 def _log(logger: Any, scored: Scored, *, result: Result, folder: Path) -> None:
     """Write the evaluation to a logger; TensorBoard's projector gets some of the evaluated images."""
     from imgrec.evaluation.report.tensorboard.embedding import write_embedding
-    from imgrec.evaluation.report.tensorboard.tensorboard import log_evaluation, part_of
+    from imgrec.evaluation.report.tensorboard.tensorboard import log_evaluation, tag_prefix
 
     log_evaluation(logger, scored.predictions, config=scored.config, result=result, folder=folder)
     if isinstance(logger, TensorBoardLogger):
@@ -318,6 +318,6 @@ def _log(logger: Any, scored: Scored, *, result: Result, folder: Path) -> None:
             scored.data,
             scored.split,
             scored.predictions,
-            Path(logger.log_dir),
-            tag=f"{part_of(scored.split)}/features",
+            logger.experiment,
+            tag=f"{tag_prefix(scored.split)}/features",
         )

@@ -1,7 +1,7 @@
-"""Hydra launcher for sweeps: each job is a process of its own, started with the job's overrides.
+"""The launcher of sweeps: each job is a process of its own, started with the overrides of the job.
 
-Hydra's own launcher runs the jobs in this process. Lightning then starts the other processes of a job with this
-process's command line, including `-m`: each would silently draw parameters of its own and train with them.
+Hydra's own launcher calls the task in this process. Lightning would then start the other processes of a job with the
+command line of the sweep, `-m` included, and each of them would silently train with other parameters.
 
 Hydra imports every module of `hydra_plugins` at each start, so this one imports little.
 """
@@ -18,13 +18,17 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 if TYPE_CHECKING:
+    from imgrec.evaluation.result import JobResult
     from imgrec.training.sweep.jobs import Ended, Job
-    from imgrec.training.sweep.sweep_table import JobResult
 
 
 @dataclass
 class LauncherConfig:
-    """Settings of hydra/launcher=imgrec; `jobs` is the number of jobs that run at a time."""
+    """hydra/launcher=imgrec.
+
+    Attributes:
+        jobs: Number of jobs at a time.
+    """
 
     _target_: str = "hydra_plugins.imgrec.launcher.ProcessLauncher"
     jobs: int = 1
@@ -35,7 +39,7 @@ ConfigStore.instance().store(group="hydra/launcher", name="imgrec", node=Launche
 
 @dataclass
 class _Plan:
-    """A job before it runs: its number, its overrides, its composed configuration and its folder."""
+    """A job before it runs: number, overrides as given, composed configuration and folder."""
 
     number: int
     overrides: list[str]
@@ -44,7 +48,7 @@ class _Plan:
 
 
 class _QuietReturn(JobReturn):
-    """The result for Hydra's sweeper: a failed job raises, without printing, which the table does."""
+    """The result of a job for Hydra's sweeper: a failed job raises; its message is printed below the table."""
 
     @property
     def return_value(self) -> Any:
@@ -68,7 +72,7 @@ class ProcessLauncher(Launcher):
         self.results: list[JobResult] = []
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what Hydra passes; `imgrec.cli.hydra.entry.Task` gets the results for its table."""
+        """Keep the arguments of Hydra; `imgrec.cli.hydra.entry.Task` gets the results for its table."""
         from imgrec.core.config.checks import check_number
 
         check_number("hydra.launcher.jobs", self.jobs, at_least=1)
@@ -79,7 +83,7 @@ class ProcessLauncher(Launcher):
         self.used: set[Path] = set()
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run one job for each list of overrides, and return its score or its failure."""
+        """Run a job for each list of overrides, and return its value or its failure."""
         from imgrec.training.sweep.jobs import run_jobs
 
         known = _jobs_in(self.sweep_folder)
@@ -112,9 +116,9 @@ class ProcessLauncher(Launcher):
         return _Plan(number, overrides, config, folder)
 
     def _folder(self, name: str, overrides: list[str], *, known: dict[Path, list[str]]) -> Path:
-        """Return the folder that has this job already, else `name`, else a free name like it.
+        """Return the folder of an earlier job with these overrides, else `name`, else `name` with a number.
 
-        Job numbers shift when a sweep is repeated with more values; each folder must keep its job.
+        Numbers shift when a sweep is repeated with more values; a folder stays with its overrides.
         """
         same = (folder for folder, theirs in known.items() if theirs == overrides and folder not in self.used)
         names = (self.sweep_folder / (f"{name}_{again}" if again else name) for again in range(1_000_000))
@@ -132,17 +136,17 @@ class ProcessLauncher(Launcher):
 
         line = read_command_line(sys.argv[1:])
         ours = [f"hydra.run.dir={quote(plan.folder)}", f"hydra.job.num={plan.number}", "hydra.mode=RUN"]
-        theirs = [text for text in self.config.hydra.overrides.hydra if not _key(text).startswith(_OF_THE_SWEEP)]
-        command = [sys.executable, sys.argv[0], *line.config_flags, *plan.overrides, *theirs, *ours]
+        hydras = [item for item in self.config.hydra.overrides.hydra if not _key(item).startswith(_OF_THE_SWEEP)]
+        command = [sys.executable, sys.argv[0], *line.config_flags, *plan.overrides, *hydras, *ours]
         return Job(plan.number, tuple(command), plan.folder)
 
     def _keep_earlier_result(self, plan: _Plan, *, known: dict[Path, list[str]]) -> bool:
-        from imgrec.training.sweep.sweep_table import JobResult, read_result
+        from imgrec.evaluation.result import JobResult, read_result
 
         score = read_result(plan.folder) if plan.folder in known else None
         if score is None:
             return False
-        _say(f"job {plan.number}: finished earlier, in {plan.folder}")
+        _say(f"job {plan.number}: is complete already, in {plan.folder}")
         self._add(JobResult(plan.number, plan.folder, _as_dict(plan.overrides), "ok", 0, score=score))
         return True
 
@@ -156,7 +160,7 @@ class ProcessLauncher(Launcher):
             _say(f"job {result.number}: {result.status}{score}, {result.seconds:.0f} s")
 
 
-# Hydra's settings that concern the sweep, not its jobs.
+# Settings of Hydra for the sweep, not for its jobs.
 _OF_THE_SWEEP = (
     "hydra.launcher", "hydra/launcher", "hydra.sweeper", "hydra/sweeper", "hydra.sweep.", "hydra.mode", "hydra.run.",
 )  # fmt: skip
@@ -169,7 +173,7 @@ def _jobs_in(sweep_folder: Path) -> dict[Path, list[str]]:
 
 
 def _result(ended: "Ended", plan: _Plan) -> "JobResult":
-    from imgrec.training.sweep.sweep_table import JobResult, Score, read_result
+    from imgrec.evaluation.result import JobResult, Score, read_result
 
     status = "ok" if ended.exit_code == 0 else "stopped" if ended.was_stopped else "failed"
     score = read_result(plan.folder) if status == "ok" else None
@@ -181,7 +185,7 @@ def _result(ended: "Ended", plan: _Plan) -> "JobResult":
 
 
 def _error(ended: "Ended") -> str:
-    """Return why a job failed: its last error, or the signal that ended it."""
+    """Return why a job ended: its last error message, or the signal that ended it."""
     import signal
 
     from imgrec.cli.failure import last_error
@@ -210,7 +214,7 @@ def _key(override: str) -> str:
 
 
 def _as_dict(overrides: Sequence[str]) -> dict[str, str]:
-    """Return overrides as key -> value."""
+    """Return the values of overrides by key."""
     return {override.partition("=")[0]: override.partition("=")[2] for override in overrides}
 
 

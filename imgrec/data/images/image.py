@@ -8,15 +8,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from imgrec.data.images.formats import FORMATS, format_of
 from imgrec.data.images.limits import MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE_PX, exif_orientation
 from imgrec.data.images.pillow_warnings import no_pillow_warnings
 from imgrec.data.samples import UInt8Array
 from imgrec.errors import ImageError
 
-__all__ = ["FORMATS", "decode_image", "read_image", "read_regular_file"]
-
-# Tried in this order. Not every format of Pillow: each parser is one more that an untrusted file can reach.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
+__all__ = ["decode_image", "read_image", "read_regular_file"]
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -28,15 +26,8 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# How files begin, for the message about one that Pillow could not open.
+# How files of other formats begin, for the message about one that cannot be read.
 _BEGINNINGS = {
-    "JPEG": rb"\xff\xd8",
-    "PNG": rb"\x89PNG",
-    "GIF": rb"GIF8",
-    "WEBP": rb"RIFF....WEBP",
-    "BMP": rb"BM",
-    "TIFF": rb"II\*\x00|MM\x00\*",
-    "AVIF": rb"....ftypavi[fs]",
     "HEIC": rb"....ftyp(hei|hev|mif1|msf1)",
     "JPEG 2000": rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51",
     "JPEG XL": rb"\xff\x0a|\x00\x00\x00\x0cJXL ",
@@ -212,7 +203,9 @@ def _explain(error: Exception, data: bytes, name: str) -> ImageError:
 
 
 def _explain_unknown(data: bytes, name: str) -> ImageError:
-    kind = next((kind for kind, start in _BEGINNINGS.items() if re.match(start, data, re.DOTALL | re.IGNORECASE)), None)
+    kind = format_of(data) or next(
+        (kind for kind, start in _BEGINNINGS.items() if re.match(start, data, re.DOTALL | re.IGNORECASE)), None
+    )
     if kind is None or kind == "HTML":
         detail = "a web page" if kind else f"none of {', '.join(FORMATS)}" if data else "the file is empty"
         return ImageError(name, "not_an_image", detail)

@@ -1,17 +1,16 @@
 """The LightningDataModule of all data sources: it holds the splits and makes the loaders."""
 
-import hashlib
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pytorch_lightning import LightningDataModule
 
 from imgrec.core.config.checks import check_choice, check_count, check_number
 from imgrec.core.text import listed
+from imgrec.data.fingerprint import samples_fingerprint
 from imgrec.data.loading.dataset import Batch, ImageDataset
 from imgrec.data.loading.loader import KeyedLoader, make_loader
 from imgrec.data.loading.quarantine import Quarantine, check_max_bad
@@ -205,14 +204,8 @@ class ImageDataModule(LightningDataModule):
 
     def fingerprint(self) -> str:
         """Return a SHA-256 over the names and labels of all splits: two runs saw the same data if it is equal."""
-        digest = hashlib.sha256("\0".join(self.splits.class_names).encode("utf-8", "surrogateescape"))
-        for name in SPLITS:
-            samples: Samples | None = getattr(self.splits, name)
-            if samples is not None:
-                digest.update(f"\0{name}\0".encode())
-                digest.update("\0".join(samples.names).encode("utf-8", "surrogateescape"))
-                digest.update(np.ascontiguousarray(samples.labels).tobytes())
-        return digest.hexdigest()
+        splits = {name: self.split(name) for name in SPLITS if self.has_split(name)}
+        return samples_fingerprint(splits, self.splits.class_names)
 
     # Loaders
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -11,6 +10,7 @@ from imgrec.core.checkpoint.checkpoint import CheckpointInfo
 from imgrec.data.images.lazy_image import LazyImage
 from imgrec.data.samples import UInt8Array
 from imgrec.deploy.bundle.document import BundleInfo, Described
+from imgrec.models.inference import infer
 
 __all__ = ["CheckpointModel"]
 
@@ -44,7 +44,4 @@ class CheckpointModel(Described):
 
     def run(self, images: Sequence[UInt8Array], /) -> NDArray[np.float32]:
         """Return logits float32 (N, C) of N images of one size."""
-        batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
-        with torch.inference_mode():
-            logits: NDArray[np.float32] = self.network(batch).float().numpy()
-        return logits
+        return infer(self.network, [np.stack(images)]).logits
