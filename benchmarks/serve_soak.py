@@ -51,7 +51,7 @@ def expected_answers(models: list[Path], images: list[bytes]) -> Expected:
     for model in models:
         bundle = load_bundle(model)
         rows = [bundle.run([bundle.prepare(image_from_bytes(image, name="image"))]) for image in images]
-        probabilities = bundle.probabilities(np.concatenate(rows))
+        probabilities = bundle.decisions.probabilities(np.concatenate(rows))
         found[bundle.sha256] = [dict(zip(bundle.class_names, row.tolist(), strict=True)) for row in probabilities]
     return found
 

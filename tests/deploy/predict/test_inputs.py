@@ -86,7 +86,7 @@ def test_an_argument_that_names_nothing_is_refused(photos, argument, kind, messa
     assert message in str(error.value)
 
 
-def test_a_folder_without_images_says_what_it_has_instead(photos):
+def test_a_folder_without_images_is_refused_with_what_it_has(photos):
     (photos / "b.png").unlink()
     for file in (photos / "a").iterdir():
         file.unlink()
