@@ -1,6 +1,6 @@
 """Claim: all scores of 10,000 images and 100 classes and their intervals, 1,000 resamples, take 5 s or less on a CPU.
 
-Everything that `compute_scores` gives: accuracy, top-5, precision, recall, F1, AUROC and average precision of each
+Everything that `compute_metrics` gives: accuracy, top-5, precision, recall, F1, AUROC and average precision of each
 class and their means, kappa, Matthews correlation, log loss, Brier. Once with a network that is often right, once with
 one that guesses, which is the slowest: its positives lie everywhere in the ranking. The fastest of three tries.
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from machine import describe
 
-from imgrec.evaluation.metrics.compute import compute_scores
+from imgrec.evaluation.metrics.compute import compute_metrics
 from imgrec.evaluation.predictions.predictions import Predictions
 
 ROWS, CLASSES, RESAMPLES, TRIES = 10_000, 100, 1000, 3
@@ -32,7 +32,7 @@ def made_up(signal: float) -> Predictions:
 
 def seconds(predictions: Predictions, resamples: int) -> float:
     start = time.perf_counter()
-    compute_scores(predictions, resamples=resamples)
+    compute_metrics(predictions, resamples=resamples)
     return time.perf_counter() - start
 
 
@@ -40,10 +40,10 @@ def main() -> None:
     results = []
     for name, signal in SIGNALS.items():
         predictions = made_up(signal)
-        compute_scores(predictions, resamples=100)  # imports
+        compute_metrics(predictions, resamples=100)  # imports
         line = {
             "network": name,
-            "accuracy": compute_scores(predictions, resamples=0)["accuracy"],
+            "accuracy": compute_metrics(predictions, resamples=0)["accuracy"],
             "scores_s": round(min(seconds(predictions, 0) for _ in range(TRIES)), 2),
             "scores_and_intervals_s": round(min(seconds(predictions, RESAMPLES) for _ in range(TRIES)), 2),
         }

@@ -28,8 +28,8 @@ from pathlib import Path
 
 import numpy as np
 
-from imgrec.evaluation.metrics.compute import compute_scores
-from imgrec.evaluation.metrics.intervals import RESAMPLES, draw_replicates, score_intervals
+from imgrec.evaluation.metrics.compute import compute_metrics
+from imgrec.evaluation.metrics.intervals import RESAMPLES, draw_replicates, metric_intervals
 from imgrec.evaluation.predictions.predictions import Predictions
 
 CLAIMED = ("accuracy", "f1.macro", "auroc.macro")
@@ -112,7 +112,7 @@ def truth_of(design: Design, rows: int, *, mix: str) -> dict[str, float]:
         labels = labels_of(design, TRUTH_ROWS, mix="random", random=random)
     else:
         labels = np.repeat(np.arange(len(design.shares)), counts_of(design, rows) * (TRUTH_ROWS // rows))
-    return flat(compute_scores(draw(design, labels, random), resamples=0))
+    return flat(compute_metrics(draw(design, labels, random), resamples=0))
 
 
 def flat(scores: dict) -> dict:
@@ -127,8 +127,8 @@ def cover(design: Design, rows: int, mix: str, seeds: range, truth: dict[str, fl
     for seed in seeds:
         random = np.random.default_rng([seed, rows])
         predictions = draw(design, labels_of(design, rows, mix=mix, random=random), random)
-        draws = draw_replicates(predictions)  # with the next line: what compute_scores does
-        ends = flat(score_intervals(predictions, compute_scores(predictions, resamples=0), draws).intervals)
+        draws = draw_replicates(predictions)  # with the next line: what compute_metrics does
+        ends = flat(metric_intervals(predictions, compute_metrics(predictions, resamples=0), draws).intervals)
         for name, true in truth.items():
             low, high = ends[name]
             below, above = np.nanquantile(draws[name], [0.025, 0.975])

@@ -105,10 +105,10 @@ class Asker:
         content = json.loads(body)
         sha256 = content["model"]["sha256"]
         self.models[sha256[:12]] += 1
-        right = self.expected[sha256][index]
+        expected = self.expected[sha256][index]
         probabilities = content["predictions"][0]["probabilities"]
-        apart = max(abs(value - right[name]) for name, value in probabilities.items())
-        return "right" if len(classes) == len(right) and apart <= TOLERANCE else "wrong"
+        difference = max(abs(value - expected[name]) for name, value in probabilities.items())
+        return "correct" if len(probabilities) == len(expected) and difference <= TOLERANCE else "incorrect"
 
 
 def state(pid: int) -> dict[str, float]:

@@ -18,8 +18,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 if TYPE_CHECKING:
+    from imgrec.evaluation.result import JobResult
     from imgrec.training.sweep.jobs import Ended, Job
-    from imgrec.training.sweep.sweep_table import JobResult
 
 
 @dataclass
@@ -141,7 +141,7 @@ class ProcessLauncher(Launcher):
         return Job(plan.number, tuple(command), plan.folder)
 
     def _keep_earlier_result(self, plan: _Plan, *, known: dict[Path, list[str]]) -> bool:
-        from imgrec.training.sweep.sweep_table import JobResult, read_result
+        from imgrec.evaluation.result import JobResult, read_result
 
         score = read_result(plan.folder) if plan.folder in known else None
         if score is None:
@@ -173,7 +173,7 @@ def _jobs_in(sweep_folder: Path) -> dict[Path, list[str]]:
 
 
 def _result(ended: "Ended", plan: _Plan) -> "JobResult":
-    from imgrec.training.sweep.sweep_table import JobResult, Score, read_result
+    from imgrec.evaluation.result import JobResult, Score, read_result
 
     status = "ok" if ended.exit_code == 0 else "stopped" if ended.was_stopped else "failed"
     score = read_result(plan.folder) if status == "ok" else None

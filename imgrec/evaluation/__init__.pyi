@@ -1,17 +1,17 @@
-from .figures.console import print_scores
+from .figures.console import print_metrics
 from .figures.figures import draw_confusion_matrix, draw_image_grid, draw_pr_curves, render, save_png
-from .metrics.compute import compute_scores
+from .metrics.compute import compute_metrics
 from .metrics.metric_files import write_evaluation
 from .predictions.parquet import read_parquet, write_parquet
 from .predictions.predictions import Predictions
 
 __all__ = [
     "Predictions",
-    "compute_scores",
+    "compute_metrics",
     "draw_confusion_matrix",
     "draw_image_grid",
     "draw_pr_curves",
-    "print_scores",
+    "print_metrics",
     "read_parquet",
     "render",
     "save_png",

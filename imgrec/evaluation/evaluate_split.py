@@ -1,4 +1,4 @@
-"""Which split is evaluated, and the files of its evaluation: the same after a training and by evaluate."""
+"""Writes the evaluation of a split: used at the end of training and by evaluate."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -14,9 +14,10 @@ from imgrec.core.config.checks import check_choice
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.data.samples import SPLITS
 from imgrec.evaluation.decisions import Decisions
-from imgrec.evaluation.decisions.decided import describe, write_decided
-from imgrec.evaluation.figures.console import print_scores
-from imgrec.evaluation.figures.draw_beside import table_and_images
+from imgrec.evaluation.decisions.console import print_decided
+from imgrec.evaluation.decisions.decided import write_decided
+from imgrec.evaluation.figures.console import print_metrics
+from imgrec.evaluation.figures.draw_beside import write_with_figures
 from imgrec.evaluation.figures.thumbnails import write_thumbnails
 from imgrec.evaluation.metrics.metric_files import write_numbers
 from imgrec.evaluation.predictions.predictions import Predictions
@@ -40,25 +41,34 @@ def write_evaluation(
 ) -> Iterator[dict[str, Any]]:
     """Write an evaluation into `folder`, print its summary, and yield its metrics.
 
-    The figures may be drawn by a process of their own while the block runs; they are there when it ends.
+    The figures may be drawn in a separate process while the block runs; they are complete when it ends.
+
+    Args:
+        predictions: Of the split.
+        decisions: Temperature and rules.
+        folder: Exists.
+        data: For the thumbnails.
+        split: Its name.
+        recorder: Measures the time.
+        more_metrics: torchmetrics by name, updated once with the whole split.
 
     Raises:
-        RunFolderError: Something cannot be written.
+        ConfigError: `more_metrics` has the name of a built-in metric.
+        RunFolderError: A file cannot be written.
     """
     with ExitStack() as stack:
         with recorder.phase("evaluation"):
-            stack.enter_context(table_and_images(predictions, folder))
+            stack.enter_context(write_with_figures(predictions, folder))
             metrics = write_numbers(predictions, folder, more=compute_more(predictions, more_metrics))
             write_thumbnails(predictions, data.split(split), folder)
-            print_scores(metrics)
-            for line in describe(write_decided(predictions, decisions, folder, split=split)):
-                log.info(line)
+            print_metrics(metrics)
+            print_decided(write_decided(predictions, decisions, folder, split=split))
             log.info("Evaluation: %s (metrics.json, decisions.json, predictions.parquet, figures and more)", folder)
         yield metrics
 
 
 def compute_more(predictions: Predictions, metrics: Mapping[str, Metric]) -> dict[str, Any]:
-    """Return torchmetrics' metrics of a whole table: numbers, and lists for one number per class."""
+    """Return torchmetrics of a whole table: numbers, or lists for per-class metrics."""
     if not metrics:
         return {}
     probabilities = torch.from_numpy(predictions.probabilities.astype("float32"))
@@ -73,10 +83,15 @@ def compute_more(predictions: Predictions, metrics: Mapping[str, Metric]) -> dic
 
 
 def split_or_val(data: ImageDataModule, name: str) -> str:
-    """Return the name of the split to score: the one asked for, or validation where the data has no test split."""
+    """Return the name of the split to evaluate: `name`, or val where the data has no test split.
+
+    Raises:
+        ConfigError: An unknown name.
+        DataError: No such split.
+    """
     check_choice("split", name, SPLITS)
     if name != "test" or data.has_split("test") or not data.has_split("val"):
         data.split(name)  # raises DataError where there is none
         return name
-    log.warning("The data has no test split: the scores are on validation, by which the best checkpoint was chosen.")
+    log.warning("The data has no test split: metrics are of the val split, which also selected the best checkpoint.")
     return "val"

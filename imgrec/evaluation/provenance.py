@@ -1,4 +1,4 @@
-"""provenance.json: how the numbers of an evaluation were made, so that somebody else can make them again."""
+"""provenance.json: configuration, data, code and hardware of an evaluation, to make it reproducible."""
 
 import subprocess
 import sys
@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from imgrec import __version__
 from imgrec.core.files.json_file import write_json
@@ -29,9 +27,10 @@ _GIT_S = 5.0
 
 
 class Recorder:
-    """Notes when a job began, how long its parts took, and the energy; writes it all at the end.
+    """Records start, duration of phases, and energy of a job; create it where the job begins.
 
-    job: "train" or "evaluate". Make it where the job begins.
+    Args:
+        job: `"train"` or `"evaluate"`.
     """
 
     def __init__(self, job: str) -> None:
@@ -44,7 +43,7 @@ class Recorder:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Count the time of a block as part of phase `name`."""
+        """Add the time of a block to phase `name`."""
         before = time.monotonic()
         try:
             yield
@@ -64,8 +63,17 @@ class Recorder:
     ) -> None:
         """Write `provenance.json` into the folder of the evaluation.
 
-        config: of this job. trained_with: of the run that made the checkpoint, where it is another one.
-        source: what was scored: {"checkpoint": path} or {"weights": path}. Raises: RunFolderError.
+        Args:
+            folder: Of the evaluation.
+            config: Of this job.
+            data: The data module.
+            split: The evaluated split.
+            network: The model.
+            source: `{"checkpoint": path}` or `{"weights": path}`.
+            trained_with: Configuration of the run that made the checkpoint, where it is another one.
+
+        Raises:
+            RunFolderError: The file cannot be written.
         """
         content = {
             "format": FORMAT,
@@ -87,7 +95,7 @@ class Recorder:
             "hardware": hardware(),
             "energy": self._meter.stop(),
         }
-        write_json(folder / PROVENANCE_NAME, content, default=str)  # a configuration may hold what JSON has no form for
+        write_json(folder / PROVENANCE_NAME, content, default=str)  # a configuration may hold objects that JSON cannot
 
 
 def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
@@ -95,15 +103,16 @@ def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
 
 
 def describe_data(data: "ImageDataModule") -> dict[str, Any]:
-    """Return fingerprint, task, source, classes, and the images per split and class.
+    """Return fingerprint, task, source, class names and number of images.
 
-    splits: per split a count for each class, in the order of class_names. num_images: per split.
+    `splits`: per split a count for each class, in the order of `class_names`. `num_images`: per split. `left_out`:
+    images that cannot be read.
     """
-    from imgrec.data.samples import SPLITS
+    from imgrec.data.samples import SPLITS, count_classes
 
     splits = {name: data.split(name) for name in SPLITS if data.has_split(name)}
     num_classes = len(data.splits.class_names)
-    counts = {name: _count_classes(samples.labels, num_classes) for name, samples in splits.items()}
+    counts = {name: count_classes(samples.labels, num_classes).tolist() for name, samples in splits.items()}
     return {
         "fingerprint": data.fingerprint(),
         "task": data.splits.task,
@@ -113,11 +122,6 @@ def describe_data(data: "ImageDataModule") -> dict[str, Any]:
         "num_images": {name: len(samples) for name, samples in splits.items()},
         "left_out": len(data.quarantine),
     }
-
-
-def _count_classes(labels: Any, num_classes: int) -> list[int]:
-    counts = labels.sum(axis=0, dtype=np.int64) if labels.ndim == 2 else np.bincount(labels, minlength=num_classes)
-    return [int(number) for number in counts]
 
 
 def _describe_network(network: "nn.Module", config: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,7 +136,7 @@ def _describe_network(network: "nn.Module", config: Mapping[str, Any]) -> dict[s
 def commit(folder: Path) -> dict[str, Any] | None:
     """Return the git commit of the checkout that `folder` is in, and whether files differ from it; None without one.
 
-    An installed package lies in no checkout; one inside a repository of somebody else's is ignored by it.
+    None also for a package that another repository contains but does not track.
     """
     head = _git(folder, "rev-parse", "HEAD")
     if head is None or _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
@@ -140,10 +144,10 @@ def commit(folder: Path) -> dict[str, Any] | None:
     return {"commit": head, "has_changes": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
 
 
-def _git(folder: Path, *words: str) -> str | None:
+def _git(folder: Path, *arguments: str) -> str | None:
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=_GIT_S, check=False
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=_GIT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -1,4 +1,4 @@
-"""A network and its preprocessing from a checkpoint alone: no data is read, no code in the file is run."""
+"""Rebuilds a model and its preprocessing from a checkpoint, without its data and without running code from it."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -21,11 +21,12 @@ OBJECT_KEY = "_object_"  # of a group in a checkpoint's configuration: it was an
 
 
 class LoadedClassifier(NamedTuple):
-    """What a checkpoint says how to build, without its data.
+    """A model rebuilt from a checkpoint.
 
-    network: images (N, 3, H, W), uint8 or float 0-255, to logits (N, C); on the CPU, in evaluation mode.
-    preprocess: an image uint8 (H, W, 3) to what the network was trained on.
-    info: class names, task, seed and the whole configuration.
+    Attributes:
+        network: Images (N, 3, H, W), uint8 or float 0-255, to logits (N, C); on the CPU, in evaluation mode.
+        preprocess: An image uint8 (H, W, 3) to the input of the network.
+        info: Class names, task, seed and the whole configuration.
     """
 
     network: nn.Module
@@ -36,11 +37,11 @@ class LoadedClassifier(NamedTuple):
 def load_classifier(
     path: str | Path, *, network: nn.Module | None = None, trust: Collection[str] = ()
 ) -> LoadedClassifier:
-    """Build network and preprocessing from a checkpoint alone: no data is read, no code in the file is run.
+    """Build network and preprocessing from a checkpoint; no data is read, no code in the file is run.
 
     Args:
         path: Of the checkpoint.
-        network: For a checkpoint of a network that was an object of the caller's: an equal one, which gets the weights.
+        network: For a checkpoint whose network was an object from Python: an equal one, which gets the weights.
         trust: Classes outside the allow-list that the checkpoint may name, such as `"mypackage.MyNet"`.
 
     Raises:
@@ -52,7 +53,7 @@ def load_classifier(
     preprocess = build_from_checkpoint(info.config.get("preprocess"), None, key="preprocess")
     if not isinstance(preprocess, Preprocess):
         kind = type(preprocess).__name__
-        raise CheckpointError(f"{path}: its preprocess makes a {kind}, not a Preprocess. Train again with this imgrec.")
+        raise CheckpointError(f"{path}: its preprocess is a {kind}, not a Preprocess. Train again with this imgrec.")
     return LoadedClassifier(network.eval(), preprocess, info)
 
 
@@ -65,7 +66,7 @@ def build_network(
     network: nn.Module | None = None,
     trust: Collection[str] = (),
 ) -> nn.Module:
-    """Build the network of a checkpoint and give it the checkpoint's tensors; `name` is what messages call the file."""
+    """Build the network of a checkpoint and load its weights; `name` names the file in messages."""
     saved = info.config.get("model") or {}
     if network is None and OBJECT_KEY in saved:
         raise CheckpointError(
@@ -86,18 +87,20 @@ def build_network(
 
 @torch.no_grad()
 def load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], *, name: str) -> None:
-    """Copy `tensors` into the module: the same names, the same shapes. `name` is what messages call their source.
+    """Copy `tensors` into the module; names and shapes must be the same. `name` names their source in messages.
 
-    Copied into the module's own state dict, which carries version numbers that some networks ask for.
-    Raises: CheckpointError: names or shapes differ.
+    Copied into the module's own state dict, which carries version numbers that some networks need.
+
+    Raises:
+        CheckpointError: Names or shapes differ.
     """
     own = module.state_dict()
     differing = [key for key in own.keys() & tensors.keys() if own[key].shape != tensors[key].shape]
     wrong = sorted({*(own.keys() ^ tensors.keys()), *differing})
     if wrong:
         raise CheckpointError(
-            f"{name} does not fit the network that it describes: {len(wrong)} tensors are missing, left over or of "
-            f"another shape ({listed(wrong, limit=5)}). Leave the model as the checkpoint has it."
+            f"{name} does not fit the model that it describes: {len(wrong)} tensors are missing, unexpected or of "
+            f"another shape ({listed(wrong, limit=5)}). Do not override the model of a checkpoint."
         )
     for key, value in own.items():
         value.copy_(tensors[key])

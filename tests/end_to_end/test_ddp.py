@@ -2,9 +2,6 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +9,10 @@ import pytest
 
 from command import command
 from imgrec.core.config.overrides import quote
-from project import PROJECT
+from script import TWO, start
 
 pytestmark = pytest.mark.slow
-TWO = ("trainer=ddp", "trainer.gpus=0", "trainer.devices=2", "trainer.precision=32-true")
 NUM_TEST, NUM_VAL = 359, 180  # of the digits
-
-
-def start(script: str, folder: Path, *arguments: str) -> str:
-    """Run train.py or evaluate.py and return what it said."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, PROJECT / script, *arguments]
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout + done.stderr
 
 
 def evaluated_alone(folder: Path, name: str, *arguments: str) -> None:

@@ -200,7 +200,7 @@ def test_a_checkpoint_whose_tensors_are_of_another_network_is_refused(checkpoint
     payload = load_checkpoint(checkpoint)
     payload["imgrec"]["config"]["model"]["hidden"] = 64
     save_checkpoint(payload, tmp_path / "other.ckpt")
-    with pytest.raises(CheckpointError, match=r"other\.ckpt does not fit the network that it describes: 3 tensors"):
+    with pytest.raises(CheckpointError, match=r"other\.ckpt does not fit the model that it describes: 3 tensors"):
         rebuilt(tmp_path / "other.ckpt")
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import metrics as sk
 
-from imgrec.evaluation.metrics.compute import compute_scores
+from imgrec.evaluation.metrics.compute import compute_metrics
 from imgrec.evaluation.predictions.parquet import read_parquet, write_parquet
 from imgrec.evaluation.predictions.predictions import Predictions
 
@@ -30,7 +30,7 @@ def make_predictions(labels, logits):
 
 def scores_of(predictions):
     """The scores alone: intervals have tests of their own."""
-    return compute_scores(predictions, resamples=0)
+    return compute_metrics(predictions, resamples=0)
 
 
 def decide(labels, is_predicted):
@@ -133,21 +133,21 @@ def test_means_leave_out_the_undefined_and_the_notes_say_so():
     assert math.isnan(column(scores, "recall")[1])
     assert scores["recall"]["macro"] == 1
     assert scores["notes"] == [
-        "Not in this set: recall, AUROC and average precision are undefined, and left out of the mean, "
+        "No image in this set: recall, AUROC and average precision are undefined and excluded from the mean "
         "for 2 classes: class 1, class 2.",
-        "Never predicted: precision is undefined, and left out of the mean, for 2 classes: class 1, class 2.",
-        "Neither in this set nor predicted: F1 is undefined, and left out of the mean, "
+        "Never predicted: precision is undefined and excluded from the mean for 2 classes: class 1, class 2.",
+        "Neither in this set nor predicted: F1 is undefined and excluded from the mean "
         "for 2 classes: class 1, class 2.",
-        "1 of 2 images have no label: recall is undefined, and left out of the mean over samples.",
+        "1 of 2 images have no label: recall is undefined and excluded from the mean over samples.",
     ]
 
 
 def test_images_without_any_label_are_noted():
     scores = decide([[1, 0], [0, 1], [0, 0]], [[False, False], [False, True], [False, False]])
     assert scores["notes"][-3:] == [
-        "1 of 3 images have no label: recall is undefined, and left out of the mean over samples.",
-        "2 of 3 images have no predicted label: precision is undefined, and left out of the mean over samples.",
-        "1 of 3 images have neither: F1 is undefined, and left out of the mean over samples.",
+        "1 of 3 images have no label: recall is undefined and excluded from the mean over samples.",
+        "2 of 3 images have no predicted label: precision is undefined and excluded from the mean over samples.",
+        "1 of 3 images have neither: F1 is undefined and excluded from the mean over samples.",
     ]
 
 

@@ -37,7 +37,12 @@ def test_a_job_leaves_what_it_was_and_how_long_its_parts_took(data, tmp_path):
         time.sleep(0.01)
     config = {"seed": 3, "model": {"_target_": "imgrec.models.make_small_cnn"}, "odd": Path("a")}
     recorder.write(
-        tmp_path, config=config, data=data, network=torch.nn.Linear(3, 2), source={"checkpoint": "b.ckpt\udcff"}
+        tmp_path,
+        config=config,
+        data=data,
+        network=torch.nn.Linear(3, 2),
+        split="test",
+        source={"checkpoint": "b.ckpt\udcff"},
     )
     about = json.loads((tmp_path / "provenance.json").read_text())
     assert (about["format"], about["job"], about["seed"], about["split"]) == (1, "evaluate", 3, "test")
@@ -56,9 +61,9 @@ def test_the_machine_is_described():
 
 
 def test_a_checkout_names_its_commit_and_whether_it_was_changed(tmp_path):
-    def git(*words: str) -> None:
+    def git(*arguments: str) -> None:
         identity = ("-c", "user.name=a", "-c", "user.email=a@b")
-        subprocess.run(["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True)
+        subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True)
 
     package = tmp_path / "package"
     package.mkdir()

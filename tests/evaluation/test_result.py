@@ -1,9 +1,9 @@
-"""What a run comes to, in a few numbers."""
+"""result.json: written by a run, read by a sweep."""
 
 import json
 from pathlib import Path
 
-from imgrec.evaluation.result import Result, headline, of_evaluation, write_result
+from imgrec.evaluation.result import Result, headline, of_evaluation, read_result, write_result
 
 METRICS = {
     "format": 1,
@@ -38,14 +38,12 @@ def test_an_evaluation_of_several_labels_is_ranked_by_average_precision():
     assert (result["score"], result["monitor"]) == (0.6, "test/average_precision_macro")
 
 
-def test_a_score_that_is_undefined_is_none():
+def test_an_undefined_score_is_none():
     result = of_evaluation({"average_precision": {"macro": float("nan")}}, split="test", source="x")
     assert result["score"] is None
 
 
 def test_the_file_is_what_a_sweep_reads(tmp_path: Path):
-    from imgrec.training.sweep.sweep_table import read_result
-
     result: Result = of_evaluation(METRICS, split="val", source="best.ckpt")
     write_result(result, tmp_path)
     assert json.loads((tmp_path / "result.json").read_text()) == result

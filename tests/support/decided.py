@@ -10,7 +10,7 @@ COSTS = {"triage": {"wasp": {"ant": 10}}}
 
 
 def table(seed: int, *, samples: int = 600, sharpness: float = 2.0):
-    """Return logits float32 (N, 3) that are too sure by `sharpness`, and labels int64 (N,)."""
+    """Return logits float32 (N, 3) that are overconfident by `sharpness`, and labels int64 (N,)."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(size=(samples, 3)) * 2
     chances = to_probabilities(logits, task="single")
@@ -28,14 +28,14 @@ def several(seed: int, *, samples: int = 600):
 
 def make_plan(**changes):
     """Return a plan with a rule of each kind."""
-    words = {
+    rules = {
         "risks": [0.3],
         "conformal": ["lac", "aps"],
         "coverages": [0.9],
         "operating_points": POINTS,
         "costs": COSTS,
     }
-    return Plan(**{**words, **changes})
+    return Plan(**{**rules, **changes})
 
 
 def fitted(seed: int = 1, **changes) -> Decisions:

@@ -21,7 +21,8 @@ from imgrec.core.config.build import check_complete, config_dir, explain_access,
 from imgrec.core.config.compose import explain_composition
 from imgrec.core.config.overrides import CommandLine, read_command_line
 from imgrec.errors import JobError, RunFolderError
-from imgrec.training.sweep.sweep_table import JobResult, check_jobs, read_score, show
+from imgrec.evaluation.result import JobResult, read_score
+from imgrec.training.sweep.sweep_table import check_jobs, show
 
 __all__ = ["Task", "run"]
 

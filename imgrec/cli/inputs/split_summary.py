@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgrec.core.text import listed
-from imgrec.data.samples import SPLITS
-from imgrec.data.splits.folds import Labels, count_classes
+from imgrec.data.samples import SPLITS, count_classes
+from imgrec.data.splits.folds import Labels
 from imgrec.data.splits.split import IndexArray
 from imgrec.data.splits.split_format import SplitFile
 

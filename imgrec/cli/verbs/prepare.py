@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from imgrec.cli.parser import Parser
 from imgrec.core.config.checks import check_count, check_number
 from imgrec.core.system.progress_line import ProgressLine
-from imgrec.data.sources.targets import WORDS_HELP, Target, add_columns, read_target, sort_words
+from imgrec.data.sources.targets import OVERRIDES_HELP, Target, add_columns, read_target, target_and_overrides
 from imgrec.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ USUAL_SIDE = 256  # of preprocess=crop
 def main() -> None:
     """Read the command line and prepare. Raises: ImgrecError."""
     arguments = make_parser().parse_intermixed_args(sys.argv[1:])
-    path, words = sort_words(arguments)
+    path, words = target_and_overrides(arguments)
     if arguments.verify:
         _verify(path)
         return
@@ -52,7 +52,7 @@ def make_parser() -> argparse.ArgumentParser:
         description="Decode each image once, resize it, and store the pixels: python train.py data=prepared\n"
         "data.root=DIR then reads them without decoding. Or, with --shards, pack the files into tar files.",
     )
-    parser.add_argument("target", nargs="*", metavar="TARGET", help=f"a folder, a table, or {WORDS_HELP}")
+    parser.add_argument("target", nargs="*", metavar="TARGET", help=f"a folder, a table, or {OVERRIDES_HELP}")
     parser.add_argument("--output", metavar="DIR", help="folder to write")
     parser.add_argument(
         "--side", type=int, default=256, metavar="PX", help="shorter side; smaller images are not resized (256)"

@@ -14,7 +14,7 @@ from imgrec.cli.inputs.split_groups import TIES, column_of, find_groups
 from imgrec.cli.inputs.split_summary import describe_split, split_warnings
 from imgrec.cli.parser import Parser
 from imgrec.data.samples import SPLITS, Samples
-from imgrec.data.sources.targets import WORDS_HELP, Target, is_word, read_target
+from imgrec.data.sources.targets import OVERRIDES_HELP, Target, is_override, read_target
 from imgrec.data.splits.by_time import read_times, split_by_time
 from imgrec.data.splits.folds import Sides, deal_folds, deal_once
 from imgrec.data.splits.join import pool
@@ -65,7 +65,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="imgrec split",
         description="Split images into train, val and test, or into folds, without leaks between them.",
-        epilog=f"Other sources: {WORDS_HELP}.\nHow the parts are made: docs/splits.md.",
+        epilog=f"Other sources: {OVERRIDES_HELP}.\nHow the parts are made: docs/splits.md.",
     )
     add = parser.add_argument
     add(
@@ -103,11 +103,11 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     options = make_parser().parse_intermixed_args(list(arguments))
-    targets = [word for word in options.words if not is_word(word)]
+    targets = [word for word in options.words if not is_override(word)]
     if len(targets) > 1 or not options.words:
         raise ConfigError("Name one folder or table, or the data in words: imgrec split photos --output splits.json")
     options.target = targets[0] if targets else None
-    options.words = [word for word in options.words if is_word(word)]
+    options.words = [word for word in options.words if is_override(word)]
     _check(options)
     return options
 
@@ -200,7 +200,7 @@ def _rule(options: argparse.Namespace, whole: Samples, fractions: Mapping[str, f
     again = f", {options.repeats} times" if options.repeats > 1 else ""
     what = f"{options.folds} folds, each the test once{again}" if options.folds else "one split"
     together = f"together stays what is tied by {' or by '.join(ties)}" if ties else "nothing is kept together"
-    return {"words": f"{what} ({parts}), {how}; {together}", **values, "keep_duplicates": options.keep_duplicates}
+    return {"summary": f"{what} ({parts}), {how}; {together}", **values, "keep_duplicates": options.keep_duplicates}
 
 
 def _next_steps(options: argparse.Namespace) -> str:

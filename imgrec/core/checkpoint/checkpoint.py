@@ -134,8 +134,8 @@ def local_path(path: str | Path) -> Path:
 def _require_plain(checkpoint: dict[str, Any], path: Path) -> None:
     if found := non_plain_keys(checkpoint):
         raise CheckpointError(
-            f"{path} was not written: {listed(found, limit=3)}. A checkpoint holds tensors and plain data only (numbers, text, "
-            "lists, dicts): convert it first, for example with str(), float() or OmegaConf.to_container()."
+            f"{path} was not written: {listed(found, limit=3)}. A checkpoint holds tensors and plain data only "
+            "(numbers, text, lists, dicts): convert it first, for example by str(), float() or OmegaConf.to_container()."
         )
 
 

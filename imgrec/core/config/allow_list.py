@@ -174,5 +174,5 @@ def _theirs(package: str, name: str, *, key: str) -> Callable[..., Any]:
 def _refused(path: object, *, key: str) -> CheckpointError:
     return CheckpointError(
         f"{key}._target_={path}: a checkpoint may not name this; allowed are models, losses, metrics and data of "
-        f"{listed([*OURS, *ALLOWED], limit=20)}. If you trust it, choose that part yourself: {key.partition('.')[0]}=NAME."
+        f"{listed([*OURS, *ALLOWED], limit=20)}. If you trust it, choose that part: {key.partition('.')[0]}=NAME."
     )

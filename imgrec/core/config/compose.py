@@ -64,7 +64,7 @@ def compose_config(config_name: str, overrides: Sequence[str]) -> Iterator[DictC
 
 
 def explain_composition(error: Exception, *, line: CommandLine, config_name: str) -> Exception:
-    """Return a ConfigError for what Hydra raised; an error that is not about the configuration is returned unchanged."""
+    """Return a ConfigError for what Hydra raised; errors that are not about the configuration unchanged."""
     from hydra.errors import HydraException
     from yaml import YAMLError  # type: ignore[import-untyped]
 

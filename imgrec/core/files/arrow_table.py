@@ -1,7 +1,8 @@
 """Arrow tables from memory, and from Parquet files, without importing pandas.
 
 `pyarrow.array` would make the same columns, but imports pandas first, wherever it is installed, to check for pandas
-objects. `pyarrow.parquet.read_table`, `to_numpy` of an array and all that needs `pyarrow.compute` import it too.
+objects: 0.8 s for the first column, 0.0001 s for others. `pyarrow.parquet.read_table`, `to_numpy` of an array and all
+that needs `pyarrow.compute` import it too.
 """
 
 from collections.abc import Sequence

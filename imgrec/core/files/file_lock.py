@@ -27,7 +27,7 @@ if sys.platform == "win32":
             time.sleep(0.05)
 
     def unlock(descriptor: int) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         os.lseek(descriptor, 1 << 30, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
 
@@ -49,7 +49,11 @@ else:
         return True
 
     def lock(descriptor: int) -> None:
-        """Take the exclusive lock of an open file, and wait for it. Raises: OSError: the file system knows no locks."""
+        """Take the exclusive lock of an open file, and wait for it.
+
+        Raises:
+            OSError: The file system has no locks.
+        """
         fcntl.flock(descriptor, fcntl.LOCK_EX)
 
     def unlock(descriptor: int) -> None:

@@ -21,7 +21,7 @@ __all__ = ["ArrayImages", "FileImages"]
 
 @dataclass(frozen=True)
 class FileImages:
-    """Images in files, read when they are asked for. One with a side below MIN_SIDE_PX is refused: `too_small`."""
+    """Images in files, read when indexed; one with a side below MIN_SIDE_PX is an ImageError `too_small`."""
 
     paths: Sequence[Path]
     in_memory: ClassVar[bool] = False
@@ -35,7 +35,11 @@ class FileImages:
         return image
 
     def open(self, index: int) -> "LazyImage":
-        """Return image `index` with nothing but its header read. Raises: ImageError, here or when it is decoded."""
+        """Return image `index` with only its header parsed.
+
+        Raises:
+            ImageError: It cannot be read; some faults are found only when it is decoded.
+        """
         from imgrec.data.images.lazy_image import image_from_bytes
 
         path = self.paths[index]
@@ -44,7 +48,11 @@ class FileImages:
 
 @dataclass(frozen=True)
 class ArrayImages:
-    """Images in one array: uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3). Raises: DataError: any other."""
+    """Images in one array: uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3).
+
+    Raises:
+        DataError: Another dtype or shape.
+    """
 
     array: UInt8Array
     in_memory: ClassVar[bool] = True
@@ -60,7 +68,7 @@ class ArrayImages:
         return len(self.array)
 
     def __getitem__(self, index: int, /) -> UInt8Array:
-        """Return a copy, so that nothing done to an image reaches the data."""
+        """Return a copy, so that changes to an image do not reach the data."""
         image = np.atleast_3d(self.array[index])
         return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image.copy()
 

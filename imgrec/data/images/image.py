@@ -1,4 +1,4 @@
-"""The one place where imgrec turns bytes into pixels: upright, RGB, uint8, or an `ImageError` that says why not."""
+"""Decode image files: upright, RGB, uint8, or an `ImageError` with the reason."""
 
 import re
 import stat
@@ -8,15 +8,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from imgrec.data.images.formats import FORMATS, format_of
 from imgrec.data.images.limits import MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE_PX, exif_orientation
 from imgrec.data.images.pillow_warnings import no_pillow_warnings
 from imgrec.data.samples import UInt8Array
 from imgrec.errors import ImageError
 
-__all__ = ["FORMATS", "decode_image", "read_image", "read_regular_file"]
-
-# Tried in this order. Not every format Pillow knows: each further parser is one more that a stranger's file can reach.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
+__all__ = ["decode_image", "read_image", "read_regular_file"]
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -28,15 +26,8 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# How files begin, for the message about one that Pillow could not open.
+# How files of other formats begin, for the message about one that cannot be read.
 _BEGINNINGS = {
-    "JPEG": rb"\xff\xd8",
-    "PNG": rb"\x89PNG",
-    "GIF": rb"GIF8",
-    "WEBP": rb"RIFF....WEBP",
-    "BMP": rb"BM",
-    "TIFF": rb"II\*\x00|MM\x00\*",
-    "AVIF": rb"....ftypavi[fs]",
     "HEIC": rb"....ftyp(hei|hev|mif1|msf1)",
     "JPEG 2000": rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51",
     "JPEG XL": rb"\xff\x0a|\x00\x00\x00\x0cJXL ",
@@ -50,22 +41,33 @@ _BEGINNINGS = {
 
 
 def read_image(path: Path) -> UInt8Array:
-    """Read an image file as `decode_image` does. Links to files are followed; the name's extension means nothing.
+    """Read an image file. Links are followed; the extension of the name is ignored.
 
-    Raises: ImageError: as `decode_image`; `unreadable`: missing, forbidden, a broken link; `not_a_file`: a folder, pipe
-    or device, which is never opened.
+    Returns:
+        As `decode_image`.
+
+    Raises:
+        ImageError: As in `decode_image`; `unreadable`: missing, no permission, a broken link; `not_a_file`: a folder,
+            pipe or device, which is never opened.
     """
     return decode_image(read_regular_file(path), name=str(path))
 
 
 def decode_image(data: bytes, *, name: str) -> UInt8Array:
-    """Decode an image file's bytes as RGB, turned upright by its EXIF orientation.
+    """Decode the bytes of an image file as RGB, turned upright by its EXIF orientation.
 
-    Returns: uint8 array (H, W, 3), values 0-255. Gray, palette, CMYK and Lab are converted; 16 bits become 8 by their
-    high byte; transparency is laid on white; of several frames or pages the first is taken. A JPEG that lacks nothing
-    but its end mark is taken too.
-    Raises: ImageError, with `name` and one of the codes `not_an_image`, `unsupported`, `truncated`, `damaged`,
-    `float_range`, `too_large` (more than MAX_PIXELS, or a side above MAX_SIDE_PX: known before decoding).
+    Args:
+        data: Content of the file.
+        name: Its name in messages.
+
+    Returns:
+        uint8 array (H, W, 3), values 0-255. Gray, palette, CMYK and Lab are converted; of 16 bits the high byte is
+        kept; transparency is laid on white; of several frames or pages the first is taken. A JPEG that lacks only its
+        end mark is accepted.
+
+    Raises:
+        ImageError: With one of the codes `not_an_image`, `unsupported`, `truncated`, `damaged`, `float_range`,
+            `too_large` (more than MAX_PIXELS, or a side above MAX_SIDE_PX; known before decoding).
     """
     try:
         with no_pillow_warnings:
@@ -81,7 +83,11 @@ def decode_image(data: bytes, *, name: str) -> UInt8Array:
 
 
 def read_regular_file(path: Path) -> bytes:
-    """Return a file's bytes. Raises: ImageError `unreadable`, `not_a_file` or `too_large`, as `read_image`."""
+    """Return the bytes of a file.
+
+    Raises:
+        ImageError: `unreadable`, `not_a_file` or `too_large`, as in `read_image`.
+    """
     try:
         info = path.stat()
         if not stat.S_ISREG(info.st_mode):
@@ -113,10 +119,10 @@ def _load(data: bytes, name: str) -> Image.Image:
 
 
 def _load_without_end_mark(data: bytes) -> Image.Image | None:
-    """Return the image of a JPEG that lacks nothing but its end mark, None if pixels are missing.
+    """Return the image of a JPEG that lacks only its end mark, None if pixels are missing.
 
-    libjpeg fills what is missing and does not tell. So decode twice, with different bytes after the end: if pixels
-    depend on them, those pixels were not in the file.
+    libjpeg fills missing pixels silently. So decode twice, with different bytes after the end: if pixels depend on
+    them, those pixels were not in the file.
     """
     first, second = (Image.open(BytesIO(data + end), formats=("JPEG",)) for end in _ends_to_try(data))
     if first.info.get("progressive") and not _has_all_scans(data):
@@ -125,7 +131,7 @@ def _load_without_end_mark(data: bytes) -> Image.Image | None:
 
 
 def _has_all_scans(data: bytes) -> bool:
-    """Whether the scans of a progressive JPEG bring every coefficient to its last bit (ITU-T T.81, B.2.3 and G.1.1)."""
+    """Return whether the scans of a progressive JPEG hold all bits of all coefficients (ITU-T T.81, B.2.3, G.1.1)."""
     frame = data[data.rfind(b"\xff\xc2") :]
     complete = set()
     for scan in re.finditer(rb"\xff\xda\x00.([\x01-\x04])(.{3,11})", frame, re.DOTALL):
@@ -197,7 +203,9 @@ def _explain(error: Exception, data: bytes, name: str) -> ImageError:
 
 
 def _explain_unknown(data: bytes, name: str) -> ImageError:
-    kind = next((kind for kind, start in _BEGINNINGS.items() if re.match(start, data, re.DOTALL | re.IGNORECASE)), None)
+    kind = format_of(data) or next(
+        (kind for kind, start in _BEGINNINGS.items() if re.match(start, data, re.DOTALL | re.IGNORECASE)), None
+    )
     if kind is None or kind == "HTML":
         detail = "a web page" if kind else f"none of {', '.join(FORMATS)}" if data else "the file is empty"
         return ImageError(name, "not_an_image", detail)

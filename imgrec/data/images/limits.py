@@ -1,4 +1,4 @@
-"""What an image file may be: its largest and smallest size, and the EXIF orientation that it states."""
+"""Limits on the size of image files, and the EXIF orientation: what the header tells before decoding."""
 
 from contextlib import suppress
 
@@ -25,14 +25,18 @@ _ORIENTATION_TAG = 0x0112
 
 
 def refuse_too_small(height_width: tuple[int, int], *, name: str, min_side_px: int = MIN_SIDE_PX) -> None:
-    """Raise ImageError `too_small` for an image with a side below `min_side_px`."""
+    """Check that no side of an image is below `min_side_px`.
+
+    Raises:
+        ImageError: `too_small`.
+    """
     if min(height_width) < min_side_px:
         height, width = height_width
         raise ImageError(name, "too_small", f"{width}x{height} px; at least {min_side_px} a side")
 
 
 def exif_orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8. Broken EXIF says nothing about the pixels and counts as upright."""
+    """Return the EXIF orientation, 1 to 8; 1 (upright) where EXIF is missing or damaged."""
     with suppress(Exception):  # the same many kinds as in decoding
         orientation = int(image.getexif().get(_ORIENTATION_TAG, 1))
         return orientation if 1 <= orientation <= 8 else 1

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from imgrec.data.samples import Task
 from imgrec.errors import ParityError
 from imgrec.evaluation.decisions import to_probabilities
+from imgrec.evaluation.statistics.proportions import Z
 
 __all__ = ["TOLERANCE", "Drop", "Parity", "compare", "measure_drop", "refuse_untrained"]
 
 TOLERANCE = 1e-4  # of a probability
 UNTRAINED = 1e-3  # of a probability over all images: a network whose outputs vary less is untrained
-_Z = 1.959963984540054  # 95 %, two-sided
 _MAX_NAMED = 20
 
 
@@ -158,7 +158,7 @@ def measure_drop(first: NDArray[Any], second: NDArray[Any], *, labels: NDArray[A
 
 def _paired_interval(lost: int, won: int, count: int) -> tuple[float, float]:
     p_lost, p_won = (lost + 1) / (count + 2), (won + 1) / (count + 2)
-    half = _Z * math.sqrt((p_lost + p_won - (p_lost - p_won) ** 2) / (count + 2))
+    half = Z * math.sqrt((p_lost + p_won - (p_lost - p_won) ** 2) / (count + 2))
     middle = p_lost - p_won
     return max(-1.0, middle - half), min(1.0, middle + half)
 

@@ -148,7 +148,7 @@ def _place(path: str, pace: Pace, notes: list[str]) -> Source:
 def _folder(path: str, notes: list[str]) -> FileSource:
     walk = Walk([os.path.realpath(path)])
     (files,) = walk.files([path])
-    notes += walk.notes()
+    notes += [note.text for note in walk.notes()]
     return FileSource(files)
 
 

@@ -1,4 +1,4 @@
-"""The same images in the same order, with the classes in the same order: what a paired comparison needs."""
+"""Brings the tables of several runs into the same order of images and classes, for a paired comparison."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from imgrec.core.text import listed
+from imgrec.data.splits.split_changes import common_folder
 from imgrec.errors import DataError
 from imgrec.evaluation.compare.runs import Run
 from imgrec.evaluation.predictions.predictions import Predictions, visible
@@ -17,7 +18,7 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class Aligned:
-    """runs: with their tables in the order of the first one. notes: what had to be matched, in words."""
+    """Runs with their tables in the order of the first one, and notes on how they were matched."""
 
     runs: list[Run]
     notes: list[str]
@@ -26,8 +27,10 @@ class Aligned:
 def align(runs: Sequence[Run]) -> Aligned:
     """Bring all tables into the order of the first. Images are matched by path.
 
-    Where a folder has moved, paths are matched by what they have after the part that all paths of a table begin with.
-    Raises: DataError: other images, other labels, other classes or another task; the message says which differ.
+    If a folder has moved, paths are matched below the common folder of each table.
+
+    Raises:
+        DataError: Different images, labels, classes or tasks; the message names them.
     """
     first = runs[0].tables[0]
     notes: list[str] = []
@@ -56,7 +59,7 @@ def _match(first: Predictions, other: Predictions, *, names: tuple[str, str], no
         labels = place[labels]
     _check_labels(first, labels, names)
     if other.groups is not None and first.groups is None:
-        notes.append(f"{names[1]} has groups and {names[0]} has none: the groups are not used.")
+        notes.append(f"{names[1]} has groups and {names[0]} does not: the groups are not used.")
     return replace(
         other,
         names=first.names,
@@ -70,25 +73,25 @@ def _match(first: Predictions, other: Predictions, *, names: tuple[str, str], no
 
 def _check_task(first: Predictions, other: Predictions, names: tuple[str, str]) -> None:
     if first.task != other.task:
-        raise DataError(f"{names[0]} was scored as {first.task}, {names[1]} as {other.task}: they cannot be compared.")
+        raise DataError(f"{names[0]} has the task {first.task}, {names[1]} has {other.task}: they cannot be compared.")
     missing = [name for name in first.class_names if name not in other.class_names]
     added = [name for name in other.class_names if name not in first.class_names]
     if missing or added:
         raise DataError(
-            f"{names[0]} and {names[1]} know different classes. Only {names[0]}: {_list(missing)}. "
+            f"{names[0]} and {names[1]} have different classes. Only {names[0]}: {_list(missing)}. "
             f"Only {names[1]}: {_list(added)}."
         )
 
 
 def _match_rows(first: Predictions, other: Predictions, *, names: tuple[str, str], notes: list[str]) -> np.ndarray:
-    """Return for each image of `first` its row in `other`."""
+    """Return (N,): for each image of `first` its row in `other`."""
     ours, theirs = list(first.names), list(other.names)
     if ours == theirs:
         return np.arange(len(ours))
     for about, paths in zip(names, (ours, theirs), strict=True):
-        _check_doubles(about, paths)
+        _check_unique(about, paths)
     if set(ours) != set(theirs):
-        below = _common_folder(ours), _common_folder(theirs)
+        below = common_folder(ours), common_folder(theirs)
         moved = [path[len(below[0]) :] for path in ours], [path[len(below[1]) :] for path in theirs]
         if set(moved[0]) != set(moved[1]):
             raise _difference(ours, theirs, names) if set(ours) & set(theirs) else _difference(*moved, names)
@@ -101,20 +104,11 @@ def _match_rows(first: Predictions, other: Predictions, *, names: tuple[str, str
     return np.array([rows[path] for path in ours])
 
 
-def _check_doubles(about: str, paths: Sequence[str]) -> None:
+def _check_unique(about: str, paths: Sequence[str]) -> None:
     if len(set(paths)) < len(paths):
         seen: set[str] = set()
         doubled = next(path for path in paths if path in seen or seen.add(path))  # type: ignore[func-returns-value]
-        raise DataError(f"{about} holds {visible(doubled)} twice: its images cannot be matched by path.")
-
-
-def _common_folder(paths: Sequence[str]) -> str:
-    """Return the folder, with its slash, that all paths begin with; "" where there is none."""
-    low, high = min(paths), max(paths)
-    length = next(
-        (i for i, pair in enumerate(zip(low, high, strict=False)) if pair[0] != pair[1]), min(map(len, (low, high)))
-    )
-    return low[: low.rfind("/", 0, length) + 1]
+        raise DataError(f"{about} contains {visible(doubled)} twice: its images cannot be matched by path.")
 
 
 def _difference(ours: Sequence[str], theirs: Sequence[str], names: tuple[str, str]) -> DataError:
@@ -123,7 +117,7 @@ def _difference(ours: Sequence[str], theirs: Sequence[str], names: tuple[str, st
         f"only in {name} ({len(paths):,}): {_list(paths)}" for name, paths in zip(names, only, strict=True) if paths
     ]
     return DataError(
-        f"{names[0]} and {names[1]} were scored on different images: {len(set(ours) & set(theirs)):,} in both; "
+        f"{names[0]} and {names[1]} were evaluated on different images: {len(set(ours) & set(theirs)):,} in both; "
         f"{'; '.join(parts)}. Evaluate both on the same data: evaluate.py checkpoint=... data=... split=..."
     )
 
@@ -133,7 +127,7 @@ def _check_labels(first: Predictions, labels: np.ndarray, names: tuple[str, str]
     if len(differs):
         shown = _list([first.names[row] for row in differs.tolist()])
         raise DataError(
-            f"{len(differs):,} of {len(labels):,} images have another label in {names[1]} than in {names[0]}: "
+            f"{len(differs):,} of {len(labels):,} images have a different label in {names[1]} and {names[0]}: "
             f"{shown}. Evaluate both on the same data."
         )
 

@@ -1,9 +1,9 @@
-"""Which of several runs is better on the same images, how surely, and where.
+"""Compares runs on the same images: differences with intervals and tests, overall and per class.
 
-The images are resampled once for all runs, so what is hard for all cancels out of a difference. A run of one training
-is judged as this network. Where a run has several, the spread between them is part of the variance: for each run
-s^2 / S over S trainings, beside that of the images, with Satterthwaite's degrees of freedom. Both parts hold what
-images and trainings do together, so the interval is a little wide, never narrow.
+The images are resampled once for all runs, so that the difficulty of an image cancels out of a difference. With one
+training per run the trained models are compared. With several, the variance between trainings is added: s^2 / S for a
+run of S trainings, with Satterthwaite's degrees of freedom. Both variances include the interaction of images and
+trainings, so intervals are slightly conservative.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgrec.evaluation.compare.align import Aligned
-from imgrec.evaluation.compare.comparison import Comparison, Difference, Pair, RunScores, score_names
+from imgrec.evaluation.compare.comparison import Comparison, Difference, Pair, RunMetrics, metric_names
 from imgrec.evaluation.compare.flips import find_flips
 from imgrec.evaluation.compare.runs import Run
-from imgrec.evaluation.metrics.compute import compute_scores
+from imgrec.evaluation.metrics.compute import compute_metrics
 from imgrec.evaluation.metrics.intervals import (
     FEWEST_GROUPS,
     RESAMPLES,
@@ -28,7 +28,7 @@ from imgrec.evaluation.metrics.intervals import (
     ends_of,
     flatten,
     make_design,
-    score_intervals,
+    metric_intervals,
 )
 from imgrec.evaluation.predictions.predictions import Predictions
 from imgrec.evaluation.statistics.bootstrap import variance_of
@@ -46,7 +46,7 @@ from imgrec.evaluation.statistics.resampling import Design
 __all__ = ["compare", "compare_runs"]
 
 FloatArray = NDArray[np.float64]
-ROUNDING = 1e-24  # a variance below is what rounding leaves of a score that never differs
+ROUNDING = 1e-24  # a variance below is rounding error of a metric that never differs
 
 
 def compare(*runs: str | Path, seed: int = SEED) -> Comparison:
@@ -78,7 +78,7 @@ def compare_runs(aligned: Aligned, *, resamples: int = RESAMPLES, seed: int = SE
     pairs = [engine.pair(judged[i], judged[j]) for i, j in combinations(range(len(judged)), 2)]
     adjusted = holm([pair.p for pair in pairs]).tolist()
     return Comparison(
-        runs=[one.scores for one in judged],
+        runs=[one.metrics for one in judged],
         pairs=[replace(pair, p_holm=p) for pair, p in zip(pairs, adjusted, strict=True)],
         first=first,
         unit="image" if first.groups is None else "group",
@@ -92,9 +92,9 @@ def compare_runs(aligned: Aligned, *, resamples: int = RESAMPLES, seed: int = SE
 
 @dataclass(frozen=True)
 class _Judged:
-    """A run with its replicates: name -> (S, B) or (S, C, B); values likewise (S,) or (S, C)."""
+    """A run with its replicates: name -> (S, B) or (S, C, B) for S trainings; values (S,) or (S, C)."""
 
-    scores: RunScores
+    metrics: RunMetrics
     values: Mapping[str, FloatArray]
     replicates: Mapping[str, FloatArray]
 
@@ -107,7 +107,7 @@ class _Engine:
     seed: int
 
     @property
-    def class_score(self) -> str:
+    def class_metric(self) -> str:
         return "per_class.recall" if self.first.task == "single" else "per_class.average_precision"
 
     @property
@@ -115,23 +115,23 @@ class _Engine:
         return max(self.design.num_units - 1.0, 1.0) if self.first.groups is not None else np.inf
 
     def judge(self, run: Run) -> _Judged:
-        names = [*score_names(self.first), self.class_score]
+        names = [*metric_names(self.first), self.class_metric]
         values: dict[str, list[Any]] = {name: [] for name in names}
         draws: dict[str, list[FloatArray]] = {name: [] for name in names}
         limits: dict[str, Any] = {}
         for table in run.tables:
-            scores = compute_scores(table, resamples=0)
+            metrics = compute_metrics(table, resamples=0)
             found = draw_replicates(table, resamples=self.resamples, seed=self.seed)
-            flat = flatten(scores)
+            flat = flatten(metrics)
             for name in names:
                 values[name].append(flat[name])
                 draws[name].append(found[name])
-            limits = score_intervals(table, scores, found).intervals if len(run.tables) == 1 else {}
+            limits = metric_intervals(table, metrics, found).intervals if len(run.tables) == 1 else {}
         stacked = {name: np.array(values[name]) for name in names}
         drawn = {name: np.array(draws[name]) for name in names}
-        own = {name: self._limits(name, stacked[name], drawn[name], limits) for name in score_names(self.first)}
+        own = {name: self._limits(name, stacked[name], drawn[name], limits) for name in metric_names(self.first)}
         return _Judged(
-            RunScores(
+            RunMetrics(
                 run=run,
                 values={name: float(stacked[name].mean()) for name in own},
                 limits=own,
@@ -144,10 +144,10 @@ class _Engine:
     def _limits(
         self, name: str, values: FloatArray, draws: FloatArray, single: Mapping[str, Any]
     ) -> tuple[float, float] | None:
-        """Return the interval of a run's mean: that of the evaluation for one training, Student's for several."""
+        """Return the interval of a run: that of the evaluation for one training, Student's t for several."""
         if len(values) == 1:
-            score, _, kind = name.partition(".")
-            pair = single[score][kind] if kind else single[score]
+            metric, _, kind = name.partition(".")
+            pair = single[metric][kind] if kind else single[metric]
             return None if pair is None else (pair[0], pair[1])
         variance = float(variance_of(draws.mean(axis=0)))
         if not np.isfinite(variance) or self.design.num_units < 2:
@@ -158,10 +158,10 @@ class _Engine:
         return max(low, least), min(high, most)
 
     def pair(self, a: _Judged, b: _Judged) -> Pair:
-        differences = [self._difference(name, a, b) for name in score_names(self.first)]
-        flips = find_flips(self.first, a.scores.run, b.scores.run)
+        differences = [self._difference(name, a, b) for name in metric_names(self.first)]
+        flips = find_flips(self.first, a.metrics.run, b.metrics.run)
         test, main = "bootstrap", differences[0]
-        is_simple = len(a.scores.run.tables) == len(b.scores.run.tables) == 1 and self.first.groups is None
+        is_simple = len(a.metrics.run.tables) == len(b.metrics.run.tables) == 1 and self.first.groups is None
         if is_simple and self.first.task == "single":
             found = mcnemar(flips.num_lost, flips.num_gained)
             test, p = found.method, found.p
@@ -172,9 +172,9 @@ class _Engine:
         else:
             p = 1.0 if main.p is None else main.p
         classes = [
-            self._difference(self.class_score, a, b, index=index) for index in range(len(self.first.class_names))
+            self._difference(self.class_metric, a, b, index=index) for index in range(len(self.first.class_names))
         ]
-        return Pair(a.scores, b.scores, differences, classes, flips, test=test, p=p, p_holm=p)
+        return Pair(a.metrics, b.metrics, differences, classes, flips, test=test, p=p, p_holm=p)
 
     def _difference(self, name: str, a: _Judged, b: _Judged, *, index: int | None = None) -> Difference:
         where: Any = slice(None) if index is None else (slice(None), index)
@@ -190,7 +190,7 @@ class _Engine:
             low, high = student_interval(value, variance, degrees)
             p = two_sided(value, variance, degrees)
         return Difference(
-            score=name,
+            metric=name,
             a=float(ours.mean()),
             b=float(theirs.mean()),
             low=low,
@@ -202,9 +202,9 @@ class _Engine:
 
 
 def _seed_parts(ours: FloatArray, theirs: FloatArray) -> list[tuple[float, float]]:
-    """Return what trainings add to the variance of a difference; a run of one training is taken to vary as the other.
+    """Return the variances due to trainings; a run of one training is assumed to vary as the other does.
 
-    Nothing where both are of one training: then it is these two networks that are compared.
+    Empty where both are of one training: then the two trained models are compared.
     """
     several = [values for values in (ours, theirs) if len(values) > 1]
     if not several:
@@ -221,23 +221,23 @@ def _notes(runs: Sequence[Run], design: Design, first: Predictions) -> list[str]
     lonely = [run.name for run in runs if len(run.tables) == 1]
     if len(lonely) == len(runs):
         notes.append(
-            "One training a run: the comparison is of these networks. Another seed would give other ones; to compare "
-            "recipes, give several trainings of each: NAME=RUN,RUN,RUN."
+            "One training per run: the trained models are compared. To compare recipes across seeds, give several "
+            "trainings of each: NAME=RUN,RUN,RUN."
         )
     elif lonely:
         notes.append(
-            f"One training only: {', '.join(lonely)}. Against a run of several it is taken to vary as that one does; "
-            "two runs of one training each are compared as these networks."
+            f"One training only: {', '.join(lonely)}. Compared with a run of several it is assumed to vary as that one "
+            "does; two runs of one training each are compared as trained models."
         )
     if first.groups is not None and design.num_units < 2:
-        notes.append("All images are of one group: how groups differ is unknown, so nothing can be told apart.")
+        notes.append("All images are from one group: the variance between groups is unknown, so nothing can be tested.")
     elif first.groups is not None and design.num_units < FEWEST_GROUPS:
         notes.append(
             f"Only {design.num_units} groups: the intervals are unreliable; {FEWEST_GROUPS} or more are needed."
         )
     absent = [name for index, name in enumerate(first.class_names) if not _has(first, index)]
     if absent:
-        notes.append(f"{len(absent)} of {len(first.class_names)} classes have no image; their scores are undefined.")
+        notes.append(f"{len(absent)} of {len(first.class_names)} classes have no image; their metrics are undefined.")
     return notes
 
 

@@ -1,4 +1,4 @@
-"""The images that one run has right and another has wrong, and those on which they are wrong in different ways."""
+"""Images that only one of two runs predicts correctly, and those on which both err differently."""
 
 import csv
 import io
@@ -21,10 +21,18 @@ SEPARATOR = " | "
 
 @dataclass(frozen=True)
 class Flip:
-    """An image. change: gained (b has it right, a not), lost, or changed (both wrong, another answer).
+    """An image whose prediction differs.
 
-    a, b: what most trainings predicted. confidence_a, confidence_b: the mean probability of that; NaN with several
-    labels. right_a, right_b: the share of trainings that are right; more than half counts as right.
+    Attributes:
+        path: Of the image.
+        label: Ground truth.
+        change: `"gained"` (only b is correct), `"lost"` (only a is), or `"changed"` (both incorrect, differently).
+        a: Prediction of most trainings of run a.
+        b: Of run b.
+        confidence_a: Mean probability of that prediction; NaN with several labels.
+        confidence_b: Of run b.
+        correct_a: Share of trainings that are correct; more than half counts as correct.
+        correct_b: Of run b.
     """
 
     path: str
@@ -34,13 +42,13 @@ class Flip:
     b: str
     confidence_a: float
     confidence_b: float
-    right_a: float
-    right_b: float
+    correct_a: float
+    correct_b: float
 
 
 @dataclass(frozen=True)
 class Flips:
-    """The images that flipped, surest change first; and the counts, also per class: int64 (C,)."""
+    """The images that flipped, highest confidence first; and the counts, also per class: int64 (C,)."""
 
     rows: list[Flip]
     num_gained: int
@@ -52,15 +60,15 @@ class Flips:
 
 def find_flips(first: Predictions, a: Run, b: Run) -> Flips:
     """Compare two runs image by image. Their tables are aligned with `first`."""
-    right_a, right_b = _share_right(a), _share_right(b)
-    is_a, is_b = right_a > 0.5, right_b > 0.5
+    correct_a, correct_b = _share_correct(a), _share_correct(b)
+    is_a, is_b = correct_a > 0.5, correct_b > 0.5
     votes_a, votes_b = _votes(a), _votes(b)
     differs = (votes_a != votes_b).reshape(len(first), -1).any(axis=1)
     gained, lost, changed = ~is_a & is_b, is_a & ~is_b, ~is_a & ~is_b & differs
     labels = first.labels if first.labels.ndim == 2 else first.labels[:, None] == np.arange(len(first.class_names))
     kinds = zip(CHANGES, (gained, lost, changed), strict=True)
     rows = [
-        _flip(first, row, change, votes=(votes_a, votes_b), runs=(a, b), right=(right_a[row], right_b[row]))
+        _flip(first, row, change, votes=(votes_a, votes_b), runs=(a, b), correct=(correct_a[row], correct_b[row]))
         for change, chosen in kinds
         for row in np.flatnonzero(chosen).tolist()
     ]
@@ -81,26 +89,26 @@ def to_csv(pairs: Sequence[tuple[str, str, Flips]]) -> bytes:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
         ("run_a", "run_b", "path", "label", "change", "prediction_a", "prediction_b", "confidence_a", "confidence_b",
-         "right_a", "right_b")
+         "correct_a", "correct_b")
     )  # fmt: skip
     for name_a, name_b, flips in pairs:
         for flip in flips.rows:
             names = (name_a, name_b, flip.path, flip.label, flip.change, flip.a, flip.b)
-            numbers = (flip.confidence_a, flip.confidence_b, flip.right_a, flip.right_b)
+            numbers = (flip.confidence_a, flip.confidence_b, flip.correct_a, flip.correct_b)
             writer.writerow(
                 [*map(as_cell, names), *("" if np.isnan(number) else f"{number:.6g}" for number in numbers)]
             )
     return text.getvalue().encode("utf-8")
 
 
-def _share_right(run: Run) -> NDArray[np.float64]:
-    """Return the share of trainings that have an image right, all its labels, float64 (N,)."""
+def _share_correct(run: Run) -> NDArray[np.float64]:
+    """Return the share of trainings that predict an image (all its labels) correctly, float64 (N,)."""
     hits = [(table.predicted == table.labels).reshape(len(table), -1).all(axis=1) for table in run.tables]
     return np.asarray(np.mean(hits, axis=0))
 
 
 def _votes(run: Run) -> NDArray[np.int64]:
-    """Return what most trainings predict, the first of equals: int64 (N,), or (N, C) of 0 and 1."""
+    """Return the majority vote of the trainings, on ties the first class: int64 (N,), or 0/1 (N, C)."""
     predicted = np.array([table.predicted for table in run.tables])
     if predicted.ndim == 3:
         return np.asarray(predicted.mean(axis=0) > 0.5, dtype=np.int64)
@@ -117,12 +125,12 @@ def _flip(
     *,
     votes: tuple[NDArray[np.int64], NDArray[np.int64]],
     runs: tuple[Run, Run],
-    right: tuple[float, float],
+    correct: tuple[float, float],
 ) -> Flip:
     predicted = votes[0][row], votes[1][row]
-    sure = [np.nan, np.nan]
+    confidences = [np.nan, np.nan]
     if first.task == "single":
-        sure = [
+        confidences = [
             float(np.mean([table.probabilities[row, index] for table in run.tables]))
             for run, index in zip(runs, predicted, strict=True)
         ]
@@ -132,10 +140,10 @@ def _flip(
         change=change,
         a=_name(first, predicted[0]),
         b=_name(first, predicted[1]),
-        confidence_a=sure[0],
-        confidence_b=sure[1],
-        right_a=float(right[0]),
-        right_b=float(right[1]),
+        confidence_a=confidences[0],
+        confidence_b=confidences[1],
+        correct_a=float(correct[0]),
+        correct_b=float(correct[1]),
     )
 
 

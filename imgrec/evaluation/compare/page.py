@@ -1,4 +1,4 @@
-"""comparison.html: one page that asks for nothing outside itself and runs no script."""
+"""comparison.html: one self-contained page without scripts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,27 +7,31 @@ from typing import Any
 
 import imgrec
 from imgrec.core.html import page as html_page
-from imgrec.evaluation.compare.comparison import LOWER_IS_BETTER, Comparison, Difference, Pair, RunScores, score_names
+from imgrec.evaluation.compare.comparison import LOWER_IS_BETTER, Comparison, Difference, Pair, RunMetrics, metric_names
 from imgrec.evaluation.compare.flips import CHANGES, Flip
 from imgrec.evaluation.compare.verdict import SHOWN, Verdict, judge, show, show_difference
 from imgrec.evaluation.predictions.predictions import visible
 
 __all__ = ["to_html"]
 
-NUM_FLIPS = 50  # of each kind in the page; the rest is in flips.csv
+NUM_FLIPS = 50  # of each kind on the page; all are in flips.csv
 NUM_CLASSES = 200
 _TONES = {"better": "clean", "same": "info", "unclear": "info"}
 _TESTS = {
     "exact": "McNemar's exact test",
     "mid-p": "McNemar's test (mid-p)",
-    "bootstrap": "the difference over its bootstrap standard error",
+    "bootstrap": "the difference divided by its bootstrap standard error",
 }
-_CHANGES = {"gained": "only {b} is right", "lost": "only {a} is right", "changed": "both wrong, other answers"}
+_CHANGES = {
+    "gained": "only {b} is correct",
+    "lost": "only {a} is correct",
+    "changed": "both incorrect, with different predictions",
+}
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A difference as the page draws it; places in percent of the width, 50 = none. is_good: in favour of b."""
+    """A difference as the page draws it: positions in percent of the width, 50 = no difference."""
 
     low: float
     width: float
@@ -37,7 +41,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table of differences."""
+    """A row of a table of differences."""
 
     name: str
     a: str
@@ -60,7 +64,7 @@ class PairView:
     verdict: Verdict
     tone: str
     p: str
-    scores: list[Row]
+    metrics: list[Row]
     classes: list[Row]
     num_classes_left: int
     flips: list[tuple[str, int, list[Flip]]]
@@ -81,25 +85,25 @@ def to_html(comparison: Comparison) -> bytes:
         unit=comparison.unit,
         num_units=comparison.num_units,
         resamples=comparison.resamples,
-        scores=[SHOWN[name] for name in score_names(comparison.first)],
+        metrics=[SHOWN[name] for name in metric_names(comparison.first)],
         runs=[_run(run, comparison) for run in comparison.runs],
-        class_score="recall" if comparison.first.task == "single" else "average precision",
+        class_metric="recall" if comparison.first.task == "single" else "average precision",
         notes=[visible(note) for note in comparison.notes],
         version=imgrec.__version__,
     )
     return html_page.encode(text)
 
 
-def _run(scores: RunScores, comparison: Comparison) -> dict[str, Any]:
+def _run(metrics: RunMetrics, comparison: Comparison) -> dict[str, Any]:
     cells = []
-    for name in score_names(comparison.first):
-        ends = scores.limits[name]
+    for name in metric_names(comparison.first):
+        ends = metrics.limits[name]
         shown = "" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}"
-        cells.append((show(scores.values[name]), shown))
+        cells.append((show(metrics.values[name]), shown))
     return {
-        "name": visible(scores.run.name),
-        "tables": [visible(str(path)) for path in scores.run.paths],
-        "num_trainings": len(scores.run.tables),
+        "name": visible(metrics.run.name),
+        "tables": [visible(str(path)) for path in metrics.run.paths],
+        "num_trainings": len(metrics.run.tables),
         "cells": cells,
     }
 
@@ -135,31 +139,31 @@ def _pair(number: int, pair: Pair, comparison: Comparison) -> PairView:
         verdict=Verdict(verdict.better, verdict.kind, visible(verdict.text), verdict.needed),
         tone=_TONES[verdict.kind],
         p=_p(pair, len(comparison.pairs)),
-        scores=_score_rows(pair),
+        metrics=_metric_rows(pair),
         classes=classes,
         num_classes_left=len(names) - len(listed),
         flips=flips,
     )
 
 
-def _score_rows(pair: Pair) -> list[Row]:
-    """Return the scores, each drawn to a scale of its own kind: shares to one, a loss to its own."""
-    losses = [one for one in pair.differences if one.score in ("log_loss", "brier")]
+def _metric_rows(pair: Pair) -> list[Row]:
+    """Return the metrics, proportions drawn to one scale, each loss to its own."""
+    losses = [one for one in pair.differences if one.metric in ("log_loss", "brier")]
     shares = [one for one in pair.differences if one not in losses]
-    scales = {one.score: _scale(shares) for one in shares} | {one.score: _scale([one]) for one in losses}
-    return [_row(one, SHOWN[one.score], scale=scales[one.score]) for one in pair.differences]
+    scales = {one.metric: _scale(shares) for one in shares} | {one.metric: _scale([one]) for one in losses}
+    return [_row(one, SHOWN[one.metric], scale=scales[one.metric]) for one in pair.differences]
 
 
 def _row(one: Difference, name: str, *, scale: float, **counts: str) -> Row:
     ends = ""
     if one.low is not None and one.high is not None:
-        shown = [show_difference(one.score, end).removesuffix(" points") for end in (one.low, one.high)]
+        shown = [show_difference(one.metric, end).removesuffix(" points") for end in (one.low, one.high)]
         ends = " to ".join(shown)
     return Row(
         name=name,
         a=show(one.a),
         b=show(one.b),
-        difference=show_difference(one.score, one.value),
+        difference=show_difference(one.metric, one.value),
         ends=ends,
         bar=_bar(one, scale),
         **counts,
@@ -171,8 +175,10 @@ def _bar(one: Difference, scale: float) -> Bar | None:
         return None
     low, point, high = (50 + 48 * value / scale for value in (one.low, one.value, one.high))
     is_clear = one.low * one.high > 0
-    is_good = (one.value > 0) != (one.score in LOWER_IS_BETTER)
-    return Bar(low=low, width=high - low, point=point, tone=("better" if is_good else "worse") if is_clear else "even")
+    is_better = (one.value > 0) != (one.metric in LOWER_IS_BETTER)
+    return Bar(
+        low=low, width=high - low, point=point, tone=("better" if is_better else "worse") if is_clear else "even"
+    )
 
 
 def _scale(differences: Sequence[Difference]) -> float:

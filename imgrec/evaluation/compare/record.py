@@ -1,19 +1,19 @@
-"""comparison.json: everything a comparison found, as plain data."""
+"""comparison.json: the whole comparison as plain data."""
 
 from typing import Any
 
 from imgrec.core.files import json_file as strict_json
-from imgrec.evaluation.compare.comparison import Comparison, Difference, Pair, RunScores
+from imgrec.evaluation.compare.comparison import Comparison, Difference, Pair, RunMetrics
 from imgrec.evaluation.compare.verdict import judge
 from imgrec.evaluation.statistics.proportions import LEVEL
 
 __all__ = ["FORMAT", "to_json"]
 
-FORMAT = 1
+FORMAT = 2  # 1: with `score` and `scores` for `metric` and `metrics`
 
 
 def to_json(comparison: Comparison) -> bytes:
-    """Return the comparison as strict JSON; what is undefined is null."""
+    """Return the comparison as strict JSON; undefined values are null."""
     first = comparison.first
     record = {
         "format": FORMAT,
@@ -35,13 +35,13 @@ def to_json(comparison: Comparison) -> bytes:
     return strict_json.to_json(record)
 
 
-def _run(scores: RunScores) -> dict[str, Any]:
+def _run(metrics: RunMetrics) -> dict[str, Any]:
     return {
-        "name": scores.run.name,
-        "tables": [str(path) for path in scores.run.paths],
-        "scores": scores.values,
-        "intervals": {name: None if pair is None else list(pair) for name, pair in scores.limits.items()},
-        "by_training": scores.by_training,
+        "name": metrics.run.name,
+        "tables": [str(path) for path in metrics.run.paths],
+        "metrics": metrics.values,
+        "intervals": {name: None if pair is None else list(pair) for name, pair in metrics.limits.items()},
+        "by_training": metrics.by_training,
     }
 
 
@@ -73,9 +73,8 @@ def _pair(pair: Pair, comparison: Comparison) -> dict[str, Any]:
 
 
 def _difference(one: Difference) -> dict[str, Any]:
-    score = one.score.removeprefix("per_class.")
     return {
-        "score": score,
+        "metric": one.metric.removeprefix("per_class."),
         "a": one.a,
         "b": one.b,
         "difference": one.value,

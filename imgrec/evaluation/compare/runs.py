@@ -1,4 +1,4 @@
-"""What the user names as a run, turned into tables: one table, or one for each training of the same recipe."""
+"""Run arguments of a comparison to predictions tables: one per run, or one per training of the run."""
 
 import glob
 import os
@@ -20,7 +20,13 @@ _NAMED = re.compile(r"(?P<name>[^=/\\]+)=(?P<paths>.+)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Run:
-    """A recipe and what its trainings said. tables: one per training; paths: where each was read."""
+    """A recipe with the predictions of its trainings.
+
+    Attributes:
+        name: Shown name.
+        tables: One per training.
+        paths: Of the tables.
+    """
 
     name: str
     tables: list[Predictions]
@@ -30,13 +36,16 @@ class Run:
 def read_runs(arguments: Sequence[str]) -> list[Run]:
     """Read `RUN`, `NAME=RUN` or `NAME=RUN,RUN,...` (several trainings); each RUN may be a pattern such as `seed_*`.
 
-    A RUN is a run folder, the folder of an evaluation, or a table. What exists is taken as it is: a folder of a sweep
-    may be called `optimizer.lr=0.1,seed=2`. Raises: ConfigError: fewer than two runs, or one named twice. DataError:
-    no table there, or one that cannot be read.
+    A RUN is a run folder, the folder of an evaluation, or a table. Existing paths are taken literally: a folder of a
+    sweep may be called `optimizer.lr=0.1,seed=2`.
+
+    Raises:
+        ConfigError: Fewer than two runs, or one named twice.
+        DataError: No table there, or one that cannot be read.
     """
     if len(arguments) < 2:
         raise ConfigError(
-            "Name two runs or more: imgrec compare RUN_A RUN_B. A run is a folder or a predictions.parquet."
+            "Give two runs or more: imgrec compare RUN_A RUN_B. A run is a folder or a predictions.parquet."
         )
     named = [_split(argument) for argument in arguments]
     names = _distinct([name for name, _ in named], [paths for _, paths in named])
@@ -62,7 +71,7 @@ def _expand(text: str) -> list[Path]:
         return [Path(text)]
     found = [Path(path) for path in sorted(glob.glob(text))]  # noqa: PTH207 (the pattern may be absolute)
     if not found:
-        raise DataError(f"{text}: there is no such folder or table.")
+        raise DataError(f"{text}: no such folder or table.")
     return found
 
 
@@ -72,15 +81,15 @@ def _find_table(place: Path) -> Path:
     for path in (place / TABLE, place / "evaluation" / TABLE):
         if path.is_file():
             return path
-    raise DataError(f"{place} holds no {TABLE}, nor does {place / 'evaluation'}. Name a run folder or an evaluation.")
+    raise DataError(f"No {TABLE} in {place} or {place / 'evaluation'}. Give a run folder or an evaluation.")
 
 
 def _distinct(names: Sequence[str | None], paths: Sequence[Sequence[Path]]) -> list[str]:
-    """Return a name for each run: the one given, or the shortest end of its path that tells it from the others."""
+    """Return a name for each run: the one given, or the shortest unique end of its path."""
     given = [name for name in names if name is not None]
     doubled = [name for name, count in Counter(given).items() if count > 1]
     if doubled:
-        raise ConfigError(f"Two runs are called {doubled[0]}. Give each a name of its own: NAME=RUN.")
+        raise ConfigError(f"Two runs are called {doubled[0]}. Give each another name: NAME=RUN.")
     parts = [_place(of_run[0]).parts for of_run in paths]
     for depth in range(1, max(map(len, parts)) + 1):
         found = [name or "/".join(own[-depth:]) for name, own in zip(names, parts, strict=True)]
@@ -90,7 +99,7 @@ def _distinct(names: Sequence[str | None], paths: Sequence[Sequence[Path]]) -> l
 
 
 def _place(path: Path) -> Path:
-    """Return what a table is known by: its run folder, or its own name without the ending."""
+    """Return the path that names a table: its run folder, or itself without the suffix."""
     if path.name != TABLE:
         return path.absolute().with_suffix("")
     folder = path.absolute().parent

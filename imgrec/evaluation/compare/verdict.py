@@ -1,4 +1,4 @@
-"""What a comparison comes to, in words: which is better and by how much, or how many images would tell."""
+"""The verdict of a comparison in a sentence: which run is better, or how many images would be needed to tell."""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Literal
 
 from imgrec.core.text import counted
 from imgrec.evaluation.compare.comparison import LOWER_IS_BETTER, Comparison, Difference, Pair
-from imgrec.evaluation.statistics.proportions import LEVEL
+from imgrec.evaluation.statistics.proportions import LEVEL, POWER_Z
 
 __all__ = ["SHOWN", "Verdict", "judge", "show", "show_difference", "show_share"]
 
@@ -25,16 +25,21 @@ SHOWN = {
     "subset_accuracy": "subset accuracy",
     "hamming_loss": "Hamming loss",
 }
-_POINTS = {"accuracy", "top5", "balanced_accuracy", "subset_accuracy"}  # shares, told in points of a percent
-_CONFIDENT = 1.959964  # normal quantile of a two-sided test at 5 %
-_POWER = 0.841621  # normal quantile of 80 %
+_POINTS = {"accuracy", "top5", "balanced_accuracy", "subset_accuracy"}  # shown in percentage points
 _MOST = 10_000_000
-_NARROW = 0.01  # an interval narrower than a point is told with two decimals of a point
+_NARROW = 0.01  # an interval narrower than a percentage point is shown with two decimals
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """better: the name of the better run, or None. needed: units that would tell, None where there is no telling."""
+    """The verdict on a pair.
+
+    Attributes:
+        better: Name of the better run, or None.
+        kind: `"better"`, `"same"` (identical predictions) or `"unclear"`.
+        text: A sentence.
+        needed: Number of images or groups that would detect the difference; None where unknown.
+    """
 
     better: str | None
     kind: Literal["better", "same", "unclear"]
@@ -43,49 +48,53 @@ class Verdict:
 
 
 def judge(pair: Pair, comparison: Comparison) -> Verdict:
-    """Return the verdict on a pair: better only where the interval and the test, corrected for all pairs, say so."""
+    """Return the verdict on a pair: better only if the interval and the test, corrected for all pairs, agree."""
     main, names = pair.main, (pair.a.run.name, pair.b.run.name)
     flips, count = pair.flips, len(comparison.first)
     if not math.isfinite(main.value):
-        return Verdict(None, "unclear", f"{_pair(names)} cannot be compared: {SHOWN[main.score]} is undefined.", None)
+        return Verdict(None, "unclear", f"{_pair(names)} cannot be compared: {SHOWN[main.metric]} is undefined.", None)
     if comparison.num_units < 2:
-        return Verdict(None, "unclear", f"{_pair(names)} cannot be told apart: all images are of one group.", None)
+        return Verdict(None, "unclear", f"{_pair(names)} cannot be distinguished: all images are from one group.", None)
     if not flips.rows and main.variance == 0:
-        return Verdict(None, "same", f"{names[0]} and {names[1]} answer alike on all {count:,} images.", None)
+        return Verdict(
+            None, "same", f"{names[0]} and {names[1]} give the same predictions on all {count:,} images.", None
+        )
     is_clear = pair.p_holm < 1 - LEVEL and main.low is not None and main.high is not None and main.low * main.high > 0
     return _better(main, names) if is_clear else _unclear(pair, comparison, names)
 
 
 def show(value: float) -> str:
-    """Return a score as shares and losses are read: 0.9386, or "undefined"."""
+    """Return a metric with four decimals, 0.9386, or "undefined"."""
     return "undefined" if math.isnan(value) else f"{value:.4f}"
 
 
-def show_difference(score: str, value: float) -> str:
-    """Return a difference with its sign: +1.20 points of a share, +0.0120 otherwise."""
+def show_difference(metric: str, value: float) -> str:
+    """Return a difference with its sign: +1.20 points for a proportion, +0.0120 otherwise."""
     if math.isnan(value):
         return "undefined"
-    is_share = score in _POINTS or score == "per_class.recall"
+    is_share = metric in _POINTS or metric == "per_class.recall"
     shown = f"{100 * value:+.2f} points" if is_share else f"{value:+.4f}"
-    return shown[1:] if shown[1:] in ("0.00 points", "0.0000") else shown  # nothing has no sign
+    return shown[1:] if shown[1:] in ("0.00 points", "0.0000") else shown  # zero has no sign
 
 
 def show_share(difference: Difference) -> str:
     """Return a difference and its interval: `+1.20 points (+0.40 to +2.00)`."""
-    shown = show_difference(difference.score, difference.value)
+    shown = show_difference(difference.metric, difference.value)
     if difference.low is None or difference.high is None:
         return shown
-    ends = (show_difference(difference.score, end).removesuffix(" points") for end in (difference.low, difference.high))
+    ends = (
+        show_difference(difference.metric, end).removesuffix(" points") for end in (difference.low, difference.high)
+    )
     return f"{shown} ({' to '.join(ends)})"
 
 
 def _better(main: Difference, names: tuple[str, str]) -> Verdict:
     assert main.low is not None and main.high is not None
-    is_b = (main.value > 0) != (main.score in LOWER_IS_BETTER)
+    is_b = (main.value > 0) != (main.metric in LOWER_IS_BETTER)
     better, worse = (names[1], names[0]) if is_b else (names[0], names[1])
     ends = sorted((abs(main.low), abs(main.high)))
     sizes = [_told(main, size).removeprefix("+") for size in (abs(main.value), *ends)]
-    unit = f" {_points(sizes[0])} of accuracy" if main.score in _POINTS else f" in {SHOWN[main.score]}"
+    unit = f" {_points(sizes[0])} of accuracy" if main.metric in _POINTS else f" in {SHOWN[main.metric]}"
     text = f"{better} is better than {worse} by {sizes[0]}{unit} ({sizes[1]} to {sizes[2]})."
     return Verdict(better, "better", text, None)
 
@@ -95,30 +104,30 @@ def _unclear(pair: Pair, comparison: Comparison, names: tuple[str, str]) -> Verd
     found = f"{_pair(names)} are not distinguishable with {counted(comparison.num_units, unit)}"
     if main.low is not None and main.high is not None:
         value, *ends = (_told(main, number) for number in (main.value, main.low, main.high))
-        points = " points of accuracy" if main.score in _POINTS else f" in {SHOWN[main.score]}"
+        points = " points of accuracy" if main.metric in _POINTS else f" in {SHOWN[main.metric]}"
         found += f": the difference is {value}{points} ({ends[0]} to {ends[1]})"
     if main.low is not None and main.high is not None and main.low * main.high > 0:
         is_crowd = pair.p < 1 - LEVEL <= pair.p_holm
-        reason = "once the number of pairs is allowed for" if is_crowd else f"as the test sees it (p = {pair.p:.2f})"
+        reason = "after correction for the number of pairs" if is_crowd else f"by the test (p = {pair.p:.2f})"
         return Verdict(None, "unclear", f"{found}, {reason}.", None)
-    if not main.value:  # no number of images tells a difference of nothing
+    if not main.value:  # no number of images detects a difference of zero
         return Verdict(None, "unclear", f"{found}.", None)
     needed = _needed(main, comparison.num_units)
     if needed is None:
-        more = "More images alone would not tell: the trainings of a run differ too much. Give more trainings of each."
+        more = "More images alone would not help: the trainings of a run differ too much. Give more trainings of each."
     elif needed > _MOST:
-        more, needed = f"More than {_MOST:,} would be needed to tell so small a difference.", None
+        more, needed = f"More than {_MOST:,} would be needed to detect so small a difference.", None
     else:
-        more = f"About {needed:,} would be needed to tell a difference of this size."
+        more = f"About {needed:,} would be needed to detect a difference of this size."
     return Verdict(None, "unclear", f"{found}. {more}", needed)
 
 
 def _needed(main: Difference, num_units: int) -> int | None:
-    """Return the units with which a difference as large as this one is told in four of five tries; None: never.
+    """Return the number of units that detects a difference of this size with 80 % power; None: no number does.
 
-    The images' part of the variance shrinks with their number, that of the trainings does not.
+    The variance due to images shrinks with their number, that due to trainings does not.
     """
-    wanted = (main.value / (_CONFIDENT + _POWER)) ** 2 - main.seed_variance
+    wanted = (main.value / POWER_Z) ** 2 - main.seed_variance
     if wanted <= 0:
         return None if main.seed_variance > 0 else _MOST + 1
     exact = num_units * (main.variance - main.seed_variance) / wanted
@@ -126,7 +135,7 @@ def _needed(main: Difference, num_units: int) -> int | None:
 
 
 def _rounded(exact: float) -> int:
-    """Return two digits of a number: it is an estimate from an estimate."""
+    """Return a number rounded up to two digits: it is an estimate of an estimate."""
     if not math.isfinite(exact) or exact > _MOST:
         return _MOST + 1
     scale = 10 ** max(int(math.log10(exact)) - 1, 0)
@@ -142,9 +151,9 @@ def _points(shown: str) -> str:
 
 
 def _told(main: Difference, value: float) -> str:
-    """Return a number of a difference with its sign, in points where it is a share; nothing has no sign."""
+    """Return a value of a difference with its sign, in percentage points for proportions; zero has no sign."""
     assert main.low is not None and main.high is not None
-    if main.score not in _POINTS:
+    if main.metric not in _POINTS:
         shown = f"{value:+.4f}"
     else:
         shown = f"{100 * value:+.{2 if main.high - main.low < _NARROW else 1}f}"

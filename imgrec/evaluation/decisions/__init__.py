@@ -1,4 +1,4 @@
-"""From logits to decisions: probabilities, the answers to act on, and sets of classes. NumPy is all that it needs."""
+"""From logits to decisions: probabilities, reject options, prediction sets. Applying them needs NumPy only."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""How well the probabilities of a table can be believed, before and after its temperature."""
+"""Calibration of a predictions table before and after its temperature."""
 
 from typing import Any
 

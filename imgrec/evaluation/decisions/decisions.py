@@ -1,10 +1,10 @@
-"""What a network's logits lead to: one object that training fits, a checkpoint and a shipped model carry, all apply.
+"""Temperature and decision rules of a model: fitted at the end of training, stored in checkpoints and bundles.
 
     decisions = Decisions.from_dict(json.loads(text))
     decided = decisions.decide(logits)
     decided.prediction(0).to_dict()    # plain data about the first image
 
-NumPy alone: no torch, no pandas, no SciPy.
+Needs NumPy alone: no torch, no pandas, no SciPy.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,12 +31,12 @@ from imgrec.evaluation.decisions.reject import RejectRule
 
 __all__ = ["FORMAT", "Decided", "Decisions", "FittedOn"]
 
-FORMAT = 1
+FORMAT = 2  # 1: before the rules' fields were renamed, see _RENAMED
 
 
 @dataclass(frozen=True)
 class FittedOn:
-    """What temperature and rules were fitted on: the name of the split, and how many images of it."""
+    """The split that temperature and rules were fitted on, and its number of images."""
 
     split: str
     num_samples: int
@@ -44,10 +44,10 @@ class FittedOn:
 
 @dataclass(frozen=True)
 class Decided:
-    """What N images lead to, by C classes; rules by name.
+    """Predictions and decisions for N images and C classes; rules by name.
 
     Attributes:
-        class_names: What index i stands for.
+        class_names: C names.
         probabilities: float64 (N, C), calibrated.
         predictions: int64 (N,), or with several labels per image uint8 (N, C).
         confidence: float64 (N,), probability that the prediction is correct; see `prediction_confidence`.
@@ -75,7 +75,7 @@ class Decided:
         Args:
             index: Position among the N images.
             top_k: How many classes `probabilities` holds; None for all.
-            **given: What is known of the image besides: `path`, `frame`, `time_s`.
+            **given: Other fields of the prediction: `path`, `frame`, `time_s`.
         """
         row, predicted = self.probabilities[index], self.predictions[index]
         order = np.argsort(-row, kind="stable")[:top_k]
@@ -97,13 +97,19 @@ class Decided:
 
 @dataclass(frozen=True)
 class Decisions:
-    """A temperature, and rules by name, for the outputs of one network.
+    """A temperature, and rules by name, for the logits of one model.
 
-    task: "single", one label per image, or "multilabel". class_names: what index i of the logits means.
-    temperature: the logits are divided by it before they become probabilities; 1 changes nothing.
-    fitted_on: None where nothing was fitted.
-    reject, conformal, operating_points, costs: the rules.
-    refused: rules that were asked for and cannot be had, each with the reason. notes: what a user should know.
+    Attributes:
+        task: `"single"`, one label per image, or `"multilabel"`.
+        class_names: C names, in the order of the logits.
+        temperature: Logits are divided by it before they become probabilities; 1 changes nothing.
+        fitted_on: None where nothing was fitted.
+        reject: Reject options.
+        conformal: Prediction sets.
+        operating_points: Thresholds per class.
+        costs: Cost tables.
+        refused: Requested rules that are not available, each with the reason.
+        notes: Warnings for the user.
     """
 
     task: Task
@@ -122,17 +128,17 @@ class Decisions:
         return to_probabilities(logits, task=self.task, temperature=self.temperature)
 
     def decide(self, logits: NDArray[Any]) -> Decided:
-        """Return what logits (N, C) lead to; N may be 0.
+        """Return predictions and decisions for logits (N, C); N may be 0.
 
-        Raises: DataError: not as many columns as classes, or a logit that is NaN or infinite.
+        Raises:
+            DataError: Not as many columns as classes, or a logit that is NaN or infinite.
         """
         if np.ndim(logits) != 2 or np.shape(logits)[1] != len(self.class_names):
             raise DataError(
-                f"Logits of shape {np.shape(logits)}; these decisions are for (N, {len(self.class_names)}): "
-                "one number for each class."
+                f"Logits of shape {np.shape(logits)}; expected (N, {len(self.class_names)}), one column per class."
             )
         if not np.isfinite(logits).all():
-            raise DataError("Logits that are NaN or infinite: the network or its input is broken.")
+            raise DataError("The logits are NaN or infinite: the model or its input is broken.")
         probabilities = self.probabilities(logits)
         confidence = prediction_confidence(probabilities, task=self.task)
         return Decided(
@@ -161,7 +167,12 @@ class Decisions:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Decisions":
-        """Read what `to_dict` gave, checking every value. Raises: DataError: damaged, or of another format."""
+        """Read the result of `to_dict`, of this format or an earlier one, checking every value.
+
+        Raises:
+            DataError: Damaged, or of an unknown format.
+        """
+        data = _upgraded(data)
         _check_head(data)
         fitted_on = data["fitted_on"]
         made = cls(
@@ -191,10 +202,28 @@ _KINDS: dict[str, type] = {
 }
 
 
+_RENAMED = {"accepted": "num_accepted", "wrong": "num_errors", "limit": "threshold"}  # fields of rules in format 1
+
+
+def _upgraded(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return data of format 1 as format 2; anything else, damaged data included, as it is."""
+    if not isinstance(data, Mapping) or data.get("format") != 1:
+        return data
+    renamed = {
+        kind: {
+            name: {_RENAMED.get(key, key): value for key, value in rule.items()} if isinstance(rule, Mapping) else rule
+            for name, rule in data[kind].items()
+        }
+        for kind in ("reject", "conformal")
+        if isinstance(data.get(kind), Mapping)
+    }
+    return {**data, **renamed, "format": FORMAT}
+
+
 def _check_head(data: Mapping[str, Any]) -> None:
     if not isinstance(data, Mapping) or data.get("format") != FORMAT:
         seen = data.get("format") if isinstance(data, Mapping) else type(data).__name__
-        raise DataError(f"Decisions of format {seen!r}; this imgrec reads format {FORMAT}. Evaluate or train again.")
+        raise DataError(f"Decisions of format {seen!r}; this imgrec reads 1 to {FORMAT}. Evaluate or train again.")
     checks: dict[str, Callable[[Any], bool]] = {
         "task": lambda value: value in ("single", "multilabel"),
         "class_names": _is_texts,
@@ -204,8 +233,8 @@ def _check_head(data: Mapping[str, Any]) -> None:
         "refused": lambda value: _is_named(value) and _is_texts(list(value.values())),
         "notes": _is_texts,
     }
-    for key, is_right in checks.items():
-        if key not in data or not is_right(data[key]):
+    for key, is_valid in checks.items():
+        if key not in data or not is_valid(data[key]):
             raise DataError(f"decisions.{key} is damaged: {data.get(key)!r}. Evaluate or train again.")
 
 
@@ -218,7 +247,7 @@ def _is_named(value: Any) -> bool:
 
 
 def _check_widths(decisions: Decisions) -> None:
-    """Check that every rule is for as many classes as there are names. Raises: DataError."""
+    """Raise DataError where a rule is for another number of classes."""
     width = len(decisions.class_names)
     lengths = {f"operating_points.{name}": [rule.thresholds] for name, rule in decisions.operating_points.items()}
     lengths |= {f"costs.{name}": [rule.costs, *rule.costs] for name, rule in decisions.costs.items()}  # type: ignore[list-item]

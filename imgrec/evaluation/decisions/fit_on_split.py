@@ -1,4 +1,4 @@
-"""Where decisions are fitted, where they are kept, and how they are found again."""
+"""Fits decisions on a split, and stores them in and reads them from checkpoints."""
 
 import logging
 from collections.abc import Mapping
@@ -25,7 +25,11 @@ KEY = "decisions"  # of the record in a checkpoint
 
 
 def check_plan(plan: Plan | None, data: ImageDataModule, *, training: bool) -> None:
-    """Check, before anything is computed, that the decisions that are wanted can be fitted. Raises: ConfigError."""
+    """Check, before anything is computed, that the plan can be fitted.
+
+    Raises:
+        ConfigError: It does not fit the classes, or there is no split to fit on.
+    """
     if plan is None:
         return
     plan.check(data.splits.class_names, task=data.splits.task)
@@ -33,25 +37,29 @@ def check_plan(plan: Plan | None, data: ImageDataModule, *, training: bool) -> N
         raise ConfigError(f"decisions.holdout={plan.holdout}: training fits on validation. Leave it null.")
     if not training and plan.holdout is None and not plan.is_empty and not data.has_split("val"):
         raise ConfigError(
-            "The data has no val split to fit decisions on. decisions=holdout fits them on one part of the split that "
-            "is to be scored, and scores the other."
+            "The data has no val split to fit decisions on. decisions=holdout fits them on a share of the evaluated "
+            "split, and computes the metrics on the rest."
         )
 
 
 def hold_out(data: ImageDataModule, split: str, *, fraction: float, seed: int) -> None:
-    """Take a fraction of the split that is to be scored away from it, to fit on. Raises: DataError: too few."""
+    """Hold out a fraction of the evaluated split, to fit decisions on.
+
+    Raises:
+        DataError: Too few images.
+    """
     data.hold_out(split, fraction=fraction, to=_fit_slot(split), seed=seed)
     sizes = [len(data.split(name)) for name in (_fit_slot(split), split)]
     log.info("Decisions are fitted on %s images of %s, metrics are of the other %s.", sizes[0], split, sizes[1])
 
 
 def _fit_slot(scored: str) -> str:
-    """Return the split whose place the images to fit on take."""
+    """Return the split that the held-out images replace."""
     return "val" if scored != "val" else "train"
 
 
 def undecided(data: ImageDataModule, note: str) -> Decisions:
-    """Return decisions that change nothing: temperature 1, no rules, and a note that says why."""
+    """Return temperature 1 and no rules, with a note that gives the reason."""
     return Decisions(data.splits.task, tuple(data.splits.class_names), notes=(note,))
 
 
@@ -64,12 +72,18 @@ def decide(
     split: str,
     provenance: Mapping[str, str],
 ) -> tuple[Decisions, Predictions]:
-    """Return decisions, and the predictions for `split` by their temperature, complete in every process.
+    """Return decisions, and the predictions for `split` at their temperature, complete in every process.
 
-    by: what was decided before, or a plan, which is fitted on the validation split, or on what `hold_out` took away.
+    Args:
+        by: Decisions to apply, or a plan, which is fitted on the validation split or on what `hold_out` held out.
+        trainer: Runs the model.
+        scorer: The model.
+        data: Its data module.
+        split: The split to predict.
+        provenance: Kept in the predictions table.
     """
     if isinstance(by, Plan) and by.is_empty:
-        by = undecided(data, "Temperature 1 and no rules, as decisions=none has it.")
+        by = undecided(data, "Temperature 1 and no rules, because of decisions=none.")
     if isinstance(by, Decisions):
         return by, _predict(by, trainer, scorer, data=data, split=split, provenance=provenance)
     fit_split = _fit_slot(split) if by.holdout else "val"
@@ -101,9 +115,11 @@ def _predict(
 
 
 def store_decisions(decisions: Decisions, checkpoint: Mapping[str, Any], *, path: Path) -> None:
-    """Write decisions into the record of a checkpoint; at every moment the old file is there or the new one, whole.
+    """Write decisions into a loaded checkpoint and save it atomically; unchanged ones are not written again.
 
-    One that holds the same already is left alone. Raises: CheckpointError, RunFolderError.
+    Raises:
+        CheckpointError: The checkpoint cannot be written.
+        RunFolderError: The disk is full, or the folder is not writable.
     """
     record = {**checkpoint["imgrec"], KEY: decisions.to_dict()}
     if record != checkpoint["imgrec"]:
@@ -111,17 +127,26 @@ def store_decisions(decisions: Decisions, checkpoint: Mapping[str, Any], *, path
 
 
 def read_decisions(checkpoint: Mapping[str, Any], *, name: str) -> Decisions:
-    """Return the decisions in a loaded checkpoint, as `decisions_in` does. Raises: CheckpointError."""
+    """Return the decisions in a loaded checkpoint, as `decisions_in`.
+
+    Raises:
+        CheckpointError: As `decisions_in`.
+    """
     return decisions_in(CheckpointInfo.from_checkpoint(checkpoint, name=name), name=name)
 
 
 def decisions_in(info: CheckpointInfo, *, name: str) -> Decisions:
-    """Return the decisions in the record of a checkpoint; where it has none, temperature 1 and a note.
+    """Return the decisions of a checkpoint; where it has none, temperature 1, no rules and a note.
 
-    name: what messages call it. Raises: CheckpointError: they are damaged, or for other classes than the checkpoint.
+    Args:
+        info: Of the checkpoint.
+        name: Name of the checkpoint in messages.
+
+    Raises:
+        CheckpointError: They are damaged, or for other classes than the checkpoint.
     """
     if KEY not in info.extra:
-        note = f"{name} carries no temperature and no decisions: decisions=default fits them on its validation data."
+        note = f"{name} has no temperature and no decision rules: decisions=default fits them on its validation split."
         log.warning(note)
         return Decisions(
             "multilabel" if info.task == "multilabel" else "single", tuple(info.class_names), notes=(note,)

@@ -1,4 +1,4 @@
-"""Named operating points: for each class a threshold at which its sensitivity or its specificity is as wanted."""
+"""Operating points: per-class thresholds that reach a wanted sensitivity or specificity."""
 
 import math
 from dataclasses import dataclass
@@ -16,12 +16,14 @@ Measure = Literal["sensitivity", "specificity"]
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """Call an image positive for a class where the class's probability is at or above its threshold.
+    """Predict a class where its probability is at or above its threshold.
 
-    measure, target: what was wanted: this sensitivity (share of the positives that are called so), or this specificity
-        (share of the negatives that are not), of each class.
-    thresholds: one per class; None where the class has none: not asked for, or too few images of one side.
-    num_samples: images that they were fitted on.
+    Attributes:
+        measure: `"sensitivity"` (share of the positives that are predicted positive) or `"specificity"` (share of the
+            negatives that are predicted negative).
+        target: Value of `measure` to reach, for each class.
+        thresholds: One per class; None where the class was not selected or has too few images.
+        num_samples: Number of images that they were fitted on.
     """
 
     measure: Literal["sensitivity", "specificity"]
@@ -30,7 +32,7 @@ class OperatingPoint:
     num_samples: int
 
     def positive(self, probabilities: FloatArray) -> NDArray[np.bool_]:
-        """Return (N, C): which classes each image is called positive for; never for one without a threshold."""
+        """Return bool (N, C): which classes are predicted for each image; never one without a threshold."""
         limits = np.array([np.inf if limit is None else limit for limit in self.thresholds])
         return np.asarray(probabilities >= limits)
 
@@ -38,13 +40,19 @@ class OperatingPoint:
 def fit_threshold(
     scores: FloatArray, is_positive: NDArray[np.bool_], *, measure: Measure, target: float
 ) -> float | None:
-    """Return the threshold that gives the other measure most while this one reaches its target, or None.
+    """Return the threshold that maximizes the other measure while this one reaches its target.
 
-    Taken one image to the safe side: of n positives, floor((n + 1) * (1 - target)) - 1 may be missed. Then the next
-    positive is called so with probability `target` or more, which the plain share of n would not give. None: n is too
-    small for that (19 are needed for 95 %). Likewise for negatives and specificity.
+    Conservative by one image: of n positives, floor((n + 1) * (1 - target)) - 1 may be missed. Then the next positive
+    is predicted positive with probability `target` or more. Likewise for negatives and specificity.
 
-    scores: (N,) probabilities of the class. is_positive: (N,).
+    Args:
+        scores: (N,), probabilities of the class.
+        is_positive: (N,), whether the image has the class.
+        measure: `"sensitivity"` or `"specificity"`.
+        target: In (0, 1).
+
+    Returns:
+        The threshold, or None where n is too small (95 % takes 19).
     """
     if measure == "sensitivity":
         own = np.sort(scores[is_positive])

@@ -1,4 +1,4 @@
-"""Dataclasses of plain values, to a dict that JSON and a checkpoint can hold, and back with a check of every field."""
+"""Dataclasses to plain dicts for JSON and checkpoints, and back with a type check of every field."""
 
 import math
 from collections.abc import Mapping
@@ -19,9 +19,15 @@ def to_plain(record: Any) -> dict[str, Any]:
 
 
 def from_plain(kind: type[T], data: object, *, where: str) -> T:
-    """Return `kind(**data)`, every field being there and of its type (str, int, float, tuples of them, None).
+    """Return `kind(**data)` after checking that every field is present and of its type.
 
-    where: what messages call the place, such as `decisions.reject.risk_1`. Raises: DataError.
+    Args:
+        kind: A dataclass of str, int, float, Literal, tuples of them, or None.
+        data: What `to_plain` returned.
+        where: Name of the place in messages, such as `decisions.reject.risk_1`.
+
+    Raises:
+        DataError: A field is missing, unknown or of another type.
     """
     types = {field.name: field.type for field in fields(kind)}  # type: ignore[arg-type]
     if not isinstance(data, Mapping) or set(data) != set(types):

@@ -1,4 +1,4 @@
-"""Which decisions are wanted: a group of the configuration, by which rules are fitted."""
+"""The `decisions` group of the configuration: which rules to fit."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,19 +22,22 @@ _MEASURES = ("sensitivity", "specificity")
 
 
 class Plan:
-    """What to fit on validation.
+    """Temperature and rules to fit on the validation split.
 
-    temperature: whether to fit one; false = 1.
-    risks: for each, a reject option named `risk_PERCENT`: at most this share wrong among the accepted answers.
-    delta: the probability with which such a guarantee may fail, over the draw of the validation images.
-    conformal: methods of sets of classes, "lac" and "aps"; coverages: for each, sets named `METHOD_PERCENT`.
-    operating_points: by name, {"sensitivity": 0.95} or {"specificity": 0.95}, and "classes": a list, if not all. Of two
-        classes the second is the positive one.
-    costs: by name, what mistakes cost: {true class: {answer: cost}}; a mistake that is not named costs 1.
-    holdout: null = fit on the validation split. A share above 0 and below 1 = divide the split that is to be scored:
-        fit on that share of it, score the rest. evaluate.py only.
+    Args:
+        temperature: Whether to fit one; false = 1.
+        risks: For each, a reject option named `risk_PERCENT`: at most this error rate among accepted predictions.
+        delta: Probability that such a guarantee fails, over the draw of the validation images.
+        conformal: Methods of prediction sets, `"lac"` and `"aps"`.
+        coverages: For each, and each method, prediction sets named `METHOD_PERCENT`.
+        operating_points: By name, `{"sensitivity": 0.95}` or `{"specificity": 0.95}`, and optionally `"classes"`, a
+            list. With two classes the second is the positive one.
+        costs: By name, `{true class: {predicted class: cost}}`; an error that is not listed costs 1.
+        holdout: None fits on the validation split. A share in (0, 1) splits the evaluated split: rules are fitted on
+            that share of it, metrics are of the rest. evaluate.py only.
 
-    Raises: ConfigError: a number out of its range, an unknown word.
+    Raises:
+        ConfigError: A number out of range, or an unknown name.
     """
 
     def __init__(
@@ -73,14 +76,18 @@ class Plan:
         return not (self.temperature or self.risks or self.conformal or self.operating_points or self.costs)
 
     def check(self, class_names: Sequence[str], *, task: Task) -> None:
-        """Check what depends on the classes; a run does so before it trains. Raises: ConfigError."""
+        """Check what depends on the classes; a run does so before it trains.
+
+        Raises:
+            ConfigError: An unknown class, or costs with several labels per image.
+        """
         for name, point in self.operating_points.items():
             names = [str(own) for own in point.get("classes") or []]
             check_classes(f"decisions.operating_points.{name}.classes", names, class_names)
         for name, costs in self.costs.items():
             key = f"decisions.costs.{name}"
             if task == "multilabel":
-                raise ConfigError(f"{key}: costs are for one label per image. Take an operating point instead.")
+                raise ConfigError(f"{key}: costs need one label per image. Use an operating point instead.")
             make_cost_rule(key, costs, class_names=class_names)
 
     def fit(
@@ -95,9 +102,18 @@ class Plan:
     ) -> Decisions:
         """Return temperature and rules fitted on N images.
 
-        logits: (N, C), N above 0. labels: int64 (N,), or for several 0/1 (N, C). split: what to call the images.
-        groups: a name per image, where several show the same patient or the like.
-        A rule that cannot be had is in `refused` of the result, with the reason. Raises: ConfigError, as `check`.
+        A rule that is not available is in `refused` of the result, with the reason.
+
+        Args:
+            logits: (N, C), N above 0.
+            labels: int64 (N,); with several labels per image 0/1 (N, C).
+            task: `"single"` or `"multilabel"`.
+            class_names: C names.
+            split: Name of the split that the images are from.
+            groups: One name per image, where images come in groups (patients, videos).
+
+        Raises:
+            ConfigError: As `check`.
         """
         self.check(class_names, task=task)
         temperature = fit_temperature(logits, labels, task=task) if self.temperature else Temperature(1.0)
@@ -124,12 +140,12 @@ class Plan:
 
 def _check_point(key: str, point: object) -> None:
     given = as_mapping(key, point)
-    measures = [word for word in _MEASURES if word in given]
-    unknown = [word for word in given if word not in (*_MEASURES, "classes")]
+    measures = [name for name in _MEASURES if name in given]
+    unknown = [name for name in given if name not in (*_MEASURES, "classes")]
     if unknown:
-        raise ConfigError(f"{key}.{unknown[0]} is no key of an operating point: sensitivity or specificity, classes.")
+        raise ConfigError(f"{key}.{unknown[0]} is not a key of an operating point (sensitivity, specificity, classes).")
     if len(measures) != 1:
-        raise ConfigError(f"{key}: name one of sensitivity and specificity, such as {{sensitivity: 0.95}}.")
+        raise ConfigError(f"{key}: give sensitivity or specificity, such as {{sensitivity: 0.95}}.")
     check_number(f"{key}.{measures[0]}", given[measures[0]], above=0, below=1)
     if not isinstance(given.get("classes") or [], list):
         raise ConfigError(f"{key}.classes={given['classes']!r}, but it must be a list of classes.")

@@ -9,7 +9,7 @@ __all__ = ["Prediction"]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model predicts for one image, or why it predicts nothing.
+    """The prediction of a model for one image, or the reason why there is none.
 
     Attributes:
         path: What was read; `""` for an image that has no name.
@@ -23,7 +23,7 @@ class Prediction:
         frame: Index of the frame in a video, from 0; None for an image.
         time_s: Seconds since the start of a video; None for an image.
         error: Reason code where there is no prediction, such as `"truncated"`.
-        detail: One sentence that says what is wrong.
+        detail: One sentence that describes the error.
     """
 
     path: str

@@ -1,20 +1,20 @@
-"""Logits to probabilities, by a temperature."""
+"""Logits to calibrated probabilities, predicted labels and confidence."""
 
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Task", "predicted_labels", "prediction_confidence", "to_probabilities"]
+__all__ = ["Task", "predicted_labels", "prediction_confidence", "to_probabilities", "true_classes"]
 
 FloatArray = NDArray[np.float64]
 Task = Literal["single", "multilabel"]
 
 
 def to_probabilities(logits: NDArray[Any], *, task: Task, temperature: float = 1.0) -> FloatArray:
-    """Return float64 (N, C) in [0, 1]: softmax of logits / temperature; for several labels the sigmoid of each.
+    """Return float64 (N, C) in [0, 1]: softmax of logits / temperature; with several labels the sigmoid of each.
 
-    A temperature above 1 makes the network less sure, one below 1 surer; which class comes first never changes.
+    A temperature above 1 lowers the confidence, one below 1 raises it; the order of the classes stays the same.
     Guo et al. 2017, arXiv:1706.04599, section 4.2.
     """
     scaled = np.asarray(logits, dtype=np.float64) / temperature
@@ -25,18 +25,23 @@ def to_probabilities(logits: NDArray[Any], *, task: Task, temperature: float = 1
 
 
 def predicted_labels(probabilities: FloatArray, *, task: Task) -> NDArray[np.int64] | NDArray[np.uint8]:
-    """Return int64 (N,), the most probable class, the first of equals; for several labels uint8 (N, C): p > 0.5."""
+    """Return int64 (N,), the most probable class, the first on ties; with several labels uint8 (N, C): p > 0.5."""
     if task == "multilabel":
         return (probabilities > 0.5).astype(np.uint8)
     return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
 
 
 def prediction_confidence(probabilities: FloatArray, *, task: Task) -> FloatArray:
-    """Return (N,): how probable it is that the answer is right, as the network has it.
+    """Return (N,): the probability that the prediction is correct.
 
-    One label per image: the probability of the predicted class. Several: the probability of the least sure of its
-    yes-or-no answers, as one wrong label makes the answer wrong.
+    One label per image: the probability of the predicted class. Several: the lowest max(p, 1 - p) over the labels, as
+    one incorrect label makes the prediction incorrect.
     """
     if task == "multilabel":
         return np.asarray(np.maximum(probabilities, 1 - probabilities).min(axis=1))
     return np.asarray(probabilities.max(axis=1))
+
+
+def true_classes(labels: NDArray[Any], num_classes: int) -> NDArray[np.bool_]:
+    """Return bool (N, C): which classes each image has, from labels (N,) or 0/1 (N, C)."""
+    return np.asarray(labels == 1 if labels.ndim == 2 else labels[:, None] == np.arange(num_classes))

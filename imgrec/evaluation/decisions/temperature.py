@@ -1,4 +1,4 @@
-"""The temperature at which a network's probabilities fit best what it is seen to get right."""
+"""Temperature scaling: the temperature with the lowest log loss on labelled images."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,20 +16,23 @@ FEW = 100  # images below which a note says that the fit rests on few
 
 @dataclass(frozen=True)
 class Temperature:
-    """The value, and a line about what stood in the way of a fit, or None."""
+    """A temperature, and a note where the fit is unreliable or was not possible."""
 
     value: float
     note: str | None = None
 
 
 def fit_temperature(logits: NDArray[Any], labels: NDArray[Any], *, task: Task) -> Temperature:
-    """Return the temperature with the least log loss (for several labels: binary cross entropy) on these images.
+    """Return the temperature with the lowest log loss (several labels: binary cross entropy) on these images.
 
-    The loss is convex in 1 / temperature, so the zero of its slope is found by bisection and interpolation (Brent):
-    nothing to tune, no local minimum. The search ends at `LARGEST`. Where every answer is right the loss only falls as
-    the network gets surer, without end: then nothing is fitted, and the temperature is 1.
+    The loss is convex in 1 / temperature, so the root of its slope is found by Brent's method: nothing to tune, no
+    local minimum. The search ends at `LARGEST`. Where every prediction is correct the loss has no minimum; the
+    temperature is then 1.
 
-    logits: (N, C) with N above 0. labels: int64 (N,), or for several 0/1 (N, C).
+    Args:
+        logits: (N, C) with N above 0.
+        labels: int64 (N,); with several labels per image 0/1 (N, C).
+        task: `"single"` or `"multilabel"`.
     """
     from scipy.optimize import brentq
 
@@ -39,19 +42,19 @@ def fit_temperature(logits: NDArray[Any], labels: NDArray[Any], *, task: Task) -
     on = f"{len(logits):,} image{'s' * (len(logits) > 1)}"
     coldest, hottest = (_slope(1 / limit, logits, labels, task) for limit in (SMALLEST, LARGEST))
     if coldest == hottest == 0:
-        return Temperature(1.0, "Temperature 1: the network says the same of every image, so none fits better.")
+        return Temperature(1.0, "Temperature 1: the logits are the same for every class, so no other fits better.")
     if coldest <= 0:
-        return Temperature(1.0, f"Temperature 1: the {on} show no mistake to fit it to.")
+        return Temperature(1.0, f"Temperature 1: all predictions on {on} are correct, so none can be fitted.")
     if hottest >= 0:
-        what = f"Temperature {LARGEST:g}, the largest tried: on {on} the network is worse than guessing."
-        return Temperature(LARGEST, f"{what} Check that labels and the order of the classes are right.")
+        what = f"Temperature {LARGEST:g}, the upper limit: on {on} the model is worse than guessing."
+        return Temperature(LARGEST, f"{what} Check the labels and the order of the classes.")
     value = 1 / brentq(_slope, 1 / LARGEST, 1 / SMALLEST, args=(logits, labels, task), xtol=1e-12, rtol=1e-12)
-    few = f"The temperature rests on {on}: with so few it may be off." if len(logits) < FEW else None
+    few = f"The temperature was fitted on only {on} and may be inaccurate." if len(logits) < FEW else None
     return Temperature(float(value), few)
 
 
 def _slope(sharpness: float, logits: NDArray[np.float64], labels: NDArray[Any], task: Task) -> float:
-    """Return the derivative of the mean log loss by 1 / temperature: expected minus observed logit of what is true."""
+    """Return the derivative of the mean log loss by 1 / temperature: expected minus observed logit of the label."""
     probabilities = to_probabilities(logits, task=task, temperature=1 / sharpness)
     if task == "multilabel":
         return float(((probabilities - labels) * logits).mean())

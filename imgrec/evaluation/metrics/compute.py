@@ -1,7 +1,7 @@
-"""Every score of a table of predictions, as plain numbers, equal to scikit-learn's, with its 95 % interval.
+"""All metrics of a predictions table, equal to scikit-learn's, each with its 95 % interval.
 
-What cannot be defined is NaN and left out of the means (scikit-learn's `zero_division=np.nan`); a note says which
-classes that concerns. Of equally probable classes the first is the predicted one, as `argmax` has it.
+Undefined metrics are NaN and excluded from means (scikit-learn's `zero_division=np.nan`), with a note that names the
+classes. On ties the first class is predicted, as by `argmax`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,43 +10,52 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.evaluation.metrics.intervals import RESAMPLES, SEED, draw_replicates, score_intervals
+from imgrec.evaluation.metrics.intervals import RESAMPLES, SEED, draw_replicates, metric_intervals
 from imgrec.evaluation.metrics.rates import FloatArray, Ranking, mean_defined, rank, rank_classes
 from imgrec.evaluation.metrics.row_metrics import multilabel_rows, single_rows
 from imgrec.evaluation.metrics.undefined import class_notes, sample_notes
 from imgrec.evaluation.predictions.predictions import Predictions
 from imgrec.evaluation.statistics.agreement import Counts
 
-__all__ = ["FORMAT", "compute_scores", "score_multilabel", "score_single"]
+__all__ = ["FORMAT", "compute_metrics", "multilabel_metrics", "single_label_metrics"]
 
 FORMAT = 1
 
 
-def compute_scores(predictions: Predictions, *, resamples: int = RESAMPLES, seed: int = SEED) -> dict[str, Any]:
-    """Return all scores of a table: what metrics.json holds, with NaN where JSON will have null.
+def compute_metrics(predictions: Predictions, *, resamples: int = RESAMPLES, seed: int = SEED) -> dict[str, Any]:
+    """Return all metrics of a table: the contents of metrics.json, with NaN for its null.
 
-    Always there: task, num_samples, num_errors, precision, recall and f1 (each macro, weighted, micro), auroc,
-    average_precision, log_loss, brier, per_class (one row per class), class_names, notes; then `intervals`, of the same
-    structure with [low, high] or None in place of each score, and `interval_method`, how they were made. See
-    `score_single` and `score_multilabel`. `resamples=0` leaves out the intervals.
+    Args:
+        predictions: N images.
+        resamples: Number of bootstrap resamples; 0 for no intervals.
+        seed: Of the resamples.
+
+    Returns:
+        For both tasks: task, num_samples, num_errors, precision, recall and f1 (each macro, weighted, micro), auroc,
+        average_precision, log_loss, brier, per_class (one row per class), class_names, notes; `intervals`, of the same
+        structure with [low, high] or None in place of each number, and `interval_method`. For the others see
+        `single_label_metrics` and `multilabel_metrics`.
     """
-    score = score_single if predictions.task == "single" else score_multilabel
-    scores = score(predictions.labels.astype(np.int64), predictions.probabilities, class_names=predictions.class_names)
+    compute = single_label_metrics if predictions.task == "single" else multilabel_metrics
+    labels = predictions.labels.astype(np.int64)
+    metrics = compute(labels, predictions.probabilities, class_names=predictions.class_names)
     if resamples:
         replicates = draw_replicates(predictions, resamples=resamples, seed=seed)
-        found = score_intervals(predictions, scores, replicates)
+        found = metric_intervals(predictions, metrics, replicates)
         method = {**found.method, "resamples": resamples, "seed": seed}
-        scores |= {"notes": scores["notes"] + found.notes, "intervals": found.intervals, "interval_method": method}
-    return {"format": FORMAT, "task": predictions.task, "num_samples": len(predictions), **scores}
+        metrics |= {"notes": metrics["notes"] + found.notes, "intervals": found.intervals, "interval_method": method}
+    return {"format": FORMAT, "task": predictions.task, "num_samples": len(predictions), **metrics}
 
 
-def score_single(labels: NDArray[np.int64], probabilities: FloatArray, *, class_names: Sequence[str]) -> dict[str, Any]:
-    """Score one label per image: labels (N,) class indices, probabilities (N, C).
+def single_label_metrics(
+    labels: NDArray[np.int64], probabilities: FloatArray, *, class_names: Sequence[str]
+) -> dict[str, Any]:
+    """Return the metrics for one label per image: labels int64 (N,), probabilities (N, C).
 
-    Adds to the common scores: accuracy, top5 (the true class among the min(5, C) most probable), balanced_accuracy,
-    cohen_kappa, matthews and confusion_matrix (rows: true class, columns: predicted). log_loss in nats; brier as the
-    sum over classes, 0 to 2 (Brier 1950). auroc.macro is the mean over classes of one against the rest; for two classes
-    it is that of the second class, the usual one.
+    Besides the common metrics: accuracy, top5 (the true class is among the min(5, C) most probable),
+    balanced_accuracy, cohen_kappa, matthews and confusion_matrix (rows: true class, columns: predicted class). log_loss
+    in nats; brier is the sum over classes, 0 to 2 (Brier 1950). auroc.macro is the mean over classes, one against the
+    rest; with two classes that of the second class.
     """
     num_classes = len(class_names)
     predicted = probabilities.argmax(axis=1)
@@ -75,15 +84,15 @@ def score_single(labels: NDArray[np.int64], probabilities: FloatArray, *, class_
     }
 
 
-def score_multilabel(
+def multilabel_metrics(
     labels: NDArray[np.int64], probabilities: FloatArray, *, class_names: Sequence[str]
 ) -> dict[str, Any]:
-    """Score several labels per image: labels (N, C) of 0 and 1, probabilities (N, C); p > 0.5 is predicted.
+    """Return the metrics for several labels per image: labels 0/1 (N, C), probabilities (N, C); p > 0.5 is predicted.
 
-    Adds to the common scores: subset_accuracy (all C labels right; num_errors counts the other images),
-    hamming_loss (share of the N x C labels that are wrong), and the mean over images (`samples`) of precision,
-    recall and f1. average_precision.macro is known as mAP; micro treats the N x C labels as one list, as do log_loss
-    (of a label's own yes or no, in nats) and brier (its squared error, 0 to 1).
+    Besides the common metrics: subset_accuracy (all C labels correct; num_errors counts the other images),
+    hamming_loss (share of the N x C labels that are incorrect), and the mean over images (`samples`) of precision,
+    recall and f1. average_precision.macro is known as mAP; micro pools the N x C labels, as do log_loss (binary cross
+    entropy in nats) and brier (squared error, 0 to 1).
     """
     is_predicted, is_actual = probabilities > 0.5, labels == 1
     counts, samples = (_count(is_predicted, is_actual, axis=axis) for axis in (0, 1))
@@ -131,10 +140,9 @@ def _average_precisions(rankings: Sequence[Ranking]) -> FloatArray:
 def _per_class(
     class_names: Sequence[str], counts: Counts, rankings: Sequence[Ranking], *, screened: int
 ) -> list[dict[str, Any]]:
-    """Return one row per class: class, support (images that have it), and its own scores.
+    """Return one row per class: class, support, and its metrics.
 
-    screened: the number of images where each class is a yes-or-no question (two classes, or several labels per
-    image); sensitivity, specificity, PPV and NPV are added then. 0 otherwise.
+    screened: number of images, to add sensitivity, specificity, PPV and NPV (two classes, or several labels); else 0.
     """
     areas = {"auroc": _aurocs(rankings), "average_precision": _average_precisions(rankings)}
     columns = {"support": counts.actual, **counts.rates(), **areas}

@@ -1,8 +1,7 @@
-"""What a second look at the same images gains, with an interval from resampling the images, pairs kept.
+"""Paired difference of two metrics on the same images, such as with and without TTA, with a bootstrap interval.
 
-For one network that is asked twice, such as with and without averaged views: a difference of two shares, no p-value.
-Whether one run is better than another is judged by imgrec.evaluation.compare: it draws within classes and whole groups, takes in
-the spread between trainings, tests, and corrects for many pairs.
+Two runs are compared by `imgrec.evaluation.compare` instead: it resamples within classes and whole groups, includes the
+variance between trainings, tests, and corrects for multiple pairs.
 """
 
 from dataclasses import dataclass
@@ -10,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.evaluation.metrics.shares import CONFIDENCE_LEVEL, Shares
+from imgrec.evaluation.metrics.shares import Shares
+from imgrec.evaluation.statistics.proportions import LEVEL
 
 __all__ = ["Gain", "measure_gain"]
 
@@ -20,7 +20,7 @@ CHUNK = 2_000_000  # drawn numbers at a time
 
 @dataclass(frozen=True)
 class Gain:
-    """What the second score is above the first, with its percentile bootstrap interval."""
+    """The second metric minus the first, with its 95 % percentile bootstrap interval."""
 
     difference: float
     low: float
@@ -30,17 +30,17 @@ class Gain:
 
 
 def measure_gain(first: Shares, second: Shares, *, seed: int, num_resamples: int = NUM_RESAMPLES) -> Gain:
-    """Compare two scores of the same N images.
+    """Compare two metrics of the same N images.
 
-    Each resample draws N images with replacement and scores both on them. Efron and Tibshirani 1993, "An introduction
-    to the bootstrap", chapter 13.
+    Each resample draws N images with replacement, the same for both. Efron and Tibshirani 1993, "An introduction to
+    the bootstrap", chapter 13.
     """
     assert first.name == second.name
     rng = np.random.default_rng(seed)
     columns = np.stack([second.part, second.whole, first.part, first.whole])
     sums = _resampled_sums(columns, rng, num_resamples)
     differences = _difference(sums)
-    tail = (1 - CONFIDENCE_LEVEL) / 2
+    tail = (1 - LEVEL) / 2
     low, high = np.nanquantile(differences, [tail, 1 - tail])
     whole = _difference(columns.sum(axis=1, keepdims=True))
     return Gain(float(whole[0]), float(low), float(high), num_resamples, seed)

@@ -1,7 +1,7 @@
-"""95 % intervals of all scores of a table, in the structure of the scores.
+"""95 % intervals of all metrics of a table, in the structure of the metrics.
 
-What they are about: other test sets drawn like this one, scored by the same network. Classes keep their numbers of
-images; with groups (patients, videos) whole groups are drawn. They tell nothing of another training or other data.
+They cover the choice of test images, for this trained model: neither another training nor other data. Resampling keeps
+the number of images per class; with groups (patients, videos) whole groups are drawn.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from imgrec.evaluation.statistics.bootstrap import (
     variance_of,
 )
 from imgrec.evaluation.statistics.proportions import LEVEL, wilson
-from imgrec.evaluation.statistics.replicates import ScoreTable, multilabel_table, replicate, single_table
+from imgrec.evaluation.statistics.replicates import MetricTable, multilabel_table, replicate, single_table
 from imgrec.evaluation.statistics.resampling import Design, cluster_design, simple_design, stratified_design
 
 __all__ = [
@@ -34,21 +34,27 @@ __all__ = [
     "flatten",
     "make_design",
     "make_table",
-    "score_intervals",
+    "metric_intervals",
 ]
 
 FloatArray = NDArray[np.float64]
 RESAMPLES = 1000
 SEED = 0
-FEWEST_GROUPS = 10  # below, a variance between groups is hardly known (Cameron and Miller 2015, section VI)
-# Scores that are no shares: their ends, or None where there is no upper one.
+FEWEST_GROUPS = 10  # below, the variance between groups is unreliable (Cameron and Miller 2015, section VI)
+# Metrics that are not in [0, 1]: their range, or None where there is no upper end.
 _ENDS = {"cohen_kappa": (-1.0, 1.0), "matthews": (-1.0, 1.0), "log_loss": None, "brier": None}
 _PLAIN = ("accuracy", "top5", "subset_accuracy")
 
 
 @dataclass(frozen=True)
 class Found:
-    """intervals: the structure of the scores with [low, high] or None. method: how they were made. notes: warnings."""
+    """Intervals of metrics.
+
+    Attributes:
+        intervals: In the structure of the metrics, [low, high] or None in place of each number.
+        method: How they were made.
+        notes: Warnings.
+    """
 
     intervals: dict[str, Any]
     method: dict[str, Any]
@@ -56,15 +62,15 @@ class Found:
 
 
 def make_design(predictions: Predictions) -> Design:
-    """Return how the rows of a table are resampled: by groups where it has some, else by class, else at large."""
+    """Return how the rows of a table are resampled: by group where it has groups, else by class, else freely."""
     labels = predictions.labels.astype(np.int64) if predictions.task == "single" else None
     if predictions.groups is not None:
         return cluster_design(predictions.groups, labels)
     return simple_design(len(predictions)) if labels is None else stratified_design(labels)
 
 
-def make_table(predictions: Predictions) -> ScoreTable:
-    """Return what the rows of a table contribute to its scores."""
+def make_table(predictions: Predictions) -> MetricTable:
+    """Return what the rows of a table contribute to its metrics."""
     labels, probabilities = predictions.labels.astype(np.int64), predictions.probabilities
     if predictions.task == "single":
         return single_table(labels, probabilities, means=single_rows(labels, probabilities))
@@ -72,25 +78,27 @@ def make_table(predictions: Predictions) -> ScoreTable:
 
 
 def draw_replicates(predictions: Predictions, *, resamples: int = RESAMPLES, seed: int = SEED) -> dict[str, FloatArray]:
-    """Return each score of a table in each resample, by its flat name; see `imgrec.evaluation.statistics.replicates`."""
+    """Return each metric in each resample, by its flat name; see `imgrec.evaluation.statistics.replicates`."""
     return replicate(make_table(predictions), make_design(predictions), resamples=resamples, seed=seed)
 
 
-def score_intervals(predictions: Predictions, scores: Mapping[str, Any], replicates: Mapping[str, FloatArray]) -> Found:
-    """Return the intervals of `scores`, those of the whole table, from the same scores in resamples of it."""
+def metric_intervals(
+    predictions: Predictions, metrics: Mapping[str, Any], replicates: Mapping[str, FloatArray]
+) -> Found:
+    """Return the intervals of `metrics`, those of the whole table, from their replicates."""
     design = make_design(predictions)
     found: Mapping[str, FloatArray] = {}
     if design.num_units > 1:
         is_grouped = predictions.groups is not None
-        found = _Maker(make_table(predictions), design, flatten(scores), is_grouped).intervals(replicates)
-    return Found(_shape(scores, found), _describe(design, predictions), _group_notes(design, predictions))
+        found = _Maker(make_table(predictions), design, flatten(metrics), is_grouped).intervals(replicates)
+    return Found(_shape(metrics, found), _describe(design, predictions), _group_notes(design, predictions))
 
 
 @dataclass(frozen=True)
 class _Maker:
-    """Turns replicates into intervals. values: the scores by flat name; those of classes are arrays (C,)."""
+    """Turns replicates into intervals. values: the metrics by flat name; per-class ones are arrays (C,)."""
 
-    table: ScoreTable
+    table: MetricTable
     design: Design
     values: Mapping[str, Any]
     is_grouped: bool
@@ -103,15 +111,15 @@ class _Maker:
         return found if self.is_grouped else found | self._shares()
 
     def _interval(self, name: str, variance: Any) -> FloatArray:
-        value, score = self.values[name], name.split(".")[0]
-        ends = _ENDS.get(score, (0.0, 1.0))
+        value = self.values[name]
+        ends = _ENDS.get(name.split(".")[0], (0.0, 1.0))
         if ends is None:
             return positive_interval(value, variance, stretch=self._stretch)
         low, high = ends
         return bounded_interval(value, variance, trials=self._trials(name), low=low, high=high, stretch=self._stretch)
 
     def _steady_areas(self, variances: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the variances of AUROC with the theoretical one mixed in, class by class; the mean's follows suit."""
+        """Return the variances of AUROC blended with the theoretical one, per class, and that of their mean."""
         own = variances["per_class.auroc"]
         positives, negatives = self._units
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -126,7 +134,7 @@ class _Maker:
         return {"per_class.auroc": steady, "auroc.macro": macro}
 
     def _shares(self) -> dict[str, FloatArray]:
-        """Return Wilson's intervals of what is counted row by row; valid where rows are independent."""
+        """Return Wilson's intervals of metrics that are counts of independent rows."""
         table = self.table
         num_rows = len(table.is_actual)
         hits, predicted, actual = (
@@ -147,9 +155,9 @@ class _Maker:
         return found
 
     def _trials(self, name: str) -> Any:
-        """Return the trials that a score rests on: of a class its units; of a mean over classes what has its variance.
+        """Return the effective number of trials behind a metric: for a class its units; for a mean over classes below.
 
-        Were each class a share p of n_k trials, a mean over C classes had the variance p (1 - p) sum(1 / n_k) / C^2.
+        If each class is a proportion p of n_k trials, their mean has the variance p (1 - p) sum(1 / n_k) / C^2.
         """
         positives, _ = self._units
         if name.startswith("per_class."):
@@ -161,7 +169,7 @@ class _Maker:
 
     @property
     def _units(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Rows, or groups, that hold a class, and that hold something else: two int64 (C,)."""
+        """Rows, or groups, that contain a class, and that contain another class: two int64 (C,)."""
         actual, design = self.table.is_actual, self.design
         if not self.is_grouped:
             positives = actual.sum(axis=0)
@@ -184,26 +192,26 @@ class _Maker:
 
 
 def ends_of(name: str) -> tuple[float, float]:
-    """Return the least and the most that a score can be, by its flat name."""
+    """Return the range of a metric, by its flat name."""
     return _ENDS.get(name.split(".")[0], (0.0, 1.0)) or (0.0, np.inf)
 
 
-def flatten(scores: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the scores by the names of the replicates; those of classes as arrays (C,)."""
+def flatten(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metrics by the names of the replicates; per-class ones as arrays (C,)."""
     flat: dict[str, Any] = {}
-    for name, value in scores.items():
+    for name, value in metrics.items():
         if isinstance(value, Mapping):
             flat |= {f"{name}.{kind}": number for kind, number in value.items()}
         elif isinstance(value, float):
             flat[name] = value
-    rows = scores["per_class"]
+    rows = metrics["per_class"]
     return flat | {f"per_class.{name}": np.array([row[name] for row in rows]) for name in rows[0] if name != "class"}
 
 
-def _shape(scores: Mapping[str, Any], found: Mapping[str, FloatArray]) -> dict[str, Any]:
-    """Return intervals in the structure of the scores; counts, names and the confusion matrix have none."""
+def _shape(metrics: Mapping[str, Any], found: Mapping[str, FloatArray]) -> dict[str, Any]:
+    """Return intervals in the structure of the metrics; counts, names and the confusion matrix have none."""
     shaped: dict[str, Any] = {}
-    for name, value in scores.items():
+    for name, value in metrics.items():
         if isinstance(value, Mapping):
             shaped[name] = {kind: _pair(found.get(f"{name}.{kind}")) for kind in value}
         elif isinstance(value, float):
@@ -214,7 +222,7 @@ def _shape(scores: Mapping[str, Any], found: Mapping[str, FloatArray]) -> dict[s
             for name in row
             if name != "support"
         }
-        for index, row in enumerate(scores["per_class"])
+        for index, row in enumerate(metrics["per_class"])
     ]
     return shaped
 
@@ -237,10 +245,10 @@ def _describe(design: Design, predictions: Predictions) -> dict[str, Any]:
 
 
 _REASONS = {
-    "stratified by class": "The numbers of images per class are taken as given; images are independent.",
-    "rows": "An image may have several labels, so there is no class to draw by; images are independent.",
-    "groups": "Images of a group resemble each other, so whole groups are drawn.",
-    "groups, stratified by class": "Images of a group resemble each other, so whole groups are drawn, by class.",
+    "stratified by class": "Images are independent; the number of images per class is kept.",
+    "rows": "Images are independent and may have several labels, so classes are not kept.",
+    "groups": "Images of a group are not independent, so whole groups are drawn.",
+    "groups, stratified by class": "Images of a group are not independent, so whole groups are drawn, class by class.",
 }
 
 
@@ -248,7 +256,7 @@ def _group_notes(design: Design, predictions: Predictions) -> list[str]:
     if predictions.groups is None:
         return []
     if design.num_units < 2:
-        return ["All images are of one group: how groups differ is unknown, so there are no intervals."]
+        return ["All images are from one group: the variance between groups is unknown, so there are no intervals."]
     if design.num_units < FEWEST_GROUPS:
         return [f"Only {design.num_units} groups: the intervals are unreliable; {FEWEST_GROUPS} or more are needed."]
     return []

@@ -1,4 +1,4 @@
-"""The files that an evaluation leaves: predictions.parquet, metrics.json, per_class.csv, slices.json, and images."""
+"""Writes the files of an evaluation: predictions.parquet, metrics.json, per_class.csv, slices.json and figures."""
 
 import csv
 import io
@@ -11,8 +11,8 @@ from imgrec.core.files.atomic_write import write_bytes
 from imgrec.core.files.csv_cell import guarded
 from imgrec.core.files.json_file import plain, write_json
 from imgrec.errors import ConfigError
-from imgrec.evaluation.figures.draw_all import draw_images
-from imgrec.evaluation.metrics.compute import compute_scores
+from imgrec.evaluation.figures.draw_all import draw_figures
+from imgrec.evaluation.metrics.compute import compute_metrics
 from imgrec.evaluation.metrics.slices import write_slices
 from imgrec.evaluation.predictions.parquet import write_parquet
 from imgrec.evaluation.predictions.predictions import Predictions, visible
@@ -21,34 +21,42 @@ __all__ = ["as_cell", "write_evaluation", "write_numbers"]
 
 
 def write_evaluation(predictions: Predictions, folder: Path) -> dict[str, Any]:
-    """Write all files into `folder`, made when absent, and return the scores as `compute_scores` gives them.
+    """Write all files into `folder`, created if needed, and return the metrics as `compute_metrics` does.
 
-    The table comes first: should anything later fail, every number can still be computed from it.
-    Multi-label predictions have no confusion_matrix.png. Raises: RunFolderError: a file cannot be written.
+    The table comes first: if anything later fails, every number can still be computed from it. With several labels per
+    image there is no confusion_matrix.png.
+
+    Raises:
+        RunFolderError: A file cannot be written.
     """
     write_parquet(predictions, folder / "predictions.parquet")
-    scores = write_numbers(predictions, folder)
-    draw_images(predictions, folder)
-    return scores
+    metrics = write_numbers(predictions, folder)
+    draw_figures(predictions, folder)
+    return metrics
 
 
 def write_numbers(
     predictions: Predictions, folder: Path, *, more: Mapping[str, Any] = MappingProxyType({})
 ) -> dict[str, Any]:
-    """Write metrics.json, per_class.csv and slices.json, and return the scores. Raises: RunFolderError."""
-    scores = compute_scores(predictions)
-    if taken := sorted(scores.keys() & more.keys()):
-        raise ConfigError(f"metrics: {taken[0]!r} is a metric of every evaluation. Give yours another name.")
-    scores |= more
-    write_json(folder / "metrics.json", scores)
-    write_bytes(folder / "per_class.csv", _to_csv(scores))
+    """Write metrics.json, per_class.csv and slices.json, and return the metrics.
+
+    Raises:
+        ConfigError: `more` has the name of a built-in metric.
+        RunFolderError: A file cannot be written.
+    """
+    metrics = compute_metrics(predictions)
+    if taken := sorted(metrics.keys() & more.keys()):
+        raise ConfigError(f"metrics: {taken[0]!r} is a built-in metric. Give yours another name.")
+    metrics |= more
+    write_json(folder / "metrics.json", metrics)
+    write_bytes(folder / "per_class.csv", _to_csv(metrics))
     write_slices(predictions, folder / "slices.json")
-    return scores
+    return metrics
 
 
-def _to_csv(scores: Mapping[str, Any]) -> bytes:
-    """Return one line per class, each score with the ends of its interval; an undefined one is an empty cell."""
-    pairs = zip(scores["per_class"], scores["intervals"]["per_class"], strict=True)
+def _to_csv(metrics: Mapping[str, Any]) -> bytes:
+    """Return one line per class, each metric with the ends of its interval; undefined ones are empty cells."""
+    pairs = zip(metrics["per_class"], metrics["intervals"]["per_class"], strict=True)
     rows = [{**_with_ends(plain(row), ends), "class": as_cell(row["class"])} for row, ends in pairs]
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
@@ -58,7 +66,7 @@ def _to_csv(scores: Mapping[str, Any]) -> bytes:
 
 
 def _with_ends(row: Mapping[str, Any], ends: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the row with NAME_low and NAME_high after each score that has an interval."""
+    """Return the row with NAME_low and NAME_high after each metric that has an interval."""
     cells: dict[str, Any] = {}
     for name, value in row.items():
         cells[name] = value
@@ -68,5 +76,5 @@ def _with_ends(row: Mapping[str, Any], ends: Mapping[str, Any]) -> dict[str, Any
 
 
 def as_cell(name: str) -> str:
-    """Return a name that no spreadsheet takes for a formula, on one line."""
+    """Return a name on one line that a spreadsheet does not take for a formula."""
     return guarded(visible(name))

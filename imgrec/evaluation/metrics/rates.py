@@ -1,7 +1,4 @@
-"""The areas under the curves of a ranking, means that leave out the undefined, and class names in a note.
-
-Means are taken over what is defined, which is scikit-learn's `zero_division=np.nan`.
-"""
+"""Areas under the PR and ROC curves of a ranking, means that ignore NaN, and class names in a note."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,11 +22,17 @@ def mean_defined(values: FloatArray) -> float:
 
 @dataclass(frozen=True)
 class Ranking:
-    """N scores against P positives: what passes the threshold that each positive's own score sets, best first.
+    """Counts at the threshold of each of P positives among N scores, highest first.
 
-    found, passed: int64 (P,): positives, and all, that score at least as high. found_above, passed_above: strictly
-    higher. Equal scores pass together, whatever their order in the table. Other thresholds find no further positive,
-    so the steps through (recall, precision) enclose exactly the average precision.
+    Thresholds between those of positives add no recall, so the steps through (recall, precision) enclose exactly the
+    average precision. Ties pass together.
+
+    Attributes:
+        found: int64 (P,), positives that score at least as high.
+        passed: int64 (P,), all that score at least as high.
+        found_above: int64 (P,), positives that score higher.
+        passed_above: int64 (P,), all that score higher.
+        num_negatives: N - P.
     """
 
     found: NDArray[np.int64]
@@ -55,7 +58,7 @@ class Ranking:
 
     @property
     def auroc(self) -> float:
-        """P(a positive outranks a negative) + 1/2 P(equal) (Mann-Whitney). NaN unless both kinds are there."""
+        """P(a positive outranks a negative) + 1/2 P(equal) (Mann-Whitney). NaN unless there are both kinds."""
         num_pairs = len(self.found) * self.num_negatives
         if not num_pairs:
             return float("nan")
@@ -66,7 +69,7 @@ class Ranking:
 def rank(scores: FloatArray, is_positive: NDArray[np.bool_]) -> Ranking:
     """Rank N scores, higher meaning more likely positive.
 
-    Sorts values, not indices, and looks up the positives only: with many classes that is most of the speed.
+    Sorts values, not indices, and looks up the positives only: much faster with many classes.
     """
     positives, everyone = np.sort(scores[is_positive]), np.sort(scores)
     best_first = positives[::-1]

@@ -1,4 +1,4 @@
-"""What each image adds to the scores that are means over images: one number per image and score."""
+"""Metrics that are means over images, before the mean: one number per image and metric."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,17 +29,17 @@ def single_rows(labels: NDArray[np.int64], probabilities: FloatArray) -> dict[st
 
 
 def multilabel_rows(labels: NDArray[np.int64], probabilities: FloatArray) -> dict[str, FloatArray]:
-    """Return the scores of each image over its labels, float64 (N,): labels (N, C) of 0 and 1; NaN where undefined.
+    """Return the metrics of each image over its labels 0/1 (N, C), float64 (N,); NaN where undefined.
 
-    subset_accuracy: all are right. hamming_loss: share that is wrong. log_loss: mean of -log p(yes or no, as it is).
+    subset_accuracy: all labels are correct. hamming_loss: share that is incorrect. log_loss: binary cross entropy.
     brier: mean of (p - y)^2, 0 to 1. precision.samples, recall.samples, f1.samples: over the labels of the image.
     """
     is_predicted, is_actual = probabilities > 0.5, labels == 1
     hits, predicted, actual = (kind.sum(axis=1) for kind in (is_predicted & is_actual, is_predicted, is_actual))
-    is_wrong = is_predicted != is_actual
+    is_error = is_predicted != is_actual
     return {
-        "subset_accuracy": (~is_wrong.any(axis=1)).astype(np.float64),
-        "hamming_loss": is_wrong.mean(axis=1),
+        "subset_accuracy": (~is_error.any(axis=1)).astype(np.float64),
+        "hamming_loss": is_error.mean(axis=1),
         "precision.samples": divide(hits, predicted),
         "recall.samples": divide(hits, actual),
         "f1.samples": divide(2 * hits, predicted + actual),
@@ -49,9 +49,9 @@ def multilabel_rows(labels: NDArray[np.int64], probabilities: FloatArray) -> dic
 
 
 def _is_near_top(labels: NDArray[np.int64], probabilities: FloatArray, top: int) -> NDArray[np.bool_]:
-    """Tell for each image whether fewer than `top` classes come before the true one, bool (N,).
+    """Return bool (N,): whether fewer than `top` classes rank before the true one.
 
-    Of equal probabilities the later class comes first, as in scikit-learn's `top_k_accuracy_score`.
+    On ties the later class ranks first, as in scikit-learn's `top_k_accuracy_score`.
     """
     own = np.take_along_axis(probabilities, labels[:, None], axis=1)
     is_later = np.arange(probabilities.shape[1]) > labels[:, None]

@@ -1,7 +1,7 @@
-"""The score of any subset of images, its interval, and how it differs from another subset's.
+"""Accuracy or micro F1 of any subset of images, its interval, and its difference from another subset.
 
-One label per image: accuracy, a plain proportion. Several labels: F1 over all decisions of the subset (micro), which
-is a ratio of two sums over images. Both are sum(part) / sum(whole).
+One label per image: accuracy, a proportion. Several labels: F1 over all labels of the subset (micro), a ratio of two
+sums over images. Both are sum(part) / sum(whole).
 """
 
 from dataclasses import dataclass
@@ -10,31 +10,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgrec.evaluation.predictions.predictions import Predictions
-from imgrec.evaluation.statistics.fisher import fisher_exact
-from imgrec.evaluation.statistics.proportions import wilson
+from imgrec.evaluation.statistics.paired import two_sided
+from imgrec.evaluation.statistics.proportions import Z, wilson
 
-__all__ = ["CONFIDENCE_LEVEL", "Difference", "Score", "Shares", "independence_notes", "shares", "shares_of"]
+__all__ = ["Difference", "Estimate", "Shares", "independence_notes", "shares", "shares_of"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
-CONFIDENCE_LEVEL = 0.95
-Z = 1.959963984540054  # of the normal distribution, two-sided at that level
 
 
 @dataclass(frozen=True)
-class Score:
-    """A score of n images with its interval; all NaN where the score is undefined. num_right: None for F1."""
+class Estimate:
+    """A metric of n images with its interval; all NaN where the metric is undefined.
 
-    score: float
+    Attributes:
+        value: The metric.
+        low: Lower end of the 95 % interval.
+        high: Upper end.
+        num_samples: Number of images.
+        num_correct: Number of correct predictions; None for F1.
+    """
+
+    value: float
     low: float
     high: float
     num_samples: int
-    num_right: int | None
+    num_correct: int | None
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What one score is above another, with its interval and the p-value of "there is no difference"."""
+    """The difference of two estimates, its 95 % interval, and the p-value of no difference."""
 
     difference: float
     low: float
@@ -44,63 +50,68 @@ class Difference:
 
 @dataclass(frozen=True)
 class Shares:
-    """What each of N images adds to the score sum(part) / sum(whole). name: `accuracy` or `micro_f1`."""
+    """What each of N images adds to the metric sum(part) / sum(whole).
+
+    Attributes:
+        name: `"accuracy"` or `"micro_f1"`.
+        part: (N,), numerators.
+        whole: (N,), denominators.
+    """
 
     name: str
     part: FloatArray
     whole: FloatArray
 
-    def score(self, chosen: BoolArray | None = None) -> Score:
-        """Return the score of the images where `chosen` (N,) is true, or of all."""
+    def estimate(self, chosen: BoolArray | None = None) -> Estimate:
+        """Return the metric of the images where `chosen` (N,) is true, or of all."""
         part, whole = (self.part, self.whole) if chosen is None else (self.part[chosen], self.whole[chosen])
         if not whole.sum():
-            return Score(np.nan, np.nan, np.nan, len(part), 0 if self.is_proportion else None)
+            return Estimate(np.nan, np.nan, np.nan, len(part), 0 if self.is_proportion else None)
         if self.is_proportion:
             low, high = wilson(part.sum(), len(part))
-            return Score(float(part.mean()), float(low), float(high), len(part), int(part.sum()))
-        score, half = float(part.sum() / whole.sum()), Z * _ratio_error(part, whole)
-        return Score(score, max(score - half, 0.0), min(score + half, 1.0), len(part), None)
+            return Estimate(float(part.mean()), float(low), float(high), len(part), int(part.sum()))
+        value, half = float(part.sum() / whole.sum()), Z * _ratio_error(part, whole)
+        return Estimate(value, max(value - half, 0.0), min(value + half, 1.0), len(part), None)
 
     @property
     def is_proportion(self) -> bool:
-        """Whether each image is right or wrong and nothing between."""
+        """Whether each image counts as 0 or 1."""
         return self.name == "accuracy"
 
     def compare(self, chosen: BoolArray) -> Difference:
-        """Return how the score of `chosen` (N,) differs from that of the other images; they share none.
+        """Return how the metric of `chosen` (N,) differs from that of all other images.
 
-        Proportions: interval by Newcombe 1998, "Interval estimation for the difference between independent
-        proportions", method 10; p-value by Fisher's exact test, two-sided. F1: both by the normal distribution of the
-        two ratios.
+        Accuracy: interval by Newcombe 1998, "Interval estimation for the difference between independent proportions",
+        method 10; p-value by Fisher's exact test, two-sided. F1: normal approximation of the two ratios.
         """
-        one, rest = self.score(chosen), self.score(~chosen)
-        difference = one.score - rest.score
+        one, rest = self.estimate(chosen), self.estimate(~chosen)
+        difference = one.value - rest.value
         if np.isnan(difference):
             return Difference(np.nan, np.nan, np.nan, np.nan)
         if self.is_proportion:
-            below = np.hypot(one.score - one.low, rest.high - rest.score)
-            above = np.hypot(one.high - one.score, rest.score - rest.low)
+            below = np.hypot(one.value - one.low, rest.high - rest.value)
+            above = np.hypot(one.high - one.value, rest.value - rest.low)
             return Difference(difference, float(difference - below), float(difference + above), _fisher(one, rest))
         errors = [_ratio_error(self.part[side], self.whole[side]) for side in (chosen, ~chosen)]
         error = float(np.hypot(errors[0], errors[1]))
-        p_value = _two_sided(difference / error) if error else float(difference == 0)
+        p_value = two_sided(difference, error**2, np.inf)
         return Difference(difference, difference - Z * error, difference + Z * error, p_value)
 
 
 def independence_notes(predictions: Predictions) -> list[str]:
-    """Return what to say of the intervals here where images come in groups: they take each image for itself."""
+    """Return the warning about intervals that assume independent images, where images come in groups."""
     if predictions.groups is None or len(set(predictions.groups)) == len(predictions):
         return []
-    return ["Intervals and tests take images as independent; those of one group are alike, so both are bold."]
+    return ["Intervals and tests assume independent images; with groups the intervals are too narrow."]
 
 
 def shares_of(predictions: Predictions) -> Shares:
-    """Return what each image of a table adds to its score."""
+    """Return what each image of a table adds to its metric."""
     return shares(predictions.labels, predictions.predicted)
 
 
 def shares(labels: NDArray[np.generic], predicted: NDArray[np.generic]) -> Shares:
-    """Return what each image adds to the score: labels and predictions as indices (N,), or 0 and 1 (N, C)."""
+    """Return what each image adds to its metric: labels and predictions as indices (N,), or 0 and 1 (N, C)."""
     if labels.ndim == 1:
         return Shares("accuracy", (labels == predicted).astype(np.float64), np.ones(len(labels)))
     is_actual, is_predicted = labels == 1, predicted == 1
@@ -116,13 +127,10 @@ def _ratio_error(part: FloatArray, whole: FloatArray) -> float:
     return float(np.sqrt((residuals**2).sum() / (len(part) - 1) / len(part)) / whole.mean())
 
 
-def _fisher(one: Score, rest: Score) -> float:
-    assert one.num_right is not None
-    assert rest.num_right is not None
-    return fisher_exact(one.num_right, one.num_samples, rest.num_right, rest.num_samples)
+def _fisher(one: Estimate, rest: Estimate) -> float:
+    from scipy.stats import fisher_exact
 
-
-def _two_sided(z: float) -> float:
-    from scipy.special import ndtr
-
-    return float(2 * ndtr(-abs(z)))
+    assert one.num_correct is not None
+    assert rest.num_correct is not None
+    correct = one.num_correct, rest.num_correct
+    return float(fisher_exact([correct, [one.num_samples - correct[0], rest.num_samples - correct[1]]]).pvalue)

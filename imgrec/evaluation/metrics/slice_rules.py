@@ -1,4 +1,4 @@
-"""How a column is cut into slices: numbers by their quantiles, texts and few numbers by value, rare ones together."""
+"""Cuts a column into slices: numbers at quantiles, strings and few distinct numbers by value, rare values pooled."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,17 +13,24 @@ from imgrec.evaluation.predictions.predictions import visible
 __all__ = ["Cut", "Slice", "cut_column", "cut_numbers"]
 
 BoolArray = NDArray[np.bool_]
-NUM_PARTS = 5  # of a column of numbers, as equal in size as ties allow
+NUM_BINS = 5  # of a column of numbers, as equal in size as ties allow
 FEW_VALUES = 8  # numbers with no more than these are cut by value
-MOST_SLICES = 20  # of texts; the rarer ones are pooled
-RARE = 20  # images; values with fewer are pooled: nothing can be said of each
+MOST_SLICES = 20  # of strings; the rarer ones are pooled
+RARE = 20  # images; values with fewer are pooled
 MISSING = "no value"
 MOST_DIGITS = 12  # of an edge that is shown
 
 
 @dataclass(frozen=True)
 class Slice:
-    """Some of the images. chosen: bool (N,). low, high: edges of a part of the numbers, low alone for one value."""
+    """A subset of the images.
+
+    Attributes:
+        label: Shown name.
+        chosen: bool (N,).
+        low: Lower edge of a bin of numbers.
+        high: Upper edge; equal to `low` for a single value.
+    """
 
     label: str
     chosen: BoolArray
@@ -33,10 +40,17 @@ class Slice:
 
 @dataclass(frozen=True)
 class Cut:
-    """A column in slices, which share no image. kind: number or text. rule: in words.
+    """A column in disjoint slices.
 
-    edges: of the parts of numbers; a part holds its lower edge and not its upper one, the last part both.
-    num_pooled: rare values that became one slice. why_not: why there are no slices, where there are none.
+    Attributes:
+        kind: `"number"` or `"text"`.
+        rule: How it was cut, for readers.
+        slices: None of them shares an image with another.
+        num_values: Distinct values.
+        num_missing: Images without a value.
+        num_pooled: Rare values that became one slice.
+        edges: Of the bins of numbers; each contains its lower edge but not its upper one, the last both.
+        why_not: Reason where there are no slices.
     """
 
     kind: str
@@ -50,33 +64,38 @@ class Cut:
 
 
 def cut_column(column: NDArray[np.float64] | Sequence[str]) -> Cut:
-    """Return the slices of a column: numbers (N,) with NaN for unknown, or N texts with "" for unknown."""
+    """Return the slices of a column: numbers (N,) with NaN for missing, or N strings with "" for missing."""
     if isinstance(column, np.ndarray):
         return cut_numbers(column)
     return _cut_texts(column)
 
 
 def cut_numbers(column: NDArray[np.float64]) -> Cut:
-    """Cut by value where there are few, otherwise at the quantiles of what is known."""
+    """Cut by value where there are few distinct values, otherwise at quantiles."""
     known = column[~np.isnan(column)]
     values = np.unique(known)
     missing = np.isnan(column)
     if len(values) < 2 and not (len(values) and missing.any()):
-        same = f"the same value everywhere: {show_number(values[0])}" if len(values) else "no values"
+        same = f"a single value: {show_number(values[0])}" if len(values) else "no values"
         return Cut("number", "", (), len(values), int(missing.sum()), why_not=same)
     unknown = [Slice(MISSING, missing)] if missing.any() else []
     if len(values) <= FEW_VALUES:
         slices = [Slice(show_number(value), column == value, float(value), float(value)) for value in values]
         return Cut("number", "by value", [*slices, *unknown], len(values), int(missing.sum()))
-    # Edges are values that occur: between two of them a part could be empty.
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, NUM_PARTS + 1), method="higher"))
-    rule = f"{len(edges) - 1} parts of about equal size"
+    # Edges are values that occur, so that no bin is empty.
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, NUM_BINS + 1), method="higher"))
+    rule = f"{len(edges) - 1} bins of about equal size"
     return Cut(
-        "number", rule, [*_parts(column, edges), *unknown], len(values), int(missing.sum()), edges=edges.tolist()
+        "number",
+        rule,
+        [*_number_slices(column, edges), *unknown],
+        len(values),
+        int(missing.sum()),
+        edges=edges.tolist(),
     )
 
 
-def _parts(column: NDArray[np.float64], edges: NDArray[np.float64]) -> Iterator[Slice]:
+def _number_slices(column: NDArray[np.float64], edges: NDArray[np.float64]) -> Iterator[Slice]:
     shown = _show_edges(edges.tolist())
     for place, (low, high) in enumerate(pairwise(edges.tolist())):
         is_last = place == len(edges) - 2
@@ -85,7 +104,7 @@ def _parts(column: NDArray[np.float64], edges: NDArray[np.float64]) -> Iterator[
 
 
 def _show_edges(edges: Sequence[float]) -> list[str]:
-    """Return the edges in as few digits as tell them apart: most confidences of a sure network begin with 0.999."""
+    """Return the edges with as few digits as tell them apart: most confidences may begin with 0.999."""
     for digits in range(3, MOST_DIGITS):
         shown = [show_number(edge, digits=digits) for edge in edges]
         if len(set(shown)) == len(shown):
@@ -100,10 +119,10 @@ def _cut_texts(column: Sequence[str]) -> Cut:
     common = common[:MOST_SLICES]
     num_pooled = len(counts) - len(common)
     if len(counts) + (num_missing > 0) < 2:
-        same = f"the same value everywhere: {visible(next(iter(counts)))}" if counts else "no values"
+        same = f"a single value: {visible(next(iter(counts)))}" if counts else "no values"
         return Cut("text", "", (), len(counts), num_missing, why_not=same)
     if not common:
-        why_not = f"none of its {len(counts)} values is that of {RARE} images or more"
+        why_not = f"none of its {len(counts)} values has {RARE} images or more"
         return Cut("text", "", (), len(counts), num_missing, num_pooled, why_not=why_not)
     values = np.array(column, dtype=object)
     slices = [Slice(visible(value), np.asarray(values == value, dtype=np.bool_)) for value in common]
@@ -116,7 +135,7 @@ def _cut_texts(column: Sequence[str]) -> Cut:
 
 
 def show_number(value: float, *, digits: int = 3) -> str:
-    """Return a number as a person would write it: no more than three digits where there are more than whole ones."""
+    """Return a number with at most `digits` significant digits; whole numbers in full."""
     if float(value).is_integer() and abs(value) < 1e9:
         return f"{value:.0f}"
     return f"{value:.0f}" if 10 ** (digits - 1) <= abs(value) < 1e9 else f"{value:.{digits}g}"

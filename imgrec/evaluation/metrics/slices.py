@@ -1,7 +1,7 @@
-"""Where a network is worse: scores by what is known of the images, from the table of predictions alone.
+"""slices.json: metrics of subsets of the images (by metadata, group, image property, confidence), the worst first.
 
-Every slice is compared with all other images of its column's cut. Tests of many slices find differences by chance, so
-their p-values are corrected by Holm's method over all of them; of two slices that are all of a column one test counts.
+Each slice is compared with all other images. p-values are corrected by Holm's method over all slices; a column with
+two slices counts as one test.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 
 from imgrec.core.files.json_file import write_json
 from imgrec.evaluation.decisions.probabilities import prediction_confidence
-from imgrec.evaluation.metrics.shares import CONFIDENCE_LEVEL, Difference, Score, Shares, independence_notes, shares_of
+from imgrec.evaluation.metrics.shares import Difference, Estimate, Shares, independence_notes, shares_of
 from imgrec.evaluation.metrics.slice_rules import Cut, Slice, cut_column, cut_numbers
 from imgrec.evaluation.predictions.predictions import Predictions
 from imgrec.evaluation.statistics.multiple import holm
+from imgrec.evaluation.statistics.proportions import LEVEL, POWER_Z, Z
 
 __all__ = ["FORMAT", "compute_slices", "write_slices"]
 
 FORMAT = 1
-ALPHA = 0.05
-FEWEST = 20  # images in a slice of which anything can be said
-COARSE = 0.10  # a slice in which only differences above this would be found says nothing
-POWER_Z = 1.959963984540054 + 0.8416212335729143  # two-sided at 5 %, found in 80 % of such sets
+ALPHA = 1 - LEVEL
+FEWEST = 20  # images; smaller slices are "too small"
+COARSE = 0.10  # as are slices in which only a difference above this would be found
 TITLES = {
     "image:height": "height of the file's image (px)",
     "image:width": "width of the file's image (px)",
@@ -40,42 +40,46 @@ VERDICTS = ("worse", "no difference found", "better", "too small")
 
 @dataclass(frozen=True)
 class _Tested:
-    """A slice, its score, that of the other images, and the difference between them."""
+    """A slice, its metric, that of the other images, and the difference between them."""
 
     column: str
     part: Slice
-    score: Score
-    rest: Score
+    own: Estimate
+    rest: Estimate
     difference: Difference
 
 
 def write_slices(predictions: Predictions, path: Path) -> dict[str, Any]:
-    """Write what `compute_slices` returns as JSON. Raises: RunFolderError: the file cannot be written."""
+    """Write the result of `compute_slices` as JSON, and return it.
+
+    Raises:
+        RunFolderError: The file cannot be written.
+    """
     found = compute_slices(predictions)
     write_json(path, found)
     return found
 
 
 def compute_slices(predictions: Predictions) -> dict[str, Any]:
-    """Return the scores of all slices, the worst first, as plain values; what slices.json holds, NaN for its null.
+    """Return the metrics of all slices, the worst first: the contents of slices.json, with NaN for its null.
 
-    By: the columns of the table, the group, and the confidence of the prediction. The last has rows of its own,
-    `by_confidence`, without tests: a network is right less often where it is less certain, and should be.
+    Slices are made of the columns of the table, the group, and the confidence. The latter are listed separately in
+    `by_confidence`, without tests: accuracy should be lower where confidence is low.
     """
     shares = shares_of(predictions)
     cuts = {name: cut_column(column) for name, column in _columns(predictions).items()}
     tested = [_tested(shares, name, part) for name, cut in cuts.items() for part in cut.slices]
     adjusted = _adjusted(tested, cuts)
-    rows = [_row(one, p_holm=p, overall=shares.score().score) for one, p in zip(tested, adjusted, strict=True)]
+    rows = [_row(one, p_holm=p, overall=shares.estimate().value) for one, p in zip(tested, adjusted, strict=True)]
     by_confidence = cut_numbers(prediction_confidence(predictions.probabilities, task=predictions.task))
     return {
         "format": FORMAT,
         "task": predictions.task,
         "score": shares.name,
-        "confidence_level": CONFIDENCE_LEVEL,
+        "confidence_level": LEVEL,
         "num_samples": len(predictions),
         "num_tests": _num_tests(cuts),
-        "overall": _plain(shares.score()),
+        "overall": _plain(shares.estimate()),
         "columns": [_describe(name, cut) for name, cut in cuts.items() if cut.slices],
         "slices": sorted(rows, key=_worst_first),
         "by_confidence": [_row(_tested(shares, "confidence", part)) for part in by_confidence.slices],
@@ -86,16 +90,18 @@ def compute_slices(predictions: Predictions) -> dict[str, Any]:
 
 def _columns(predictions: Predictions) -> dict[str, NDArray[np.float64] | Sequence[str]]:
     grouped = {} if predictions.groups is None else {"group": predictions.groups}
-    said = {name: column for name, column in predictions.columns.items() if name.startswith("meta:")}
-    return {**said, **grouped, **{name: column for name, column in predictions.columns.items() if name not in said}}
+    meta = {name: column for name, column in predictions.columns.items() if name.startswith("meta:")}
+    return {**meta, **grouped, **{name: column for name, column in predictions.columns.items() if name not in meta}}
 
 
 def _tested(shares: Shares, column: str, part: Slice) -> _Tested:
-    return _Tested(column, part, shares.score(part.chosen), shares.score(~part.chosen), shares.compare(part.chosen))
+    return _Tested(
+        column, part, shares.estimate(part.chosen), shares.estimate(~part.chosen), shares.compare(part.chosen)
+    )
 
 
 def _adjusted(tested: Sequence[_Tested], cuts: Mapping[str, Cut]) -> list[float]:
-    """Return Holm's p-values; two slices that are all of a column have one test, which counts once."""
+    """Return Holm's p-values; the two slices of a column that has no others count as one test."""
     p_values = np.array([one.difference.p_value for one in tested])
     seen: set[str] = set()
     counts = np.zeros(len(tested), dtype=np.bool_)
@@ -123,12 +129,12 @@ def _row(one: _Tested, *, p_holm: float | None = None, overall: float | None = N
         "label": one.part.label,
         "low": one.part.low,
         "high": one.part.high,
-        "num_samples": one.score.num_samples,
-        "num_right": one.score.num_right,
-        "score": one.score.score,
-        "score_low": one.score.low,
-        "score_high": one.score.high,
-        "rest_score": one.rest.score,
+        "num_samples": one.own.num_samples,
+        "num_correct": one.own.num_correct,
+        "score": one.own.value,
+        "score_low": one.own.low,
+        "score_high": one.own.high,
+        "rest_score": one.rest.value,
         "difference": one.difference.difference,
         "difference_low": one.difference.low,
         "difference_high": one.difference.high,
@@ -140,18 +146,18 @@ def _row(one: _Tested, *, p_holm: float | None = None, overall: float | None = N
 
 
 def _detectable(one: _Tested, overall: float) -> float:
-    """Return the smallest difference that a test of this slice alone would find in four of five such sets.
+    """Return the smallest difference that a test of this slice alone would find with 80 % power.
 
     By the normal approximation, with the variance of a proportion; for F1 that of the measured interval.
     """
-    sizes = one.score.num_samples, one.rest.num_samples
+    sizes = one.own.num_samples, one.rest.num_samples
     if min(sizes) == 0:
         return float("nan")
     # At an accuracy of 1 the variance would be 0, and one image would be enough.
     share = min(max(overall, 0.5 / sum(sizes)), 1 - 0.5 / sum(sizes))
     variance = share * (1 - share)
-    if one.score.num_right is None:
-        width = (one.difference.high - one.difference.low) / (2 * 1.959963984540054)
+    if one.own.num_correct is None:
+        width = (one.difference.high - one.difference.low) / (2 * Z)
         return float(POWER_Z * width)
     return float(POWER_Z * np.sqrt(variance / sizes[0] + variance / sizes[1]))
 
@@ -159,7 +165,7 @@ def _detectable(one: _Tested, overall: float) -> float:
 def _verdict(one: _Tested, p_holm: float, detectable: float) -> str:
     if p_holm < ALPHA:
         return "worse" if one.difference.difference < 0 else "better"
-    is_small = one.score.num_samples < FEWEST or not detectable <= COARSE
+    is_small = one.own.num_samples < FEWEST or not detectable <= COARSE
     return "too small" if is_small else "no difference found"
 
 
@@ -168,8 +174,8 @@ def _worst_first(row: Mapping[str, Any]) -> tuple[int, float]:
     return VERDICTS.index(row["verdict"]), 0.0 if np.isnan(difference) else difference
 
 
-def _plain(score: Score) -> dict[str, float]:
-    return {"score": score.score, "low": score.low, "high": score.high}
+def _plain(found: Estimate) -> dict[str, float]:
+    return {"score": found.value, "low": found.low, "high": found.high}
 
 
 def _describe(name: str, cut: Cut) -> dict[str, Any]:
@@ -189,7 +195,7 @@ def _notes(predictions: Predictions, cuts: Mapping[str, Cut]) -> list[str]:
     notes = []
     for name, cut in cuts.items():
         if cut.slices and cut.num_missing:
-            notes.append(f"{cut.num_missing} images have no value of {name}: they are a slice of their own.")
+            notes.append(f"{cut.num_missing} images have no value for {name}; they form a slice of their own.")
         if cut.slices and cut.num_pooled:
-            notes.append(f"{name}: {cut.num_pooled} of {cut.num_values} values are rare and pooled into one slice.")
+            notes.append(f"{name}: {cut.num_pooled} of {cut.num_values} values are rare and pooled in one slice.")
     return [*notes, *independence_notes(predictions)]

@@ -1,4 +1,4 @@
-"""Run a network once over a split and return what it said, as a table in the order of the data."""
+"""Runs a model over a split and returns its predictions, in the order of the data."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +21,8 @@ def predict(
 ) -> Predictions:
     """Return the predictions for a split, complete in every process.
 
-    Raises: ConfigError: the network has another number of outputs than the data has classes.
+    Raises:
+        ConfigError: The model has another number of outputs than the data has classes.
     """
     trainer.test(scorer, datamodule=data.on_split(split), verbose=False)
     rows = _gather(scorer.outputs, trainer.world_size)
@@ -32,8 +33,8 @@ def predict(
     logits = rows["logits"].numpy()[order]
     if logits.shape[1] != len(class_names):
         raise ConfigError(
-            f"The network has {logits.shape[1]} outputs, the data {len(class_names)} classes "
-            f"({', '.join(list(class_names)[:5])}, ...). Evaluate on data of the network's own classes."
+            f"The model has {logits.shape[1]} outputs, the data {len(class_names)} classes "
+            f"({', '.join(list(class_names)[:5])}, ...). Evaluate on data with the model's classes."
         )
     return Predictions(
         names=samples.names,
@@ -48,9 +49,9 @@ def predict(
 
 
 def _columns(samples: Samples, measured: NDArray[np.float32]) -> dict[str, Column]:
-    """Return what the data says of each image as `meta:NAME`, and what was measured as `image:NAME`."""
-    said = {f"meta:{name}": column for name, column in samples.columns.items()}
-    return {**said, **{f"image:{name}": column for name, column in named_properties(measured).items()}}
+    """Return the metadata columns as `meta:NAME`, and the measured image properties as `image:NAME`."""
+    meta = {f"meta:{name}": column for name, column in samples.columns.items()}
+    return {**meta, **{f"image:{name}": column for name, column in named_properties(measured).items()}}
 
 
 def _gather(outputs: list[dict[str, torch.Tensor]], world_size: int) -> dict[str, torch.Tensor]:

@@ -1,7 +1,7 @@
-"""Predictions as a Parquet file: one row per image, readable by any tool, exact for this one.
+"""predictions.parquet: one row per image, readable by any tool; logits and labels come back exactly.
 
-Columns: path, label, prediction, confidence, logits, probabilities, group; `meta:NAME` and `image:NAME`, as many as
-there are; and path_exact where a name is not valid Unicode. For several labels per image, label, prediction and
+Columns: path, label, prediction, confidence, logits, probabilities, group; any `meta:NAME` and `image:NAME`; and
+path_exact if a name is not valid Unicode. For several labels per image, label, prediction and
 confidence are lists. Class names, task, format version, provenance and temperature are JSON in the schema metadata
 under the key `imgrec`.
 """
@@ -23,17 +23,21 @@ __all__ = ["FORMAT", "read_parquet", "to_table", "write_parquet"]
 
 FORMAT = 2
 COLUMNS = ("path", "label", "prediction", "confidence", "logits", "probabilities", "group")
-MORE_COLUMNS = ("meta:", "image:")  # what the names of the columns of `Predictions.columns` begin with
-REMEDY = "Write it again with evaluate."
+MORE_COLUMNS = ("meta:", "image:")  # prefixes of the names in `Predictions.columns`
+REMEDY = "Run evaluate again."
 _DESCRIPTION = ("task", "class_names", "provenance", "temperature")
 
 
 def write_parquet(predictions: Predictions, path: Path) -> None:
-    """Write the table, whole or not at all. Raises: RunFolderError: the file cannot be written."""
+    """Write the table atomically.
+
+    Raises:
+        RunFolderError: The file cannot be written.
+    """
     import pyarrow.parquet as pq
 
     table = to_table(predictions)
-    # Numbers hardly repeat: a dictionary of them would only add to the size.
+    # Numbers rarely repeat: a dictionary of them would only add to the size.
     texts = [_as_utf8(name) for name, column in predictions.columns.items() if not isinstance(column, np.ndarray)]
     repeating = ["label", "prediction", "group", *texts]
     with durable_write(path) as file:
@@ -43,7 +47,8 @@ def write_parquet(predictions: Predictions, path: Path) -> None:
 def read_parquet(path: Path) -> Predictions:
     """Read a table that `write_parquet` wrote; names, labels and logits are exactly what they were.
 
-    Raises: DataError: no such file, not Parquet, not from imgrec, another format version, or damaged contents.
+    Raises:
+        DataError: No such file, not Parquet, not from imgrec, another format version, or damaged contents.
     """
     table = _open_table(path)
     try:
@@ -91,7 +96,7 @@ def to_table(predictions: Predictions) -> Any:
 
 
 def _to_column(column: NDArray[np.float64] | Sequence[str]) -> Any:
-    """Return numbers or texts as a column, with null for what is unknown."""
+    """Return numbers or strings as a column, with null for missing values."""
     if isinstance(column, np.ndarray):
         return arrow.numbers(column.astype(np.float64), nan_is_null=True)
     return arrow.texts([_as_utf8(text) or None for text in column])
@@ -160,17 +165,17 @@ def _from_table(table: Any) -> Predictions:
 
 
 def _read_description(table: Any) -> dict[str, Any]:
-    """Return the metadata: `_DESCRIPTION` and the format. Raises: DataError: not ours, damaged, or another version."""
+    """Return the metadata: `_DESCRIPTION` and the format. DataError if not ours, damaged, or of another version."""
     text = (table.schema.metadata or {}).get(b"imgrec")
     if text is None:
-        raise DataError("not a table of predictions by imgrec (its schema has no metadata `imgrec`).")
+        raise DataError("not a predictions table of imgrec (its schema has no metadata `imgrec`).")
     try:
         about = json.loads(text)
         version = about["format"]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"the metadata `imgrec` of the table is damaged ({error!r}). {REMEDY}") from error
     if version != FORMAT:
-        raise DataError(f"the table has layout version {version}, this imgrec reads version {FORMAT}. {REMEDY}")
+        raise DataError(f"the table has format {version}, this imgrec reads format {FORMAT}. {REMEDY}")
     missing = [key for key in _DESCRIPTION if key not in about]
     if missing:
         raise DataError(f"the metadata `imgrec` of the table is damaged (no {', '.join(missing)}). {REMEDY}")
@@ -192,7 +197,7 @@ def _read_strings(column: Any, name: str) -> list[str]:
 
 
 def _read_columns(table: Any) -> dict[str, NDArray[np.float64] | list[str]]:
-    """Return the columns of numbers and of texts beyond our own. Raises: DataError: one of another type."""
+    """Return the `meta:` and `image:` columns. DataError if one has another type."""
     import pyarrow as pa
 
     columns: dict[str, NDArray[np.float64] | list[str]] = {}
@@ -223,7 +228,7 @@ def _read_names(table: Any) -> list[str]:
 
 
 def _read_labels(table: Any, class_names: Sequence[str], *, task: str) -> NDArray[np.int64] | NDArray[np.uint8]:
-    """Return labels as indices int64 (N,), several per image as uint8 (N, C). Raises: DataError: no such class."""
+    """Return labels as int64 (N,), several per image as uint8 (N, C). DataError for an unknown class."""
     import pyarrow as pa
 
     column = table["label"]
@@ -241,14 +246,14 @@ def _read_labels(table: Any, class_names: Sequence[str], *, task: str) -> NDArra
             row[[places[name] for name in names]] = 1
         return labels
     except KeyError as error:
-        stranger = str(error.args[0])
-        near = did_you_mean(stranger, shown)
-        message = f"label {visible(stranger)!r} is not one of the table's {len(shown)} classes.{near}"
+        unknown = str(error.args[0])
+        near = did_you_mean(unknown, shown)
+        message = f"label {visible(unknown)!r} is not one of the table's {len(shown)} classes.{near}"
         raise DataError(message) from None
 
 
 def _read_matrix(table: Any, name: str, *, dtype: str, width: int) -> NDArray[Any]:
-    """Return a column of lists as an array (N, width). Raises: DataError: another type or width, or nulls."""
+    """Return a column of lists as an array (N, width). DataError for another type or width, or nulls."""
     import pyarrow as pa
 
     column = table[name].combine_chunks()
@@ -262,7 +267,7 @@ def _read_matrix(table: Any, name: str, *, dtype: str, width: int) -> NDArray[An
 
 
 def _check_probabilities(predictions: Predictions, stored: NDArray[np.float64]) -> None:
-    """Check that the stored probabilities are those of the logits. Raises: DataError: the table was changed."""
+    """Check that the stored probabilities follow from the logits. DataError if the table was changed."""
     is_near = np.isclose(stored, predictions.probabilities, rtol=0.0, atol=1e-6).all(axis=1)
     if not is_near.all():
         name = visible(predictions.names[int(np.argmin(is_near))])

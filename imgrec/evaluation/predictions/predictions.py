@@ -1,4 +1,4 @@
-"""What a network said about a set of images: the table from which every number can be computed again."""
+"""The predictions table: labels, logits and metadata of a set of images, from which all metrics are computed."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,18 +18,23 @@ __all__ = ["Predictions", "visible"]
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a network said about N images, and what they are.
+    """Labels and logits of N images.
 
-    names: path of each image as found. class_names: C names; index i of labels and logits means class_names[i].
-    labels: int64 (N,) class indices; for `task="multilabel"` uint8 (N, C) of 0 and 1.
-    logits: float32 (N, C), the network's raw output. groups: one name per image (patient, video, site) or None.
-    columns: what else is known of each image, by name: float64 (N,) with NaN for unknown, or texts, "" for unknown.
-        `meta:NAME` is from the data, `image:NAME` was measured.
-    provenance: what made the table (checkpoint, data, versions), as plain text.
-    temperature: what the logits are divided by before they become probabilities; 1 = as the network says them.
+    Attributes:
+        names: Path of each image as found.
+        labels: int64 (N,) class indices; with `task="multilabel"` uint8 (N, C) of 0 and 1.
+        logits: float32 (N, C), raw output of the model.
+        class_names: C names, in the order of labels and logits.
+        task: `"single"` or `"multilabel"`.
+        groups: One name per image (patient, video, site), or None.
+        provenance: Checkpoint, data and versions, as strings.
+        temperature: Logits are divided by it before they become probabilities; 1 = uncalibrated.
+        columns: Metadata by name: float64 (N,) with NaN for missing, or strings with "" for missing. `meta:NAME` is
+            from the data, `image:NAME` was measured.
 
-    Raises: DataError: no images, doubled class names, a label outside the list, logits that are not finite, or a
-    temperature that is not above 0.
+    Raises:
+        DataError: No images, duplicate class names, a label out of range, logits that are not finite, or a temperature
+            that is not above 0.
     """
 
     names: Sequence[str]
@@ -58,12 +63,12 @@ class Predictions:
 
     @cached_property
     def probabilities(self) -> NDArray[np.float64]:
-        """float64 (N, C): softmax over the classes; for several labels per image the sigmoid of each logit."""
+        """float64 (N, C): softmax over the classes; with several labels per image the sigmoid of each logit."""
         return to_probabilities(self.logits, task=self.task, temperature=self.temperature)
 
     @cached_property
     def predicted(self) -> NDArray[np.int64] | NDArray[np.uint8]:
-        """Predicted labels, in the form of `labels`: the most probable class, the first of equals; or p > 0.5."""
+        """Predicted labels, in the form of `labels`: the most probable class, on ties the first; or p > 0.5."""
         return predicted_labels(self.probabilities, task=self.task)
 
     def confusion_matrix(self) -> NDArray[np.int64]:
@@ -94,16 +99,16 @@ class Predictions:
     def _check_classes(self) -> None:
         fewest = 2 if self.task == "single" else 1
         if len(self.class_names) < fewest:
-            raise DataError(f"Predictions over {len(self.class_names)} classes; there must be {fewest} or more.")
+            raise DataError(f"{len(self.class_names)} classes; there must be {fewest} or more.")
         doubled = [name for name, count in Counter(map(visible, self.class_names)).items() if count > 1]
         if doubled:
-            raise DataError(f"Class names occur twice: {', '.join(doubled)}. Give each class a name of its own.")
+            raise DataError(f"Class names occur twice: {', '.join(doubled)}. Give each class a unique name.")
 
     def _check_rows(self) -> None:
         if not 0 < self.temperature < float("inf"):
             raise DataError(f"temperature={self.temperature}, but it must be a number above 0.")
         if not len(self):
-            raise DataError("No predictions: the set that was evaluated holds no images.")
+            raise DataError("No predictions: the evaluated split has no images.")
         largest = len(self.class_names) - 1 if self.task == "single" else 1
         outside = np.flatnonzero(((self.labels < 0) | (self.labels > largest)).reshape(len(self), -1).any(axis=1))
         if len(outside):

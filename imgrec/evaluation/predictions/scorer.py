@@ -1,4 +1,4 @@
-"""The LightningModule that runs a network over a data set and keeps its logits."""
+"""The LightningModule that runs a model over a split and keeps its logits."""
 
 from collections.abc import Mapping
 
@@ -18,8 +18,8 @@ class Scorer(LightningModule):
         net: Images (N, 3, H, W), uint8 or float 0-255, to logits (N, C); it normalises by itself.
 
     Attributes:
-        channels_last: Whether images are laid out for convolutions.
-        outputs: Per batch of the last pass: logits float32 (N, C) and all of the batch but the images.
+        channels_last: Whether images use the channels-last memory format.
+        outputs: Per batch of the last pass: logits float32 (N, C) and the batch without its images.
     """
 
     def __init__(self, net: nn.Module) -> None:
@@ -29,7 +29,7 @@ class Scorer(LightningModule):
         self.outputs: list[dict[str, Tensor]] = []
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the logits (N, C) in float32, whatever the precision inside."""
+        """Return the logits float32 (N, C), at any precision of the model."""
         if self.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         logits: Tensor = self.net(images)

@@ -1,7 +1,7 @@
-"""Scores from how often labels and predictions name each class: rates, Cohen's kappa, Matthews correlation.
+"""Metrics from class counts: precision, recall, F1, specificity, Cohen's kappa, Matthews correlation.
 
 Counts are float64 or int64 with the classes along the first axis: (C,) for one table, (C, B) for B weightings of it.
-What would divide by zero is NaN, never 0 or 1, and means over classes leave it out.
+Division by zero gives NaN, never 0 or 1, and means over classes ignore it.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,13 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Counts:
-    """hits: label and prediction name the class. predicted: the prediction does. actual: the label does."""
+    """Number of images per class.
+
+    Attributes:
+        hits: Label and prediction are the class.
+        predicted: The prediction is.
+        actual: The label is.
+    """
 
     hits: NDArray[Any]
     predicted: NDArray[Any]
@@ -32,13 +38,13 @@ class Counts:
         }
 
     def screening(self, total: Any) -> dict[str, FloatArray]:
-        """Return sensitivity, specificity, PPV and NPV of each class, each against the rest of `total` decisions."""
-        rejected = total - self.actual - self.predicted + self.hits
+        """Return sensitivity, specificity, PPV and NPV of each class against the rest of `total` images."""
+        negatives = total - self.actual - self.predicted + self.hits
         return {
             "sensitivity": divide(self.hits, self.actual),
-            "specificity": divide(rejected, total - self.actual),
+            "specificity": divide(negatives, total - self.actual),
             "ppv": divide(self.hits, self.predicted),
-            "npv": divide(rejected, total - self.predicted),
+            "npv": divide(negatives, total - self.predicted),
         }
 
     def average_rates(self) -> dict[str, dict[str, Any]]:
@@ -57,8 +63,8 @@ class Counts:
     def cohen_kappa(self) -> Any:
         """Return (agreement - chance) / (1 - chance) for one class a row. Cohen 1960, eq. 1.
 
-        chance: how often labels and predictions would agree were they drawn apart, each with its own frequencies.
-        NaN where chance alone agrees always: one class, in labels and predictions alike.
+        chance: expected agreement of independent labels and predictions with the same frequencies. NaN where it is 1:
+        a single class, in labels and predictions.
         """
         total = self.actual.sum(axis=0)
         chance = (self.actual * self.predicted).sum(axis=0)
@@ -85,7 +91,7 @@ def divide(part: Any, whole: Any) -> Any:
 
 
 def mean_over_classes(values: FloatArray, weights: NDArray[Any] | None = None) -> Any:
-    """Return the (weighted) mean along the first axis of what is not NaN; NaN where nothing is.
+    """Return the (weighted) mean along the first axis, ignoring NaN; NaN where all are.
 
     Weights that are all zero are ignored, as scikit-learn does.
     """

@@ -1,32 +1,31 @@
-"""95 % intervals from a score and its bootstrap variance, in the form that kept its level in our measurements.
+"""95 % intervals from a metric and its bootstrap variance.
 
-Percentile intervals did not: 86 % for the AUROC of 20 positives, 73 % for an accuracy of 0.993 over 200 rows
-(benchmarks/interval_coverage.py). They cannot reach beyond what was seen, and few rows vary too little. So:
+Percentile intervals cover too rarely: 86 % for the AUROC of 20 positives, 73 % for an accuracy of 0.993 over 200 rows
+(benchmarks/interval_coverage.py). Instead:
 
-- a score within known ends is treated as a proportion of as many trials as would give its variance, and gets Wilson's
-  interval: Korn and Graubard 1998 (Survey Methodology 24), as in surveys. It has a width even where nothing varies.
-- the variance of an AUROC is found too small from few positives; that of Hanley and McNeil is mixed in, with the weight
-  of PRIOR_UNITS positives.
-- a score that is positive without an upper end (log loss) gets its interval on the scale of logarithms.
+- a metric with a known range is treated as a proportion of as many trials as would give its variance, and gets Wilson's
+  interval: Korn and Graubard 1998 (Survey Methodology 24). It has a width even where the variance is 0.
+- the bootstrap variance of an AUROC is too small with few positives; that of Hanley and McNeil is blended in, with the
+  weight of PRIOR_UNITS positives.
+- a positive metric without an upper end (log loss) gets its interval on the log scale.
 """
 
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.evaluation.statistics.proportions import LEVEL, wilson
+from imgrec.evaluation.statistics.proportions import Z, wilson
 
 __all__ = ["MIN_DEFINED", "blend", "bounded_interval", "hanley_mcneil", "positive_interval", "variance_of"]
 
 FloatArray = NDArray[np.float64]
 PRIOR_UNITS = 2.0
-MIN_DEFINED = 0.5  # share of resamples in which a score must be defined to have an interval
+MIN_DEFINED = 0.5  # share of resamples in which a metric must be defined to have an interval
 
 
 def variance_of(replicates: FloatArray) -> Any:
-    """Return the variance along the last axis of what is not NaN; NaN where less than half is defined."""
+    """Return the variance along the last axis, ignoring NaN; NaN where less than half is defined."""
     is_there = ~np.isnan(replicates)
     count = is_there.sum(axis=-1)
     is_enough = (count >= MIN_DEFINED * replicates.shape[-1]) & (count > 1)
@@ -37,7 +36,7 @@ def variance_of(replicates: FloatArray) -> Any:
 
 
 def blend(variance: Any, *, model: Any, units: Any) -> Any:
-    """Return the variance found from `units` units, mixed with that of a model by PRIOR_UNITS."""
+    """Return the variance estimated from `units` units, blended with that of a model by PRIOR_UNITS."""
     return (units * variance + PRIOR_UNITS * model) / (units + PRIOR_UNITS)
 
 
@@ -52,9 +51,15 @@ def hanley_mcneil(auroc: Any, positives: Any, negatives: Any) -> Any:
 def bounded_interval(
     value: Any, variance: Any, *, trials: Any, low: float = 0.0, high: float = 1.0, stretch: float = 1.0
 ) -> FloatArray:
-    """Return the interval (2, ...) of scores that lie between `low` and `high`.
+    """Return the interval (2, ...) of metrics in [low, high].
 
-    trials: the number of trials where the variance is zero. stretch: t / z for few groups, 1 otherwise.
+    Args:
+        value: The metric.
+        variance: Its bootstrap variance.
+        trials: Effective number of trials where the variance is zero.
+        low: Lower end of the range.
+        high: Upper end of the range.
+        stretch: t / z for few groups, 1 otherwise.
     """
     share = (np.asarray(value, dtype=np.float64) - low) / (high - low)
     variance = np.asarray(variance, dtype=np.float64) / (high - low) ** 2
@@ -67,8 +72,8 @@ def bounded_interval(
 
 
 def positive_interval(value: Any, variance: Any, *, stretch: float = 1.0) -> FloatArray:
-    """Return the interval (2, ...) of positive scores without an upper end: value times or by a factor."""
+    """Return the interval (2, ...) of positive metrics without an upper end: value times and divided by a factor."""
     value = np.asarray(value, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        factor = np.exp(NormalDist().inv_cdf((1 + LEVEL) / 2) * stretch * np.sqrt(variance) / value)
+        factor = np.exp(Z * stretch * np.sqrt(variance) / value)
     return np.stack([value / factor, value * factor])

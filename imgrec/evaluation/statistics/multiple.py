@@ -1,4 +1,4 @@
-"""Many tests at once: the more are made, the more find something that is not there."""
+"""Holm's correction of p-values for multiple tests."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,11 @@ __all__ = ["holm"]
 
 
 def holm(p_values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the adjusted p-values, in the order given: below alpha where the test still finds something at alpha.
+    """Return the adjusted p-values, in the order given.
 
-    The chance that even one of all the findings is false is then at most alpha, however the tests hang together.
-    Holm 1979, "A simple sequentially rejective multiple test procedure". The i-th smallest of m (i from 0) is
-    multiplied by m - i, made no smaller than the one before it, and at most 1.
+    Rejecting those below alpha keeps the family-wise error rate at alpha under any dependence. Holm 1979, "A simple
+    sequentially rejective multiple test procedure": the i-th smallest of m (i from 0) is multiplied by m - i, made no
+    smaller than the one before it, and at most 1.
     """
     values = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(values, kind="stable")

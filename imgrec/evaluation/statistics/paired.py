@@ -1,4 +1,4 @@
-"""Tests of two classifiers on the same images, and intervals of what they differ by."""
+"""Tests of two classifiers on the same images, and intervals of their difference."""
 
 import math
 from collections.abc import Sequence
@@ -22,7 +22,14 @@ FEW_PAIRS = 25  # discordant pairs below which the exact test is used (McNemar's
 
 @dataclass(frozen=True)
 class McNemar:
-    """a_only, b_only: images that only the one, or only the other, has right. p: two-sided. method: how found."""
+    """Result of McNemar's test.
+
+    Attributes:
+        a_only: Images that only the first classifier predicts correctly.
+        b_only: Images that only the second predicts correctly.
+        p: Two-sided p-value.
+        method: Variant of the test.
+    """
 
     a_only: int
     b_only: int
@@ -31,11 +38,10 @@ class McNemar:
 
 
 def mcnemar(a_only: int, b_only: int) -> McNemar:
-    """Test that two classifiers are right equally often: where they differ, each should be right in half.
+    """Test that two classifiers have equal accuracy: of the discordant images each should win half.
 
-    Below 25 such images the exact binomial test, which is cautious: its p-values are too large where little can
-    happen. From 25 on its mid-p variant (half the probability of what was seen), which has no need of a continuity
-    correction and keeps its level. Fagerland, Lydersen and Laake 2013 (BMC Med Res Methodol 13:91).
+    Below 25 discordant images the exact binomial test, which is conservative; from 25 on its mid-p variant, which keeps
+    its level without a continuity correction. Fagerland, Lydersen and Laake 2013 (BMC Med Res Methodol 13:91).
     """
     from scipy.special import bdtr, gammaln
 
@@ -45,16 +51,16 @@ def mcnemar(a_only: int, b_only: int) -> McNemar:
     tail = 2 * float(bdtr(fewer, total, 0.5))
     if total < FEW_PAIRS:
         return McNemar(a_only, b_only, min(tail, 1.0), "exact")
-    log_seen = gammaln(total + 1) - gammaln(fewer + 1) - gammaln(total - fewer + 1) - total * math.log(2)
-    is_even = a_only == b_only  # then what was seen lies in both tails
-    p = 1.0 if is_even else tail - math.exp(float(log_seen))
+    log_observed = gammaln(total + 1) - gammaln(fewer + 1) - gammaln(total - fewer + 1) - total * math.log(2)
+    is_even = a_only == b_only  # then the observation lies in both tails
+    p = 1.0 if is_even else tail - math.exp(float(log_observed))
     return McNemar(a_only, b_only, min(max(p, 0.0), 1.0), "mid-p")
 
 
 def paired_shares(a_only: int, b_only: int, total: int, *, level: float = LEVEL) -> tuple[float, float]:
     """Return the interval of (b_only - a_only) / total for few discordant pairs; it has a width even without any.
 
-    Half an image is added to each cell of the table of four. Agresti and Min 2005 (Statistics in Medicine 24), sec. 3.
+    Half an image is added to each cell of the 2 x 2 table. Agresti and Min 2005 (Statistics in Medicine 24), sec. 3.
     """
     from scipy.special import ndtri
 
@@ -85,7 +91,7 @@ def student_interval(value: float, variance: float, degrees: float, *, level: fl
 
 
 def two_sided(value: float, variance: float, degrees: float) -> float:
-    """Return the p-value of `value` being zero: Student's t, or the normal where degrees are infinite."""
+    """Return the two-sided p-value of `value` = 0: Student's t, or the normal where degrees are infinite."""
     from scipy.special import ndtr, stdtr
 
     if variance == 0:

@@ -1,4 +1,4 @@
-"""Shares of counted things with their intervals, and what a test finds and misses at a threshold."""
+"""Proportions with their intervals; sensitivity, specificity, PPV and NPV at a threshold; the confidence level."""
 
 from statistics import NormalDist
 from typing import Any
@@ -6,17 +6,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LEVEL", "screen", "wilson"]
+__all__ = ["LEVEL", "POWER_Z", "Z", "screen", "wilson"]
 
-LEVEL = 0.95
+LEVEL = 0.95  # of every interval, two-sided
+Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+POWER_Z = Z + NormalDist().inv_cdf(0.8)  # standard errors between 0 and a difference that a test finds in 80 % of cases
 
 
 def wilson(hits: Any, totals: Any, *, level: float = LEVEL) -> NDArray[np.float64]:
-    """Return the score interval of hits / totals, float64 (2, ...): low and high. Wilson 1927; Newcombe 1998, method 3.
+    """Return Wilson's score interval of hits / totals. Wilson 1927; Newcombe 1998, method 3.
 
-    Not hits / totals plus or minus its standard error: that has no width at 0 and 1 and covers too rarely near them.
-    NaN where the total is 0. `totals` may be an effective number of trials, not whole. Without SciPy: what ships an
-    exported model uses this too.
+    The normal interval (plus or minus the standard error) has no width at 0 and 1 and covers too rarely near them.
+    Needs no SciPy, so that exported models can use it.
+
+    Args:
+        hits: Number of successes, a scalar or an array.
+        totals: Number of trials; an effective number need not be whole.
+        level: Confidence level.
+
+    Returns:
+        float64 (2, ...): lower and upper end, NaN where the total is 0.
     """
     hits, totals = np.asarray(hits, dtype=np.float64), np.asarray(totals, dtype=np.float64)
     z = NormalDist().inv_cdf((1 + level) / 2)
@@ -32,18 +41,26 @@ def wilson(hits: Any, totals: Any, *, level: float = LEVEL) -> NDArray[np.float6
 def screen(
     scores: NDArray[np.float64], is_positive: NDArray[np.bool_], *, threshold: float, level: float = LEVEL
 ) -> dict[str, dict[str, Any]]:
-    """Return what a test that calls `scores > threshold` positive finds: an operating point of one class.
+    """Return sensitivity, specificity, PPV and NPV of the test `scores > threshold`.
 
-    Scores and labels (N,). For each of sensitivity, specificity, ppv (positive predictive value, precision) and npv:
-    value (NaN where nothing is to be counted), interval [low, high] (Wilson) or None, hits and total. PPV and NPV hold
-    for the share of positives in this set; where the condition is rarer in use, the PPV is lower.
+    PPV and NPV hold for the prevalence of positives in this set; where positives are rarer, the PPV is lower.
+
+    Args:
+        scores: (N,), higher meaning more likely positive.
+        is_positive: (N,).
+        threshold: Above it, an image is predicted positive.
+        level: Confidence level.
+
+    Returns:
+        For each of `sensitivity`, `specificity`, `ppv` (precision) and `npv`: `value` (NaN where the total is 0),
+        `interval` [low, high] (Wilson) or None, `hits` and `total`.
     """
-    is_called = scores > threshold
+    is_predicted = scores > threshold
     cells = {
-        "sensitivity": (is_called & is_positive, is_positive),
-        "specificity": (~is_called & ~is_positive, ~is_positive),
-        "ppv": (is_called & is_positive, is_called),
-        "npv": (~is_called & ~is_positive, ~is_called),
+        "sensitivity": (is_predicted & is_positive, is_positive),
+        "specificity": (~is_predicted & ~is_positive, ~is_positive),
+        "ppv": (is_predicted & is_positive, is_predicted),
+        "npv": (~is_predicted & ~is_positive, ~is_predicted),
     }
     return {name: _share(int(hits.sum()), int(total.sum()), level=level) for name, (hits, total) in cells.items()}
 

@@ -1,8 +1,8 @@
-"""Every score of a table in each of B resamples, from the weights of its rows: no loop over resamples.
+"""All metrics of a table in each of B resamples at once, from the weights of its rows.
 
-A score is a sum, or follows from sums, over rows times weights; so B resamples are a few products of matrices. With all
-weights 1 a replicate is the score itself. Names are those of the scores in metrics.json, joined by dots: `f1.macro`.
-Scores of single classes, `per_class.f1`, are arrays (C, B), all others (B,).
+Each metric follows from sums over rows times weights, so B resamples are a few matrix products. With all weights 1 a
+replicate is the metric itself. Names are those of metrics.json, joined by dots: `f1.macro`. Per-class metrics,
+`per_class.f1`, are arrays (C, B), all others (B,).
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from imgrec.evaluation.statistics.agreement import Counts, divide, mean_over_cla
 from imgrec.evaluation.statistics.resampling import Design
 from imgrec.evaluation.statistics.weighted_areas import Bands, make_bands
 
-__all__ = ["ScoreTable", "log_losses", "multilabel_table", "replicate", "single_table"]
+__all__ = ["MetricTable", "log_losses", "multilabel_table", "replicate", "single_table"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -25,11 +25,15 @@ TINY = np.finfo(np.float64).eps
 
 
 @dataclass(frozen=True)
-class ScoreTable:
-    """What N rows contribute to scores of C classes. is_predicted, is_actual: (N, C). probabilities: float64 (N, C).
+class MetricTable:
+    """What N rows contribute to the metrics of C classes.
 
-    means: the scores that are means over rows: name -> float64 (N,), NaN where a row is left out.
-    is_single: each row has one label and one prediction.
+    Attributes:
+        means: Metrics that are means over rows: name -> float64 (N,), NaN where a row is excluded.
+        is_predicted: (N, C).
+        is_actual: (N, C).
+        probabilities: float64 (N, C).
+        is_single: Each row has one label and one prediction.
     """
 
     means: Mapping[str, FloatArray]
@@ -38,8 +42,8 @@ class ScoreTable:
     probabilities: FloatArray
     is_single: bool
 
-    def scores(self, weights: FloatArray) -> dict[str, FloatArray]:
-        """Return the scores under weights (N, b)."""
+    def metrics(self, weights: FloatArray) -> dict[str, FloatArray]:
+        """Return the metrics under weights (N, b)."""
         counts = Counts(*(counter @ weights for counter in self._counters))
         total = weights.sum(axis=0)
         areas = np.array([bands.areas(weights, total) for bands in self._class_bands])  # (C, 2, b)
@@ -62,17 +66,17 @@ class ScoreTable:
 
     @property
     def has_screening(self) -> bool:
-        """Whether each class is a yes-or-no question of its own: two classes, or several labels per row."""
+        """Whether each class is a binary problem of its own: two classes, or several labels per row."""
         return self.is_binary or not self.is_single
 
     @property
     def is_binary(self) -> bool:
-        """Whether each row is of one of two classes."""
+        """Whether there are two classes, one label per row."""
         return self.is_single and self.is_actual.shape[1] == 2
 
     @cached_property
     def _counters(self) -> tuple[Any, Any, Any]:
-        """Sparse 0-1 matrices (C, N) that make hits, predicted and actual of weights."""
+        """Sparse 0-1 matrices (C, N) whose product with weights gives hits, predicted and actual."""
         from scipy.sparse import csr_array
 
         kinds = (self.is_predicted & self.is_actual, self.is_predicted, self.is_actual)
@@ -81,10 +85,9 @@ class ScoreTable:
 
     @cached_property
     def _summands(self) -> tuple[Any, Any]:
-        """What the means sum, sparse (S, N), 0 where it is NaN; and 1 where it is not.
+        """Values of the means, sparse (S, N), 0 where NaN; and 1 where not NaN.
 
-        Sparse, since the threads of a product of dense matrices wait for each other, for seconds where another
-        process has their processor.
+        Sparse, since BLAS threads of a dense product wait for each other, for seconds where another process is busy.
         """
         from scipy.sparse import csr_array
 
@@ -109,23 +112,23 @@ class ScoreTable:
 
 def single_table(
     labels: NDArray[np.int64], probabilities: FloatArray, *, means: Mapping[str, FloatArray]
-) -> ScoreTable:
-    """Return the table of one label per row: labels (N,), probabilities (N, C); the first of equals is predicted."""
+) -> MetricTable:
+    """Return the table of one label per row: labels (N,), probabilities (N, C); ties: the first class."""
     classes = np.arange(probabilities.shape[1])
     predicted = probabilities.argmax(axis=1)
-    return ScoreTable(means, predicted[:, None] == classes, labels[:, None] == classes, probabilities, is_single=True)
+    return MetricTable(means, predicted[:, None] == classes, labels[:, None] == classes, probabilities, is_single=True)
 
 
 def multilabel_table(
     labels: NDArray[np.int64], probabilities: FloatArray, *, means: Mapping[str, FloatArray]
-) -> ScoreTable:
+) -> MetricTable:
     """Return the table of several labels per row: labels (N, C) of 0 and 1, probabilities (N, C), p > 0.5 predicted."""
-    return ScoreTable(means, probabilities > 0.5, labels == 1, probabilities, is_single=False)
+    return MetricTable(means, probabilities > 0.5, labels == 1, probabilities, is_single=False)
 
 
-def replicate(table: ScoreTable, design: Design, *, resamples: int, seed: int) -> dict[str, FloatArray]:
-    """Return each score in `resamples` resamples, the last axis of every array."""
-    parts = [table.scores(weights) for weights in design.chunks(resamples, seed=seed)]
+def replicate(table: MetricTable, design: Design, *, resamples: int, seed: int) -> dict[str, FloatArray]:
+    """Return each metric in `resamples` resamples, the last axis of every array."""
+    parts = [table.metrics(weights) for weights in design.chunks(resamples, seed=seed)]
     return {name: np.concatenate([part[name] for part in parts], axis=-1) for name in parts[0]}
 
 

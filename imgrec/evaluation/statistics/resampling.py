@@ -1,8 +1,8 @@
-"""How often each row counts in each of B resamples of a test set: the weights behind every bootstrap interval.
+"""Bootstrap weights: how often each row of a test set counts in each of B resamples.
 
-A resample draws units with replacement inside each stratum. Without groups the unit is the row and the stratum its
-class: the class mix of the test set is taken as given, as it is where images were collected or divided by class. With
-groups (patients, videos) the unit is the group, whose rows come and go together.
+A resample draws units with replacement within each stratum. Without groups the unit is the row and the stratum its
+class: the class frequencies of the test set are kept, as in stratified splits. With groups (patients, videos) the unit
+is the group.
 
 From m units of a stratum m - 1 are drawn and count m / (m - 1) times (Rao and Wu 1988, JASA 83, section 4). Drawing m
 would make each stratum's variance too small by that factor: 20 % for a class with five images.
@@ -23,7 +23,13 @@ CHUNK = 100  # resamples at a time: their weights of 10,000 rows (8 MB) stay nea
 
 @dataclass(frozen=True)
 class Design:
-    """What is drawn: `unit` int64 (N,) of each row, 0 to U - 1; `stratum` int64 (U,) of each unit; `kind` in words."""
+    """How rows are resampled.
+
+    Attributes:
+        kind: Description.
+        unit: int64 (N,), the unit of each row, 0 to U - 1.
+        stratum: int64 (U,), the stratum of each unit.
+    """
 
     kind: str
     unit: NDArray[np.int64]
@@ -31,11 +37,11 @@ class Design:
 
     @property
     def num_units(self) -> int:
-        """U: rows, or groups of rows."""
+        """U, the number of rows, or of groups."""
         return len(self.stratum)
 
     def chunks(self, resamples: int, *, seed: int) -> Iterator[NDArray[np.float64]]:
-        """Give the weights (N, b) of at most CHUNK resamples at a time; together they are `resamples` many."""
+        """Yield the weights (N, b) of at most CHUNK resamples at a time, `resamples` in total."""
         for number, start in enumerate(range(0, resamples, CHUNK)):
             random = generator(seed, number)
             of_units = self._draw(min(CHUNK, resamples - start), random)
@@ -48,7 +54,7 @@ class Design:
         ends = np.cumsum(np.bincount(self.stratum))
         for members in np.split(order, ends[:-1]):
             m = len(members)
-            if m < 2:  # nothing to vary: a class with one unit says nothing about how units differ
+            if m < 2:  # a single unit has no variance
                 continue
             cells = random.integers(0, m, (m - 1, count))
             cells *= count
@@ -65,14 +71,14 @@ def stratified_design(labels: NDArray[np.int64]) -> Design:
 
 
 def simple_design(num_rows: int) -> Design:
-    """Return the design for independent rows that have no class of their own (several labels per image)."""
+    """Return the design for independent rows without a single class (several labels per image)."""
     return Design("rows", _numbered(num_rows), np.zeros(num_rows, dtype=np.int64))
 
 
 def cluster_design(groups: Sequence[str], labels: NDArray[np.int64] | None) -> Design:
     """Return the design for rows in groups. labels (N,), or None where a row has several.
 
-    Where all rows of a group are of one class, and each class has two groups or more, groups are drawn class by class.
+    If every group has rows of one class only, and each class has two groups or more, groups are drawn class by class.
     """
     _, unit = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
     unit = unit.astype(np.int64)

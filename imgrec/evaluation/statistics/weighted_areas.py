@@ -1,9 +1,9 @@
 """AUROC and average precision of one ranking under many weightings of its rows at once.
 
-Rows are sorted once. The positives' distinct scores cut the ranking into bands: rows equal to such a score, and rows
-between two of them. The weight in each band is a product of a sparse 0-1 matrix with the weights (N, B), which adds
-whole lines of B numbers; both areas follow from sums over bands. Rows below the lowest positive change neither area
-and are left out: with a good classifier that is most of them.
+Rows are sorted once. The distinct scores of the positives cut the ranking into bands: rows with that score, and rows
+between two of them. The weights of the bands are a product of a sparse 0-1 matrix with the weights (N, B); both areas
+follow from sums over bands. Rows below the lowest positive change neither area and are skipped: with a good classifier
+these are most of them.
 """
 
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ MAX_CELLS = 20_000_000  # numbers in a temporary array: 160 MB
 class Bands:
     """The bands of a ranking with m distinct scores of positives, lowest first.
 
-    all_rows: sparse (2m, N): band t holds the rows that score as the t-th, band m + t those between it and the next.
-    positive_rows: sparse (m, N), the positives of band t. Either may name a row more than once.
-    is_mixed: whether there are both positives and negatives.
+    Attributes:
+        all_rows: Sparse (2m, N): band t has the rows with the t-th score, band m + t those between it and the next.
+        positive_rows: Sparse (m, N), the positives of band t. A row may occur more than once in both.
+        is_mixed: Whether there are both positives and negatives.
     """
 
     all_rows: Any
     positive_rows: Any
-    num_entries: int
     is_mixed: bool
 
     def areas(self, weights: FloatArray, total: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -56,7 +56,7 @@ class Bands:
         passed = np.cumsum(between[::-1], axis=0)[::-1]  # weight that scores at least as high as each positive's score
         found = np.cumsum(positives[::-1], axis=0)[::-1]
         num_positive = found[0].copy()
-        # Negatives that score higher count whole, equal ones half. In place: most of the time goes to memory.
+        # Negatives with a higher score count fully, ties half. In place: memory traffic dominates the time.
         ahead = equal
         ahead -= positives
         ahead *= -0.5
@@ -75,7 +75,10 @@ class Bands:
 def make_bands(scores: FloatArray, is_positive: NDArray[np.bool_], *, rows: NDArray[np.int64] | None = None) -> Bands:
     """Return the bands of M scores, higher meaning more likely positive.
 
-    rows: int64 (M,), the row of the weights that each score goes with; None: the first with the first, and so on.
+    Args:
+        scores: (M,).
+        is_positive: (M,).
+        rows: int64 (M,), the row of the weights of each score; None: score i has row i.
     """
     from scipy.sparse import csr_array
 
@@ -97,6 +100,5 @@ def make_bands(scores: FloatArray, is_positive: NDArray[np.bool_], *, rows: NDAr
     return Bands(
         all_rows=gather(band, rows[is_reached], 2 * len(levels)),
         positive_rows=gather(level.ravel(), rows[is_positive], len(levels)),
-        num_entries=len(scores),
         is_mixed=0 < len(own) < len(scores),
     )

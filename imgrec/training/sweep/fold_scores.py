@@ -11,16 +11,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from imgrec.training.sweep.sweep_table import JobResult
+from imgrec.evaluation.result import JobResult
+from imgrec.evaluation.statistics.proportions import LEVEL
 
 __all__ = ["FOLD", "SEED", "Interval", "Summary", "interval", "summarise"]
 
 FOLD = "data.fold"
 SEED = "seed"
-_LEVEL = 0.95
 _DEFAULT_VAL = 0.1
 
 
@@ -60,7 +59,7 @@ class Summary:
     ratio: float
 
 
-def summarise(results: "Sequence[JobResult]") -> list[Summary]:
+def summarise(results: Sequence[JobResult]) -> list[Summary]:
     """Return a summary for each setting, best first; [] where neither folds nor seeds vary, or no job is done."""
     varied = [key for key in (FOLD, SEED) if len({_value(result, key) for result in results} - {None}) > 1]
     if not varied:
@@ -74,7 +73,7 @@ def summarise(results: "Sequence[JobResult]") -> list[Summary]:
     return sorted((summary for summary in found if summary.scores), key=_rank)
 
 
-def _value(result: "JobResult", key: str) -> str | None:
+def _value(result: JobResult, key: str) -> str | None:
     return result.overrides.get(key, result.overrides.get(f"+{key}"))
 
 
@@ -84,7 +83,7 @@ def _rank(summary: Summary) -> tuple[bool, float]:
     return score is None, 0.0 if score is None else sign * score.mean
 
 
-def _summary(setting: dict[str, str], jobs: "Sequence[JobResult]", *, over: str) -> Summary:
+def _summary(setting: dict[str, str], jobs: Sequence[JobResult], *, over: str) -> Summary:
     done = sorted((job for job in jobs if job.status == "ok"), key=lambda job: job.number)
     monitor = next((job.score.monitor for job in done if job.score.monitor), "score")
     ratio = _ratio(done) if over == FOLD and done else 0.0
@@ -119,7 +118,7 @@ def interval(values: Sequence[float], *, ratio: float = 0.0) -> Interval:
     from scipy.special import stdtrit
 
     std = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
-    half = float(stdtrit(count - 1, (1 + _LEVEL) / 2)) * std * math.sqrt(1 / count + ratio)
+    half = float(stdtrit(count - 1, (1 + LEVEL) / 2)) * std * math.sqrt(1 / count + ratio)
     return Interval(count, mean, std, mean - half, mean + half)
 
 
@@ -127,7 +126,7 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def _ratio(jobs: "Sequence[JobResult]") -> float:
+def _ratio(jobs: Sequence[JobResult]) -> float:
     """Return test to training samples: of the split file, else by the number of folds, else as if all were run."""
     data = _data_config(jobs[0].folder)
     from imgrec.errors import ImgrecError

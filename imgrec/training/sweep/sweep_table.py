@@ -5,12 +5,10 @@ Where folds or seeds vary, `folds.csv` or `seeds.csv` has the mean and interval 
 
 import csv
 import io
-import json
 import math
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,88 +16,16 @@ from imgrec.core.files.atomic_write import write_text
 from imgrec.core.files.csv_cell import guarded
 from imgrec.core.files.json_file import write_json
 from imgrec.errors import JobError
+from imgrec.evaluation.result import JobResult
 from imgrec.training.sweep.fold_scores import summarise
 from imgrec.training.sweep.fold_table import show_summaries, table_name, table_rows
 
-__all__ = [
-    "TABLE_NAME",
-    "JobResult",
-    "Score",
-    "check_jobs",
-    "ranked",
-    "read_result",
-    "read_score",
-    "show",
-    "write_table",
-]
+__all__ = ["TABLE_NAME", "check_jobs", "ranked", "show", "write_table"]
 
-RESULT_NAME = "result.json"
 TABLE_NAME = "sweep.csv"
 JSON_NAME = "sweep.json"
 PAGE_NAME = "sweep.html"
 _SHOWN_METRICS = 4
-
-
-@dataclass(frozen=True)
-class Score:
-    """The contents of `result.json`, which a run writes at its end.
-
-    Attributes:
-        value: Of the metric `monitor`; None if it is not a finite number.
-        monitor: Name of the metric that jobs are ranked by.
-        mode: "max" or "min".
-        metrics: All metrics of the run by name, in its order.
-    """
-
-    value: float | None = None
-    monitor: str = ""
-    mode: str = "max"
-    metrics: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class JobResult:
-    """One job of a sweep.
-
-    Attributes:
-        number: Of the job, from 0.
-        folder: Its run folder.
-        overrides: Values by key, as in the command.
-        status: ok, failed, or stopped (by a signal to the sweep).
-        exit_code: Of its process, negative for the signal that ended it.
-        seconds: Duration; None if an earlier sweep ran it.
-        score: Its result.
-        error: First line of its last error message.
-    """
-
-    number: int
-    folder: Path
-    overrides: dict[str, str]
-    status: str
-    exit_code: int
-    seconds: float | None = None
-    score: Score = field(default_factory=Score)
-    error: str = ""
-
-
-def read_result(folder: Path) -> Score | None:
-    """Return the result of the run in `folder`; None where there is none, or it is not readable."""
-    try:
-        found = json.loads((folder / RESULT_NAME).read_text(encoding="utf-8"))
-        metrics = {str(name): float(value) for name, value in found.get("metrics", {}).items() if value is not None}
-        return Score(_number(found.get("score")), str(found.get("monitor", "")), str(found.get("mode", "max")), metrics)
-    except (OSError, ValueError, TypeError, AttributeError):
-        return None
-
-
-def read_score(folder: Path) -> float | None:
-    """Return the value that the run in `folder` is ranked by, or None."""
-    result = read_result(folder)
-    return result.value if result else None
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if value is not None and math.isfinite(float(value)) else None
 
 
 def ranked(results: Sequence[JobResult]) -> list[JobResult]:

@@ -1,4 +1,4 @@
-"""Exact and near duplicates."""
+"""Exact and near-duplicates."""
 
 from io import BytesIO
 from pathlib import Path

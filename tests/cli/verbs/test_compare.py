@@ -72,7 +72,7 @@ def test_a_table_of_another_layout_is_refused_by_name(runs, monkeypatch, capsys)
     pq.write_table(table.replace_schema_metadata({"imgrec": json.dumps({**about, "format": 0})}), path)
     with pytest.raises(SystemExit):
         run(monkeypatch, "a", "b")
-    assert "a/evaluation/predictions.parquet: the table has layout version 0" in capsys.readouterr().err
+    assert "a/evaluation/predictions.parquet: the table has format 0" in capsys.readouterr().err
 
 
 def test_help_is_printed_without_reading_anything(monkeypatch, capsys):

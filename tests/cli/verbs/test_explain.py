@@ -70,7 +70,7 @@ def test_a_file_and_a_folder_become_rows_panels_and_a_page(checkpoint, photos, m
     assert [Path(row["path"]).name for row in rows] == ["1.png", "0.png", "2.png"]  # each once, in the order given
     assert {row["label"] for row in rows} == {"ants"}
     assert all(Path("explanation", row["png"]).is_file() for row in rows)
-    assert "Where " in Path("explanation/explain.html").read_text()
+    assert "Saliency maps: " in Path("explanation/explain.html").read_text()
     printed = capsys.readouterr().out
     assert "gradcam: " in printed and "explain.html" in printed
 
@@ -129,7 +129,7 @@ def test_a_broken_image_is_a_row_with_its_reason_and_exit_code_1(checkpoint, pho
     assert failed["path"].endswith("1.png") and failed["reason"] in ("truncated", "damaged")
     assert len(content()["images"]) == 2
     assert "Could not be read: " in capsys.readouterr().out
-    assert "Could not be read" in Path("explanation/explain.html").read_text()
+    assert "Unreadable images" in Path("explanation/explain.html").read_text()
 
 
 def test_where_no_image_can_be_read_nothing_is_written(checkpoint, photos, monkeypatch):

@@ -318,12 +318,12 @@ def test_a_misspelt_argument_is_refused_with_near_ones(nest: Callable[[Any], Any
 
 
 def test_a_result_that_is_not_uint8_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"made float32 .* must make uint8 .* Normalize"):
+    with pytest.raises(ConfigError, match=r"returned float32 .* not uint8 .* Normalize"):
         Augment([A.Normalize()])(sample_image(), key=(0, 0, 0))
 
 
 def test_a_result_of_another_size_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"made 48x64 px .* augment.size is 32x32"):
+    with pytest.raises(ConfigError, match=r"returned 48x64 px .* augment.size is 32x32"):
         Augment([A.NoOp()], size=32)(sample_image(), key=(0, 0, 0))
 
 
@@ -334,7 +334,7 @@ def test_a_failing_transform_tells_the_size_it_failed_on() -> None:
 
 @pytest.mark.parametrize("name", ["standard", "strong"])
 def test_a_crop_without_a_size_is_refused(name: str) -> None:
-    with pytest.raises(Exception, match=r"RandomResizedCrop needs the size to make. Set preprocess.size") as caught:
+    with pytest.raises(Exception, match=r"RandomResizedCrop needs an output size. Set preprocess.size") as caught:
         preset(name, size=None)
     assert isinstance(caught.value.__cause__ or caught.value, ConfigError)
 

@@ -141,7 +141,7 @@ def test_an_error_leaves_nothing(tmp_path):
 def test_what_is_there_is_never_touched(tmp_path):
     (tmp_path / "o").mkdir()
     (tmp_path / "o" / "mine").touch()
-    with pytest.raises(DataError, match="holds other things"):
+    with pytest.raises(DataError, match="has other content"):
         write_noise(tmp_path / "o", train=3)
     assert [entry.name for entry in (tmp_path / "o").iterdir()] == ["mine"]
 

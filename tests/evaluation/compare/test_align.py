@@ -48,7 +48,7 @@ def test_different_images_are_refused_and_named():
     with pytest.raises(DataError) as caught:
         aligned(table, take(table, range(2, 10)))
     assert str(caught.value) == (
-        "a and b were scored on different images: 8 in both; only in a (2): photos/test/0000.png, "
+        "a and b were evaluated on different images: 8 in both; only in a (2): photos/test/0000.png, "
         "photos/test/0001.png. Evaluate both on the same data: evaluate.py checkpoint=... data=... split=..."
     )
 
@@ -63,22 +63,22 @@ def test_other_labels_are_refused_and_named():
     table = make_table(10)
     labels = table.labels.copy()
     labels[[3, 7]] = (labels[[3, 7]] + 1) % 4
-    with pytest.raises(DataError, match=r"2 of 10 images have another label in b than in a: photos/test/0003\.png"):
+    with pytest.raises(DataError, match=r"2 of 10 images have a different label in b and a: photos/test/0003\.png"):
         aligned(table, make_table(10, labels=labels))
 
 
 def test_other_classes_and_another_task_are_refused():
     table = make_table(10)
     names = ["class 0", "class 1", "class 2", "wasp"]
-    with pytest.raises(DataError, match=r"know different classes\. Only a: class 3\. Only b: wasp"):
+    with pytest.raises(DataError, match=r"have different classes\. Only a: class 3\. Only b: wasp"):
         aligned(table, make_table(10, class_names=names))
-    with pytest.raises(DataError, match="a was scored as single, b as multilabel"):
+    with pytest.raises(DataError, match="a has the task single, b has multilabel"):
         aligned(make_table(10, num_classes=3), make_multilabel(10))
 
 
 def test_an_image_that_is_there_twice_cannot_be_matched():
     table = make_table(4, names=["x", "y", "x", "z"])
-    with pytest.raises(DataError, match="a holds x twice"):
+    with pytest.raises(DataError, match="a contains x twice"):
         aligned(table, take(table, [3, 2, 1, 0]))
     assert len(aligned(table, take(table, [0, 1, 2, 3]))[0]) == 4
 
@@ -86,7 +86,7 @@ def test_an_image_that_is_there_twice_cannot_be_matched():
 def test_of_several_trainings_the_one_that_differs_is_named():
     table = make_table(10)
     runs = [make_run("a", table, take(table, range(9))), make_run("b", table)]
-    with pytest.raises(DataError, match=r"a \(a/1/predictions\.parquet\) were scored on different images"):
+    with pytest.raises(DataError, match=r"a \(a/1/predictions\.parquet\) were evaluated on different images"):
         align(runs)
 
 

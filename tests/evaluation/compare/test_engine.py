@@ -10,7 +10,7 @@ from compared import make_multilabel, make_run, make_table
 from imgrec.evaluation.compare.align import align
 from imgrec.evaluation.compare.engine import compare_runs
 from imgrec.evaluation.compare.verdict import judge
-from imgrec.evaluation.metrics.compute import compute_scores, score_single
+from imgrec.evaluation.metrics.compute import compute_metrics, single_label_metrics
 from imgrec.evaluation.metrics.intervals import make_design
 from imgrec.evaluation.statistics.paired import paired_shares
 
@@ -19,16 +19,16 @@ def compare(*runs, **options):
     return compare_runs(align(runs), **options)
 
 
-def difference(pair, score):
-    return next(one for one in pair.differences if one.score == score)
+def difference(pair, metric):
+    return next(one for one in pair.differences if one.metric == metric)
 
 
 A, B, WORSE = (make_table(noise=noise, seed=seed) for noise, seed in ((0.5, 1), (0.5, 2), (1.6, 3)))
 
 
-def test_a_difference_is_that_of_the_scores():
+def test_a_difference_is_that_of_the_metrics():
     pair = compare(make_run("a", A), make_run("b", WORSE)).pairs[0]
-    ours, theirs = (compute_scores(table, resamples=0) for table in (A, WORSE))
+    ours, theirs = (compute_metrics(table, resamples=0) for table in (A, WORSE))
     for score in ("accuracy", "cohen_kappa", "log_loss", "brier"):
         assert difference(pair, score).value == pytest.approx(theirs[score] - ours[score], abs=1e-12)
     assert difference(pair, "f1.macro").value == pytest.approx(theirs["f1"]["macro"] - ours["f1"]["macro"], abs=1e-12)
@@ -63,7 +63,7 @@ def test_the_interval_of_a_paired_accuracy_is_the_textbook_one():
 
 def test_pairing_makes_the_interval_narrower_than_that_of_two_test_sets():
     pair = compare(make_run("a", A), make_run("b", B)).pairs[0]
-    ends = [np.diff(compute_scores(table)["intervals"]["accuracy"])[0] / 2 for table in (A, B)]
+    ends = [np.diff(compute_metrics(table)["intervals"]["accuracy"])[0] / 2 for table in (A, B)]
     found = difference(pair, "accuracy")
     assert (found.high - found.low) / 2 < 0.8 * np.hypot(*ends)
 
@@ -147,7 +147,7 @@ def test_several_labels_are_compared_by_average_precision():
     a, b = make_multilabel(noise=0.3), make_multilabel(noise=2)
     comparison = compare(make_run("a", a), make_run("b", b))
     pair = comparison.pairs[0]
-    assert [one.score for one in pair.differences][:2] == ["average_precision.macro", "auroc.macro"]
+    assert [one.metric for one in pair.differences][:2] == ["average_precision.macro", "auroc.macro"]
     assert pair.test == "bootstrap" and pair.p < 0.01
     assert judge(pair, comparison).better == "a"
     assert len(pair.classes) == 3
@@ -168,7 +168,7 @@ def test_a_class_without_images_is_undefined_and_noted():
     a, b = (make_table(labels=labels, logits=table.logits) for table in (A, B))
     comparison = compare(make_run("a", a), make_run("b", b))
     assert np.isnan(comparison.pairs[0].classes[3].value) and comparison.pairs[0].classes[3].low is None
-    assert comparison.notes[-1] == "1 of 4 classes have no image; their scores are undefined."
+    assert comparison.notes[-1] == "1 of 4 classes have no image; their metrics are undefined."
 
 
 def test_a_test_set_of_one_class_has_no_auroc_to_compare():
@@ -186,24 +186,26 @@ def test_a_run_and_its_copy_do_not_differ():
     assert difference(pair, "f1.macro").low is None
 
 
-def test_scores_of_a_run_of_one_training_have_the_intervals_of_its_evaluation():
+def test_metrics_of_a_run_of_one_training_have_the_intervals_of_its_evaluation():
     run = compare(make_run("a", A), make_run("b", B)).runs[0]
-    scores = compute_scores(A)
-    assert run.limits["accuracy"] == tuple(scores["intervals"]["accuracy"])
-    assert run.limits["f1.macro"] == tuple(scores["intervals"]["f1"]["macro"])
-    assert run.values["accuracy"] == score_single(A.labels, A.probabilities, class_names=A.class_names)["accuracy"]
+    metrics = compute_metrics(A)
+    assert run.limits["accuracy"] == tuple(metrics["intervals"]["accuracy"])
+    assert run.limits["f1.macro"] == tuple(metrics["intervals"]["f1"]["macro"])
+    assert (
+        run.values["accuracy"] == single_label_metrics(A.labels, A.probabilities, class_names=A.class_names)["accuracy"]
+    )
 
 
 def test_the_interval_of_a_mean_of_trainings_stays_on_the_scale():
     good = [make_table(60, noise=0.01, seed=seed) for seed in (1, 2)]
-    nearly = [replace(table, logits=_nearly_right(table, wrong)) for table, wrong in zip(good, (0, 2), strict=True)]
+    nearly = [replace(table, logits=_nearly_correct(table, wrong)) for table, wrong in zip(good, (0, 2), strict=True)]
     found = compare_runs(align([make_run("a", *nearly), make_run("b", *good)]), resamples=200)
     low, high = found.runs[0].limits["accuracy"]
     assert 0 < low < found.runs[0].values["accuracy"] < high == 1
     assert found.runs[0].limits["log_loss"][0] >= 0
 
 
-def _nearly_right(table, wrong):
+def _nearly_correct(table, wrong):
     logits = np.zeros_like(table.logits)
     logits[np.arange(len(logits)), table.labels] = 3
     logits[:wrong] = -logits[:wrong]

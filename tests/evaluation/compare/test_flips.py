@@ -38,7 +38,7 @@ def test_of_several_trainings_the_majority_counts():
     a = says(1, 0, 0, 0, 1)
     b = make_run("b", says(0, 0, 0, 0, 1), says(0, 1, 0, 0, 1), says(1, 1, 0, 0, 1))
     flips = find_flips(a, make_run("a", a), b)
-    shown = [(flip.path, flip.change, flip.b, round(flip.right_b, 3)) for flip in flips.rows]
+    shown = [(flip.path, flip.change, flip.b, round(flip.correct_b, 3)) for flip in flips.rows]
     assert shown == [("=cmd.png", "gained", "ant", 0.667), ("b.png", "lost", "bee", 0.333)]
 
 
@@ -50,12 +50,12 @@ def test_the_file_has_a_line_for_each_image_of_each_pair_and_no_formulas():
     assert rows[0] == {
         "run_a": "a", "run_b": "'=b", "path": "'=cmd.png", "label": "ant", "change": "gained", "prediction_a": "bee",
         "prediction_b": "ant", "confidence_a": f"{a.probabilities[0, 1]:.6g}",
-        "confidence_b": f"{b.probabilities[0, 0]:.6g}", "right_a": "0", "right_b": "1",
+        "confidence_b": f"{b.probabilities[0, 0]:.6g}", "correct_a": "0", "correct_b": "1",
     }  # fmt: skip
     assert rows[1]["prediction_b"] == "'+wasp"
 
 
-def test_several_labels_are_right_where_all_are():
+def test_several_labels_are_correct_where_all_are():
     a, b = make_multilabel(30, noise=0.1), make_multilabel(30, noise=2)
     flips = find_flips(a, make_run("a", a), make_run("b", b))
     is_a, is_b = ((table.predicted == table.labels).all(axis=1) for table in (a, b))

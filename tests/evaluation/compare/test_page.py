@@ -24,15 +24,15 @@ class Page(HTMLParser):
 
     def __init__(self, page):
         super().__init__()
-        self.tags, self.words = [], []
+        self.tags, self.texts = [], []
         self.feed(page.decode("utf-8"))
-        self.text = " ".join(" ".join(self.words).split())
+        self.text = " ".join(" ".join(self.texts).split())
 
     def handle_starttag(self, tag, attributes):
         self.tags.append((tag, dict(attributes)))
 
     def handle_data(self, data):
-        self.words.append(data)
+        self.texts.append(data)
 
 
 def make_comparison(*runs):
@@ -103,13 +103,13 @@ def test_hostile_names_are_shown_as_they_are():
     assert re.search(r"<b>\d+\\n\.png", page.text)
 
 
-def test_the_page_has_the_verdict_the_scores_the_classes_and_the_flips():
+def test_the_page_has_the_verdict_the_metrics_the_classes_and_the_flips():
     comparison = CASES["two runs"]()
     page = Page(to_html(comparison))
     assert "a is better than b by" in page.text and "McNemar" in page.text
     run = comparison.runs[1]
     assert f"{run.values['accuracy']:.4f} {run.limits['accuracy'][0]:.4f} to" in page.text
-    assert "class 3" in page.text and "only a is right" in page.text
+    assert "class 3" in page.text and "only a is correct" in page.text
     assert comparison.pairs[0].flips.rows[0].path in page.text
 
 
@@ -133,7 +133,7 @@ def test_the_json_holds_what_the_page_shows():
         "a", "b", "verdict", "better", "needed", "test", "p", "p_holm", "gained", "lost", "changed", "differences",
         "per_class",
     }  # fmt: skip
-    assert pair["differences"][0]["score"] == "accuracy"
+    assert pair["differences"][0]["metric"] == "accuracy"
     assert set(pair["per_class"][0]) == {
         "class", "score", "a", "b", "difference", "low", "high", "p", "gained", "lost",
     }  # fmt: skip

@@ -64,22 +64,22 @@ def test_what_exists_is_no_name_and_no_list(place):
 
 @pytest.mark.parametrize("arguments", [[], ["a"]])
 def test_fewer_than_two_are_refused(arguments):
-    with pytest.raises(ConfigError, match="Name two runs or more: imgrec compare RUN_A RUN_B"):
+    with pytest.raises(ConfigError, match="Give two runs or more: imgrec compare RUN_A RUN_B"):
         read_runs(arguments)
 
 
 def test_what_is_not_there_is_said(place):
     place("a")
-    with pytest.raises(DataError, match=r"b/missing: there is no such folder or table"):
+    with pytest.raises(DataError, match=r"b/missing: no such folder or table"):
         read_runs(["a", "b/missing"])
-    with pytest.raises(DataError, match=r"none\*: there is no such folder"):
+    with pytest.raises(DataError, match=r"none\*: no such folder"):
         read_runs(["a", "x=none*"])
 
 
 def test_a_folder_without_a_table_is_said(place, tmp_path):
     place("a")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"empty holds no predictions\.parquet, nor does empty/evaluation"):
+    with pytest.raises(DataError, match=r"No predictions\.parquet in empty or empty/evaluation"):
         read_runs(["a", "empty"])
 
 

@@ -1,4 +1,4 @@
-"""What a comparison comes to, in words."""
+"""The verdict of a comparison."""
 
 import numpy as np
 import pytest
@@ -68,7 +68,7 @@ def test_with_as_many_images_as_were_said_to_be_needed_four_of_five_comparisons_
     assert told == pytest.approx(0.8, abs=0.03)
 
 
-def test_runs_that_are_right_equally_often_need_no_number_of_images():
+def test_runs_of_equal_accuracy_need_no_number_of_images():
     (verdict,), _ = verdicts(*flip(30, lost=30))
     assert verdict.needed is None
     assert verdict.text.startswith("A and B are not distinguishable with 1,000 images: the difference is 0.0 points")
@@ -86,9 +86,9 @@ def test_a_narrow_interval_is_told_with_two_decimals_and_nothing_has_no_sign():
     assert verdict.text.startswith("B is better than A by 1.00 point of accuracy (0.8")
 
 
-def test_runs_that_answer_alike_are_said_to():
+def test_runs_with_the_same_predictions_are_called_the_same():
     (verdict,), _ = verdicts(*flip(0))
-    assert (verdict.kind, verdict.text) == ("same", "A and B answer alike on all 1,000 images.")
+    assert (verdict.kind, verdict.text) == ("same", "A and B give the same predictions on all 1,000 images.")
 
 
 def test_among_many_pairs_a_lucky_one_is_not_called_better():

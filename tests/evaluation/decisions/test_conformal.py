@@ -1,4 +1,4 @@
-"""Sets of classes: limits against loops, coverage by simulation."""
+"""Conformal prediction sets: thresholds against loops, coverage by simulation."""
 
 import math
 
@@ -13,7 +13,7 @@ LEVELS = [0.5, 0.8, 0.9, 0.95]
 
 
 def drawn(rng: np.random.Generator, count: int, *, classes: int = 6):
-    """Return probabilities of a network that is too sure, and labels."""
+    """Return probabilities of a network that is overconfident, and labels."""
     logits = rng.normal(size=(count, classes)) * 2
     cumulative = np.cumsum(to_probabilities(logits, task="single"), axis=1)
     labels = (rng.random((count, 1)) > cumulative).sum(axis=1).clip(max=classes - 1)
@@ -116,7 +116,7 @@ def missed_by_loop(probabilities, labels, limit):
 
 
 @pytest.mark.parametrize("coverage", [0.8, 0.95])
-def test_with_several_labels_the_limit_is_the_largest_that_risk_control_allows(coverage):
+def test_with_several_labels_the_threshold_is_the_largest_that_risk_control_allows(coverage):
     probabilities, labels = several(np.random.default_rng(3), 80)
     rule = fit_conformal(probabilities, labels, task="multilabel", method="lac", coverage=coverage)
     allowed = [
@@ -124,7 +124,7 @@ def test_with_several_labels_the_limit_is_the_largest_that_risk_control_allows(c
         for p in probabilities[labels == 1]
         if 80 / 81 * missed_by_loop(probabilities, labels, p) + 1 / 81 <= 1 - coverage + 1e-12
     ]
-    assert rule.limit == max(allowed)
+    assert rule.threshold == max(allowed)
 
 
 def test_with_several_labels_the_mean_share_of_covered_labels_is_as_guaranteed():

@@ -1,23 +1,26 @@
-"""calibration.json and decisions.json of an evaluation, and the diagram."""
+"""calibration.json and decisions.json of an evaluation, their summary on the console, and the diagram."""
 
+import io
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from decided import CLASSES, fitted, make_plan, several, table
 from imgrec.evaluation.decisions import Decisions
 from imgrec.evaluation.decisions.calibration import measure_calibration
-from imgrec.evaluation.decisions.decided import describe, write_decided
+from imgrec.evaluation.decisions.console import print_decided
+from imgrec.evaluation.decisions.decided import write_decided
 from imgrec.evaluation.figures.figures import render
 from imgrec.evaluation.figures.reliability import draw_reliability
 from imgrec.evaluation.predictions.predictions import Predictions
 
 
-def predictions(logits, labels, **words):
+def predictions(logits, labels, **changes):
     names = [f"{i}.png" for i in range(len(labels))]
-    return Predictions(names=names, labels=labels, logits=logits, class_names=CLASSES, **words)
+    return Predictions(names=names, labels=labels, logits=logits, class_names=CLASSES, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +60,7 @@ def test_scoring_what_was_fitted_on_is_called_optimistic(tmp_path):
     returned = write_decided(predictions(*table(1)), fitted(), tmp_path, split="val")
     for found in returned.values():
         assert found["is_optimistic"] is True
-        assert "fitted on the images that are scored here" in found["notes"][-1]
+        assert "fitted on the images that are evaluated here" in found["notes"][-1]
 
 
 def test_a_class_name_that_is_no_unicode_is_written_out(tmp_path):
@@ -67,24 +70,55 @@ def test_a_class_name_that_is_no_unicode_is_written_out(tmp_path):
     assert json.loads((tmp_path / "decisions.json").read_text())["class_names"][2] == "<script>"
 
 
-def test_the_log_says_in_lines_what_each_rule_did(written):
-    lines = describe(written[1])
-    assert lines[0].startswith("Calibration: ECE 0.") and f"with temperature {written[2].temperature:.3g}" in lines[0]
-    assert any(line.startswith("risk_30: accepts ") and line.endswith("(guaranteed: 30.00% or less)") for line in lines)
-    assert any(line.startswith("lac_90: sets of ") for line in lines)
+def printed(written, *, encoding="utf-8"):
+    """Return the lines of the console, 80 columns wide."""
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    print_decided(written, console=Console(file=file, width=80))
+    file.flush()
+    return file.buffer.getvalue().decode(encoding).splitlines()
 
 
-def test_the_log_says_what_cannot_be_had(tmp_path):
+def test_the_console_has_a_row_for_each_rule_with_guarantee_result_and_interval(written):
+    lines = printed(written[1])
+    assert lines[0].startswith("Calibration error (ECE): 0.") and "uncalibrated" in lines[0]
+    assert f"calibrated (temperature {written[2].temperature:.3g})" in lines[0]
+    cells = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in lines]
+    assert ["rule", "guarantee", "measured", "95 % interval"] in cells
+    rows = {row[0]: row[1:] for row in cells if row}
+    reject, lac = (written[1]["decisions"][kind][0]["here"] for kind in ("reject", "conformal"))
+    assert rows["risk_30"] == [
+        "error <= 30 %",
+        f"{100 * reject['risk']:.1f} % ({reject['num_accepted']} accepted)",
+        f"{100 * reject['risk_low']:.1f} to {100 * reject['risk_high']:.1f} %",
+    ]
+    measured = f"{100 * lac['coverage']:.1f} % (mean size {lac['mean_size']:.2f})"
+    assert rows["lac_90"][:2] == ["coverage >= 90 %", measured]
+    assert rows["sensitive"][0] == "sensitivity >= 90 %" and rows["sensitive"][1].endswith(", lowest)")
+    assert rows["specific"][1].endswith("% (bee)")
+    assert rows["triage"][0] == "lowest mean cost"
+
+
+def test_the_console_gives_the_reason_where_a_rule_is_not_available(tmp_path):
     plan = make_plan(risks=[0.001])
     decisions = plan.fit(*table(1), task="single", class_names=CLASSES, split="val")
-    lines = describe(write_decided(predictions(*table(2)), decisions, tmp_path, split="test"))
-    assert any(line.startswith("risk_0.1: 600 images cannot show") for line in lines)
+    lines = printed(write_decided(predictions(*table(2)), decisions, tmp_path, split="test"))
+    assert any(line.startswith("risk_0.1 is not available: 600 images are too few to guarantee") for line in lines)
 
 
-def test_without_a_temperature_there_is_one_diagram_and_no_second_number(tmp_path):
+def test_a_class_name_outside_the_encoding_of_the_terminal_is_written_out(tmp_path):
+    names = ("ant", "b\u00e9e [red]", "wasp")
+    decisions = make_plan(costs={}, operating_points={"s": {"sensitivity": 0.9, "classes": [names[1]]}}).fit(
+        *table(1), task="single", class_names=names, split="val"
+    )
+    scored = replace(predictions(*table(2)), class_names=names)
+    lines = printed(write_decided(scored, decisions, tmp_path, split="test"), encoding="ascii")
+    assert any(r"(b\xe9e [red])" in line for line in lines)
+
+
+def test_without_a_temperature_there_is_one_diagram_and_one_number(tmp_path):
     returned = write_decided(predictions(*table(2)), Decisions("single", CLASSES), tmp_path, split="test")
     assert len(draw_reliability(returned["calibration"]).axes) == 2
-    assert "with temperature" not in describe(returned)[0]
+    assert "temperature" not in printed(returned)[0]
 
 
 def test_a_diagram_shows_each_bin_and_the_diagonal(written):

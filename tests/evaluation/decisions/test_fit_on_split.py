@@ -1,4 +1,4 @@
-"""Decisions on their way: fitted when training ends, kept in the checkpoint, read by evaluate, or fitted anew."""
+"""Decisions fitted at the end of training, stored in the checkpoint, applied by evaluate, or fitted again."""
 
 import json
 import logging
@@ -11,20 +11,21 @@ import pytest
 from command import SHORT, command, composed
 from imgrec.core.checkpoint.checkpoint import load_checkpoint, save_checkpoint
 from imgrec.errors import CheckpointError, ConfigError
+from imgrec.evaluate_job import run_evaluation
 from imgrec.evaluation import read_parquet
 from imgrec.evaluation.decisions import Decisions
 from imgrec.evaluation.decisions.fit_on_split import read_decisions, store_decisions
-from imgrec.train_job import evaluate, train
+from imgrec.train_job import run_training
 
-# Two rules that 180 images of digits after two steps can keep.
-WORDS = ("decisions.risks=[0.9]", "decisions.coverages=[0.8]")
+# Rules that are available from 180 images of digits after two training steps.
+RULES = ("decisions.risks=[0.9]", "decisions.coverages=[0.8]")
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two steps on the digits."""
     folder = tmp_path_factory.mktemp("digits") / "run"
-    train(composed("train", folder, *SHORT, *WORDS))
+    run_training(composed("train", folder, *SHORT, *RULES))
     return folder
 
 
@@ -32,9 +33,9 @@ def contents(folder: Path, name: str = "decisions") -> dict[str, Any]:
     return json.loads((folder / f"{name}.json").read_text())
 
 
-def scored(folder: Path, *words: str) -> dict[str, Any]:
+def scored(folder: Path, *overrides: str) -> dict[str, Any]:
     """Evaluate into `folder` and return decisions.json."""
-    evaluate(composed("evaluate", folder, "trainer.gpus=0", *words))
+    run_evaluation(composed("evaluate", folder, "trainer.gpus=0", *overrides))
     return contents(folder)
 
 
@@ -69,14 +70,14 @@ def test_evaluating_applies_what_the_checkpoint_carries(run: Path, tmp_path: Pat
     assert contents(tmp_path, "metrics") == contents(run / "evaluation", "metrics")
 
 
-def test_fitting_anew_on_validation_gives_the_same(run: Path, tmp_path: Path) -> None:
-    words = (f"checkpoint='{run}/best.ckpt'", "decisions=default", *WORDS)
-    assert scored(tmp_path, *words) == contents(run / "evaluation")
+def test_fitting_again_on_validation_gives_the_same(run: Path, tmp_path: Path) -> None:
+    overrides = (f"checkpoint='{run}/best.ckpt'", "decisions=default", *RULES)
+    assert scored(tmp_path, *overrides) == contents(run / "evaluation")
 
 
 def test_a_finished_run_that_is_scored_again_leaves_the_checkpoint_as_it_is(run: Path) -> None:
     before = (run / "best.ckpt").stat()
-    train(composed("train", run, *SHORT, *WORDS))
+    run_training(composed("train", run, *SHORT, *RULES))
     after = (run / "best.ckpt").stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
@@ -85,7 +86,7 @@ def test_other_rules_for_a_finished_run_change_its_record_and_nothing_else(run: 
     path = tmp_path / "best.ckpt"
     save_checkpoint(load_checkpoint(run / "best.ckpt"), path)
     before = load_checkpoint(path)
-    store_decisions(Decisions("single", tuple(before["imgrec"]["class_names"]), temperature=3.0), path)
+    store_decisions(Decisions("single", tuple(before["imgrec"]["class_names"]), temperature=3.0), before, path=path)
     after = load_checkpoint(path)
     assert read_decisions(after, name="x").temperature == 3
     assert after["state_dict"].keys() == before["state_dict"].keys()
@@ -105,18 +106,18 @@ def test_a_kill_while_the_checkpoint_is_written_leaves_the_old_one(run: Path, tm
 
     monkeypatch.setattr("imgrec.core.files.atomic_write._put_in_place", killed)
     with pytest.raises(KeyboardInterrupt):
-        store_decisions(Decisions("single", ("a", "b")), path)
+        store_decisions(Decisions("single", ("a", "b")), load_checkpoint(path), path=path)
     assert path.read_bytes() == before
 
 
-def test_a_checkpoint_without_decisions_is_scored_at_temperature_1_and_said_so(
+def test_a_checkpoint_without_decisions_is_scored_at_temperature_1_with_a_warning(
     run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, logger="imgrec"):
         found = scored(tmp_path, f"checkpoint='{stripped(run, tmp_path)}'")
-    assert "old.ckpt carries no temperature and no decisions: decisions=default fits them" in caplog.text
+    assert "old.ckpt has no temperature and no decision rules: decisions=default fits them" in caplog.text
     assert (found["temperature"], found["fitted_on"], found["reject"]) == (1, None, [])
-    assert "carries no temperature" in found["notes"][0]
+    assert "has no temperature" in found["notes"][0]
     assert contents(tmp_path, "metrics")["accuracy"] == contents(run / "evaluation", "metrics")["accuracy"]
 
 
@@ -135,8 +136,8 @@ def test_decisions_for_other_classes_are_refused(run: Path) -> None:
 
 
 def test_a_part_of_the_scored_split_can_be_held_out_to_fit_on(run: Path, tmp_path: Path) -> None:
-    words = (f"checkpoint='{stripped(run, tmp_path)}'", "decisions=holdout", "decisions.holdout=0.4", *WORDS)
-    found = scored(tmp_path / "one", *words)
+    overrides = (f"checkpoint='{stripped(run, tmp_path)}'", "decisions=holdout", "decisions.holdout=0.4", *RULES)
+    found = scored(tmp_path / "one", *overrides)
     assert (found["fitted_on"]["split"], found["scored_on"]["split"]) == ("holdout", "test")
     assert found["fitted_on"]["num_samples"] + found["scored_on"]["num_samples"] == 359
     assert found["fitted_on"]["num_samples"] == pytest.approx(0.4 * 359, abs=1)
@@ -150,13 +151,13 @@ def test_a_part_of_the_scored_split_can_be_held_out_to_fit_on(run: Path, tmp_pat
 
 @pytest.mark.slow
 def test_the_same_seed_holds_out_the_same_images(run: Path, tmp_path: Path) -> None:
-    words = (f"checkpoint='{run}/best.ckpt'", "decisions=holdout", *WORDS)
-    assert scored(tmp_path / "one", *words) == scored(tmp_path / "two", *words)
+    overrides = (f"checkpoint='{run}/best.ckpt'", "decisions=holdout", *RULES)
+    assert scored(tmp_path / "one", *overrides) == scored(tmp_path / "two", *overrides)
 
 
 @pytest.mark.slow
-def test_validation_can_be_divided_too(run: Path, tmp_path: Path) -> None:
-    found = scored(tmp_path, f"checkpoint='{run}/best.ckpt'", "split=val", "decisions=holdout", *WORDS)
+def test_validation_can_be_split_too(run: Path, tmp_path: Path) -> None:
+    found = scored(tmp_path, f"checkpoint='{run}/best.ckpt'", "split=val", "decisions=holdout", *RULES)
     assert found["fitted_on"] == {"split": "holdout", "num_samples": 90}
     assert found["scored_on"] == {"split": "val", "num_samples": 90}
     assert found["is_optimistic"] is False
@@ -172,55 +173,55 @@ def test_without_a_test_split_validation_is_predicted_once(tmp_path: Path, monke
 
     calls = []
 
-    def counted(*arguments: Any, **words: Any) -> Any:
-        calls.append(words["data"].test_split)
-        return predict(*arguments, **words)
+    def counted(*arguments: Any, split: str, **others: Any) -> Any:
+        calls.append(split)
+        return predict(*arguments, split=split, **others)
 
     predict = deciding.predict
     monkeypatch.setattr(deciding, "predict", counted)
-    train(composed("train", tmp_path, *SHORT, *WORDS, "data.test_fraction=0"))
+    run_training(composed("train", tmp_path, *SHORT, *RULES, "data.test_fraction=0"))
     assert calls == ["val"]
     assert contents(tmp_path / "evaluation")["is_optimistic"] is True
 
 
 @pytest.mark.slow
 def test_weights_alone_are_fitted_on_a_part_or_not_at_all(run: Path, tmp_path: Path) -> None:
-    words = ("model=small_cnn", f"model.weights='{run}/best.ckpt'", "data=digits")
-    assert "Weights carry no temperature" in scored(tmp_path / "one", *words)["notes"][0]
-    assert scored(tmp_path / "two", *words, "decisions=holdout", *WORDS)["temperature"] != 1
+    overrides = ("model=small_cnn", f"model.weights='{run}/best.ckpt'", "data=digits")
+    assert "Weights carry no temperature" in scored(tmp_path / "one", *overrides)["notes"][0]
+    assert scored(tmp_path / "two", *overrides, "decisions=holdout", *RULES)["temperature"] != 1
 
 
 def test_no_decisions_can_be_wished_for(tmp_path: Path) -> None:
-    train(composed("train", tmp_path, *SHORT, "decisions=none"))
+    run_training(composed("train", tmp_path, *SHORT, "decisions=none"))
     found = contents(tmp_path / "evaluation")
     assert (found["temperature"], found["fitted_on"]) == (1, None)
     assert read_decisions(load_checkpoint(tmp_path / "best.ckpt"), name="x").temperature == 1
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("overrides", "message"),
     [
         (("decisions=holdout",), r"decisions.holdout=0.5: training fits on validation. Leave it null."),
         (("decisions.risks=[2]",), r"decisions.risks=2, but it must be above 0 and below 1"),
-        (("decisions.costs={x: {ant: {9: 2}}}",), r"decisions.costs.x: 'ant' is no class of the data"),
+        (("decisions.costs={x: {ant: {9: 2}}}",), r"decisions.costs.x: 'ant' is not a class of the data"),
         (("decisions.risks=0.05",), r"decisions.risks=0.05, but it must be a list"),
         (("decisions.risk=[0.05]",), r"decisions.risk"),
     ],
 )
 def test_what_training_cannot_decide_is_found_before_it_trains(
-    words: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: Any
+    overrides: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    done = command("train", *SHORT, *words, "run_dir=run")
+    done = command("train", *SHORT, *overrides, "run_dir=run")
     assert done.code == 2
     assert message.replace("\\", "") in done.err
     assert not (tmp_path / "run" / "last.ckpt").exists()
 
 
 def test_validation_that_is_not_there_cannot_be_fitted_on(run: Path, tmp_path: Path) -> None:
-    words = (f"checkpoint='{run}/best.ckpt'", "data.val_fraction=0", "decisions=default")
+    overrides = (f"checkpoint='{run}/best.ckpt'", "data.val_fraction=0", "decisions=default")
     with pytest.raises(ConfigError, match="no val split to fit decisions on"):
-        evaluate(composed("evaluate", tmp_path, *words))
+        run_evaluation(composed("evaluate", tmp_path, *overrides))
 
 
 def test_rules_without_a_choice_of_what_to_fit_them_on_are_refused(run: Path, tmp_path: Path, monkeypatch: Any) -> None:
@@ -232,15 +233,15 @@ def test_rules_without_a_choice_of_what_to_fit_them_on_are_refused(run: Path, tm
 
 
 def test_rules_are_added_on_the_command_line(tmp_path: Path) -> None:
-    words = (
+    overrides = (
         "decisions.costs={sixes: {6: {8: 20}}}",
         "+decisions.operating_points.seven={specificity: 0.9, classes: [7]}",
         "decisions.conformal=[lac]",
     )
-    train(composed("train", tmp_path, *SHORT, *WORDS, *words))
+    run_training(composed("train", tmp_path, *SHORT, *RULES, *overrides))
     decisions = read_decisions(load_checkpoint(tmp_path / "best.ckpt"), name="x")
     assert decisions.costs["sixes"].costs[6][8] == 20
-    assert [i for i, limit in enumerate(decisions.operating_points["seven"].thresholds) if limit is not None] == [7]
+    assert [i for i, one in enumerate(decisions.operating_points["seven"].thresholds) if one is not None] == [7]
     assert list(decisions.conformal) == ["lac_80"]
 
 
@@ -248,4 +249,4 @@ def test_rules_are_added_on_the_command_line(tmp_path: Path) -> None:
 def test_asking_for_no_decisions_ignores_those_of_the_checkpoint(run: Path, tmp_path: Path) -> None:
     found = scored(tmp_path, f"checkpoint='{run}/best.ckpt'", "decisions=none")
     assert (found["temperature"], found["reject"]) == (1, [])
-    assert "as decisions=none has it" in found["notes"][0]
+    assert "because of decisions=none" in found["notes"][0]

@@ -1,4 +1,4 @@
-"""What decisions did on labelled images, counted by hand."""
+"""Decision rules on labelled images, counted by hand."""
 
 import json
 
@@ -22,13 +22,13 @@ def test_it_is_plain_data_without_nan(scored):
     json.dumps(outcome, allow_nan=False)
 
 
-def test_a_reject_option_counts_what_it_accepts_and_what_of_it_is_wrong(scored):
+def test_a_reject_option_counts_accepted_predictions_and_errors_among_them(scored):
     decisions, decided, labels, outcome = scored
     (rule,) = outcome["reject"]
     accepted = ~decided.rejected["risk_30"]
     wrong = int((decided.predictions != labels)[accepted].sum())
     here = rule["here"]
-    assert (here["accepted"], here["wrong"], here["num_samples"]) == (accepted.sum(), wrong, 500)
+    assert (here["num_accepted"], here["num_errors"], here["num_samples"]) == (accepted.sum(), wrong, 500)
     assert here["risk"] == wrong / accepted.sum()
     interval = binomtest(wrong, int(accepted.sum())).proportion_ci(method="exact")
     assert (here["risk_low"], here["risk_high"]) == pytest.approx((interval.low, interval.high))
@@ -47,7 +47,7 @@ def test_a_broken_guarantee_is_refuted(scored):
 def test_what_accepts_nothing_has_no_risk(scored):
     decisions, *_ = scored
     (rule,) = measure_outcome(decisions, np.zeros((5, 3)), np.zeros(5, dtype=np.int64))["reject"]
-    assert (rule["here"]["accepted"], rule["here"]["risk"], rule["here"]["risk_low"]) == (0, None, None)
+    assert (rule["here"]["num_accepted"], rule["here"]["risk"], rule["here"]["risk_low"]) == (0, None, None)
     assert rule["here"]["is_refuted"] is False
 
 
@@ -55,13 +55,13 @@ def test_the_curve_gives_the_risk_at_each_coverage(scored):
     _, decided, labels, outcome = scored
     curve = outcome["risk_coverage"]
     assert len(curve["risk"]) == 200
-    is_wrong = decided.predictions != labels
+    is_error = decided.predictions != labels
     for coverage, risk, lowest in zip(curve["coverage"], curve["risk"], curve["lowest_confidence"], strict=True):
         is_inside = decided.confidence >= lowest
         assert is_inside.mean() == pytest.approx(coverage)
-        assert is_wrong[is_inside].mean() == pytest.approx(risk)
+        assert is_error[is_inside].mean() == pytest.approx(risk)
     order = np.argsort(-decided.confidence, kind="stable")
-    assert curve["aurc"] == pytest.approx(np.mean([is_wrong[order[:i]].mean() for i in range(1, 501)]))
+    assert curve["aurc"] == pytest.approx(np.mean([is_error[order[:i]].mean() for i in range(1, 501)]))
 
 
 def test_sets_are_counted_by_size_and_by_class(scored):
@@ -105,7 +105,7 @@ def test_a_class_without_images_has_no_sensitivity(scored):
     assert rows[0]["sensitivity"] is not None
 
 
-def test_costs_are_compared_with_those_of_the_most_probable_answer(scored):
+def test_costs_are_compared_with_those_of_the_most_probable_class(scored):
     _, decided, labels, outcome = scored
     (rule,) = outcome["costs"]
     table_of_costs = np.array(rule["costs"])
@@ -122,7 +122,7 @@ def test_several_labels_are_covered_by_their_mean_share():
     logits, labels = several(2)
     outcome = measure_outcome(decisions, logits, labels)
     json.dumps(outcome, allow_nan=False)
-    sets = decisions.decide(logits).sets["lac_90"]
+    sets = decisions.decide(logits).prediction_sets["lac_90"]
     shares = [sets[i][labels[i] == 1].mean() for i in range(600) if labels[i].any()]
     here = outcome["conformal"][0]["here"]
     assert here["coverage"] == pytest.approx(np.mean(shares))

@@ -11,8 +11,8 @@ from imgrec.errors import ConfigError
 from imgrec.evaluation.decisions import Plan
 
 
-def fit(plan, logits, labels, **words):
-    return plan.fit(logits, labels, **{"task": "single", "class_names": CLASSES, "split": "val", **words})
+def fit(plan, logits, labels, **changes):
+    return plan.fit(logits, labels, **{"task": "single", "class_names": CLASSES, "split": "val", **changes})
 
 
 def test_rules_are_named_by_what_they_guarantee():
@@ -23,7 +23,7 @@ def test_rules_are_named_by_what_they_guarantee():
     assert [*decisions.reject, *decisions.refused] == ["risk_25", "risk_12.5"]
 
 
-def test_a_network_that_is_twice_too_sure_gets_temperature_2_unless_none_is_wanted():
+def test_a_network_with_doubled_logits_gets_temperature_2_unless_none_is_wanted():
     assert fitted().temperature == pytest.approx(2, rel=0.2)
     assert fitted(temperature=False).temperature == 1
 
@@ -47,7 +47,7 @@ def test_a_temperature_fitted_on_the_same_images_does_not_break_the_guarantee():
     covered = {"lac_80": 0, "aps_80": 0}
     for _ in range(1500):
         logits, labels = table(int(rng.integers(2**31)), samples=61)
-        sets = fit(plan, logits[1:], labels[1:]).decide(logits[:1]).sets
+        sets = fit(plan, logits[1:], labels[1:]).decide(logits[:1]).prediction_sets
         covered = {name: count + int(sets[name][0, labels[0]]) for name, count in covered.items()}
     assert all(binom.cdf(count, 1500, 0.8) > 0.001 for count in covered.values())
 
@@ -57,7 +57,8 @@ def test_an_infeasible_risk_is_refused_and_said_so():
     decisions = fit(Plan(risks=[0.01]), logits, labels)
     assert not decisions.reject
     assert re.match(
-        r"No confidence is high enough to guarantee at most 1 % wrong: \d+ of 600 answers", decisions.refused["risk_1"]
+        r"No confidence threshold guarantees an error rate of at most 1 %: \d+ of 600 predictions are incorrect",
+        decisions.refused["risk_1"],
     )
 
 
@@ -65,9 +66,9 @@ def test_too_few_images_for_a_guarantee_are_said_so():
     logits, labels = table(1, samples=12)
     decisions = fit(make_plan(risks=[0.01], coverages=[0.9, 0.95]), logits, labels)
     assert decisions.refused["risk_1"] == (
-        "12 images cannot show that at most 1 % of the answers are wrong, even if all are right: it takes 299 or more."
+        "12 images are too few to guarantee an error rate of at most 1 %: even without errors it takes 299 or more."
     )
-    assert decisions.refused["lac_95"] == "12 images are too few to guarantee 95 %: it takes 19 or more."
+    assert decisions.refused["lac_95"] == "12 images are too few for 95 % coverage: it takes 19 or more."
     assert "lac_90" in decisions.conformal
 
 
@@ -82,17 +83,17 @@ def test_a_class_with_few_images_has_no_operating_point_and_the_others_have():
 
 def test_of_two_classes_the_second_is_the_positive_one_unless_another_is_named():
     logits, labels = table(1)
-    two, words = (logits[labels < 2][:, :2], labels[labels < 2]), {"class_names": ("healthy", "ill")}
+    two, names = (logits[labels < 2][:, :2], labels[labels < 2]), {"class_names": ("healthy", "ill")}
     points = {"a": {"sensitivity": 0.9}, "b": {"sensitivity": 0.9, "classes": ["healthy"]}}
-    decisions = fit(Plan(operating_points=points), *two, **words)
-    assert [limit is None for limit in decisions.operating_points["a"].thresholds] == [True, False]
-    assert [limit is None for limit in decisions.operating_points["b"].thresholds] == [False, True]
+    decisions = fit(Plan(operating_points=points), *two, **names)
+    assert [one is None for one in decisions.operating_points["a"].thresholds] == [True, False]
+    assert [one is None for one in decisions.operating_points["b"].thresholds] == [False, True]
 
 
 def test_one_class_in_validation_is_said_so_and_gives_the_others_no_threshold():
     logits, _ = table(1)
     decisions = fit(Plan(operating_points={"s": {"sensitivity": 0.9}}), logits, np.zeros(600, dtype=np.int64))
-    assert any("All images that this was fitted on are ant" in note for note in decisions.notes)
+    assert any("All images that the rules were fitted on are ant" in note for note in decisions.notes)
     assert decisions.operating_points["s"].thresholds[1:] == (None, None)
 
 
@@ -101,7 +102,7 @@ def test_groups_of_several_images_are_said_to_weaken_the_guarantees():
     alone = fit(Plan(), logits, labels, groups=[str(i) for i in range(100)])
     together = fit(Plan(), logits, labels, groups=[str(i // 10) for i in range(100)])
     assert not alone.notes
-    assert "The 100 images are of 10 groups, up to 10 in one" in together.notes[0]
+    assert "The 100 images are from 10 groups (up to 10 in one)" in together.notes[0]
 
 
 def test_several_labels_have_lac_sets_thresholds_for_each_label_and_a_reject_option():
@@ -110,12 +111,12 @@ def test_several_labels_have_lac_sets_thresholds_for_each_label_and_a_reject_opt
     decisions = fit(plan, logits, labels, task="multilabel")
     assert decisions.temperature == pytest.approx(2, rel=0.2)
     assert list(decisions.conformal) == ["lac_90"]
-    assert decisions.refused == {"aps_90": "APS is for one label per image; LAC serves several."}
+    assert decisions.refused == {"aps_90": "APS needs one label per image. Use LAC."}
     assert None not in decisions.operating_points["sensitive"].thresholds
     rule = decisions.reject["risk_60"]
     decided = decisions.decide(logits)
     wrong = (decided.predictions != labels).any(axis=1)
-    assert (rule.accepted, rule.wrong) == (
+    assert (rule.num_accepted, rule.num_errors) == (
         (~decided.rejected["risk_60"]).sum(),
         wrong[~decided.rejected["risk_60"]].sum(),
     )
@@ -128,7 +129,7 @@ def test_images_without_any_label_give_no_sets():
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         ({"risks": [0.01, 1.5]}, "decisions.risks=1.5, but it must be above 0 and below 1."),
         ({"coverages": [90]}, "decisions.coverages=90, but it must be above 0 and below 1."),
@@ -138,13 +139,13 @@ def test_images_without_any_label_give_no_sets():
         ({"conformal": ["raps"]}, "decisions.conformal=raps: use one of lac, aps."),
         (
             {"operating_points": {"s": {"sensitivty": 0.9}}},
-            "decisions.operating_points.s.sensitivty is no key of an operating point: sensitivity or specificity, ",
+            "decisions.operating_points.s.sensitivty is not a key of an operating point (sensitivity, ",
         ),
         (
             {"operating_points": {"s": {"sensitivity": 0.9, "specificity": 0.9}}},
-            "decisions.operating_points.s: name one of sensitivity and specificity",
+            "decisions.operating_points.s: give sensitivity or specificity",
         ),
-        ({"operating_points": {"s": {"classes": ["ant"]}}}, "decisions.operating_points.s: name one of"),
+        ({"operating_points": {"s": {"classes": ["ant"]}}}, "decisions.operating_points.s: give sensitivity or"),
         ({"operating_points": {"s": {"sensitivity": 95}}}, "s.sensitivity=95, but it must be above 0 and below 1."),
         ({"operating_points": {"s": 0.95}}, "decisions.operating_points.s=0.95, but it must be of the form"),
         (
@@ -153,19 +154,23 @@ def test_images_without_any_label_give_no_sets():
         ),
     ],
 )
-def test_a_plan_that_cannot_be_is_refused_by_its_key(words, message):
+def test_a_plan_that_cannot_be_is_refused_by_its_key(arguments, message):
     with pytest.raises(ConfigError, match=re.escape(message)):
-        Plan(**words)
+        Plan(**arguments)
 
 
 @pytest.mark.parametrize(
-    ("words", "task", "message"),
+    ("arguments", "task", "message"),
     [
-        ({"operating_points": {"s": {"sensitivity": 0.9, "classes": ["ax"]}}}, "single", "s.classes: 'ax' is no class"),
-        ({"costs": {"x": {"bea": {"ant": 1}}}}, "single", "x: 'bea' is no class of the data. Did you mean 'bee'?"),
-        ({"costs": {"x": {}}}, "multilabel", "decisions.costs.x: costs are for one label per image."),
+        (
+            {"operating_points": {"s": {"sensitivity": 0.9, "classes": ["ax"]}}},
+            "single",
+            "s.classes: 'ax' is not a class",
+        ),
+        ({"costs": {"x": {"bea": {"ant": 1}}}}, "single", "x: 'bea' is not a class of the data. Did you mean 'bee'?"),
+        ({"costs": {"x": {}}}, "multilabel", "decisions.costs.x: costs need one label per image."),
     ],
 )
-def test_what_does_not_fit_the_classes_is_found_before_training(words, task, message):
+def test_what_does_not_fit_the_classes_is_found_before_training(arguments, task, message):
     with pytest.raises(ConfigError, match=re.escape(message)):
-        Plan(**words).check(CLASSES, task=task)
+        Plan(**arguments).check(CLASSES, task=task)

@@ -74,7 +74,7 @@ def test_without_a_mistake_nothing_is_fitted():
     logits, _ = drawn(6, temperature=1.0, samples=50)
     found = fit_temperature(logits, logits.argmax(axis=1), task="single")
     assert found.value == 1
-    assert found.note == "Temperature 1: the 50 images show no mistake to fit it to."
+    assert found.note == "Temperature 1: all predictions on 50 images are correct, so none can be fitted."
     several = fit_temperature(logits, (logits > 0).astype(np.uint8), task="multilabel")
     assert (several.value, several.note) == (1, found.note)
 
@@ -83,17 +83,17 @@ def test_a_network_that_is_always_wrong_gets_the_largest_and_a_warning():
     logits, _ = drawn(7, temperature=1.0, samples=200)
     found = fit_temperature(logits, logits.argmin(axis=1), task="single")
     assert found.value == LARGEST
-    assert found.note is not None and "on 200 images the network is worse than guessing" in found.note
+    assert found.note is not None and "on 200 images the model is worse than guessing" in found.note
 
 
 def test_a_network_that_says_nothing_keeps_temperature_1():
     found = fit_temperature(np.full((30, 3), 7.3, dtype=np.float32), np.arange(30) % 3, task="single")
     assert found.value == 1
-    assert found.note is not None and "says the same of every image" in found.note
+    assert found.note is not None and "the logits are the same for every class" in found.note
 
 
 def test_few_images_are_told_of():
     logits, labels = drawn(8, temperature=1.0, samples=40)
     assert fit_temperature(logits, labels, task="single").note == (
-        "The temperature rests on 40 images: with so few it may be off."
+        "The temperature was fitted on only 40 images and may be inaccurate."
     )

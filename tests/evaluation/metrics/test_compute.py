@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import metrics as sk
 
-from imgrec.evaluation.metrics.compute import compute_scores, score_single
+from imgrec.evaluation.metrics.compute import compute_metrics, single_label_metrics
 from imgrec.evaluation.predictions.parquet import read_parquet, write_parquet
 from imgrec.evaluation.predictions.predictions import Predictions
 
@@ -27,7 +27,7 @@ def tables(draw, least=2, most=6):
 
 def scores_of(predictions):
     """The scores alone: intervals have tests of their own."""
-    return compute_scores(predictions, resamples=0)
+    return compute_metrics(predictions, resamples=0)
 
 
 def make_predictions(labels, logits):
@@ -229,7 +229,7 @@ def test_scores_are_plain_numbers():
 
 def test_scores_without_a_table_take_labels_and_probabilities():
     predictions = random_predictions()
-    scores = score_single(predictions.labels, predictions.probabilities, class_names=predictions.class_names)
+    scores = single_label_metrics(predictions.labels, predictions.probabilities, class_names=predictions.class_names)
     assert scores.items() <= scores_of(predictions).items()
 
 
@@ -242,11 +242,11 @@ def test_a_class_that_is_not_in_the_set_is_undefined_and_noted():
     scores = make_scores([0, 0, 1], [0, 1, 1], 3)
     assert math.isnan(column(scores, "recall")[2])
     assert scores["recall"]["macro"] == 0.75
-    left_out = "undefined, and left out of the mean, for 1 class: class 2."
+    excluded = "undefined and excluded from the mean for 1 class: class 2."
     assert scores["notes"] == [
-        f"Not in this set: recall, AUROC and average precision are {left_out}",
-        f"Never predicted: precision is {left_out}",
-        f"Neither in this set nor predicted: F1 is {left_out}",
+        f"No image in this set: recall, AUROC and average precision are {excluded}",
+        f"Never predicted: precision is {excluded}",
+        f"Neither in this set nor predicted: F1 is {excluded}",
     ]
 
 
@@ -255,8 +255,8 @@ def test_a_class_that_is_never_predicted_has_no_precision_and_that_is_noted():
     assert math.isnan(column(scores, "precision")[1])
     assert column(scores, "f1")[1] == 0
     assert scores["notes"] == [
-        "Never predicted: precision is undefined, and left out of the mean, for 1 class: class 1.",
-        "All predictions are of one class: Matthews correlation is undefined.",
+        "Never predicted: precision is undefined and excluded from the mean for 1 class: class 1.",
+        "All predictions have the same class: Matthews correlation is undefined.",
     ]
 
 
@@ -264,7 +264,7 @@ def test_auroc_of_a_set_of_one_class_is_undefined_not_zero_and_noted():
     scores = make_scores([1, 1], [1, 0], 2)
     assert math.isnan(scores["auroc"]["macro"])
     assert (
-        "In every image of this set: AUROC is undefined, and left out of the mean, for 1 class: class 1."
+        "In every image of this set: AUROC is undefined and excluded from the mean for 1 class: class 1."
         in (scores["notes"])
     )
 
@@ -272,10 +272,12 @@ def test_auroc_of_a_set_of_one_class_is_undefined_not_zero_and_noted():
 def test_matthews_and_kappa_of_one_class_are_undefined_and_noted():
     scores = make_scores([1, 1], [1, 1], 2)
     assert math.isnan(scores["matthews"]) and math.isnan(scores["cohen_kappa"])
-    assert scores["notes"][-1] == ("All images are of one class: Matthews correlation and Cohen's kappa are undefined.")
+    assert (
+        scores["notes"][-1] == "All images have the same class: Matthews correlation and Cohen's kappa are undefined."
+    )
     scores = make_scores([0, 1], [1, 1], 2)
     assert math.isnan(scores["matthews"]) and scores["cohen_kappa"] == 0
-    assert scores["notes"][-1] == "All predictions are of one class: Matthews correlation is undefined."
+    assert scores["notes"][-1] == "All predictions have the same class: Matthews correlation is undefined."
 
 
 def test_a_set_in_which_all_is_defined_has_no_notes():

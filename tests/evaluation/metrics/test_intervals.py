@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from imgrec.evaluation.metrics.compute import compute_scores
+from imgrec.evaluation.metrics.compute import compute_metrics
 from imgrec.evaluation.predictions.predictions import Predictions
 
 
@@ -59,7 +59,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_score_has_an_interval_around_it(case):
-    scores = compute_scores(CASES[case])
+    scores = compute_metrics(CASES[case])
     found = list(pairs_of(scores, scores["intervals"]))
     assert len(found) > 20
     for name, value, ends in found:
@@ -68,7 +68,7 @@ def test_every_score_has_an_interval_around_it(case):
 
 
 def test_what_is_counted_image_by_image_has_wilsons_interval():
-    scores = compute_scores(make_predictions())
+    scores = compute_metrics(make_predictions())
     hits = scores["num_samples"] - scores["num_errors"]
     expected = binomtest(hits, scores["num_samples"]).proportion_ci(method="wilson")
     ends = scores["intervals"]
@@ -80,7 +80,7 @@ def test_what_is_counted_image_by_image_has_wilsons_interval():
 
 
 def test_a_perfect_score_is_not_certain():
-    scores = compute_scores(CASES["perfect"])
+    scores = compute_metrics(CASES["perfect"])
     for name in ("f1", "auroc", "average_precision"):
         low, high = scores["intervals"][name]["macro"]
         assert 0.8 < low < 0.995 and high == 1
@@ -89,18 +89,18 @@ def test_a_perfect_score_is_not_certain():
 
 def test_a_loss_of_exactly_nothing_has_no_interval():
     logits = 800 * np.eye(3, dtype=np.float32)[make_predictions().labels]
-    assert compute_scores(make_predictions(logits=logits))["intervals"]["brier"] is None
+    assert compute_metrics(make_predictions(logits=logits))["intervals"]["brier"] is None
 
 
 def test_the_interval_of_the_mean_over_classes_grows_where_a_class_is_small():
     labels = np.array([0] * 116 + [1] * 4)
     logits = 20 * np.eye(2, dtype=np.float32)[labels]
-    small = compute_scores(make_predictions(num_classes=2, labels=labels, logits=logits))["intervals"]["f1"]["macro"]
-    assert small[0] < compute_scores(CASES["perfect"])["intervals"]["f1"]["macro"][0]
+    small = compute_metrics(make_predictions(num_classes=2, labels=labels, logits=logits))["intervals"]["f1"]["macro"]
+    assert small[0] < compute_metrics(CASES["perfect"])["intervals"]["f1"]["macro"][0]
 
 
 def test_the_method_is_told():
-    assert compute_scores(make_predictions(), resamples=200, seed=3)["interval_method"] == {
+    assert compute_metrics(make_predictions(), resamples=200, seed=3)["interval_method"] == {
         "level": 0.95,
         "kind": "stratified by class",
         "unit": "image",
@@ -109,11 +109,11 @@ def test_the_method_is_told():
         "resamples": 200,
         "seed": 3,
     }
-    assert compute_scores(make_multilabel())["interval_method"]["kind"] == "rows"
+    assert compute_metrics(make_multilabel())["interval_method"]["kind"] == "rows"
 
 
 def test_the_same_seed_gives_the_same_intervals_and_another_one_others():
-    first, again, other = (compute_scores(make_predictions(), seed=seed)["intervals"] for seed in (0, 0, 1))
+    first, again, other = (compute_metrics(make_predictions(), seed=seed)["intervals"] for seed in (0, 0, 1))
     assert first == again
     assert first["f1"] != other["f1"]
     assert first["f1"]["macro"] == pytest.approx(other["f1"]["macro"], abs=0.02)
@@ -126,9 +126,9 @@ def test_images_of_a_group_that_are_alike_widen_the_interval():
         "labels": np.repeat(base.labels, 10),
         "logits": np.repeat(base.logits, 10, axis=0),
     }
-    alone = compute_scores(base)["intervals"]
-    copies = compute_scores(make_predictions(400, **tenfold))["intervals"]
-    grouped = compute_scores(make_predictions(400, **tenfold, groups=[str(i // 10) for i in range(400)]))
+    alone = compute_metrics(base)["intervals"]
+    copies = compute_metrics(make_predictions(400, **tenfold))["intervals"]
+    grouped = compute_metrics(make_predictions(400, **tenfold, groups=[str(i // 10) for i in range(400)]))
     width = {name: np.diff(ends["accuracy"])[0] for name, ends in (("alone", alone), ("copies", copies))}
     assert width["copies"] < 0.5 * width["alone"]
     assert np.diff(grouped["intervals"]["accuracy"])[0] == pytest.approx(width["alone"], rel=0.15)
@@ -137,23 +137,23 @@ def test_images_of_a_group_that_are_alike_widen_the_interval():
 
 
 def test_few_groups_are_warned_of():
-    scores = compute_scores(make_predictions(groups=by_patient(5)))
+    scores = compute_metrics(make_predictions(groups=by_patient(5)))
     assert scores["notes"] == ["Only 5 groups: the intervals are unreliable; 10 or more are needed."]
     assert scores["intervals"]["accuracy"] is not None
 
 
 @pytest.mark.parametrize("make", [make_predictions, make_multilabel])
 def test_one_group_has_scores_and_no_intervals(make):
-    scores = compute_scores(make(groups=["a"] * 120))
+    scores = compute_metrics(make(groups=["a"] * 120))
     assert {ends for _, _, ends in pairs_of(scores, scores["intervals"])} == {None}
     assert scores["notes"][-1] == (
-        "All images are of one group: how groups differ is unknown, so there are no intervals."
+        "All images are from one group: the variance between groups is unknown, so there are no intervals."
     )
     assert scores["f1"]["macro"] > 0
 
 
 def test_what_is_undefined_has_no_interval():
-    scores = compute_scores(make_predictions(labels=np.zeros(120, dtype=np.int64)))
+    scores = compute_metrics(make_predictions(labels=np.zeros(120, dtype=np.int64)))
     ends = scores["intervals"]
     assert ends["auroc"] == {"macro": None} and ends["matthews"] is None
     assert ends["per_class"][1]["recall"] is None and ends["per_class"][0]["auroc"] is None
@@ -162,18 +162,18 @@ def test_what_is_undefined_has_no_interval():
 
 def test_a_class_that_is_never_predicted_has_no_interval_of_its_precision():
     logits = make_predictions().logits - np.array([0, 0, 50], dtype=np.float32)
-    ends = compute_scores(make_predictions(logits=logits))["intervals"]["per_class"][2]
+    ends = compute_metrics(make_predictions(logits=logits))["intervals"]["per_class"][2]
     assert ends["precision"] is None
     assert ends["f1"][0] == 0 < ends["f1"][1] < 0.2
 
 
 def test_a_single_image_has_an_interval_of_its_accuracy_alone():
-    scores = compute_scores(make_predictions(1))
+    scores = compute_metrics(make_predictions(1))
     assert scores["intervals"]["accuracy"] == pytest.approx([0, 0.7935], abs=1e-3) or scores["accuracy"] == 1
 
 
 def test_intervals_shrink_with_the_root_of_the_number_of_images():
-    few, many = (compute_scores(make_predictions(count, seed=7))["intervals"] for count in (400, 6400))
+    few, many = (compute_metrics(make_predictions(count, seed=7))["intervals"] for count in (400, 6400))
     for score in ("f1", "auroc"):
         ratio = np.diff(few[score]["macro"])[0] / np.diff(many[score]["macro"])[0]
         assert 3.2 < ratio < 4.8

@@ -23,25 +23,25 @@ def several(n=300):
 def test_accuracy_is_scikit_learns_and_its_interval_is_wilsons():
     labels, predicted = single()
     chosen = RNG.random(200) < 0.4
-    found = shares(labels, predicted).score(chosen)
-    assert found.score == accuracy_score(labels[chosen], predicted[chosen])
-    interval = binomtest(found.num_right, found.num_samples).proportion_ci(method="wilson")
+    found = shares(labels, predicted).estimate(chosen)
+    assert found.value == accuracy_score(labels[chosen], predicted[chosen])
+    interval = binomtest(found.num_correct, found.num_samples).proportion_ci(method="wilson")
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high), abs=1e-9)
 
 
 def test_f1_is_scikit_learns_micro_average():
     labels, predicted = several()
     chosen = RNG.random(300) < 0.4
-    found = shares(labels, predicted).score(chosen)
-    assert found.score == pytest.approx(f1_score(labels[chosen], predicted[chosen], average="micro"))
-    assert found.num_right is None
+    found = shares(labels, predicted).estimate(chosen)
+    assert found.value == pytest.approx(f1_score(labels[chosen], predicted[chosen], average="micro"))
+    assert found.num_correct is None
 
 
 def test_the_interval_of_f1_is_near_that_of_a_bootstrap():
     labels, predicted = several(800)
     rows = RNG.integers(0, 800, (2000, 800))
     scores = [f1_score(labels[row], predicted[row], average="micro") for row in rows[:400]]
-    found = shares(labels, predicted).score()
+    found = shares(labels, predicted).estimate()
     assert (found.low, found.high) == pytest.approx(np.quantile(scores, [0.025, 0.975]), abs=0.006)
 
 
@@ -61,9 +61,9 @@ def test_a_difference_of_f1_is_that_of_two_independent_ratios():
     labels, predicted = several()
     chosen = np.arange(300) < 100
     found = shares(labels, predicted).compare(chosen)
-    one, rest = (shares(labels, predicted).score(side) for side in (chosen, ~chosen))
-    assert found.difference == pytest.approx(one.score - rest.score)
-    halves = np.hypot(one.high - one.score, rest.high - rest.score)
+    one, rest = (shares(labels, predicted).estimate(side) for side in (chosen, ~chosen))
+    assert found.difference == pytest.approx(one.value - rest.value)
+    halves = np.hypot(one.high - one.value, rest.high - rest.value)
     assert found.high - found.difference == pytest.approx(halves, rel=1e-6)
     assert 0 <= found.p_value <= 1
 
@@ -71,7 +71,7 @@ def test_a_difference_of_f1_is_that_of_two_independent_ratios():
 def test_no_images_and_no_decisions_are_undefined():
     labels, predicted = single(20)
     nobody = np.zeros(20, dtype=bool)
-    assert np.isnan(shares(labels, predicted).score(nobody).score)
+    assert np.isnan(shares(labels, predicted).estimate(nobody).value)
     assert np.isnan(shares(labels, predicted).compare(nobody).p_value)
     nothing = np.zeros((4, 3), dtype=np.uint8)
-    assert np.isnan(shares(nothing, nothing).score().score)
+    assert np.isnan(shares(nothing, nothing).estimate().value)

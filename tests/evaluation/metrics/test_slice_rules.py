@@ -31,7 +31,7 @@ def test_few_numbers_are_cut_by_value():
     assert (cut.rule, sizes(cut)) == ("by value", {"1": 5, "2": 10, "3": 5})
 
 
-def test_numbers_that_are_mostly_one_value_still_give_parts_without_gaps():
+def test_numbers_that_are_mostly_one_value_still_give_bins_without_gaps():
     cut = cut_column(np.concatenate([np.zeros(90), np.arange(1.0, 31)]))
     assert sum(sizes(cut).values()) == 120
 
@@ -77,9 +77,9 @@ def test_what_is_unknown_is_a_slice_of_its_own():
 @pytest.mark.parametrize(
     ("column", "reason"),
     [
-        (np.full(9, 32.0), "the same value everywhere: 32"),
+        (np.full(9, 32.0), "a single value: 32"),
         (np.full(9, np.nan), "no values"),
-        (["a"] * 9, "the same value everywhere: a"),
+        (["a"] * 9, "a single value: a"),
         ([""] * 9, "no values"),
         ([str(i) for i in range(50)], "none of its 50 values is that of 20 images or more"),
     ],

@@ -1,4 +1,4 @@
-"""Scores by slices: against naive loops, scikit-learn, and planted differences."""
+"""Metrics by slices: against naive loops, scikit-learn, and planted differences."""
 
 import json
 
@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import fisher_exact
 from sklearn.metrics import accuracy_score, f1_score
-from test_predictions import make_predictions
 
 from imgrec.evaluation.metrics.slices import compute_slices, write_slices
 from imgrec.evaluation.statistics.multiple import holm
+from predicted import make_predictions
 
 N = 2000
 
@@ -19,8 +19,8 @@ def planted(**changes):
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 3, N)
     site = rng.choice(["a", "b", "c"], N, p=[0.7, 0.2, 0.1])
-    is_wrong = rng.random(N) < np.where(site == "b", 0.35, 0.1)
-    logits = np.eye(3)[(labels + is_wrong) % 3] * rng.uniform(1, 4, (N, 1))
+    is_error = rng.random(N) < np.where(site == "b", 0.35, 0.1)
+    logits = np.eye(3)[(labels + is_error) % 3] * rng.uniform(1, 4, (N, 1))
     columns = {"meta:site": site.tolist(), "image:brightness": rng.normal(100, 20, N), "image:height": np.full(N, 32.0)}
     return make_predictions(logits, labels, columns=columns, **changes)
 
@@ -29,7 +29,7 @@ def rows_of(found, column):
     return {row["label"]: row for row in found["slices"] if row["column"] == column}
 
 
-def test_each_slice_has_the_score_of_its_own_images():
+def test_each_slice_has_the_metric_of_its_own_images():
     predictions = planted()
     for label, row in rows_of(compute_slices(predictions), "meta:site").items():
         mine = [i for i in range(N) if predictions.columns["meta:site"][i] == label]
@@ -39,7 +39,7 @@ def test_each_slice_has_the_score_of_its_own_images():
         assert (row["num_samples"], row["score"], row["rest_score"]) == (len(mine), score, others)
         assert row["difference"] == pytest.approx(score - others)
         right = round(others * len(rest))
-        table = [[row["num_right"], len(mine) - row["num_right"]], [right, len(rest) - right]]
+        table = [[row["num_correct"], len(mine) - row["num_correct"]], [right, len(rest) - right]]
         assert row["p_value"] == pytest.approx(fisher_exact(table).pvalue)
 
 
@@ -117,10 +117,10 @@ def test_groups_are_a_column_and_a_warning():
         make_predictions(predictions.logits, predictions.labels, groups=["p", "q"] * (N // 2), columns={})
     )
     assert set(rows_of(found, "group")) == {"p", "q"}
-    assert any("of one group are alike" in note for note in found["notes"])
+    assert any("assume independent images" in note for note in found["notes"])
 
 
-def test_a_group_for_every_image_is_left_out_with_a_reason():
+def test_a_group_for_every_image_is_skipped_with_a_reason():
     predictions = planted()
     groups = [f"patient {i}" for i in range(N)]
     found = compute_slices(make_predictions(predictions.logits, predictions.labels, groups=groups, columns={}))
@@ -151,4 +151,4 @@ def test_what_is_written_is_strict_json_of_the_same(tmp_path):
     text = (tmp_path / "slices.json").read_text()
     assert "NaN" not in text
     assert json.loads(text) == json.loads(json.dumps(found))
-    assert json.loads(text)["left_out"] == [{"column": "image:height", "reason": "the same value everywhere: 32"}]
+    assert json.loads(text)["left_out"] == [{"column": "image:height", "reason": "a single value: 32"}]

@@ -1,4 +1,4 @@
-"""A network asked once about every image of a split."""
+"""One forward pass over every image of a split."""
 
 from typing import Any
 
@@ -16,14 +16,15 @@ from imgrec.training.trainer import make_trainer
 from small_run import Noise, noise, small_net
 
 
-def asked(net: nn.Module, data: Noise | None = None, **provenance: str) -> Predictions:
+def predicted(net: nn.Module, data: Noise | None = None, split: str = "test", **provenance: str) -> Predictions:
     trainer = make_trainer(gpus=0, precision="32-true", logger=False, enable_progress_bar=False)
-    return predict(trainer, Scorer(net), data=data or Noise(eval_batch_size=8, num_workers=0), provenance=provenance)
+    data = data or Noise(eval_batch_size=8, num_workers=0)
+    return predict(trainer, Scorer(net), data=data, split=split, provenance=provenance)
 
 
 def test_every_image_has_the_logits_of_the_network_by_itself():
     net = small_net().eval()
-    found = asked(net)
+    found = predicted(net)
     samples = noise("test", 21)
     assert found.names == samples.names
     assert found.labels.tolist() == samples.labels.tolist()
@@ -35,12 +36,12 @@ def test_every_image_has_the_logits_of_the_network_by_itself():
 @pytest.mark.parametrize("batch_size", [1, 21, 64])
 def test_the_size_of_batches_changes_nothing_of_note(batch_size):
     net = small_net().eval()
-    found = asked(net, Noise(eval_batch_size=batch_size, num_workers=0))
-    np.testing.assert_allclose(found.logits, asked(net).logits, rtol=0, atol=1e-6)
+    found = predicted(net, Noise(eval_batch_size=batch_size, num_workers=0))
+    np.testing.assert_allclose(found.logits, predicted(net).logits, rtol=0, atol=1e-6)
 
 
 def test_classes_task_and_provenance_come_along():
-    found = asked(small_net(), checkpoint="best.ckpt")
+    found = predicted(small_net(), checkpoint="best.ckpt")
     assert (found.class_names, found.task, found.provenance) == (["a", "b", "c"], "single", {"checkpoint": "best.ckpt"})
 
 
@@ -52,13 +53,12 @@ class Grouped(Noise):
 
 
 def test_groups_come_along():
-    assert asked(small_net(), Grouped(num_workers=0)).groups == ["p", "q", "p", "q"]
+    assert predicted(small_net(), Grouped(num_workers=0)).groups == ["p", "q", "p", "q"]
 
 
 def test_the_split_that_is_asked_for_is_scored():
-    data = Noise(num_workers=0)
-    data.test_split = "val"
-    assert list(asked(small_net(), data).names) == [f"val/{i}" for i in range(20)]
+    found = predicted(small_net(), Noise(num_workers=0), split="val")
+    assert list(found.names) == [f"val/{i}" for i in range(20)]
 
 
 def test_a_network_with_other_outputs_than_classes_is_refused():
@@ -69,8 +69,8 @@ def test_a_network_with_other_outputs_than_classes_is_refused():
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return net(images.float())
 
-    with pytest.raises(ConfigError, match=r"The network has 5 outputs, the data 3 classes \(a, b, c"):
-        asked(Float())
+    with pytest.raises(ConfigError, match=r"The model has 5 outputs, the data 3 classes \(a, b, c"):
+        predicted(Float())
 
 
 def test_the_batches_of_one_process_are_joined():

@@ -139,13 +139,13 @@ def test_a_truncated_table_is_said(tmp_path):
 
 def test_a_table_by_somebody_else_is_said(tmp_path):
     pq.write_table(pa.table({"path": ["a"], "label": ["b"]}), tmp_path / "p.parquet")
-    with pytest.raises(DataError, match=r"p.parquet: not a table of predictions by imgrec"):
+    with pytest.raises(DataError, match=r"p.parquet: not a predictions table of imgrec"):
         read_parquet(tmp_path / "p.parquet")
 
 
 def test_another_layout_names_both_versions(tmp_path):
     rewrite(tmp_path / "p.parquet", change_description(format=FORMAT - 1))
-    with pytest.raises(DataError, match=rf"layout version {FORMAT - 1}, this imgrec reads version {FORMAT}\. Write it"):
+    with pytest.raises(DataError, match=rf"the table has format {FORMAT - 1}, this imgrec reads format {FORMAT}\. Run"):
         read_parquet(tmp_path / "p.parquet")
 
 
@@ -239,7 +239,7 @@ def test_a_table_that_does_not_fit_on_the_disk_leaves_the_old_file_and_no_litter
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(old) // 2, limits[1]))  # no file may grow beyond this
     try:
-        with pytest.raises(RunFolderError, match=r"Cannot write .*p\.parquet: .* is untouched\. Free some space"):
+        with pytest.raises(RunFolderError, match=r"Cannot write .*p\.parquet: .* is unchanged\. Free some space"):
             write_parquet(make_predictions(), tmp_path / "p.parquet")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -248,7 +248,8 @@ def test_a_table_that_does_not_fit_on_the_disk_leaves_the_old_file_and_no_litter
 
 def test_pyarrow_is_not_imported_until_a_table_is_written():
     heavy = {"pyarrow", "torch", "matplotlib", "sklearn", "pandas"}
-    code = f"import sys, imgrec.evaluation.predictions.parquet, imgrec.evaluation.metrics.compute; print({heavy} & set(sys.modules))"
+    modules = "imgrec.evaluation.predictions.parquet, imgrec.evaluation.metrics.compute"
+    code = f"import sys, {modules}; print({heavy} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 

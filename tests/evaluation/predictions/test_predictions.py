@@ -5,18 +5,8 @@ import pytest
 from scipy.special import expit, softmax
 
 from imgrec.errors import DataError
-from imgrec.evaluation.predictions.predictions import Predictions, visible
-
-
-def make_predictions(logits, labels=None, **changes):
-    logits = np.asarray(logits, dtype=np.float32)
-    columns = {
-        "names": [f"{i}.png" for i in range(len(logits))],
-        "labels": np.zeros(len(logits), dtype=np.int64) if labels is None else labels,
-        "logits": logits,
-        "class_names": [f"class {i}" for i in range(logits.shape[1])],
-    }
-    return Predictions(**{**columns, **changes})
+from imgrec.evaluation.predictions.predictions import visible
+from predicted import make_predictions
 
 
 def test_probabilities_of_one_label_are_the_float64_softmax():
@@ -49,7 +39,7 @@ def test_a_label_is_predicted_when_it_is_more_likely_than_not():
 
 
 def test_no_images_are_refused():
-    with pytest.raises(DataError, match="holds no images"):
+    with pytest.raises(DataError, match="split has no images"):
         make_predictions(np.zeros((0, 2)))
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imgrec.evaluation.metrics.compute import score_multilabel, score_single
+from imgrec.evaluation.metrics.compute import multilabel_metrics, single_label_metrics
 from imgrec.evaluation.metrics.intervals import flatten
 from imgrec.evaluation.metrics.row_metrics import multilabel_rows, single_rows
 from imgrec.evaluation.statistics.replicates import multilabel_table, replicate, single_table
@@ -53,7 +53,7 @@ def test_each_resample_of_one_label_has_the_scores_of_its_rows(num_classes, seed
     labels, probabilities = single_data(num_classes, seed)
     table = single_table(labels, probabilities, means=single_rows(labels, probabilities))
     weights = weights_of(seed)
-    assert_same(table.scores(weights), one_by_one(score_single, labels, probabilities, weights))
+    assert_same(table.metrics(weights), one_by_one(single_label_metrics, labels, probabilities, weights))
 
 
 @pytest.mark.parametrize("num_classes", [1, 4])
@@ -62,13 +62,13 @@ def test_each_resample_of_several_labels_has_the_scores_of_its_rows(num_classes,
     labels, probabilities = multilabel_data(num_classes, seed)
     table = multilabel_table(labels, probabilities, means=multilabel_rows(labels, probabilities))
     weights = weights_of(seed)
-    assert_same(table.scores(weights), one_by_one(score_multilabel, labels, probabilities, weights))
+    assert_same(table.metrics(weights), one_by_one(multilabel_metrics, labels, probabilities, weights))
 
 
 def test_every_score_with_an_interval_is_replicated():
     labels, probabilities = single_data(3)
-    ours = single_table(labels, probabilities, means=single_rows(labels, probabilities)).scores(np.ones((ROWS, 1)))
-    scores = flatten(score_single(labels, probabilities, class_names=["a", "b", "c"]))
+    ours = single_table(labels, probabilities, means=single_rows(labels, probabilities)).metrics(np.ones((ROWS, 1)))
+    scores = flatten(single_label_metrics(labels, probabilities, class_names=["a", "b", "c"]))
     assert set(scores) - set(ours) == {"per_class.support"}
 
 
@@ -78,5 +78,5 @@ def test_replicates_follow_from_the_weights_of_the_design_in_their_order():
     design = stratified_design(labels)
     found = replicate(table, design, resamples=130, seed=5)
     weights = np.concatenate(list(design.chunks(130, seed=5)), axis=1)
-    for name, values in table.scores(weights).items():
+    for name, values in table.metrics(weights).items():
         np.testing.assert_allclose(found[name], values, rtol=0, atol=1e-12)

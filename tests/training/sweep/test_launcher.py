@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from hydra_plugins.imgrec import launcher
 from imgrec.errors import ConfigError, JobError
-from imgrec.training.sweep.sweep_table import JobResult, Score
+from imgrec.evaluation.result import JobResult, Score
 from standin import Done, start
 
 COMMAND = ("-m", "optimizer.lr=0.1,0.5,0.01,0.7", "+extra='it=a [b]'")

@@ -13,17 +13,9 @@ import pytest
 from imgrec.data.splits.folds import deal_folds
 from imgrec.data.splits.split_format import SplitFile, write_split_file
 from imgrec.errors import JobError
+from imgrec.evaluation.result import JobResult, Score, read_result, read_score
 from imgrec.training.sweep.fold_scores import Interval, interval, summarise
-from imgrec.training.sweep.sweep_table import (
-    JobResult,
-    Score,
-    check_jobs,
-    ranked,
-    read_result,
-    read_score,
-    show,
-    write_table,
-)
+from imgrec.training.sweep.sweep_table import check_jobs, ranked, show, write_table
 
 
 def job(number: int, value: float | None = None, *, status: str = "ok", mode: str = "max", **keys: object) -> JobResult:
