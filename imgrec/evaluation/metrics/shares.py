@@ -92,7 +92,8 @@ class Shares:
             below = np.hypot(one.value - one.low, rest.high - rest.value)
             above = np.hypot(one.high - one.value, rest.value - rest.low)
             return Difference(difference, float(difference - below), float(difference + above), _fisher(one, rest))
-        error = float(np.hypot(*(_ratio_error(self.part[side], self.whole[side]) for side in (chosen, ~chosen))))
+        errors = [_ratio_error(self.part[side], self.whole[side]) for side in (chosen, ~chosen)]
+        error = float(np.hypot(errors[0], errors[1]))
         p_value = two_sided(difference, error**2, np.inf)
         return Difference(difference, difference - Z * error, difference + Z * error, p_value)
 
