@@ -1,6 +1,6 @@
-"""Score a classifier: python evaluate.py checkpoint=PATH [key=value ...]. `python evaluate.py --help` lists the keys.
+"""Evaluate a classifier: python evaluate.py checkpoint=PATH [key=value ...]. `python evaluate.py --help` lists the keys.
 
-The configuration is composed from conf/evaluate.yaml; what happens with it is `imgrec.train_job.evaluate`.
+The configuration is composed from conf/evaluate.yaml; the job is `imgrec.evaluate_job.run_evaluation`.
 """
 
 from imgrec.cli.verbs.evaluate import main

@@ -25,7 +25,7 @@ from imgrec.auditing.scan.facts import NUM_HASHES, FactsTable, ImageFacts, facts
 from imgrec.auditing.scan.hashes import perceptual_hashes
 from imgrec.auditing.scan.measure import pixel_hash
 from imgrec.auditing.scan.scan import scan
-from imgrec.data.images.image import ArrayImages, FileImages
+from imgrec.data.images.collections import ArrayImages, FileImages
 from imgrec.data.samples import Samples
 
 SIDE_PX = 64

@@ -21,7 +21,7 @@ from machine import describe
 
 from imgrec.auditing.scan.facts import FactsTable
 from imgrec.auditing.scan.scan import scan
-from imgrec.data.images.image import FileImages
+from imgrec.data.images.collections import FileImages
 from imgrec.data.samples import Samples
 
 NUM_CLEAN, NUM_FUZZED = 3000, 2000

@@ -40,8 +40,8 @@ def check(name: str) -> dict[str, Any]:
         data = to_bytes(graph, described)
         bundle = bundle_from_bytes(data, name=f"{name}.onnx")
         for batch_size in batch_sizes:
-            answers = logits_of_bundle(bundle, val, batch_size=batch_size)
-            parity = compare(val.names, reference, answers, task="single")
+            logits = logits_of_bundle(bundle, val, batch_size=batch_size)
+            parity = compare(val.names, reference, logits, task="single")
             rows.append({"input": form, "batch_size": batch_size, "size_bytes": len(data), **parity.to_dict()})
             print(name, form, batch_size, parity.same_labels, parity.max_probability_difference, flush=True)
     return {

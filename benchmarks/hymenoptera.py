@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from imgrec.data.images.image import FileImages
+from imgrec.data.images.collections import FileImages
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.deploy.bundle import BundleInfo
 from imgrec.deploy.export.outputs import ImageSet, prepared

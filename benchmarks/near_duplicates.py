@@ -22,7 +22,8 @@ from PIL import Image, ImageEnhance
 from imgrec.auditing.duplicates.near import near_pairs
 from imgrec.auditing.scan.check import check_pixels
 from imgrec.auditing.scan.facts import FactsTable, ImageFacts, facts_table
-from imgrec.data.images.image import ArrayImages, read_image
+from imgrec.data.images.collections import ArrayImages
+from imgrec.data.images.image import read_image
 from imgrec.data.samples import Samples
 
 NUM_CLEAN, NUM_PLANTED = 300, 30

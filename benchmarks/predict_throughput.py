@@ -160,8 +160,8 @@ def memory(model: Path, photos: Path, folder: Path, *, few: int, many: int) -> d
 
 def peak_mb(model: Path, folder: Path, paths: list[str]) -> float:
     (folder / "list.txt").write_text("\n".join(str(Path(path).resolve()) for path in paths))
-    words = [str(model), "--list", str(folder / "list.txt"), "--output", str(folder / "m.csv"), "--overwrite"]
-    subprocess.run([sys.executable, "-c", CHILD, *words, str(folder / "peak")], check=True)
+    arguments = [str(model), "--list", str(folder / "list.txt"), "--output", str(folder / "m.csv"), "--overwrite"]
+    subprocess.run([sys.executable, "-c", CHILD, *arguments, str(folder / "peak")], check=True)
     return int((folder / "peak").read_text()) / 1000
 
 

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from machine import describe
 
-from imgrec.data.images.image import ArrayImages
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.samples import Samples
 from imgrec.evaluation.figures.thumbnails import write_thumbnails
 from imgrec.evaluation.metrics.metric_files import write_evaluation

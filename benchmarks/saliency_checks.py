@@ -21,7 +21,7 @@ from machine import describe
 from imgrec.data.images.image import read_image
 from imgrec.evaluation.restore import load_classifier
 from imgrec.studies.explain import Examiner, GradCam, IntegratedGradients, Occlusion
-from imgrec.studies.explain.methods import Heat
+from imgrec.studies.explain.methods import SaliencyMap
 from imgrec.studies.explain.record import Shown, image_record, summary_of
 
 
@@ -30,9 +30,9 @@ class Edges:
 
     name = "edges"
 
-    def __call__(self, network, image, *, baseline, target, from_logits) -> Heat:
+    def __call__(self, network, image, *, baseline, target, from_logits) -> SaliencyMap:
         grey = image.astype(float).mean(axis=2)
-        return Heat(np.abs(np.diff(grey, axis=0, prepend=0)) + np.abs(np.diff(grey, axis=1, prepend=0)), {})
+        return SaliencyMap(np.abs(np.diff(grey, axis=0, prepend=0)) + np.abs(np.diff(grey, axis=1, prepend=0)), {})
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def main() -> None:
         shown = Shown(path.name, path.parent.name, name, float(probabilities[target]), name)
         found = examiner(image, target=target)
         rows += [image_record(one, shown, png="") for one in found]
-        print(path.name, {one.method: one.verdict.word for one in found}, flush=True)
+        print(path.name, {one.method: one.verdict.grade for one in found}, flush=True)
     results = {one.name: summary_of([row for row in rows if row["method"] == one.name]) for one in methods}
     ours = [results[one.name]["bad"] for one in methods if one.name != Edges.name]
     residuals = [row["completeness_residual"] for row in rows if row["completeness_residual"] is not None]

@@ -4,10 +4,10 @@ ImgrecError                 exit code 2
 ├── ConfigError             a wrong key, a wrong value, or two that exclude each other
 ├── DataError               a folder, table, label or split that cannot be used
 │   └── ImageError          one image that cannot be used; carries `path` and a reason `code`
-├── WeightsError            weights that do not fit, or cannot be had
-├── CheckpointError         a checkpoint that is damaged, foreign, or made for something else
-├── BundleError             an exported model that is damaged, changed, hostile, or made for something else
-│   └── ParityError         exit code 1: an export that does not answer as its checkpoint does; nothing was written
+├── WeightsError            weights that do not fit, or are not available
+├── CheckpointError         a checkpoint that is damaged, of another program, or made for other data
+├── BundleError             an exported model that is damaged, changed, unsafe, or made for another version
+│   └── ParityError         exit code 1: an export whose predictions differ from its checkpoint's; nothing was written
 ├── RunFolderError          a run folder in use, read-only, or full
 ├── MissingExtraError       an optional package that is not installed; ends with the pip command
 ├── JobError                jobs of a sweep that failed
@@ -39,7 +39,11 @@ __all__ = [
 
 
 class ImgrecError(Exception):
-    """Base of all errors that are the user's to mend. `exit_code` is what the command line returns."""
+    """Base of all errors that a user can cause and fix.
+
+    Attributes:
+        exit_code: What the command line returns.
+    """
 
     exit_code = 2
 
@@ -55,8 +59,11 @@ class DataError(ImgrecError):
 class ImageError(DataError):
     """One image that cannot be used.
 
-    `code` is a stable reason: not_an_image, truncated, damaged, too_large, too_small, unsupported, unreadable,
-    not_a_file, float_range.
+    Attributes:
+        path: The file, or its name in messages.
+        code: A stable reason: not_an_image, truncated, damaged, too_large, too_small, unsupported, unreadable,
+            not_a_file, float_range.
+        detail: A sentence for people.
     """
 
     def __init__(self, path: str, code: str, detail: str) -> None:
@@ -66,24 +73,24 @@ class ImageError(DataError):
         self.detail = detail
 
     def __reduce__(self) -> tuple[type["ImageError"], tuple[str, str, str]]:
-        """Pickle by the three arguments: the error crosses from a loader's worker process to the main one."""
+        """Pickle by the three arguments: the error crosses from a worker to the main process."""
         return type(self), (self.path, self.code, self.detail)
 
 
 class WeightsError(ImgrecError):
-    """Weights that do not fit the network, or cannot be had."""
+    """Weights that do not fit the model, or are not available."""
 
 
 class CheckpointError(ImgrecError):
-    """A checkpoint that is damaged, foreign, or made for something else."""
+    """A checkpoint that is damaged, of another program, or made for other data."""
 
 
 class BundleError(ImgrecError):
-    """An exported model that is damaged, changed, hostile, or made for something else."""
+    """An exported model that is damaged, changed, unsafe, or made for another version."""
 
 
 class ParityError(BundleError):
-    """An export that does not answer as its checkpoint does; nothing was written."""
+    """An export whose predictions differ from its checkpoint's; nothing was written."""
 
     exit_code = 1
 
@@ -100,13 +107,13 @@ class MissingExtraError(ImgrecError):
 
 
 class JobError(ImgrecError):
-    """Jobs of a sweep that failed while the others went on."""
+    """Jobs of a sweep that failed; the others ran."""
 
     exit_code = 1
 
 
 class NonFiniteError(ImgrecError):
-    """The loss or a gradient became NaN or infinite; training stopped before the optimizer took it in."""
+    """The loss or a gradient became NaN or infinite; training stopped before the optimizer step."""
 
     exit_code = 3
 

@@ -19,11 +19,11 @@ from torchmetrics import Metric
 from imgrec import __version__
 from imgrec.core.checkpoint.checkpoint import CheckpointInfo, load_checkpoint
 from imgrec.core.config.build import build, build_from_checkpoint, is_overridden, to_plain
-from imgrec.core.config.checks import listed
 from imgrec.core.config.compose import compose_config
 from imgrec.core.files.json_file import read_json
 from imgrec.core.files.run_folder import claim_on_first_rank
 from imgrec.core.system.process_state import kept_process_state
+from imgrec.core.text import listed
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.errors import ConfigError

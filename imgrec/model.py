@@ -138,22 +138,17 @@ class Model:
             ConfigError: The file holds no network whose last layer is known: load a checkpoint of an imgrec model.
             ImageError: An image cannot be read.
         """
-        from imgrec.models.features import features_and_logits
-        from imgrec.models.network import ImageNetwork
+        from imgrec.models.inference import has_features, infer
 
         network = self._network(for_what="embed")
-        if not isinstance(network, ImageNetwork) or not network.head_parameters:
+        if not has_features(network):
             raise ConfigError(f"The last layer of {type(network).__name__} is not known to imgrec: no features.")
-        import torch
-
         rows, batch = [], []
         items = list(_items([images] if _is_single(images) else images))
         for place, item in enumerate(items):
             batch.append(self._runnable.prepare(item.open()))
             if len(batch) == batch_size or place == len(items) - 1:
-                pixels = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).contiguous()
-                with torch.inference_mode():
-                    rows.append(features_and_logits(network, pixels)[0].float().numpy())
+                rows.append(infer(network, [np.stack(batch)], with_features=True).features)
                 batch = []
         return np.concatenate(rows)
 
@@ -265,7 +260,7 @@ class Explanation:
     @property
     def map(self) -> NDArray[Any]:
         """Float (H, W) of the preprocessed image; positive: the pixel speaks for the target."""
-        return np.asarray(self.examination.heat.values)
+        return np.asarray(self.examination.saliency.values)
 
     @property
     def image(self) -> UInt8Array:
@@ -275,7 +270,7 @@ class Explanation:
     @property
     def verdict(self) -> str:
         """`"trustworthy"`, `"weak"` or `"bad"`; see docs/explain.md."""
-        return self.examination.verdict.word
+        return self.examination.verdict.grade
 
     @property
     def reason(self) -> str:

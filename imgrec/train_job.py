@@ -1,7 +1,7 @@
 """Training: a configuration to a trained, evaluated classifier in a run folder. `train.py` runs it."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 from pytorch_lightning import Trainer, seed_everything
-from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from torch import nn
 from torchmetrics import MetricCollection
 
 from imgrec import __version__
@@ -40,8 +41,6 @@ from imgrec.training.setup import check_network, make_record, read_data
 from imgrec.training.trainer import build_trainer
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from imgrec.model import Model
 
 __all__ = ["TrainingRun", "run_training", "train"]
@@ -54,6 +53,13 @@ PARTS = {
     for name in ("model", "loss", "metrics", "optimizer", "scheduler", "mixing")
 }
 OBJECTS = (*PARTS, "data", "callbacks", "logger")
+KINDS: Mapping[str, tuple[Any, str]] = {
+    "model": (nn.Module, "an nn.Module"),
+    "metrics": ((MetricCollection, dict), "a MetricCollection, or a dict of torchmetrics metrics by name"),
+    "data": (ImageDataModule, "an ImageDataModule"),
+    "callbacks": (list | tuple, "a list of Lightning callbacks"),
+    "logger": (Logger, "a Lightning logger"),
+}
 COPIES = 6  # of the weights on the disk: two checkpoints, each with the optimizer's two moments
 
 
@@ -74,17 +80,25 @@ def train(*overrides: str, **objects: Any) -> "TrainingRun":
         DataError: The data cannot be used.
         ImgrecError: As the command line would say.
     """
-    unknown = next((name for name in objects if name not in OBJECTS), None)
-    if unknown is not None:
-        raise ConfigError(
-            f"There is no group {unknown!r} for an object.{did_you_mean(unknown, OBJECTS)} {', '.join(OBJECTS)}."
-        )
-    if isinstance(objects.get("metrics"), Mapping) and not isinstance(objects["metrics"], MetricCollection):
-        objects["metrics"] = MetricCollection(dict(objects["metrics"]))
+    _check_objects(objects)
+    if isinstance(objects.get("metrics"), dict):
+        objects["metrics"] = MetricCollection(objects["metrics"])
     with kept_process_state(), compose_config("train", overrides) as config:
         folder = unused_folder(config)
         run_training(config, objects)
     return TrainingRun(folder, network=objects.get("model"))
+
+
+def _check_objects(objects: Mapping[str, Any]) -> None:
+    """Refuse an object for a group that does not exist, or of a kind that the group cannot use."""
+    for name, value in objects.items():
+        if name not in OBJECTS:
+            raise ConfigError(
+                f"There is no group {name!r} for an object.{did_you_mean(name, OBJECTS)} {', '.join(OBJECTS)}."
+            )
+        kinds, description = KINDS.get(name, (Callable, "callable"))
+        if not isinstance(value, kinds):
+            raise ConfigError(f"{name}={value!r} is a {type(value).__name__}, but it must be {description}.")
 
 
 @dataclass(frozen=True)
@@ -295,7 +309,7 @@ def _evaluate_best(
 def _log(logger: Any, scored: Scored, *, result: Result, folder: Path) -> None:
     """Write the evaluation to a logger; TensorBoard's projector gets some of the evaluated images."""
     from imgrec.evaluation.report.tensorboard.embedding import write_embedding
-    from imgrec.evaluation.report.tensorboard.tensorboard import log_evaluation, part_of
+    from imgrec.evaluation.report.tensorboard.tensorboard import log_evaluation, tag_prefix
 
     log_evaluation(logger, scored.predictions, config=scored.config, result=result, folder=folder)
     if isinstance(logger, TensorBoardLogger):
@@ -304,6 +318,6 @@ def _log(logger: Any, scored: Scored, *, result: Result, folder: Path) -> None:
             scored.data,
             scored.split,
             scored.predictions,
-            Path(logger.log_dir),
-            tag=f"{part_of(scored.split)}/features",
+            logger.experiment,
+            tag=f"{tag_prefix(scored.split)}/features",
         )

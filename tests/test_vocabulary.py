@@ -58,6 +58,7 @@ IN_HEADINGS = {**IN_NAMES, r"\bnetworks?\b": "model", r"\banswers?\b": "predicti
 ALLOWED: dict[str, tuple[str, ...]] = {
     "tests/test_vocabulary.py": ("",),  # the list itself
     "CHANGELOG.md": (),
+    "imgrec/data/prepared/prepared_format.py": ("heap", "picture"),  # names in files of version 1
 }
 # What is read: not pictures of a page, not fixtures written by earlier releases, not the licence.
 SUFFIXES = {".py", ".pyi", ".md", ".yaml", ".yml", ".toml", ".html", ".css", ".js", ".svg", ".txt"}

@@ -1,7 +1,7 @@
-"""The launcher of sweeps: each job is its own process, started with the job's own overrides.
+"""The launcher of sweeps: each job is a process of its own, started with the overrides of the job.
 
-Hydra's own launcher calls the task in this process. Lightning then starts the other processes of a job with this
-process's command line, `-m` and all: each would draw its own parameters, and train with them, and say nothing.
+Hydra's own launcher calls the task in this process. Lightning would then start the other processes of a job with the
+command line of the sweep, `-m` included, and each of them would silently train with other parameters.
 
 Hydra imports every module of `hydra_plugins` at each start, so this one imports little.
 """
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class LauncherConfig:
-    """hydra/launcher=imgrec. jobs: how many run at a time."""
+    """hydra/launcher=imgrec.
+
+    Attributes:
+        jobs: Number of jobs at a time.
+    """
 
     _target_: str = "hydra_plugins.imgrec.launcher.ProcessLauncher"
     jobs: int = 1
@@ -35,7 +39,7 @@ ConfigStore.instance().store(group="hydra/launcher", name="imgrec", node=Launche
 
 @dataclass
 class _Plan:
-    """A job before it runs: its number, its overrides as typed, its composed configuration and its folder."""
+    """A job before it runs: number, overrides as given, composed configuration and folder."""
 
     number: int
     overrides: list[str]
@@ -44,7 +48,7 @@ class _Plan:
 
 
 class _QuietReturn(JobReturn):
-    """What Hydra's sweeper asks for the score: a failed job raises, but leaves the printing to the table."""
+    """The result of a job for Hydra's sweeper: a failed job raises; its message is printed below the table."""
 
     @property
     def return_value(self) -> Any:
@@ -68,7 +72,7 @@ class ProcessLauncher(Launcher):
         self.results: list[JobResult] = []
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take what Hydra gives; `imgrec.cli.hydra.entry.Task` gets the results for its table."""
+        """Keep the arguments of Hydra; `imgrec.cli.hydra.entry.Task` gets the results for its table."""
         from imgrec.core.config.checks import check_number
 
         check_number("hydra.launcher.jobs", self.jobs, at_least=1)
@@ -79,7 +83,7 @@ class ProcessLauncher(Launcher):
         self.used: set[Path] = set()
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run one job for each list of overrides, and return its score or its failure."""
+        """Run a job for each list of overrides, and return its value or its failure."""
         from imgrec.training.sweep.jobs import run_jobs
 
         known = _jobs_in(self.sweep_folder)
@@ -112,9 +116,9 @@ class ProcessLauncher(Launcher):
         return _Plan(number, overrides, config, folder)
 
     def _folder(self, name: str, overrides: list[str], *, known: dict[Path, list[str]]) -> Path:
-        """Return the folder that has this job already, else `name`, else a free name like it.
+        """Return the folder of an earlier job with these overrides, else `name`, else `name` with a number.
 
-        Numbers shift when a sweep is repeated with more values; folders must not change hands.
+        Numbers shift when a sweep is repeated with more values; a folder stays with its overrides.
         """
         same = (folder for folder, theirs in known.items() if theirs == overrides and folder not in self.used)
         names = (self.sweep_folder / (f"{name}_{again}" if again else name) for again in range(1_000_000))
@@ -132,8 +136,8 @@ class ProcessLauncher(Launcher):
 
         line = read_command_line(sys.argv[1:])
         ours = [f"hydra.run.dir={quote(plan.folder)}", f"hydra.job.num={plan.number}", "hydra.mode=RUN"]
-        theirs = [word for word in self.config.hydra.overrides.hydra if not _key(word).startswith(_OF_THE_SWEEP)]
-        command = [sys.executable, sys.argv[0], *line.config_flags, *plan.overrides, *theirs, *ours]
+        hydras = [item for item in self.config.hydra.overrides.hydra if not _key(item).startswith(_OF_THE_SWEEP)]
+        command = [sys.executable, sys.argv[0], *line.config_flags, *plan.overrides, *hydras, *ours]
         return Job(plan.number, tuple(command), plan.folder)
 
     def _keep_earlier_result(self, plan: _Plan, *, known: dict[Path, list[str]]) -> bool:
@@ -142,7 +146,7 @@ class ProcessLauncher(Launcher):
         score = read_result(plan.folder) if plan.folder in known else None
         if score is None:
             return False
-        _say(f"job {plan.number}: has finished before, in {plan.folder}")
+        _say(f"job {plan.number}: is complete already, in {plan.folder}")
         self._add(JobResult(plan.number, plan.folder, _as_dict(plan.overrides), "ok", 0, score=score))
         return True
 
@@ -156,7 +160,7 @@ class ProcessLauncher(Launcher):
             _say(f"job {result.number}: {result.status}{score}, {result.seconds:.0f} s")
 
 
-# What of Hydra's own settings concerns the sweep, and not its jobs.
+# Settings of Hydra for the sweep, not for its jobs.
 _OF_THE_SWEEP = (
     "hydra.launcher", "hydra/launcher", "hydra.sweeper", "hydra/sweeper", "hydra.sweep.", "hydra.mode", "hydra.run.",
 )  # fmt: skip
@@ -165,7 +169,7 @@ _OF_THE_SWEEP = (
 def _jobs_in(sweep_folder: Path) -> dict[Path, list[str]]:
     """Return the folders of jobs in a sweep's folder, each with the overrides that Hydra wrote there."""
     files = sorted(sweep_folder.glob("**/.hydra/overrides.yaml"))
-    return {file.parent.parent: [str(word) for word in OmegaConf.load(file)] for file in files}
+    return {file.parent.parent: [str(override) for override in OmegaConf.load(file)] for file in files}
 
 
 def _result(ended: "Ended", plan: _Plan) -> "JobResult":
@@ -181,7 +185,7 @@ def _result(ended: "Ended", plan: _Plan) -> "JobResult":
 
 
 def _error(ended: "Ended") -> str:
-    """Return why a job ended: its own last word, or the signal that left it none."""
+    """Return why a job ended: its last error message, or the signal that ended it."""
     import signal
 
     from imgrec.cli.failure import last_error
@@ -210,7 +214,7 @@ def _key(override: str) -> str:
 
 
 def _as_dict(overrides: Sequence[str]) -> dict[str, str]:
-    """Return overrides as key -> value, as typed."""
+    """Return the values of overrides by key."""
     return {override.partition("=")[0]: override.partition("=")[2] for override in overrides}
 
 

@@ -1,4 +1,4 @@
-"""The audit: every part in order, each where it can run, and the reason where it cannot."""
+"""The audit of a data set: reads the data and runs every check; checks that cannot run are listed in `not_run`."""
 
 import hashlib
 import os
@@ -25,24 +25,31 @@ from imgrec.auditing.output.folder import STORE_NAME, base_of, check_output, wri
 from imgrec.auditing.output.sections import broken_section, conflict_section, duplicate_sections, leak_sections
 from imgrec.auditing.output.shell import shell_line
 from imgrec.auditing.scan.facts import FactsTable
-from imgrec.auditing.scan.scan import scan
-from imgrec.core.config.checks import check_choice
+from imgrec.auditing.scan.scan import Progress, scan
+from imgrec.core.config.checks import check_choice, check_count
+from imgrec.core.system.process_state import kept_process_state
 from imgrec.data.samples import Samples
 from imgrec.data.sources.assemble import storable
-from imgrec.data.sources.targets import read_target
-from imgrec.errors import MissingExtraError
+from imgrec.data.sources.targets import is_override, read_target
+from imgrec.errors import ConfigError, MissingExtraError
 
-__all__ = ["AuditSettings", "audit", "audit_target", "relative_paths", "run_audit"]
+__all__ = ["AuditSettings", "audit", "relative_paths", "run_audit", "target_and_overrides"]
 
 _PACKAGES = ("imgrec", "numpy", "pillow", "scikit-learn", "cleanlab")
+
+OnStage = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class AuditSettings:
-    """What to look for. Nothing in here changes where or how fast; that is given to `run_audit`.
+    """Which checks run, and how labels are judged.
 
-    labels: look for wrong labels. quick: broken files, exact duplicates and statistics alone.
-    features, weights: a network of torchvision that describes the images, and its weights; None: described by hand.
+    Attributes:
+        labels: Look for wrong labels.
+        quick: Only broken files, exact duplicates and statistics.
+        features: A torchvision model whose last layer describes the images; None: handcrafted features.
+        weights: Weights of `features`: a file, "DEFAULT" to download them, None for those in torch's cache.
+        seed: Of the folds in which labels are judged.
     """
 
     labels: bool = True
@@ -51,81 +58,103 @@ class AuditSettings:
     weights: str | None = None
     seed: int = 1
 
+    def __post_init__(self) -> None:
+        """Check what can be checked before any image is read."""
+        check_count("seed", self.seed, at_least=0)
+        if self.weights and not self.features:
+            raise ConfigError(f"weights={self.weights}, but no model is named. Name one: features=mobilenet_v2.")
+
 
 @dataclass
 class _Run:
-    """What is known so far."""
+    """The state of an audit while its checks run."""
 
-    parts: Mapping[str, Samples]
+    splits: Mapping[str, Samples]
     facts: FactsTable
     paths: Sequence[str]
     settings: AuditSettings
-    say: Callable[[str], None]
+    on_stage: OnStage
     duplicates: Sequence[str] = ()
     not_run: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     summaries: dict[str, Any] = field(default_factory=dict)
 
 
-def audit(target: str | Path | None = None, *overrides: str, output: str | Path | None = None, **options: Any) -> Audit:
-    """Look for what would spoil a result: broken files, duplicates, leaks across splits, wrong labels, shortcuts.
+def audit(
+    *data: str | Path,
+    output: str | Path | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    on_stage: OnStage = lambda _: None,
+    **settings: Any,
+) -> Audit:
+    """Find broken files, duplicates, leaks between splits, label errors, shortcuts and outliers in a data set.
 
     Args:
-        target: A folder or a table; None where the overrides name the data.
-        *overrides: As on the command line: `"data.label_column=kind"`.
+        *data: A folder or a table, and overrides as on the command line: `audit("photos")`,
+            `audit("labels.csv", "data.label_column=kind")`, `audit("data=torchvision", "data.name=FashionMNIST")`.
         output: Folder for the report (audit.html, audit.json, plan.csv); None writes nothing.
-        **options: `labels=False`, `quick=True`, `features="mobilenet_v2"`, `weights="DEFAULT"`, `seed=1`,
-            `workers=2`: as the flags of `imgrec audit`.
+        workers: Processes that decode; None: one per CPU core. The result does not depend on it.
+        progress: Called with the number of images read and the number of all images.
+        on_stage: Called with a short text when the next stage begins.
+        **settings: The fields of `AuditSettings`: `labels=False`, `quick=True`, `features="mobilenet_v2"`,
+            `weights="DEFAULT"`, `seed=1`.
 
     Returns:
-        The audit: `findings`, `facts`, `sections`.
+        The audit. `findings` lists what was found, the most severe first; a notebook shows it as a table.
 
     Raises:
-        ConfigError: An override or option that is not valid.
-        DataError: Nothing there, or no image in it.
+        ConfigError: An override or a setting that is not valid.
+        DataError: The data does not exist or holds no image.
+        WeightsError: `weights` cannot be loaded.
     """
-    workers = options.pop("workers", None)
-    for option in options:
-        check_choice("audit", option, [*(one.name for one in fields(AuditSettings)), "workers"])
-    place = None if output is None else Path(output)
-    name = None if target is None else str(target)
-    return audit_target(name, overrides, settings=AuditSettings(**options), output=place, workers=workers)
-
-
-def audit_target(
-    target: str | None,
-    overrides: Sequence[str],
-    *,
-    settings: AuditSettings,
-    output: Path | None,
-    workers: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
-    say: Callable[[str], None] = lambda _: None,
-) -> Audit:
-    """Audit what a target and overrides name, and write the report into `output`, if given. Arguments: see `run_audit`."""
-    if output is not None:
-        check_output(output, target, overrides)
-    data = read_target(target, overrides)
-    found = run_audit(
-        data.parts,
-        class_names=data.class_names,
-        target=shell_line([*([target] if target is not None else []), *overrides]),
-        base=base_of(target, overrides),
-        settings=settings,
-        notes=data.notes,
-        workers=workers,
-        store=None if output is None else output / STORE_NAME,
-        progress=progress,
-        say=say,
-    )
-    if output is not None:
-        say("Writing the report")
-        write_audit(found, data.parts, target=target, words=overrides, output=output)
+    target, overrides = target_and_overrides(data)
+    for name in settings:
+        check_choice("audit", name, [*(one.name for one in fields(AuditSettings)), "output", "workers"])
+    if workers is not None:
+        check_count("workers", workers, at_least=1)
+    chosen = AuditSettings(**settings)
+    folder = None if output is None else Path(output)
+    if folder is not None:
+        check_output(folder, target, overrides)
+    with kept_process_state():
+        read = read_target(target, overrides)
+        found = run_audit(
+            read.parts,
+            class_names=read.class_names,
+            target=shell_line([*([target] if target is not None else []), *overrides]),
+            base=base_of(target, overrides),
+            settings=chosen,
+            notes=[note.text for note in read.notes],
+            workers=workers,
+            store=None if folder is None else folder / STORE_NAME,
+            progress=progress,
+            on_stage=on_stage,
+        )
+        if folder is not None:
+            on_stage("Writing the report")
+            write_audit(found, read.parts, target=target, overrides=overrides, output=folder)
     return found
 
 
+def target_and_overrides(data: Sequence[str | Path]) -> tuple[str | None, list[str]]:
+    """Tell the folder or table (None where there is none) from the key=value overrides.
+
+    Raises:
+        ConfigError: No argument at all, or two folders or tables.
+    """
+    texts = [str(one) for one in data]
+    overrides = [text for text in texts if is_override(text)]
+    targets = [text for text in texts if not is_override(text)]
+    if len(targets) > 1:
+        raise ConfigError(f"One folder or table at a time, not {' and '.join(targets)}.")
+    if not texts:
+        raise ConfigError("Name the data: a folder, a table, or overrides such as data=torchvision.")
+    return (targets[0] if targets else None), overrides
+
+
 def run_audit(
-    parts: Mapping[str, Samples],
+    splits: Mapping[str, Samples],
     *,
     class_names: Sequence[str],
     target: str,
@@ -134,19 +163,30 @@ def run_audit(
     notes: Sequence[str] = (),
     workers: int | None = None,
     store: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    progress: Progress | None = None,
+    on_stage: OnStage = lambda _: None,
 ) -> Audit:
-    """Look at every image of `parts`, and return what was found.
+    """Run all checks on images that are listed already.
 
-    target: what the report calls the data. base: the folder that paths in the report count from; None: as they are.
-    notes: what is known already, for the report. workers, store, progress: as `scan` has them, they change no result.
-    say: is told what comes next.
-    Raises: ConfigError, WeightsError: `settings.features` or its weights cannot be had.
+    Args:
+        splits: Split name to its images; "all" for unsplit data.
+        class_names: Label i means `class_names[i]`.
+        target: What the report calls the data.
+        base: The folder that paths in the report are relative to; None: as they are.
+        settings: Which checks run.
+        notes: Notes on the data, for the report.
+        workers: As in `audit`.
+        store: SQLite file in which facts about files are cached, see `scan`.
+        progress: As in `audit`.
+        on_stage: As in `audit`.
+
+    Raises:
+        ConfigError: torchvision has no model `settings.features`.
+        WeightsError: Its weights are not available.
     """
     scan_notes: list[str] = []
-    facts = scan(parts, class_names=class_names, workers=workers, store=store, progress=progress, notes=scan_notes)
-    run = _Run(parts, facts, relative_paths(facts.name, base), settings, say, notes=[*notes, *scan_notes])
+    facts = scan(splits, class_names=class_names, workers=workers, store=store, progress=progress, notes=scan_notes)
+    run = _Run(splits, facts, relative_paths(facts.name, base), settings, on_stage, notes=[*notes, *scan_notes])
     sections = _sections(run)
     return Audit(
         target=target,
@@ -164,7 +204,7 @@ def run_audit(
 
 
 def relative_paths(names: Sequence[str], base: Path | None) -> list[str]:
-    """Return the names as seen from the folder `base`, with "/"; names that are not below it stay as they are."""
+    """Return the names relative to the folder `base`, with "/"; names outside it are unchanged."""
     start = "" if base is None else storable(os.path.join(base, ""))  # noqa: PTH118  # ends in a separator
     if start in ("", "./"):
         return [name.removeprefix("./").replace(os.sep, "/") for name in names]
@@ -172,7 +212,7 @@ def relative_paths(names: Sequence[str], base: Path | None) -> list[str]:
 
 
 def fingerprint(facts: FactsTable, paths: Sequence[str]) -> str:
-    """Return a SHA-256 over what the data is: paths, splits, labels and pixels, wherever the folder lies."""
+    """Return a SHA-256 of paths, splits, labels and pixels; it does not depend on where the folder is."""
     digest = hashlib.sha256("\0".join(facts.class_names).encode("utf-8", "surrogatepass"))
     for row, path in enumerate(paths):
         line = f"\n{facts.split[row]}\0{path}\0{int(facts.label[row])}\0{facts.code[row]}\0"
@@ -181,9 +221,9 @@ def fingerprint(facts: FactsTable, paths: Sequence[str]) -> str:
 
 
 def _sections(run: _Run) -> list[Section]:
-    """Return all sections in the order of the page."""
+    """Run the checks and return their sections in the order of the page."""
     facts, paths = run.facts, run.paths
-    run.say("Comparing images")
+    run.on_stage("Comparing images")
     groups = exact_groups(facts)
     pairs = [] if run.settings.quick else near_pairs(facts)
     run.duplicates = duplicate_groups(facts, pairs)
@@ -194,9 +234,9 @@ def _sections(run: _Run) -> list[Section]:
         for pair in pairs
     ]
     exact_leaks, near_leaks = leak_sections(facts, paths, groups=groups, pairs=pairs)
-    _say_what_was_not_run(run)
+    _note_skipped_checks(run)
     labels = _labels(run)
-    run.say("Looking for groups, shortcuts and outliers")
+    run.on_stage("Looking for groups, shortcuts and outliers")
     return [
         broken_section(facts, paths),
         exact_leaks,
@@ -214,31 +254,31 @@ def _sections(run: _Run) -> list[Section]:
     ]
 
 
-def _say_what_was_not_run(run: _Run) -> None:
-    if len(run.parts) < 2:
-        run.not_run["leaks"] = "the data names no splits; exact and near duplicates are what a random one would tear"
+def _note_skipped_checks(run: _Run) -> None:
+    if len(run.splits) < 2:
+        run.not_run["leaks"] = "the data has no splits; its duplicates would leak in a random split"
     if run.facts.group is None:
-        run.not_run["groups"] = "the data names none; data.group_pattern or data.group_column would"
+        run.not_run["groups"] = "the data has no groups; set data.group_pattern or data.group_column"
     else:
-        run.not_run["leaking_groups"] = "the data names its groups"
+        run.not_run["leaking_groups"] = "the data has groups of its own"
     if run.settings.quick:
-        run.not_run |= {"near_duplicates": "--quick", "leaks.near": "--quick"}
+        run.not_run |= dict.fromkeys(("near_duplicates", "leaks.near"), "turned off (quick)")
 
 
 def _labels(run: _Run) -> Section:
-    """Return the labels that look wrong; where that cannot be told, none, and the reason in `run.not_run`."""
+    """Return the suspected label errors; where labels cannot be judged, none, with the reason in `run.not_run`."""
     from imgrec.auditing.labels.labels import suspected_labels
 
     settings = run.settings
     empty = Section("suspected_labels", [])
     if not settings.labels or settings.quick:
-        run.not_run["suspected_labels"] = "--quick" if settings.quick else "--no-labels"
+        run.not_run["suspected_labels"] = "turned off (quick)" if settings.quick else "turned off (no labels)"
         return empty
-    run.say("Judging labels")
+    run.on_stage("Judging labels")
     try:
         ranking = suspected_labels(
             run.facts,
-            run.parts,
+            run.splits,
             features=settings.features,
             weights=settings.weights,
             duplicates=run.duplicates,

@@ -1,30 +1,32 @@
-"""What an audit found, in one shape for the page, the plan, the exit code and audit.json."""
+"""Findings of an audit: cases, sections, `Audit`, and audit.json."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any, Literal
 
-import numpy as np
-
+from imgrec.auditing.output.explanations import EXPLANATIONS
 from imgrec.auditing.scan.facts import FactsTable
+from imgrec.core.files import json_file
+from imgrec.core.text import printable
 
 __all__ = ["SEVERITIES", "Audit", "Case", "Section", "Severity", "to_json"]
 
 Severity = Literal["error", "warning", "info"]
-SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")  # the worst first
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")  # the most severe first
 
 
 @dataclass(frozen=True)
 class Case:
-    """One thing found.
+    """One finding.
 
-    rows: the images it is about, as rows of the facts; shown side by side. None where it is about a class.
-    text: what was seen, in a few words; file and class names in it are as the user wrote them, not escaped.
-    entry: what audit.json says of it.
-    confidence: how sure it is that something is wrong, 0 to 1.
-    suggestion: the label (index of a class) that the image should have; -1: none is known.
+    Attributes:
+        rows: The images concerned, as rows of `Audit.facts` and `Audit.paths`; empty for a finding about a class.
+        severity: "error", "warning" or "info".
+        text: What was found, in a few words. File and class names are not escaped.
+        entry: The same as in audit.json, with paths.
+        confidence: That the finding is real, 0 to 1.
+        suggestion: Index of the suggested class, -1: none.
     """
 
     rows: tuple[int, ...]
@@ -37,20 +39,25 @@ class Case:
 
 @dataclass(frozen=True)
 class Section:
-    """All cases of one kind, the worst first.
+    """All cases of one kind, the most severe first.
 
-    key: a key of audit.json, or "leaks.exact" for one inside another. note: how far these cases can be trusted.
-    command: what to run, where it is another one than `EXPLANATIONS` has.
+    Attributes:
+        key: Key in audit.json; "leaks.exact" for a nested one.
+        cases: The findings.
+        note: How reliable they are.
+        advice: What to do; "": the advice of `EXPLANATIONS`.
+        command: The command for it; "": that of `EXPLANATIONS`.
     """
 
     key: str
     cases: Sequence[Case]
     note: str = ""
+    advice: str = ""
     command: str = ""
 
     @property
     def severity(self) -> Severity | None:
-        """That of its worst case, None where there is none."""
+        """Severity of the most severe case, None without cases."""
         return min((case.severity for case in self.cases), key=SEVERITIES.index, default=None)
 
 
@@ -58,12 +65,18 @@ class Section:
 class Audit:
     """The result of an audit.
 
-    target: the words the user named the data by.
-    paths: what this report calls each row of `facts`: relative to the target, with "/".
-    sections: in the order of the page, those without cases too.
-    duplicates: one name per row, the same for exact and near duplicates.
-    not_run: what was not looked for -> why.
-    summaries: further keys of audit.json: tables of numbers that are no cases.
+    Attributes:
+        target: The arguments that name the data.
+        facts: What was measured of each image, one row per image.
+        paths: Path of each row in the report: relative to the target, with "/".
+        sections: One per check, in the order of the page, also those without cases.
+        duplicates: A name per row, equal for exact and near-duplicates.
+        not_run: Checks that did not run, each with the reason.
+        settings: The fields of `AuditSettings`.
+        versions: Versions of the packages that the result depends on.
+        notes: Remarks on the data, such as skipped files.
+        summaries: Further tables of audit.json.
+        fingerprint: SHA-256 of paths, splits, labels and pixels.
     """
 
     target: str
@@ -80,27 +93,27 @@ class Audit:
 
     @property
     def findings(self) -> list[Case]:
-        """Every case, the worst first; `case.text` says what was found."""
+        """All cases, the most severe first: `case.severity`, `case.text`, and the images `case.rows`."""
         cases = [case for section in self.worst_first for case in section.cases]
         return sorted(cases, key=lambda case: SEVERITIES.index(case.severity))
 
     def _repr_html_(self) -> str:
         rows = [
-            (section.key, len(section.cases), section.severity, section.cases[0].text)
-            for section in self.worst_first
-            if section.cases
+            (EXPLANATIONS[one.key].title, f"{len(one.cases):,}", one.severity, printable(one.cases[0].text))
+            for one in self.worst_first
         ]
         cells = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows)
-        head = "<tr><th>check</th><th>findings</th><th>severity</th><th>first</th></tr>"
-        return f"<p>{len(self.facts):,} images of {escape(self.target)}</p><table>{head}{cells}</table>"
+        head = "<tr><th>Check</th><th>Findings</th><th>Severity</th><th>First finding</th></tr>"
+        table = f"<table>{head}{cells}</table>" if rows else "<p>No findings.</p>"
+        return f"<p>{len(self.facts):,} images of {escape(printable(self.target))}</p>{table}"
 
     @property
     def worst_first(self) -> list[Section]:
-        """The sections with cases, those with the worst ones first."""
+        """The sections with cases, the most severe first."""
         return [section for severity in SEVERITIES for section in self.sections if section.severity == severity]
 
     def was_run(self, section: Section) -> bool:
-        """Whether the cases of a section were looked for at all."""
+        """Return whether the check of a section ran."""
         return not {section.key, section.key.partition(".")[0]} & set(self.not_run)
 
     def count(self, severity: Severity) -> int:
@@ -108,7 +121,7 @@ class Audit:
         return sum(case.severity == severity for section in self.sections for case in section.cases)
 
     def fails(self, fail_on: str) -> bool:
-        """Whether there is a case as bad as `fail_on` ("error", "warning", "info") or worse; "never": no."""
+        """Return whether a case is at least as severe as `fail_on`: "error", "warning", "info", or "never"."""
         if fail_on == "never":
             return False
         worst = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
@@ -116,7 +129,7 @@ class Audit:
 
 
 def to_json(audit: Audit) -> bytes:
-    """Return audit.json: a line per case, the same bytes for the same data, whenever and by however many processes."""
+    """Return audit.json, one line per case: the same bytes for the same data."""
     content: dict[str, Any] = {
         "target": audit.target,
         "num_files": len(audit.facts),
@@ -135,34 +148,4 @@ def to_json(audit: Audit) -> bytes:
     content |= audit.summaries
     content |= {"not_run": dict(audit.not_run), "notes": list(audit.notes)}
     content |= {"settings": dict(audit.settings), "versions": dict(audit.versions)}
-    lines = (f"  {_dump(name)}: {_block(plain(value), '  ')}" for name, value in content.items())
-    # A name that is not Unicode has lone surrogates in it, which JSON knows by their escapes.
-    return ("{\n" + ",\n".join(lines) + "\n}\n").encode("utf-8", "backslashreplace")
-
-
-def plain(value: Any) -> Any:
-    """Return `value` made of what JSON has: NumPy's numbers as Python's, float rounded to 6 digits, NaN as null."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [plain(item) for item in value]
-    if isinstance(value, (np.integer, np.bool_)):
-        return value.item()
-    if isinstance(value, (float, np.floating)):
-        return round(float(value), 6) if np.isfinite(value) else None
-    return value
-
-
-def _block(value: Any, indent: str) -> str:
-    """Return JSON with one line per item of a list, and of a table in a table."""
-    if isinstance(value, list) and value and isinstance(value[0], (list, dict)):
-        rows = ",\n".join(f"{indent}  {_dump(item)}" for item in value)
-        return f"[\n{rows}\n{indent}]"
-    if isinstance(value, dict) and any(isinstance(item, (list, dict)) for item in value.values()):
-        rows = ",\n".join(f"{indent}  {_dump(key)}: {_block(item, indent + '  ')}" for key, item in value.items())
-        return f"{{\n{rows}\n{indent}}}"
-    return _dump(value)
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return json_file.to_json(content, digits=6)

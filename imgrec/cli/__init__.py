@@ -1,4 +1,4 @@
-"""The command line: `imgrec <verb>`. One verb is one file; each imports what it needs when it runs."""
+"""The command line: `imgrec VERB`. A verb is a module, which imports what it needs when it runs."""
 
 from imgrec.cli.app import main
 

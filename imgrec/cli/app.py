@@ -1,4 +1,4 @@
-"""`imgrec`: finds the verb and hands over."""
+"""`imgrec`: the table of verbs, and the entry that runs one of them."""
 
 import sys
 from importlib import import_module
@@ -10,25 +10,25 @@ from imgrec.errors import ConfigError, ImgrecError, did_you_mean
 
 __all__ = ["VERBS", "main"]
 
-# verb -> (module with `main`, what it does)
+# verb -> (module with `main`, help)
 VERBS = {
-    "train": ("imgrec.cli.verbs.train", "train a classifier, and test it"),
-    "evaluate": ("imgrec.cli.verbs.evaluate", "score a checkpoint, or a model with weights, on any data"),
-    "compare": ("imgrec.cli.verbs.compare", "tell whether one run is better than another on the same images"),
-    "report": ("imgrec.cli.verbs.report", "build the page of an evaluation or a sweep again"),
-    "audit": ("imgrec.cli.verbs.audit", "look for broken files, duplicates, leaks and wrong labels before training"),
-    "split": ("imgrec.cli.verbs.split", "divide data into train, val and test, or folds, without leaks"),
-    "baselines": ("imgrec.cli.verbs.baselines", "what classical machine learning reaches on the same images"),
-    "explain": ("imgrec.cli.verbs.explain", "show where a network looked, and whether that can be trusted"),
-    "prepare": ("imgrec.cli.verbs.prepare", "decode images once, to train many times faster"),
+    "train": ("imgrec.cli.verbs.train", "train a classifier, and evaluate it"),
+    "evaluate": ("imgrec.cli.verbs.evaluate", "evaluate a checkpoint, or a model with weights, on any data"),
+    "compare": ("imgrec.cli.verbs.compare", "compare runs on the same images, with intervals and tests"),
+    "report": ("imgrec.cli.verbs.report", "build the report of an evaluation or a sweep again"),
+    "audit": ("imgrec.cli.verbs.audit", "find broken files, duplicates, leaks and label errors before training"),
+    "split": ("imgrec.cli.verbs.split", "split data into train, val and test, or folds, without leaks"),
+    "baselines": ("imgrec.cli.verbs.baselines", "evaluate classical machine learning on the same images"),
+    "explain": ("imgrec.cli.verbs.explain", "saliency maps, with checks of their faithfulness"),
+    "prepare": ("imgrec.cli.verbs.prepare", "decode images once, for faster training"),
     "export": (
         "imgrec.cli.verbs.export",
-        "a checkpoint as one ONNX file, checked against the checkpoint on real images",
+        "export a checkpoint as an ONNX file, checked against the checkpoint on real images",
     ),
-    "predict": ("imgrec.cli.verbs.predict", "what a model says of images, videos, archives or a camera, as a table"),
-    "benchmark": ("imgrec.cli.verbs.benchmark", "latency and throughput of models on this machine, side by side"),
-    "serve": ("imgrec.cli.verbs.serve", "answer images over HTTP with exported models"),
-    "keys": ("imgrec.cli.verbs.keys", "make, list and revoke the keys of a server; check its audit log"),
+    "predict": ("imgrec.cli.verbs.predict", "predictions for images, videos, archives or a camera, as a table"),
+    "benchmark": ("imgrec.cli.verbs.benchmark", "measure latency and throughput of models on this machine"),
+    "serve": ("imgrec.cli.verbs.serve", "serve exported models over HTTP"),
+    "keys": ("imgrec.cli.verbs.keys", "create, list and revoke the keys of a server; check its audit log"),
 }
 
 
@@ -53,17 +53,21 @@ def usage() -> str:
     return (
         "imgrec: from a folder of images to an image classifier.\n\n"
         f"Usage: imgrec VERB ...\n\nVerbs:\n{verbs}\n\n"
-        "imgrec VERB --help lists what a verb takes. imgrec --version prints the version.\n"
+        "imgrec VERB --help lists the arguments of a verb. imgrec --version prints the version.\n"
     )
 
 
 def run_verb(verb: str, arguments: list[str]) -> None:
-    """Run `main` of the verb's file. Raises: ConfigError: there is no such verb."""
+    """Run `main` of the module of a verb.
+
+    Raises:
+        ConfigError: There is no such verb.
+    """
     if verb not in VERBS:
         raise ConfigError(f"There is no verb {verb!r}.{did_you_mean(verb, VERBS)} Verbs: {', '.join(VERBS)}.")
     module = import_module(VERBS[verb][0])
-    # Lightning starts the other processes of a run, and a sweep its jobs, with `python sys.argv[0] sys.argv[1:]`. That
-    # must be a file that trains, so it is the verb's own, not the console script, which would look for a verb again.
+    # Lightning starts the other processes of a run, and a sweep its jobs, with `python sys.argv[0] sys.argv[1:]`. So
+    # argv[0] is the file of the verb, not the console script, for which argv[1] is a verb.
     assert module.__file__ is not None
     sys.argv = [str(Path(module.__file__).resolve()), *arguments]
     module.main()

@@ -1,4 +1,4 @@
-"""How a command ends badly: a message of a line or two, the code for the shell, and the trace where it can be found."""
+"""Errors of a command: a message of one or two lines, the exit code, and the traceback in `error.log`."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from imgrec.errors import ImgrecError
 
 __all__ = ["DEBUG_VARIABLE", "LOG_NAME", "PREFIX", "is_debug", "last_error", "report"]
 
-DEBUG_VARIABLE = "IMGREC_DEBUG"  # an environment variable, so that the other processes of a run know it too
+DEBUG_VARIABLE = "IMGREC_DEBUG"  # an environment variable, for the other processes of a run
 LOG_NAME = "error.log"
 PREFIX = "imgrec: error: "
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -20,20 +20,20 @@ _FAULT = 1
 
 
 def is_debug() -> bool:
-    """Return whether traces are to be shown (`--debug`)."""
+    """Return whether tracebacks are shown (`--debug`)."""
     return os.environ.get(DEBUG_VARIABLE) == "1"
 
 
 def report(error: BaseException, *, folder: Path | None = None) -> int:
-    """Print what went wrong to stderr, keep the trace in `folder`/error.log, and return the exit code.
+    """Print an error to stderr, append its traceback to `folder`/error.log, and return the exit code.
 
-    An ImgrecError is the user's to mend: its message alone, and its own code. Anything else is a fault, of imgrec or of
-    a library: code 1, and a pointer to the trace. With `--debug` the trace is printed as well.
+    An ImgrecError is for the user to solve: its message and its exit code. Anything else is a bug in imgrec or a
+    library: code 1, and the path of the traceback. With `--debug` the traceback is printed too.
     """
     if isinstance(error, KeyboardInterrupt):
         sys.stderr.write("imgrec: interrupted\n")
         return _INTERRUPTED
-    if isinstance(error, BrokenPipeError):  # whoever read our output (head, less) has enough
+    if isinstance(error, BrokenPipeError):  # the reader of our output (head, less) has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _PIPE_CLOSED
     is_expected = isinstance(error, ImgrecError)
@@ -44,12 +44,12 @@ def report(error: BaseException, *, folder: Path | None = None) -> int:
         sys.stderr.write(trace)
     sys.stderr.write(f"{PREFIX}{_rank()}{message}\n")
     if not is_expected and log is not None:
-        sys.stderr.write(f"This is a fault, not a wrong input. Its trace is in {log}; --debug prints it.\n")
+        sys.stderr.write(f"This is a bug, not an invalid input. The traceback is in {log}; --debug prints it.\n")
     return error.exit_code if isinstance(error, ImgrecError) else _FAULT
 
 
 def last_error(folder: Path) -> str:
-    """Return the first line of the latest message in `folder`/error.log, or "" where there is none."""
+    """Return the first line of the last message in `folder`/error.log, or ""."""
     try:
         lines = (folder / LOG_NAME).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -58,7 +58,7 @@ def last_error(folder: Path) -> str:
 
 
 def _keep(trace: str, *, message: str, folder: Path | None) -> Path | None:
-    """Append to the log of the run; None where that cannot be done: a full disk must not hide what went wrong."""
+    """Append to the log of the run; None where that fails: a full disk must not hide the error."""
     if folder is None:
         return None
     path = folder / LOG_NAME
@@ -69,6 +69,6 @@ def _keep(trace: str, *, message: str, folder: Path | None) -> Path | None:
 
 
 def _rank() -> str:
-    """Return which process of a run speaks, where there are several."""
+    """Return a prefix with the process, except in the first one."""
     rank = os.environ.get("LOCAL_RANK", "0")
     return "" if rank == "0" else f"[process {rank}] "

@@ -1,1 +1,1 @@
-"""What knows nothing of images: configuration, checkpoints, files, HTML, system."""
+"""Building blocks that know nothing of images: configuration, checkpoints, files, HTML pages, system."""

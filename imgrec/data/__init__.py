@@ -1,4 +1,4 @@
-"""From files and arrays to batches: sources hand over samples, these decode, prepare, augment and batch them."""
+"""From files and arrays to batches: data sources, splits, decoding, preprocessing, augmentation, loading."""
 
 import lazy_loader
 

@@ -1,6 +1,7 @@
 from .augment.albumentations_pipeline import Augment
 from .augment.batch import BatchAugment
-from .images.image import ArrayImages, FileImages, decode_image, read_image
+from .images.collections import ArrayImages, FileImages
+from .images.image import decode_image, read_image
 from .images.preprocess import Preprocess
 from .loading.datamodule import ImageDataModule
 from .samples import Samples, Splits

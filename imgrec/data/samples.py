@@ -1,4 +1,4 @@
-"""What a data source hands over: the samples of each split, and the classes they belong to."""
+"""Samples, splits and notes: what a data source returns."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +14,16 @@ SPLITS = ("train", "val", "test")
 
 
 class Images(Protocol):
-    """N images, decoded one at a time when they are asked for."""
+    """N images, each decoded when it is indexed."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> UInt8Array:
-        """Return image `index` as uint8 (H, W, 3), RGB, upright. Raises: ImageError."""
+        """Return image `index` as uint8 (H, W, 3), RGB, upright.
+
+        Raises:
+            ImageError: It cannot be read.
+        """
         ...
 
 
@@ -27,10 +31,12 @@ class Images(Protocol):
 class Samples:
     """One split: N images with their labels.
 
-    names: what tables and messages call each image: its path as found, or `digits/0012` where there is no file.
-    labels: int64 (N,) class indices; for several labels per image uint8 (N, C) of 0 and 1.
-    groups: one name per image (patient, video, site) or None.
-    columns: what else is known of each image, by name: numbers (NaN = unknown) or texts ("" = unknown).
+    Attributes:
+        names: Name of each image in tables and messages: its path as found, or `digits/0012` where there is no file.
+        images: The images.
+        labels: int64 (N,) class indices, or uint8 (N, C) of 0 and 1 for several labels per image.
+        groups: Group of each image (patient, video, site), or None.
+        columns: Metadata of each image by column name: numbers (NaN = unknown) or texts ("" = unknown).
     """
 
     names: Sequence[str]
@@ -84,14 +90,41 @@ class ImagesView:
         return self.images[int(self.indices[index])]
 
 
+def count_classes(labels: NDArray[np.integer], num_classes: int) -> NDArray[np.int64]:
+    """Return the number of samples of each class, int64 (C,), for labels (N,) or (N, C)."""
+    counts = labels.sum(axis=0) if labels.ndim == 2 else np.bincount(labels, minlength=num_classes)
+    return counts.astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Note:
+    """A remark on a data set that does not stop a run.
+
+    Attributes:
+        code: Kind of remark, for programs: `excluded` (files that are no samples), `missing_class`, `leaking_groups`,
+            `edited` (a split file), `table` (a faulty row), `layout` (of folders or arrays), `prepared`.
+        text: One line for people, with the names it is about.
+    """
+
+    code: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
 @dataclass(frozen=True)
 class Splits:
-    """All splits of a data set under one list of classes.
+    """All splits of a data set with one list of classes.
 
-    class_names: made from the training set (or given by a checkpoint); index i of every label means class_names[i].
-    notes: what a user should know but that does not stop the run: files left out and why, a class missing in
-        validation, hidden folders passed over. Each is one line with the names in it.
-    is_unsplit: whether the source names no splits, so that chance divided them.
+    Attributes:
+        class_names: Made from the training set, or given by a checkpoint; label i means class_names[i].
+        train: Training split; None where there is none, as for the other two.
+        val: Validation split.
+        test: Test split.
+        task: "single" for one label per image, "multilabel" for several.
+        notes: What a user should know but does not stop a run.
+        is_unsplit: Whether the source defines no splits, so that they were drawn at random.
     """
 
     class_names: Sequence[str]
@@ -99,5 +132,5 @@ class Splits:
     val: Samples | None = None
     test: Samples | None = None
     task: Task = "single"
-    notes: Sequence[str] = field(default_factory=tuple)
+    notes: Sequence[Note] = field(default_factory=tuple)
     is_unsplit: bool = False

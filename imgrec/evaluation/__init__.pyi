@@ -1,4 +1,4 @@
-from .figures.console import print_scores
+from .figures.console import print_metrics
 from .figures.figures import draw_confusion_matrix, draw_image_grid, draw_pr_curves, render, save_png
 from .metrics.compute import compute_metrics
 from .metrics.metric_files import write_evaluation
@@ -11,7 +11,7 @@ __all__ = [
     "draw_confusion_matrix",
     "draw_image_grid",
     "draw_pr_curves",
-    "print_scores",
+    "print_metrics",
     "read_parquet",
     "render",
     "save_png",

@@ -16,8 +16,8 @@ from imgrec.data.samples import SPLITS
 from imgrec.evaluation.decisions import Decisions
 from imgrec.evaluation.decisions.console import print_decided
 from imgrec.evaluation.decisions.decided import write_decided
-from imgrec.evaluation.figures.console import print_scores
-from imgrec.evaluation.figures.draw_beside import table_and_images
+from imgrec.evaluation.figures.console import print_metrics
+from imgrec.evaluation.figures.draw_beside import write_with_figures
 from imgrec.evaluation.figures.thumbnails import write_thumbnails
 from imgrec.evaluation.metrics.metric_files import write_numbers
 from imgrec.evaluation.predictions.predictions import Predictions
@@ -58,10 +58,10 @@ def write_evaluation(
     """
     with ExitStack() as stack:
         with recorder.phase("evaluation"):
-            stack.enter_context(table_and_images(predictions, folder))
+            stack.enter_context(write_with_figures(predictions, folder))
             metrics = write_numbers(predictions, folder, more=compute_more(predictions, more_metrics))
             write_thumbnails(predictions, data.split(split), folder)
-            print_scores(metrics)
+            print_metrics(metrics)
             print_decided(write_decided(predictions, decisions, folder, split=split))
             log.info("Evaluation: %s (metrics.json, decisions.json, predictions.parquet, figures and more)", folder)
         yield metrics

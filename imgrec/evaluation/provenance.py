@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from imgrec import __version__
 from imgrec.core.files.json_file import write_json
 from imgrec.core.system.energy_meter import EnergyMeter
@@ -110,11 +108,11 @@ def describe_data(data: "ImageDataModule") -> dict[str, Any]:
     `splits`: per split a count for each class, in the order of `class_names`. `num_images`: per split. `left_out`:
     images that cannot be read.
     """
-    from imgrec.data.samples import SPLITS
+    from imgrec.data.samples import SPLITS, count_classes
 
     splits = {name: data.split(name) for name in SPLITS if data.has_split(name)}
     num_classes = len(data.splits.class_names)
-    counts = {name: _count_classes(samples.labels, num_classes) for name, samples in splits.items()}
+    counts = {name: count_classes(samples.labels, num_classes).tolist() for name, samples in splits.items()}
     return {
         "fingerprint": data.fingerprint(),
         "task": data.splits.task,
@@ -124,11 +122,6 @@ def describe_data(data: "ImageDataModule") -> dict[str, Any]:
         "num_images": {name: len(samples) for name, samples in splits.items()},
         "left_out": len(data.quarantine),
     }
-
-
-def _count_classes(labels: Any, num_classes: int) -> list[int]:
-    counts = labels.sum(axis=0, dtype=np.int64) if labels.ndim == 2 else np.bincount(labels, minlength=num_classes)
-    return [int(number) for number in counts]
 
 
 def _describe_network(network: "nn.Module", config: Mapping[str, Any]) -> dict[str, Any]:

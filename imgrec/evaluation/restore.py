@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from imgrec.core.checkpoint.checkpoint import CheckpointInfo, load_checkpoint
 from imgrec.core.config.build import build, build_from_checkpoint
-from imgrec.core.config.checks import listed
+from imgrec.core.text import listed
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.errors import CheckpointError
 

@@ -1,8 +1,9 @@
 from .backbone import make_backbone
 from .cifar_resnet import CifarResNet, make_cifar_resnet
+from .loaded_weights import LoadedWeights
 from .network import ImageNetwork, Normalize, check_image_size
 from .small_cnn import SmallCNN, make_small_cnn
-from .weights import LoadedWeights, load_weights
+from .weights import load_weights
 
 __all__ = [
     "CifarResNet",

@@ -1,4 +1,4 @@
-"""Any classification network of torchvision by its name, with a new head, on pretrained weights if asked for."""
+"""Classifiers of torchvision by name, with a new head, optionally on pretrained weights."""
 
 import logging
 import pickle
@@ -23,11 +23,11 @@ from imgrec.models.weights import fit_tensors, load_weights
 
 logger = logging.getLogger(__name__)
 
-# Trained on (x / 255 - 0.5) / 0.5 (weights of TensorFlow). torchvision gets there by a second normalisation inside the
-# network, `transform_input`; ours is the only one, so it has to be the right one.
+# Trained on (x / 255 - 0.5) / 0.5 (weights of TensorFlow). torchvision does this by a second normalisation inside the
+# network, `transform_input`; here there is one, with these values.
 INCEPTION = ("googlenet", "inception_v3")
-AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # their extra heads for training, which are left out
-PATIENCE_S = 30.0
+AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # their extra heads for training, which are not built
+TIMEOUT_S = 30.0
 CLASSIFIERS = tuple(models.list_models(module=models))
 
 
@@ -45,14 +45,21 @@ def make_backbone(
 ) -> ImageNetwork:
     """Build one of torchvision's 80 classifiers with a head for `num_classes`.
 
-    weights: None (random), DEFAULT or another torchvision name (IMAGENET1K_V2), or a file (see `load_weights`).
-    stem: `standard`, or `small` for images of 64 px and less (see `shrink_stem`).
-    freeze: None, or `backbone` to train the head alone (a linear probe).
-    mean, std: of the pixels, 0 to 1, per channel; None takes those of the weights, which for a file and for random
-        values are those that torchvision trained this architecture with.
-    dropout: of the architecture's own dropout layers, 0 to 1; None for torchvision's choice.
-    options: more arguments of torchvision's builder, such as `image_size` (px) of a ViT; None leaves one out.
-    Raises: ConfigError: unknown name, option or value. WeightsError: weights that do not fit or cannot be had.
+    Args:
+        name: As in `torchvision.models.list_models()`.
+        num_classes: Number of logits.
+        weights: None (random), DEFAULT or another torchvision name (IMAGENET1K_V2), or a file (see `load_weights`).
+        stem: `standard`, or `small` for images of 64 px and less (see `shrink_stem`).
+        freeze: None, or `backbone` to train the head alone (a linear probe).
+        mean: Of the pixels, 0 to 1, per channel; None: that of the weights, which for a file and for random values is
+            the one that torchvision trained this architecture with.
+        std: Standard deviation, likewise.
+        dropout: Of the architecture's own dropout layers, 0 to 1; None: torchvision's default.
+        **options: More arguments of torchvision's builder, such as `image_size` (px) of a ViT; None: its default.
+
+    Raises:
+        ConfigError: Unknown name, option or value.
+        WeightsError: Weights that do not fit or are not available.
     """
     _check_arguments(name, num_classes=num_classes, stem=stem)
     frozen = is_frozen(freeze)
@@ -85,9 +92,9 @@ def _check_arguments(name: str, *, num_classes: int, stem: str) -> None:
     if name not in CLASSIFIERS:
         raise ConfigError(_unknown_name(name))
     if not isinstance(num_classes, int) or num_classes < 1:
-        raise ConfigError(f"model.num_classes is a number of classes, 1 or more, not {num_classes!r}.")
+        raise ConfigError(f"model.num_classes={num_classes!r}, but it must be a whole number, 1 or more.")
     if stem not in ("standard", "small"):
-        raise ConfigError(f"model.stem is standard or small (for images of 64 px and less), not {stem!r}.")
+        raise ConfigError(f"model.stem={stem!r}: use standard, or small (for images of 64 px and less).")
 
 
 def _unknown_name(name: str) -> str:
@@ -100,8 +107,8 @@ def _unknown_name(name: str) -> str:
 
 
 def _build(name: str, *, num_classes: int, options: dict[str, Any]) -> nn.Module:
-    # Set here: auxiliary heads would make the output a tuple. `init_weights=True` is the papers' and what torchvision
-    # does when it is not told, with a warning that this costs time (0.1 s today).
+    # Auxiliary heads would make the output a tuple. `init_weights=True` is as in the papers and torchvision's default,
+    # with a warning that it costs time (0.1 s today).
     fixed = {"aux_logits": False, "transform_input": False, "init_weights": True} if name in INCEPTION else {}
     try:
         backbone: nn.Module = models.get_model(name, num_classes=num_classes, **fixed, **options)
@@ -113,7 +120,7 @@ def _build(name: str, *, num_classes: int, options: dict[str, Any]) -> nn.Module
 
 
 def _explain(error: Exception, *, name: str, options: Mapping[str, Any]) -> str:
-    """Put torchvision's refusal of an option in the user's terms."""
+    """Explain an error of torchvision about an option, in terms of the configuration."""
     if found := re.search(r"unexpected keyword argument '(\w+)'", str(error)):
         known = signature(type(_build(name, num_classes=1, options={}))).parameters
         return f"{name} has no option model.{found[1]}.{did_you_mean(found[1], known)} Remove it, or set it to null."
@@ -126,13 +133,12 @@ def _explain(error: Exception, *, name: str, options: Mapping[str, Any]) -> str:
 def _find_head(backbone: nn.Module, build_wider: Callable[[], nn.Module]) -> list[str]:
     """Return the parameters whose shape depends on the number of classes: those that differ with one class more.
 
-    The second network costs no memory and next to no time (0.02 s for resnet50), because each of its parameters is
-    put on the meta device as it is registered. (`torch.device("meta")` would do it, but RegNet computes its widths
-    with tensors.)
+    The second network costs no memory and little time (0.02 s for resnet50), because each of its parameters is moved
+    to the meta device as it is registered. (Not by `torch.device("meta")`: RegNet computes its widths with tensors.)
     """
     handle = register_module_parameter_registration_hook(_without_data)  # type: ignore[arg-type]
     try:
-        with torch.random.fork_rng(devices=[]):  # the draws of the second network must not shift anybody's
+        with torch.random.fork_rng(devices=[]):  # the second network must not change the random state
             wider = dict(build_wider().named_parameters())
     finally:
         handle.remove()
@@ -144,13 +150,17 @@ def _without_data(_module: nn.Module, _name: str, parameter: nn.Parameter | None
 
 
 def _published_weights(name: str, weights: str | Path) -> WeightsEnum | None:
-    """Return torchvision's entry for `weights`, or None where it is the path of a file. Raises: WeightsError."""
+    """Return torchvision's entry for `weights`, or None where it is the path of a file.
+
+    Raises:
+        WeightsError: Neither.
+    """
     known = models.get_model_weights(name)
     key = str(weights).removeprefix(f"{known.__name__}.")
     if key in known.__members__:
         entry = known[key]
         if entry.meta["categories"] is None:
-            raise WeightsError(f"{entry!r} has no values for a classifier. Use model.weights=DEFAULT.")
+            raise WeightsError(f"{entry!r} has no classification head. Use model.weights=DEFAULT.")
         return entry
     path = Path(weights)
     if path.exists() or len(path.parts) > 1 or path.suffix in (".pth", ".pt", ".th", ".ckpt", ".bin", ".safetensors"):
@@ -173,16 +183,20 @@ def _announce_stem(fresh_stem: frozenset[str], *, frozen: bool) -> None:
     names = ", ".join(sorted(fresh_stem))
     if frozen:
         raise ConfigError(
-            f"model.stem=small replaces {names}, and model.freeze=backbone would keep their random values. "
+            f"model.stem=small replaces {names}, whose random values model.freeze=backbone would keep. "
             "Use model.stem=standard, or model.freeze=null."
         )
     logger.warning("model.stem=small: %s start from random values; the rest from the weights.", names)
 
 
 def _download(published: WeightsEnum) -> Mapping[str, Tensor]:
-    """Fetch torchvision's weights, or take them from the cache in $TORCH_HOME. Raises: WeightsError."""
-    patience = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(PATIENCE_S)  # torch.hub sets none: a network that swallows packets would hang for minutes
+    """Download torchvision's weights, or read them from the cache in $TORCH_HOME.
+
+    Raises:
+        WeightsError: They cannot be downloaded, or are damaged.
+    """
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(TIMEOUT_S)  # torch.hub sets none: without a connection it would hang for minutes
     try:
         tensors: dict[str, Tensor] = published.get_state_dict(
             progress=True, check_hash=True, weights_only=True, map_location="cpu"
@@ -194,9 +208,9 @@ def _download(published: WeightsEnum) -> Mapping[str, Tensor]:
         ) from error
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise WeightsError(
-            f"{published!r} came damaged, or is damaged in {torch.hub.get_dir()}/checkpoints. "
+            f"{published!r} is damaged, in the download or in {torch.hub.get_dir()}/checkpoints. "
             "Delete it there and try again, or set model.weights=PATH."
         ) from error
     finally:
-        socket.setdefaulttimeout(patience)
+        socket.setdefaulttimeout(before)
     return tensors

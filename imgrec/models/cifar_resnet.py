@@ -28,7 +28,7 @@ class BasicBlock(nn.Module):
         self.new_channels = out_channels - in_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shortcut plus what the two convolutions add to it."""
+        """Shortcut plus the residual of the two convolutions."""
         residual = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
         if self.new_channels:
             x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0) + (self.new_channels // 2,) * 2)
@@ -77,11 +77,19 @@ def make_cifar_resnet(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
 ) -> ImageNetwork:
-    """Build the CIFAR ResNet with `depth` layers that have weights: 20, 32, 44, 56, 110 in the paper.
+    """Build the ResNet for CIFAR with `depth` layers.
 
-    weights: None (random) or a file. freeze: None, or `backbone` to train the head alone.
-    mean, std: of the pixels, 0 to 1, per channel; None for ImageNet's, or those in a file of our own.
-    Raises: ConfigError: depth is not 6 n + 2. WeightsError: weights that do not fit.
+    Args:
+        num_classes: Number of logits.
+        depth: Layers with weights, 6 n + 2; 20, 32, 44, 56 and 110 in the paper.
+        weights: None (random) or a file.
+        freeze: None, or `backbone` to train the head alone.
+        mean: Of the pixels, 0 to 1, per channel; None: ImageNet's, or that in a file by imgrec.
+        std: Standard deviation, likewise.
+
+    Raises:
+        ConfigError: `depth` is not 6 n + 2.
+        WeightsError: Weights that do not fit.
     """
     if depth < 8 or (depth - 2) % 6:
         below = max(8, depth - (depth - 2) % 6)

@@ -1,27 +1,28 @@
-"""The network that everything else calls: images as they were decoded in, logits out."""
+"""`ImageNetwork`: normalisation and backbone in one module, decoded images in, logits out."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from imgrec.errors import ConfigError
-
-if TYPE_CHECKING:
-    from imgrec.models.weights import LoadedWeights
+from imgrec.models.loaded_weights import LoadedWeights
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class Normalize(nn.Module):
-    """Turn pixels of 0 to 255 into what the backbone was trained on: (x / 255 - mean) / std, per channel.
+    """Normalise pixels of 0 to 255 as the backbone was trained: (x / 255 - mean) / std, per channel.
 
-    As the first layer of the network it is the same in training, evaluation and deployment, and images travel as
-    uint8. `mean` and `std` are for pixels of 0 to 1, in the order red, green, blue.
-    Images (N, 3, H, W), uint8 or floating point of 0 to 255, contiguous or channels_last (which is kept).
-    Returns float32, or the type of the network where that was cast to another one (`16-true`).
+    As the first layer of the network it is the same in training, evaluation and deployment, and images are moved as
+    uint8. Input (N, 3, H, W), uint8 or floating point of 0 to 255, contiguous or channels_last (which is kept); output
+    float32, or the dtype to which the network was cast (`16-true`).
+
+    Args:
+        mean: For pixels of 0 to 1: red, green, blue.
+        std: Likewise, above 0.
     """
 
     mean: Tensor
@@ -42,17 +43,22 @@ class Normalize(nn.Module):
         return images.to(torch.float32, copy=True).mul_(scale).add_(shift).to(self.mean.dtype)
 
     def extra_repr(self) -> str:
-        """Show the six numbers where the network is printed."""
+        """Return the six numbers for `print(network)`."""
         return f"mean={self.mean.tolist()}, std={self.std.tolist()}"
 
 
 class ImageNetwork(nn.Module):
-    """Normalise, then backbone with its head: images (N, 3, H, W), 0 to 255 -> logits (N, C).
+    """Normalisation, then a backbone with its head: images (N, 3, H, W), 0 to 255 -> logits (N, C).
 
-    head_parameters: names, as in `named_parameters()`, of the last layer's parameters (shapes that depend on C).
-    frozen: everything but the head keeps its values: no gradients, and the backbone stays in evaluation mode
-        (running statistics and dropout stand still) whatever `train()` is told. No activation before the head is kept.
-    loaded: what was read from a weights file, or None for a network with random weights.
+    Args:
+        normalize: The first layer.
+        backbone: Normalised images -> logits.
+        head_parameters: Names, as in `named_parameters()`, of the last layer's parameters (shapes that depend on C).
+        frozen: Train the head alone: the rest has no gradients, and the backbone stays in evaluation mode (running
+            statistics and dropout), also after `train()`. No activation before the head is kept.
+
+    Attributes:
+        loaded: What was read from a weights file, or None for random weights.
     """
 
     def __init__(
@@ -75,7 +81,7 @@ class ImageNetwork(nn.Module):
         return logits
 
     def train(self, mode: bool = True) -> Self:
-        """Set training mode, in which a frozen backbone goes on evaluating."""
+        """Set training mode; a frozen backbone stays in evaluation mode."""
         super().train(mode)
         if self.frozen:
             self.backbone.eval()
@@ -88,17 +94,23 @@ class ImageNetwork(nn.Module):
 
 
 def is_frozen(freeze: str | None) -> bool:
-    """Read the key `model.freeze`. Raises: ConfigError: neither null nor `backbone`."""
+    """Return whether `model.freeze` freezes the backbone.
+
+    Raises:
+        ConfigError: Neither null nor `backbone`.
+    """
     if freeze not in (None, "backbone"):
-        raise ConfigError(f"model.freeze is null (train all) or backbone (train the head alone), not {freeze!r}.")
+        raise ConfigError(f"model.freeze={freeze!r}: use null (train all) or backbone (train the head alone).")
     return freeze == "backbone"
 
 
 def check_image_size(network: ImageNetwork, *, height: int, width: int) -> None:
-    """Let one image without content through the layers, to learn before training whether they take its size.
+    """Check before training that the layers accept images of this size, by a forward pass on the meta device.
 
-    Costs milliseconds: shapes are worked out, no numbers.
-    Raises: ConfigError: the images are too small for the layers, or not of the size that a transformer was made for.
+    It takes milliseconds, as only shapes are computed.
+
+    Raises:
+        ConfigError: The images are too small for the layers, or not of the size that a transformer was built for.
     """
     shapes = {name: tensor.detach().to("meta") for name, tensor in network.state_dict().items()}
     mode = network.training

@@ -1,4 +1,4 @@
-"""The network of a first lesson: convolution, pooling, dense. Read it top to bottom; N is the number of images."""
+"""A small network to learn from: convolution, pooling, dense. Read it top to bottom; N is the number of images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,8 +25,11 @@ class SmallCNN(nn.Module):
         dense      (N, 128)
         head       (N, num_classes)  logits
 
-    channels: of each block; each halves the size of the image. hidden: width of the dense layer. dropout: the part of
-    the numbers before each dense layer that is set to 0 at random while training, 0 to 1.
+    Args:
+        num_classes: Number of logits.
+        channels: Of each block; each block halves the size of the image.
+        hidden: Width of the dense layer.
+        dropout: Fraction of the inputs of each dense layer that is set to 0 at random in training, 0 to 1.
     """
 
     def __init__(
@@ -76,11 +79,21 @@ def make_small_cnn(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
 ) -> ImageNetwork:
-    """Build a `SmallCNN` behind the normalisation of its images, which are 8 px or larger with two blocks.
+    """Build a `SmallCNN` after the normalisation of its images, which are 8 px or larger with two blocks.
 
-    weights: None (random) or a file. freeze: None, or `backbone` to train the head alone.
-    mean, std: of the pixels, 0 to 1, per channel; None for ImageNet's, or those in a file of our own.
-    Raises: ConfigError: a width below 1, or dropout outside 0 to 1. WeightsError: weights that do not fit.
+    Args:
+        num_classes: Number of logits.
+        channels: As in `SmallCNN`, like the next two.
+        hidden: Width of the dense layer.
+        dropout: Fraction, 0 to 1.
+        weights: None (random) or a file.
+        freeze: None, or `backbone` to train the head alone.
+        mean: Of the pixels, 0 to 1, per channel; None: ImageNet's, or that in a file by imgrec.
+        std: Standard deviation, likewise.
+
+    Raises:
+        ConfigError: A width below 1, or dropout outside 0 to 1.
+        WeightsError: Weights that do not fit.
     """
     if not channels or min(*channels, hidden) < 1 or not 0 <= dropout < 1:
         raise ConfigError(

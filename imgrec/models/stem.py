@@ -1,6 +1,6 @@
-"""The first layers of a network, changed for images of 64 px and less.
+"""Change the first layers of a network for images of 64 px and less.
 
-ImageNet networks begin by making a 224 px image 2 to 16 times smaller. Of a 32 px image that leaves next to nothing.
+ImageNet networks first make an image of 224 px 2 to 16 times smaller. Of an image of 32 px that leaves very little.
 """
 
 from torch import nn
@@ -19,9 +19,16 @@ def shrink_stem(backbone: nn.Module, name: str) -> frozenset[str]:
 
     A kernel of more than 3 px becomes 3 x 3 (He et al. 2015, section 4.2, for CIFAR). Non-overlapping patches, as of
     ConvNeXt and Swin, become half as wide instead: 4 x 4 to 2 x 2.
-    Returns: the names of the parameters that are new, with random values; empty where only a stride had to change.
-    Raises: ConfigError: `name` (for the message) has no such stem: VGG keeps the size already, ViT and MaxViT are
-        built for one image size.
+
+    Args:
+        backbone: A network of torchvision.
+        name: Its name, for messages.
+
+    Returns:
+        Names of the new parameters, with random values; empty where only a stride had to change.
+
+    Raises:
+        ConfigError: It has no such stem: VGG keeps the size already, ViT and MaxViT are built for one image size.
     """
     path, conv = next((path, module) for path, module in backbone.named_modules() if isinstance(module, nn.Conv2d))
     if conv.stride == (1, 1) or name.startswith(("vit_", "maxvit_")):
@@ -40,7 +47,7 @@ def shrink_stem(backbone: nn.Module, name: str) -> frozenset[str]:
 
 
 def _small_conv(conv: nn.Conv2d) -> nn.Conv2d:
-    """Return the convolution that takes the place of one with a large kernel, with He's initial values."""
+    """Return the convolution that replaces one with a large kernel, with He initialisation."""
     is_patches = conv.kernel_size == conv.stride
     side = conv.kernel_size[0] // 2 if is_patches else 3
     small = nn.Conv2d(

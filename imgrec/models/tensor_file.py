@@ -1,6 +1,6 @@
-"""Read the tensors of a weights file that may come from a stranger: no code in it runs, no size it claims is believed.
+"""Read the tensors of an untrusted weights file: no code in it is run, and claimed sizes are checked.
 
-Formats: .safetensors, and what `torch.save` writes (.pt, .pth, .th, .ckpt): a state dict, or a checkpoint that has one.
+Formats: .safetensors, and those of `torch.save` (.pt, .pth, .th, .ckpt): a state dict, or a checkpoint that has one.
 """
 
 import pickle
@@ -13,20 +13,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from imgrec.core.text import listed
 from imgrec.errors import WeightsError
 
-# Where training programs put the network's tensors inside a checkpoint, the usual place first.
+# Keys under which training programs store the network's tensors in a checkpoint, the usual one first.
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "module", "ema", "model_ema", "state_dict_ema")
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Return the named tensors of a file, on the CPU and where possible still on disk (memory-mapped).
+    """Return the named tensors of a file, on the CPU and where possible memory-mapped.
 
-    Raises: WeightsError: no such file; damaged; holds Python objects; holds no tensors; or a tensor claims more
-        elements than the file has bytes for.
+    Raises:
+        WeightsError: No such file; damaged; holds Python objects; holds no tensors; or a tensor claims more elements
+            than the file has bytes for.
     """
     if re.match(r"\w\w+:/", str(path)):  # Path makes one slash of two
-        raise WeightsError(f"{path} is an address, not a file. Download it yourself, then give the path of the file.")
+        raise WeightsError(f"{path} is a URL, not a file. Download it yourself, then give the path of the file.")
     if not path.is_file():
         raise WeightsError(f"There is no weights file at {path}.")
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
@@ -56,16 +58,17 @@ def _read_torch(path: Path) -> Any:
             raise WeightsError(f"{path} is damaged, or not a file of weights.") from error
         raise WeightsError(
             f"{path} contains Python objects ({forbidden[1]}): not loaded, because opening them can run any program. "
-            "Where you trust the file, save its state_dict alone, best as .safetensors, and give that."
+            "If you trust the file, save its state_dict alone, best as .safetensors, and give that."
         ) from error
-    except Exception as error:  # bytes of any kind come in here, and torch has an exception of its own for most kinds
+    except Exception as error:  # the content may be anything, and torch raises many kinds of exceptions
         raise WeightsError(f"{path} is damaged, or not a file of weights: {_first_line(error)}.") from error
 
 
 def _is_archive(path: Path) -> bool:
-    """Tell the format since torch 1.6, a zip; older files cannot be memory-mapped.
+    """Return whether it is a ZIP archive, the format since torch 1.6; older files cannot be memory-mapped.
 
-    Refuses a zip that unpacks to more than its own size: torch.save stores, it never compresses.
+    Raises:
+        WeightsError: The archive is damaged, or unpacks to more than its size: torch.save never compresses.
     """
     try:
         if not zipfile.is_zipfile(path):
@@ -91,13 +94,13 @@ def _find_tensors(content: Any, *, path: Path) -> dict[str, Tensor]:
     entries = content.items() if isinstance(content, Mapping) else ()
     tensors = {name: value for name, value in entries if isinstance(name, str) and isinstance(value, Tensor)}
     if not tensors:
-        keys = ", ".join(str(key) for key, _ in list(entries)[:6]) or type(content).__name__
+        keys = listed([key for key, _ in entries], limit=6) or type(content).__name__
         raise WeightsError(f"No named tensors in {path}; it holds: {keys}.")
     return tensors
 
 
 def _check_memory(tensor: Tensor, *, name: str, path: Path) -> None:
-    """Refuse a tensor without as many bytes as elements: strides of 0 make 10^12 elements out of four bytes."""
+    """Check that a tensor has the bytes of its elements: strides of 0 make 10^12 elements out of four bytes."""
     if tensor.layout is not torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
         raise WeightsError(f"{path}: {name} is not a plain dense tensor ({tensor.layout}, {tensor.dtype}): not loaded.")
     if tensor.numel() * tensor.element_size() > min(tensor.untyped_storage().nbytes(), path.stat().st_size):

@@ -1,49 +1,28 @@
-"""Put tensors into a network by name and shape, whole or not at all, and say what was done."""
+"""Load weights into a network by name and shape, completely or not at all."""
 
 import logging
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from imgrec.core.text import listed
 from imgrec.errors import WeightsError
+from imgrec.models.loaded_weights import LoadedWeights
 from imgrec.models.network import ImageNetwork
 from imgrec.models.tensor_file import read_tensors
 
 logger = logging.getLogger(__name__)
 
-# Names that torchvision has changed since it published the weights, which it renames on loading: DenseNet, ViT.
+# Names that torchvision changed after it published the weights, and renames on loading: DenseNet, ViT.
 RENAMED = (
     (re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\."), r"\1\2."),
     (re.compile(r"(encoder_layer_\d+\.mlp)\.linear_1\."), r"\1.0."),
     (re.compile(r"(encoder_layer_\d+\.mlp)\.linear_2\."), r"\1.3."),
 )
-
-
-@dataclass(frozen=True)
-class LoadedWeights:
-    """What came out of a weights file, and what the network still has at random.
-
-    num_tensors: tensors copied. fresh: names of parameters left as they were initialised. unused: tensors of the file
-    that this network has no use for. has_normalization: the mean and std are the file's too.
-    """
-
-    source: str
-    num_tensors: int
-    fresh: tuple[str, ...] = ()
-    unused: tuple[str, ...] = ()
-    head_is_fresh: bool = False
-    has_normalization: bool = False
-
-    def __str__(self) -> str:
-        """Say it in one line, for the log."""
-        fresh = f"; fresh: {_some(self.fresh)}" if self.fresh else ""
-        unused = f"; not used: {_some(self.unused)}" if self.unused else ""
-        return f"{self.num_tensors} tensors from {self.source}{fresh}{unused}"
 
 
 def load_weights(
@@ -54,14 +33,21 @@ def load_weights(
     unused: tuple[str, ...] = (),
     keep_normalization: bool = False,
 ) -> LoadedWeights:
-    """Load a file into the network; the file's head is taken where it has as many classes, else the head stays fresh.
+    """Load a weights file into the network. A head of another number of classes is not loaded and stays random.
 
-    source: .pth, .pt, .th, .ckpt or .safetensors: a state dict, or a checkpoint that has one inside. A prefix of all
-        names (`module.`, `model.`, `net.backbone.`) is found and taken off.
-    stem: parameters that may be of another shape in the file, and stay fresh then; unused: beginnings of names that
-        the file may have beyond the network. Both as the backbone calls them.
-    keep_normalization: keep the network's mean and std, even where the file (one of our own) brings some.
-    Raises: WeightsError: see `read_tensors`, `fit_tensors`.
+    Args:
+        network: Changed in place.
+        source: .pth, .pt, .th, .ckpt or .safetensors: a state dict, or a checkpoint that has one. A prefix of all names
+            (`module.`, `model.`, `net.backbone.`) is detected and removed.
+        stem: Parameters of the backbone that may have another shape in the file, and stay random then.
+        unused: Prefixes of names that the file may have beyond the backbone's.
+        keep_normalization: Keep the network's mean and std, even where the file (one by imgrec) has its own.
+
+    Returns:
+        What was loaded, also in `network.loaded`.
+
+    Raises:
+        WeightsError: See `read_tensors` and `fit_tensors`.
     """
     path = Path(source)
     return fit_tensors(
@@ -78,11 +64,13 @@ def fit_tensors(
     unused: tuple[str, ...] = (),
     keep_normalization: bool = False,
 ) -> LoadedWeights:
-    """Copy named tensors into the network, cast to the network's types; sets and returns `network.loaded`.
+    """Copy named tensors into the network, cast to its types; sets and returns `network.loaded`.
 
-    Arguments as in `load_weights`. Nothing is copied unless everything fits.
-    Raises: WeightsError: tensors are missing, left over or of another shape beyond the head and the stem; the head is
-        there in part; a value is NaN or infinite.
+    The other arguments are those of `load_weights`. Nothing is copied unless everything fits.
+
+    Raises:
+        WeightsError: Tensors are missing, left over or of another shape, other than head and stem; only a part of the
+            head is there; a value is NaN or infinite.
     """
     wanted = network.backbone.state_dict()
     normalization, tensors = _split_normalization(tensors)
@@ -113,15 +101,17 @@ def fit_tensors(
 
 
 def _fresh_head(head: set[str], fitting: Mapping[str, Tensor], *, source: str) -> set[str]:
-    """Return the head's parameters where the file has none that fit, nothing where it has them all."""
+    """Return the head's parameters if none of the file fits, nothing if all fit."""
     absent = head - fitting.keys()
     if absent and absent != head:
-        raise WeightsError(f"{source} has only a part of the classification head: no fitting {_some(sorted(absent))}.")
+        raise WeightsError(
+            f"{source} has only a part of the classification head: no fitting {listed(sorted(absent), limit=3)}."
+        )
     return absent
 
 
 def _split_normalization(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Mapping[str, Tensor]]:
-    """Tell a file of our own by its `normalize.mean`, and keep of it the network alone (not a loss's class weights)."""
+    """Recognise a file by imgrec by its `normalize.mean`, and keep its network (not the class weights of a loss)."""
     roots = [name.removesuffix("normalize.mean") for name in tensors if re.search(r"(^|\.)normalize\.mean$", name)]
     if not roots:
         return {}, tensors
@@ -142,14 +132,14 @@ def _rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _strip_prefix(tensors: Mapping[str, Tensor], wanted: Collection[str], *, source: str) -> dict[str, Tensor]:
-    """Take off the prefix under which most of the names are the network's; names without it stay as they are."""
+    """Remove the prefix under which most of the names are the network's; names without it are unchanged."""
     votes: Counter[str] = Counter()
     for name in tensors:
         starts = [0, *(dot.end() for dot in re.finditer(r"\.", name))]
         votes.update(name[:start] for start in starts if name[start:] in wanted)
     if not votes:
         raise WeightsError(
-            f"{source} is for another network: it has {_some(tensors)}, this network has {_some(wanted)}. "
+            f"{source} is for another model: it has {listed(tensors, limit=3)}, this one {listed(wanted, limit=3)}. "
             "Choose the model that the weights were made for."
         )
     prefix = max(votes, key=lambda prefix: (votes[prefix], -len(prefix)))
@@ -178,10 +168,10 @@ def _check_fit(
         if n in wanted and n not in fitting and n not in exempt
     ]
     parts = {"missing": missing, "left over": left_over, "of another shape or type": different}
-    problems = [f"{len(names)} {problem} ({_some(names)})" for problem, names in parts.items() if names]
+    problems = [f"{len(names)} {problem} ({listed(names, limit=3)})" for problem, names in parts.items() if names]
     if problems:
         raise WeightsError(
-            f"{source} does not fit this network: {', '.join(problems)}. "
+            f"{source} does not fit this model: {', '.join(problems)}. "
             "Choose the model and options that the weights were made for."
         )
 
@@ -193,8 +183,3 @@ def _copy(copies: Iterable[tuple[Tensor, Tensor]], *, source: str) -> None:
     with torch.no_grad():
         for target, tensor in copies:
             target.copy_(tensor)
-
-
-def _some(names: Iterable[str], limit: int = 3) -> str:
-    names = list(names)
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

@@ -1,4 +1,4 @@
-"""What can be done with an evaluated network beyond its scores: a study is an object chosen by a group of conf/."""
+"""Studies of an evaluated model beyond its metrics; each is an object that a group of conf/ names."""
 
 import logging
 from collections.abc import Mapping
@@ -23,12 +23,15 @@ STUDIES = ("tta", "ood", "robustness", "explain")
 
 @dataclass(frozen=True)
 class Subject:
-    """What a study looks at.
+    """What a study examines.
 
-    network: images (N, 3, H, W), uint8 or float 0-255, to logits (N, C); in evaluation mode, on `device`.
-    data: the data module. split: the name of the split that was scored.
-    predictions: what the network said about that split, in its order.
-    folder: of the evaluation; a study writes NAME.json there, and images into a folder NAME.
+    Attributes:
+        network: Images (N, 3, H, W), uint8 or float 0-255, to logits (N, C); in evaluation mode, on `device`.
+        data: The data module.
+        split: Name of the evaluated split.
+        predictions: For that split, in its order.
+        folder: Of the evaluation; a study writes NAME.json there, and figures into a folder NAME.
+        device: Where the network is.
     """
 
     network: "nn.Module"
@@ -40,31 +43,31 @@ class Subject:
 
 
 class Study(Protocol):
-    """An object of a group in `STUDIES`: writes what it finds into the folder of the evaluation."""
+    """An object of a group in `STUDIES` that writes its results into the folder of the evaluation."""
 
     def __call__(self, subject: Subject, /) -> None:
-        """Look at `subject`. Raises: ImgrecError: it cannot be studied so."""
+        """Run the study. Raises: ImgrecError: The study does not fit the model or the data."""
         ...
 
 
 @runtime_checkable
 class Checked(Protocol):
-    """A study that knows before the network is asked whether it can be made."""
+    """A study that can be checked before inference starts."""
 
     def check(self, data: "ImageDataModule", /) -> None:
-        """Look whether it can be made. Raises: ImgrecError: something is missing, or the data is not of its kind."""
+        """Check the study. Raises: ImgrecError: Something is missing, or the data does not fit."""
         ...
 
 
 def check_studies(studies: Mapping[str, Study], data: "ImageDataModule") -> None:
-    """Let the studies that can say so say that they cannot be made. Raises: ImgrecError."""
+    """Check all studies that can be checked. Raises: ImgrecError."""
     for study in studies.values():
         if isinstance(study, Checked):
             study.check(data)
 
 
 def run_studies(studies: Mapping[str, Study], subject: Subject) -> None:
-    """Run the studies that were chosen, by the name of their group."""
+    """Run the studies, given by the names of their groups."""
     for name, study in studies.items():
         log.info("%s: %s", name, type(study).__name__)
         study(subject)

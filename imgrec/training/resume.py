@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from imgrec.core.checkpoint.checkpoint import CheckpointInfo, load_checkpoint, newest_valid
-from imgrec.core.config.checks import listed
+from imgrec.core.text import listed
 from imgrec.errors import CheckpointError, ConfigError, did_you_mean
 
 __all__ = ["CHECKED", "Start", "announce", "find_start", "set_aside"]
@@ -121,7 +121,7 @@ def set_aside(folder: Path, *, start: Start | None) -> Path | None:
 
 def _newest(folder: Path) -> Path | None:
     found = newest_valid(folder)
-    for line in found.passed_over:
+    for line in found.skipped:
         log.warning(line)
     return found.path
 

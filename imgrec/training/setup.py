@@ -11,7 +11,7 @@ from imgrec.auditing.before_training import check_data
 from imgrec.core.checkpoint.checkpoint import CheckpointInfo
 from imgrec.core.config.build import build, to_plain
 from imgrec.data.loading.datamodule import ImageDataModule
-from imgrec.data.splits.folds import count_classes
+from imgrec.data.samples import count_classes
 from imgrec.models.network import ImageNetwork, check_image_size
 
 __all__ = ["check_network", "log_notes", "make_record", "read_data"]

@@ -59,12 +59,12 @@ def test_every_section_is_explained(dirty):
     assert {section.key for section in audit_folder(dirty, workers=1).sections} == set(EXPLANATIONS)
 
 
-def test_without_splits_leaks_are_not_looked_for_and_that_is_said(tmp_path):
+def test_without_splits_leaks_are_not_checked_with_a_reason(tmp_path):
     root = write_folders(tmp_path, {"cat/a.png": sample_image(1), "dog/b.png": sample_image(2)})
     assert "no splits" in audit_folder(root, workers=1).not_run["leaks"]
 
 
-def test_a_quick_audit_says_what_it_leaves_out(dirty):
+def test_a_quick_audit_lists_the_checks_it_skips(dirty):
     audit = audit_folder(dirty, workers=1, settings=AuditSettings(quick=True))
     assert {"near_duplicates", "leaks.near", "suspected_labels"} <= set(audit.not_run)
     exact = next(section for section in audit.sections if section.key == "leaks.exact")
@@ -86,14 +86,14 @@ def test_planted_wrong_labels_are_suspected(tmp_path):
     for number in range(80):
         bright = number % 2
         pixels = rng.integers(0, 90, (16, 16, 3)).astype(np.uint8) + np.uint8(150 * bright)
-        is_wrong = number in (6, 31)
-        files[f"{'day' if bright != is_wrong else 'night'}/{number:02d}.png"] = pixels
+        is_flipped = number in (6, 31)
+        files[f"{'day' if bright != is_flipped else 'night'}/{number:02d}.png"] = pixels
     audit = audit_folder(write_folders(tmp_path, files), workers=1, settings=AuditSettings())
     suspected = {one["path"] for one in json.loads(to_json(audit))["suspected_labels"]}
     assert suspected == {"day/06.png", "night/31.png"}
 
 
-def test_the_fingerprint_is_of_the_data_and_not_of_where_it_lies(dirty, tmp_path):
+def test_the_fingerprint_is_of_the_data_and_not_of_where_it_is(dirty, tmp_path):
     before = audit_folder(dirty, workers=1).fingerprint
     moved = dirty.rename(tmp_path / "elsewhere")
     assert audit_folder(moved, workers=1).fingerprint == before

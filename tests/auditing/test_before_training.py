@@ -12,7 +12,7 @@ from PIL import Image
 
 from imgrec.auditing import before_training as data_check
 from imgrec.auditing.before_training import check_data, facts_store
-from imgrec.data.images.image import ArrayImages
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.prepared.build import Source, prepare
 from imgrec.data.prepared.shrink import Shrink
 from imgrec.data.samples import Samples, Splits
@@ -39,7 +39,7 @@ def folder_data(root: Path, **changes: Any) -> FolderData:
     return FolderData(root=str(root), preprocess=lambda image: image, **{"num_workers": 0, **changes})
 
 
-def test_clean_images_pass_without_a_word(root, caplog):
+def test_clean_images_pass_silently(root, caplog):
     data = folder_data(root)
     with caplog.at_level(logging.WARNING, logger="imgrec"):
         check_data(data)
@@ -57,7 +57,7 @@ def test_what_cannot_be_read_is_left_out_and_reported(root, tmp_path):
     assert len(names) == 23
     assert not any(name.endswith("ant/3.png") for name in names)
     assert data.split("train").labels.tolist() == [0] * 11 + [1] * 12
-    (entry,) = json.loads((tmp_path / "run" / "data_report.json").read_text())["left_out"]
+    (entry,) = json.loads((tmp_path / "run" / "data_report.json").read_text())["excluded"]
     assert (entry["code"], entry["split"]) == ("not_an_image", "train")
     assert sorted(root.rglob("*")) == before
     assert (root / "train" / "ant" / "3.png").read_bytes() == b"<html>not found</html>"
@@ -88,11 +88,11 @@ def test_the_same_pixels_in_two_splits_are_an_error_that_names_both(root):
 
 def test_leaks_can_be_a_warning_or_ignored(root, caplog):
     copy_across(root)
-    for leaks, said in (("warn", 1), ("ignore", 0)):
+    for leaks, count in (("warn", 1), ("ignore", 0)):
         caplog.clear()
         with caplog.at_level(logging.WARNING, logger="imgrec"):
             check_data(folder_data(root, leaks=leaks))
-        assert sum("the same in two splits" in record.getMessage() for record in caplog.records) == said
+        assert sum("identical across two splits" in record.getMessage() for record in caplog.records) == count
 
 
 def test_the_same_image_twice_in_one_split_is_no_leak(root):
@@ -106,17 +106,17 @@ def test_a_near_duplicate_in_another_split_is_a_warning_with_the_pair(root, capl
     with caplog.at_level(logging.WARNING, logger="imgrec"):
         check_data(folder_data(root))
     (line,) = [record.getMessage() for record in caplog.records]
-    assert "1 pair of images is nearly the same in two splits" in line
+    assert "1 pair of images is nearly identical across two splits" in line
     assert "ant/0.png (train)" in line
     assert "ant/larger.png (val)" in line
 
 
-def test_beyond_the_limit_files_are_looked_at_only_when_told(root, monkeypatch, caplog):
+def test_beyond_the_limit_files_are_checked_only_on_request(root, monkeypatch, caplog):
     (root / "test" / "bee" / "0.png").write_bytes(b"")
     monkeypatch.setattr(data_check, "MAX_CHECKED", 5)
     with caplog.at_level(logging.INFO, logger="imgrec"):
         check_data(folder_data(root))
-    assert "40 files: not looked at before training" in caplog.text
+    assert "40 files: too many to check before training" in caplog.text
     check_data(folder_data(root, check=False))
     with pytest.raises(DataError, match="test images"):
         check_data(folder_data(root, check=True))

@@ -11,14 +11,14 @@ from imgrec.cli import main
 from imgrec.cli.app import VERBS, usage
 
 
-def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
-    monkeypatch.setattr(sys, "argv", ["/usr/bin/imgrec", *words])
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/imgrec", *arguments])
     main()
 
 
-@pytest.mark.parametrize("words", [(), ("--help",), ("-h",)])
-def test_alone_it_lists_its_verbs(words, monkeypatch, capsys):
-    call(monkeypatch, *words)
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])
+def test_alone_it_lists_its_verbs(arguments, monkeypatch, capsys):
+    call(monkeypatch, *arguments)
     assert capsys.readouterr().out == usage()
     assert all(f"  {verb} " in usage() for verb in VERBS)
 
@@ -39,7 +39,7 @@ def test_an_unknown_verb_names_the_nearest_and_all(monkeypatch, capsys):
 
 @pytest.mark.parametrize("verb", ["train", "evaluate"])
 def test_a_verb_runs_as_if_its_own_file_had_been_started(verb, monkeypatch):
-    """Lightning starts the other processes of a run by sys.argv: a file that runs the verb, and its words."""
+    """Lightning starts the other processes of a run by sys.argv: a file that runs the verb, and its arguments."""
     module = importlib.import_module(VERBS[verb][0])
     seen = []
     monkeypatch.setattr(module, "main", lambda: seen.append(list(sys.argv)))

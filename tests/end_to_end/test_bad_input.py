@@ -96,7 +96,7 @@ TRAINING = [
     (["model=torchvision", "model.name=resnet_50"], "no classifier 'resnet_50'. Did you mean 'resnet50'"),
     (["model=resnet18", "model.weights=DEFALT"], "no weights 'DEFALT'. Did you mean 'DEFAULT'"),
     (["model=resnet18", "model.weights=nowhere.pth"], "no weights file at nowhere.pth"),
-    (["model=cifar_resnet", "model.weights=digits/best.ckpt"], "digits/best.ckpt is for another network"),
+    (["model=cifar_resnet", "model.weights=digits/best.ckpt"], "digits/best.ckpt is for another model"),
     (["model.weights=stranger.ckpt"], "contains Python objects"),
     (["data=folder", "data.root=imagse"], "data.root=imagse: no folder 'imagse' ... Did you mean 'images'"),
     (["data=folder", "data.root=one"], "one class only (ant)"),
@@ -119,7 +119,7 @@ TRAINING = [
     (["trainer.gpus=none"], "trainer.gpus=none: use auto, 0 (CPU)"),
     (["monitor=val/acuracy"], "monitor=val/acuracy is not a metric of this run. Did you mean 'val/accuracy'"),
     (["callbacks=ema"], "callbacks lack RunLog and Checkpoints"),
-    (["~scheduler"], "classifier.scheduler refers to 'scheduler', which is not there"),
+    (["~scheduler"], "classifier.scheduler refers to 'scheduler', which does not exist"),
     (["resume=sometimes"], "resume=sometimes: use auto, never, or the path of a checkpoint"),
     (["resume=bare.ckpt"], "without imgrec's record"),
     (["resume=stranger.ckpt"], "holds Python objects ... does not load it"),
@@ -201,7 +201,7 @@ def test_a_full_disk_loses_nothing(here):
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000)),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    check(Done(done.returncode, done.stdout, done.stderr), "the file is larger than the limit ... is untouched")
+    check(Done(done.returncode, done.stdout, done.stderr), "the file is larger than the limit ... is unchanged")
     assert {path.name: path.read_bytes() for path in here.glob("*.ckpt")} == before
     assert list(here.rglob("*.part")) == []
 

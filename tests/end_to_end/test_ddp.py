@@ -2,9 +2,6 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +9,16 @@ import pytest
 
 from command import command
 from imgrec.core.config.overrides import quote
-from project import PROJECT
+from script import TWO, start
 
 pytestmark = pytest.mark.slow
-TWO = ("trainer=ddp", "trainer.gpus=0", "trainer.devices=2", "trainer.precision=32-true")
 NUM_TEST, NUM_VAL = 359, 180  # of the digits
 
 
-def start(script: str, folder: Path, *words: str) -> str:
-    """Run train.py or evaluate.py and return what it said."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, PROJECT / script, *words]
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout + done.stderr
-
-
-def evaluated_alone(folder: Path, name: str, *words: str) -> None:
+def evaluated_alone(folder: Path, name: str, *arguments: str) -> None:
     """Evaluate the best checkpoint in this process, into the folder `name`."""
-    words = (f"checkpoint={quote(folder / 'run' / 'best.ckpt')}", "trainer.gpus=0", *words)
-    done = command("evaluate", f"run_dir={quote(folder / name)}", *words)
+    arguments = (f"checkpoint={quote(folder / 'run' / 'best.ckpt')}", "trainer.gpus=0", *arguments)
+    done = command("evaluate", f"run_dir={quote(folder / name)}", *arguments)
     assert done.code == 0, done.err
 
 
@@ -41,8 +26,8 @@ def evaluated_alone(folder: Path, name: str, *words: str) -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An epoch by two processes in `run`, and its best checkpoint evaluated by one and by two."""
     folder = tmp_path_factory.mktemp("ddp")
-    words = ("trainer.max_epochs=1", "+trainer.limit_train_batches=4", "data.batch_size=32", "run_dir=run")
-    said = start("train.py", folder, *words, *TWO)
+    arguments = ("trainer.max_epochs=1", "+trainer.limit_train_batches=4", "data.batch_size=32", "run_dir=run")
+    said = start("train.py", folder, *arguments, *TWO)
     (folder / "said").write_text(said)
     evaluated_alone(folder, "one")
     start("evaluate.py", folder, "checkpoint=run/best.ckpt", "run_dir=two", *TWO)

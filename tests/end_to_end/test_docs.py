@@ -32,7 +32,7 @@ CELLS = re.compile(r"^\| \**`([^`|]+)`\** \| (.*?) \|", re.MULTILINE)
 
 
 def commands() -> Iterator[tuple[str, str]]:
-    """Yield (verb, the words after it) of every command in a shell block or between backticks."""
+    """Yield (verb, the arguments after it) of every command in a shell block or between backticks."""
     for text in TEXTS.values():
         shell = [line for kind, body in FENCE.findall(text) if kind == "bash" for line in body.splitlines()]
         inline = re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
@@ -42,8 +42,8 @@ def commands() -> Iterator[tuple[str, str]]:
                 yield found[1] or found[2], found[3].strip()
 
 
-COMPOSED = ("train", "evaluate")  # verbs that take key=value words; the others take options
-COMMANDS = sorted({(verb, words) for verb, words in commands() if verb in COMPOSED})
+COMPOSED = ("train", "evaluate")  # verbs that take key=value arguments; the others take options
+COMMANDS = sorted({(verb, arguments) for verb, arguments in commands() if verb in COMPOSED})
 OPTION_COMMANDS = sorted(set(commands()) - set(COMMANDS))
 
 
@@ -61,9 +61,9 @@ def own_presets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / OWN_FOLDER
 
 
-def read(words: str) -> CommandLine:
+def read(arguments: str) -> CommandLine:
     """Read a command line; `...` alone stands for whatever the reader adds."""
-    return read_command_line([word for word in shlex.split(words, comments=True) if word != "..."])
+    return read_command_line([argument for argument in shlex.split(arguments, comments=True) if argument != "..."])
 
 
 def jobs(line: CommandLine) -> Iterator[list[str]]:
@@ -89,20 +89,20 @@ def test_the_documents_have_commands_of_all_verbs():
     assert len(COMMANDS) > 30
 
 
-@pytest.mark.parametrize(("verb", "words"), OPTION_COMMANDS)
-def test_the_options_of_a_command_are_those_of_its_verb(verb, words):
-    given = [word for word in shlex.split(words, comments=True) if word != "..."]
+@pytest.mark.parametrize(("verb", "arguments"), OPTION_COMMANDS)
+def test_the_options_of_a_command_are_those_of_its_verb(verb, arguments):
+    given = [argument for argument in shlex.split(arguments, comments=True) if argument != "..."]
     if not given:
         return  # the name of a verb in a sentence
     parser = import_module(VERBS[verb][0]).make_parser()
     known, others = parser.parse_known_args(given)
-    assert [word for word in others if word.startswith("-")] == [], parser.format_usage()
+    assert [argument for argument in others if argument.startswith("-")] == [], parser.format_usage()
     assert known is not None
 
 
-@pytest.mark.parametrize(("verb", "words"), COMMANDS)
-def test_a_command_composes_and_its_keys_are_parameters(verb, words, own_presets):
-    line = read(words)
+@pytest.mark.parametrize(("verb", "arguments"), COMMANDS)
+def test_a_command_composes_and_its_keys_are_parameters(verb, arguments, own_presets):
+    line = read(arguments)
     assert line.config_dir in (None, OWN_FOLDER)
     is_sweep = "-m" in line.flags
     for overrides in (runs := list(jobs(line))):
@@ -127,7 +127,9 @@ def check_parts(config: DictConfig, *, verb: str) -> None:
 def test_commands_on_top_of_a_checkpoint_name_keys_that_data_have():
     """There any key composes; what a data source takes is known all the same."""
     known = {key for file in (CONF / "data").glob("*.yaml") for key in contents(file)}
-    overrides = [override for verb, words in COMMANDS if verb == "evaluate" for override in read(words).overrides]
+    overrides = [
+        override for verb, arguments in COMMANDS if verb == "evaluate" for override in read(arguments).overrides
+    ]
     keys = {override.partition("=")[0].removeprefix("data.") for override in overrides if override.startswith("data.")}
     assert keys
     assert keys <= known
@@ -266,7 +268,7 @@ def test_the_table_of_predictions_has_the_columns_that_are_described(run):
 
 
 @pytest.mark.slow
-def test_scores_are_those_that_are_described(run):
+def test_metrics_are_those_that_are_described(run):
     scores = json.loads((run / "evaluation" / "metrics.json").read_text())
     described = names_in("docs/evaluation.md", "Metrics")
     assert set(scores) <= set(described)

@@ -15,12 +15,14 @@ from command import SHORT, composed
 from imgrec.core.checkpoint.checkpoint import load_checkpoint, save_checkpoint
 from imgrec.core.files.json_file import read_json
 from imgrec.data.images.preprocess import Preprocess
-from imgrec.errors import CheckpointError, ConfigError, DataError
+from imgrec.data.samples import Samples, Splits
+from imgrec.errors import CheckpointError, ConfigError, DataError, ImageError
 from imgrec.evaluate_job import from_checkpoint, run_evaluation
 from imgrec.evaluation.restore import load_classifier, load_exactly
 from imgrec.models import make_small_cnn
 from imgrec.train_job import run_training
 from imgrec.training.setup import check_network, make_record, read_data
+from small_run import Noise
 
 CLASSES = ("ant", "bee", "cat")
 
@@ -67,6 +69,36 @@ def test_facts_of_the_data_are_in_the_returned_configuration_and_the_given_one_i
     assert (config.data.num_classes, config.data.num_samples, list(config.data.class_counts)) == (3, 18, [6, 6, 6])
     assert config.model.num_classes == 3
     assert data.splits.class_names == list(CLASSES)
+
+
+class BrokenAtOne:
+    """Black images; number 1 is broken."""
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> Any:
+        if index == 1:
+            raise ImageError("1.png", "truncated", "the file ends before the image does")
+        return np.zeros((8, 8, 3), dtype=np.uint8)
+
+
+class OneBroken(Noise):
+    def read(self, class_names: Any) -> Splits:
+        def samples(name: str) -> Samples:
+            return Samples([f"{name}/{i}" for i in range(3)], BrokenAtOne(), np.arange(3))
+
+        return Splits(["a", "b", "c"], **{name: samples(name) for name in ("train", "val", "test")})
+
+
+def test_excluded_images_count_under_the_evaluated_split():
+    counted = []
+    for split in ("train", "val", "test"):
+        data = OneBroken(num_workers=0)
+        data.quarantine.add = lambda name, errors: counted.append((name, [error.path for error in errors]))
+        for batch in data.eval_dataloader(split, strict=False):
+            data.on_split(split).on_before_batch_transfer(batch, 0)
+    assert counted == [(split, ["1.png"]) for split in ("train", "val", "test")]
 
 
 def test_what_the_source_noticed_is_said(sample_images, caplog):

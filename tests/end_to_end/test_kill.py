@@ -9,7 +9,7 @@ import pytest
 
 from project import PROJECT
 
-# A run that is short and draws a kill of each kind; two runs, one without and one with loader processes.
+# A run that is short and draws a kill of each kind; two runs, one without and one with workers.
 SHORT = ("model.channels=[4,8]", "trainer.max_epochs=2", "--kills", "6", "--seed", "14")
 
 

@@ -151,7 +151,7 @@ def test_images_without_any_label_are_noted():
     ]
 
 
-def test_scores_can_be_computed_again_from_the_table_alone(tmp_path):
+def test_metrics_can_be_computed_again_from_the_table_alone(tmp_path):
     random = np.random.default_rng(0)
     labels = (random.random((80, 4)) < 0.4).astype(np.uint8)
     predictions = make_predictions(labels, random.normal(size=(80, 4)).astype(np.float32))

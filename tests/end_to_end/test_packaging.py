@@ -27,9 +27,9 @@ USED_BY_OTHERS = {
 }
 
 
-def run(*words: str, cwd: Path, **environment: str) -> str:
+def run(*arguments: str, cwd: Path, **environment: str) -> str:
     done = subprocess.run(
-        words, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+        arguments, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -89,6 +89,13 @@ def test_the_wheel_holds_what_pages_are_made_of(wheel_names: set[str], suffix: s
     templates = sources("imgrec", suffix=suffix)
     assert templates
     assert templates <= wheel_names
+
+
+def test_modules_that_are_started_as_programs_are_in_the_wheel(wheel_names: set[str]) -> None:
+    texts = (file.read_text(encoding="utf-8") for file in (PROJECT / "imgrec").rglob("*.py"))
+    started = {name for text in texts for name in re.findall(r'"-m",\s*"(imgrec[\w.]+)"', text)}
+    assert len(started) == 3
+    assert {f"{name.replace('.', '/')}.py" for name in started} <= wheel_names
 
 
 def test_hydra_plugins_stays_open_to_other_packages(wheel_names: set[str]) -> None:

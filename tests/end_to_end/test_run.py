@@ -7,6 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name that every reader of PyTorch expects
+from torch import Tensor, nn
+from torchmetrics import Metric, MetricCollection
+from torchmetrics.classification import MulticlassAccuracy
 
 from command import SHORT, command, composed
 from imgrec.core.checkpoint.checkpoint import load_checkpoint
@@ -163,6 +168,38 @@ def test_a_complete_run_that_resumes_elsewhere_evaluates_the_checkpoint_that_it_
     path = folder / "one" / "best.ckpt"
     result = run_training(composed("train", folder / "two", *SHORT, f"resume='{path}'"))
     assert result["checkpoint"] == str(path)
+
+
+class Hinge(nn.Module):
+    """A loss of the user's own."""
+
+    task = "single"
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return F.multi_margin_loss(logits.float(), targets)
+
+
+class NumSeen(Metric):
+    """A metric of the user's own, which names no task."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("count", default=torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, predictions: Tensor, labels: Tensor) -> None:
+        self.count += len(labels)
+
+    def compute(self) -> Tensor:
+        return self.count.float()
+
+
+def test_a_loss_and_a_metric_of_the_users_own_are_trained_with_and_logged(folder: Path) -> None:
+    metrics = MetricCollection({"accuracy": MulticlassAccuracy(10, average="micro"), "seen": NumSeen()})
+    run_training(composed("train", folder, *SHORT), {"loss": Hinge(), "metrics": metrics})
+    with (folder / "history.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert (float(row["train/seen"]), float(row["val/seen"])) == (2 * 64, 180)
+    assert load_checkpoint(folder / "best.ckpt")["imgrec"]["config"]["loss"] == {"_object_": f"{__name__}.Hinge"}
 
 
 def test_a_run_without_a_logger_works(folder: Path) -> None:

@@ -58,8 +58,8 @@ class Bare:
             "IMGREC_KEYS": str(folder / "keys.json"),
         }
 
-    def run(self, *words: object, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        command = [sys.executable, "-c", "from imgrec.cli import main; main()", *map(str, words)]
+    def run(self, *arguments: object, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-c", "from imgrec.cli import main; main()", *map(str, arguments)]
         done = subprocess.run(
             command, input=data, capture_output=True, cwd=self.folder, env=self.environment, timeout=120
         )
@@ -101,11 +101,11 @@ def test_predict_takes_every_kind_of_input_and_writes_every_kind_of_table(bare: 
     (folder / "list.csv").write_text("path\nphotos/a.png\n")
     (folder / "list.jsonl").write_text('{"path": "photos/a.png"}\n')
     pq.write_table(pa.table({"path": ["photos/a.png"]}), folder / "list.parquet")
-    lists = [word for kind in ("txt", "csv", "jsonl", "parquet") for word in ("--list", f"list.{kind}")]
-    words = ["m.onnx", "photos", "photos/*.png", "more.zip", "film.avi", "-", *lists]
+    lists = [argument for kind in ("txt", "csv", "jsonl", "parquet") for argument in ("--list", f"list.{kind}")]
+    arguments = ["m.onnx", "photos", "photos/*.png", "more.zip", "film.avi", "-", *lists]
     for output in ("t.csv", "t.jsonl", "t.parquet"):
-        bare.run("predict", *words, "--top-k", "2", "--output", output, data=sample_image(0, 0, 255))
-    assert bare.run("predict", *words, data=sample_image(0, 0, 255)).stdout.count(b"\n") == 1 + 9
+        bare.run("predict", *arguments, "--top-k", "2", "--output", output, data=sample_image(0, 0, 255))
+    assert bare.run("predict", *arguments, data=sample_image(0, 0, 255)).stdout.count(b"\n") == 1 + 9
     labels = [json.loads(line)["label"] for line in (folder / "t.jsonl").read_text().splitlines()]
     assert labels == ["red", "red", "green", "blue", "blue", *["red"] * 4]
 
@@ -119,10 +119,10 @@ def test_keys_are_made_listed_and_revoked_and_a_log_is_checked(bare: Bare):
     bare.run("keys", "verify-log", "audit.jsonl")
 
 
-def test_a_server_answers_on_every_route_serves_the_page_and_reloads(bare: Bare):
-    words = [str(bare.folder / "m.onnx"), "--decoders", "1", "--threads", "1"]
-    words += ["--audit-log", str(bare.folder / "audit.jsonl")]
-    server = Server(bare.folder, words, variables=bare.environment)
+def test_a_server_responds_on_every_route_serves_the_page_and_reloads(bare: Bare):
+    arguments = [str(bare.folder / "m.onnx"), "--decoders", "1", "--threads", "1"]
+    arguments += ["--audit-log", str(bare.folder / "audit.jsonl")]
+    server = Server(bare.folder, arguments, variables=bare.environment)
     try:
         for method, path in (("POST", "/v1/predict"), ("POST", "/v1/explain")):
             assert asked(server, method, path)[0] == 200

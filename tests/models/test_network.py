@@ -160,7 +160,7 @@ def test_freeze_is_null_or_backbone(freeze: str | None, expected: bool) -> None:
 
 
 def test_another_freeze_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"model.freeze is null .* or backbone .*, not 'head'"):
+    with pytest.raises(ConfigError, match=r"model.freeze='head': use null .* or backbone "):
         is_frozen("head")
 
 

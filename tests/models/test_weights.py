@@ -152,7 +152,7 @@ def test_a_head_for_other_classes_stays_fresh(tmp_path: Path, trained: State) ->
     assert torch.equal(network.backbone.get_parameter("fc.weight"), before)
     assert loaded.head_is_fresh
     assert loaded.fresh == ("fc.weight", "fc.bias")
-    assert str(loaded) == f"7 tensors from {tmp_path / 'w.pth'}; fresh: fc.weight, fc.bias"
+    assert str(loaded) == f"7 tensors from {tmp_path / 'w.pth'}; random: fc.weight, fc.bias"
 
 
 def test_weights_without_a_head_leave_it_fresh(tmp_path: Path, trained: State) -> None:

@@ -11,7 +11,7 @@ from imgrec.auditing.duplicates.near import NearPair
 from imgrec.auditing.findings import Audit, Case, Section
 from imgrec.auditing.output.sections import broken_section, conflict_section, duplicate_sections, leak_sections
 from imgrec.auditing.scan.facts import FactsTable, ImageFacts, facts_table
-from imgrec.data.images.image import FileImages
+from imgrec.data.images.collections import FileImages
 from imgrec.data.samples import Samples
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from imgrec.data.images.image import ArrayImages
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.deploy.bundle import BundleInfo, bundle_from_bytes
 from imgrec.deploy.bundle.document import DOCUMENT_KEY

@@ -8,7 +8,7 @@ from PIL import Image
 
 from imgrec.auditing.scan.check import check_pixels
 from imgrec.auditing.scan.facts import FactsTable, facts_table
-from imgrec.data.images.image import ArrayImages
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.samples import Samples, UInt8Array
 
 

@@ -1,4 +1,4 @@
-"""An evaluation's folder for the tests of its page: a made-up table, and a small file of each kind beside it."""
+"""The folder of an evaluation for the tests of its report: synthetic predictions, and a small file of each study."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from imgrec.data.images.image import ArrayImages
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.samples import Samples
 from imgrec.evaluation.figures.thumbnails import write_thumbnails
 from imgrec.evaluation.metrics.metric_files import write_evaluation
@@ -19,7 +19,7 @@ EVIL_NAMES = [EVIL, "a</script><img src=x onerror=alert(2)>", "line\u2028sep & '
 def make_predictions(
     num: int = 120, class_names: Any = ("ant", "bee", "cat"), *, several: bool = False, sure: float = 2.0
 ) -> Predictions:
-    """Return predictions of which most are right."""
+    """Return predictions, most of them correct."""
     random = np.random.default_rng(3)
     width = len(class_names)
     logits = random.normal(size=(num, width)).astype(np.float32)
@@ -34,7 +34,7 @@ def make_predictions(
 
 
 def write_folder(folder: Path, predictions: Predictions, *, parts: bool = True, images: bool = True) -> Path:
-    """Write an evaluation with the parts of all studies, and a history.csv above it; return its folder."""
+    """Write an evaluation with the files of all studies, and a history.csv above it; return its folder."""
     write_evaluation(predictions, folder)
     if images:
         pixels = np.random.default_rng(4).integers(0, 256, (len(predictions), 12, 12, 3), dtype=np.uint8)
@@ -71,7 +71,7 @@ _RATES = {
     for end, value in (("", 0.9), ("_low", 0.8), ("_high", 0.95))
 }
 _SLICE = {
-    "low": None, "high": None, "num_samples": 60, "num_right": 40, "score": 0.7, "score_low": 0.6, "score_high": 0.8,
+    "low": None, "high": None, "num_samples": 60, "score": 0.7, "score_low": 0.6, "score_high": 0.8,
     "rest_score": 0.9, "difference": -0.2, "difference_low": -0.3, "difference_high": -0.1, "p_value": 0.001,
     "p_holm": 0.01, "detectable_difference": 0.1,
 }  # fmt: skip
@@ -106,12 +106,12 @@ PARTS: dict[str, dict[str, Any]] = {
     },
     "ood.json": {
         "format": 1, "notes": [],
-        "foreign": {"folder": f"/data/{EVIL}", "num_samples": 9, "num_broken": 1, "broken": []},
-        "own": {"split": "test", "num_samples": 120, "num_broken": 0},
+        "ood": {"folder": f"/data/{EVIL}", "num_samples": 9, "num_broken": 1, "broken": []},
+        "in_distribution": {"split": "test", "num_samples": 120, "num_broken": 0},
         "scores": [{
             "name": "energy", "auroc": 0.9, "auroc_low": 0.8, "auroc_high": 0.95, "fpr_at_95_tpr": 0.3,
             "threshold": 1.5,
-            "histogram": {"edges": [0.0, 1.0, 2.0], "own": [20, 100], "foreign": [8, 1]},
+            "histogram": {"edges": [0.0, 1.0, 2.0], "in_distribution": [20, 100], "ood": [8, 1]},
         }],
     },
     "slices.json": {
@@ -122,7 +122,7 @@ PARTS: dict[str, dict[str, Any]] = {
             {**_SLICE, "column": "meta:site", "label": "B", "verdict": "too small"},
         ],
         "by_confidence": [{**_SLICE, "column": "confidence", "label": "0.2 to 0.5", "verdict": None}],
-        "left_out": [{"column": "image:height", "reason": "the same value everywhere: 12"}], "notes": [],
+        "excluded": [{"column": "image:height", "reason": "the same value everywhere: 12"}], "notes": [],
     },
     "tta.json": {
         **_HEAD, "views": [{}, {}], "plain": _score(0.8), "tta": _score(0.82), "num_mended": 5, "num_spoiled": 2,
@@ -157,7 +157,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "baselines.json": {
         "format": 1, "num_train": 100, "num_test": 120, "num_cores": 2, "notes": [],
         "baselines": [{
-            "name": "hog-linear_svm", "is_floor": False, "accuracy": 0.7, "accuracy_interval": [0.6, 0.8],
+            "name": "hog-linear_svm", "is_majority_class": False, "accuracy": 0.7, "accuracy_interval": [0.6, 0.8],
             "num_errors": 36, "macro_f1": 0.69, "fit_s": 2.0, "predict_ms_per_image": 0.5, "size_bytes": 1234,
             "note": None,
         }],

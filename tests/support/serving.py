@@ -51,11 +51,11 @@ class Server:
     """A server as its user starts it: `imgrec serve ...` on a free port. variables: of its environment."""
 
     def __init__(
-        self, folder: Path, words: Sequence[str], *, tag: str = "server", variables: Mapping[str, str] | None = None
+        self, folder: Path, arguments: Sequence[str], *, tag: str = "server", variables: Mapping[str, str] | None = None
     ) -> None:
         self.log = folder / f"{tag}.log"
         environment = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1", **(variables or {})}
-        command = [sys.executable, "-c", "from imgrec.cli import main; main()", "serve", *words, "--port", "0"]
+        command = [sys.executable, "-c", "from imgrec.cli import main; main()", "serve", *arguments, "--port", "0"]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=log, cwd=PROJECT, env=environment, start_new_session=True
@@ -90,9 +90,9 @@ class Server:
 
 
 @contextmanager
-def started(folder: Path, words: Sequence[str], *, tag: str = "server") -> Iterator[Server]:
+def started(folder: Path, arguments: Sequence[str], *, tag: str = "server") -> Iterator[Server]:
     """Give a running server, and stop it."""
-    server = Server(folder, words, tag=tag)
+    server = Server(folder, arguments, tag=tag)
     try:
         yield server
     finally:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from imgrec.data.images.image import ArrayImages
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.samples import Samples
 from imgrec.data.shards.tar_writer import write_tar_shards
 

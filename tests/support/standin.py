@@ -32,10 +32,10 @@ CONF = {
 Done = subprocess.CompletedProcess[str]
 
 
-def start(folder: Path, *words: str, **environment: str) -> Done:
-    """Run the stand-in with `words` in `folder`."""
+def start(folder: Path, *arguments: str, **environment: str) -> Done:
+    """Run the stand-in with `arguments` in `folder`."""
     write_conf(folder / "conf")
-    command = [sys.executable, __file__, *words, "--config-path", str(folder / "conf")]
+    command = [sys.executable, __file__, *arguments, "--config-path", str(folder / "conf")]
     inherited = {name: value for name, value in os.environ.items() if name not in ("HYDRA_FULL_ERROR", "IMGREC_DEBUG")}
     return subprocess.run(
         command, cwd=folder, env={**inherited, **environment}, capture_output=True, text=True, check=False

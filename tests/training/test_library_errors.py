@@ -17,7 +17,11 @@ CONFIG = {"data": {"batch_size": 64, "timeout_s": 300}}
         (OSError(28, "No space left on device"), RunFolderError, "out: the disk is full.*free some space, then the sa"),
         (torch.OutOfMemoryError("CUDA out of memory"), ConfigError, "memory is full with data.batch_size=64"),
         (RuntimeError("DataLoader worker (pid 7) is killed"), DataError, "A worker was killed.*data.num_workers"),
-        (RuntimeError("gloo: Connection closed by peer"), ImgrecError, "Another process of this run has ended; out/"),
+        (
+            RuntimeError("gloo: Connection closed by peer"),
+            ImgrecError,
+            "Another process of this run has ended.*out/err",
+        ),
     ],
 )
 def test_what_breaks_below_is_explained(error: Exception, kind: type[Exception], message: str) -> None:

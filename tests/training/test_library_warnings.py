@@ -1,4 +1,4 @@
-"""What of the libraries' own words is left out."""
+"""Which messages of libraries are silenced."""
 
 import logging
 import threading

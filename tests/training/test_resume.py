@@ -93,7 +93,7 @@ def test_a_path_that_is_not_there_is_answered_with_those_near(tmp_path):
         find(tmp_path, resume=str(tmp_path / "bets.ckpt"))
 
 
-def test_a_word_without_a_meaning_is_refused(tmp_path):
+def test_an_unknown_value_of_resume_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"resume=nevr: use auto, never, or the path.*Did you mean 'never'"):
         find(tmp_path, resume="nevr")
 
@@ -113,8 +113,8 @@ def test_what_must_be_as_it_was_is_named_with_the_way_out(name, value, what, tmp
     with pytest.raises(CheckpointError) as caught:
         find(tmp_path, record=changed(**{name: value}))
     assert str(caught.value) == (
-        f"{path} was made with other values of: {what}. Set them back, train from scratch (resume=never, or another run_dir), "
-        f"or accept the change: resume_allow_changed=[{name}]."
+        f"{path} was made with other values of: {what}. Set them back, train from scratch (resume=never, or another "
+        f"run_dir), or accept the change: resume_allow_changed=[{name}]."
     )
     assert find(tmp_path, record=changed(**{name: value}), allow_changed=[name]).path == path
 
@@ -136,7 +136,7 @@ def test_another_setting_is_named_with_both_values(tmp_path, caplog):
     assert "resume_allow_changed=[settings]" in str(caught.value)
     assert find(tmp_path, record=record, allow_changed=["settings"]).path == path
     assert "optimizer.lr (0.001, now 0.5)" in caplog.text
-    assert "Learning rates go on as saved" in caplog.text
+    assert "Learning rates stay as saved" in caplog.text
 
 
 def test_what_follows_from_the_data_or_does_not_touch_the_weights_may_change(tmp_path):

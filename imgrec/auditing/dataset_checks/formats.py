@@ -1,4 +1,4 @@
-"""Which formats, modes and oddities the files of a data set have, and which of them are strays among the rest."""
+"""Formats, colour modes and flags of the files of a data set, and which of them are rare."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,19 +8,21 @@ import numpy as np
 
 from imgrec.auditing.dataset_checks.statistics import Fact, Severity
 from imgrec.auditing.scan.facts import FactsTable
+from imgrec.core.text import counted
 
 __all__ = ["FormatFacts", "format_facts"]
 
-RARE_SHARE = 0.02  # a kind of file up to this share is a stray
-FEW_STRAYS = 10  # and at most this number
+RARE_SHARE = 0.02  # of all files: a kind of file is rare up to this share
+MAX_RARE = 10  # and up to this number
 
 
 @dataclass(frozen=True)
 class FormatFacts:
     """How many usable images have a format, a mode (as Pillow names it) or a flag (see `FactsTable.flags`).
 
-    per_class: class -> the same counts for its images, as "format JPEG", "mode L", "flag gray". findings: strays,
-    that is kinds of files which are rare in this data set, and files whose name does not say what they are.
+    Attributes:
+        per_class: Class to the same counts, with keys such as "format JPEG", "mode L", "flag gray".
+        findings: Rare kinds of files, and files with the extension of another format.
     """
 
     formats: Mapping[str, int]
@@ -30,16 +32,16 @@ class FormatFacts:
     findings: list[Fact]
 
 
-# Flags that a stray may have; the others are no oddity in a few images of a photo collection (a gray photograph, an
-# embedded profile), or are said elsewhere.
-_STRAY_FLAGS = ("animated", "palette", "cmyk", "alpha", "sixteen_bit", "extreme_aspect")
+# Flags that are reported where they are rare. The others are normal in a few images of a collection (a gray photograph,
+# an embedded profile), or are reported elsewhere.
+_RARE_FLAGS = ("animated", "palette", "cmyk", "alpha", "sixteen_bit", "extreme_aspect")
 
 
 def format_facts(facts: FactsTable) -> FormatFacts:
     """Count formats, modes and flags.
 
-    Findings: warning: formats of at most 2 % and at most 10 images beside another format, and animated ones (the
-    first frame is taken). info: modes and flags as rare as that; names with a wrong extension; a JPEG without its end.
+    Findings: warning: a format of at most 2 % and at most 10 images, and animated images (the first frame is read).
+    info: modes and flags as rare as that; wrong file extensions; JPEGs without an end marker.
     """
     rows = np.flatnonzero(facts.is_usable).tolist()
     kinds: dict[str, dict[int, tuple[str, ...]]] = {
@@ -60,7 +62,7 @@ def format_facts(facts: FactsTable) -> FormatFacts:
         modes=_sorted(counts["mode"]),
         flags=_sorted(counts["flag"]),
         per_class={name: _sorted(counter) for name, counter in per_class.items()},
-        findings=_strays(kinds, len(rows)) + _faulty_names(kinds["flag"]),
+        findings=_rare_kinds(kinds, len(rows)) + _faulty_names(kinds["flag"]),
     )
 
 
@@ -68,39 +70,39 @@ def _sorted(counter: Counter[str]) -> dict[str, int]:
     return dict(sorted(counter.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _strays(kinds: Mapping[str, Mapping[int, Sequence[str]]], count: int) -> list[Fact]:
-    """Return the rare formats, then rare modes and flags of images that have not been named for their format."""
+def _rare_kinds(kinds: Mapping[str, Mapping[int, Sequence[str]]], count: int) -> list[Fact]:
+    """Return the rare formats, then rare modes and flags of images that are not listed for their format."""
     found: list[Fact] = []
     named: set[int] = set()
     for kind, of_rows in kinds.items():
         rows_of: dict[str, list[int]] = {}
         for row, values in of_rows.items():
             for value in values:
-                if kind != "flag" or value in _STRAY_FLAGS:
+                if kind != "flag" or value in _RARE_FLAGS:
                     rows_of.setdefault(value, []).append(row)
         for value, rows in sorted(rows_of.items(), key=lambda item: (len(item[1]), item[0])):
-            is_rare = len(rows) <= min(FEW_STRAYS, RARE_SHARE * count)
+            is_rare = len(rows) <= min(MAX_RARE, RARE_SHARE * count)
             if not (is_rare or value == "animated") or set(rows) <= named:
                 continue
             named.update(rows)
             severity: Severity = "warning" if kind == "format" or value == "animated" else "info"
-            found.append(Fact(severity, _stray_text(kind, value, len(rows), count), tuple(rows)))
+            found.append(Fact(severity, _rare_text(kind, value, len(rows), count), tuple(rows)))
     return found
 
 
-def _stray_text(kind: str, value: str, number: int, count: int) -> str:
+def _rare_text(kind: str, value: str, number: int, count: int) -> str:
     what = {"format": f"{value} file", "mode": f"image of mode {value}", "flag": f"{value} image"}[kind]
-    first = " The first frame is taken." if value == "animated" else ""
-    return f"{number} {what}{'s' if number != 1 else ''} among {count}: a stray?{first}"
+    first = " The first frame is read." if value == "animated" else ""
+    return f"{counted(number, what)} among {count} images.{first}"
 
 
 def _faulty_names(flags: Mapping[int, Sequence[str]]) -> list[Fact]:
-    said = {
-        "wrong_extension": "named for another format than they are in; tools that go by the name refuse them.",
-        "no_eoi": "JPEGs that lack their end mark; every pixel is there.",
+    texts = {
+        "wrong_extension": "files have the extension of another format; some software refuses them.",
+        "no_eoi": "JPEG files lack the end marker; all pixels are there.",
     }
     found = []
-    for flag, words in said.items():
+    for flag, text in texts.items():
         if rows := tuple(row for row, values in flags.items() if flag in values):
-            found.append(Fact("info", f"{len(rows)} files are {words}", rows))
+            found.append(Fact("info", f"{len(rows)} {text}", rows))
     return found

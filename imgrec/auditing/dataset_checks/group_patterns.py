@@ -1,4 +1,4 @@
-"""Patterns by which file names may tell which images belong together, in the form that `data.group_pattern` takes."""
+"""Patterns of file names that may tell which images belong together, in the form of `data.group_pattern`."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -13,8 +13,8 @@ __all__ = ["GroupPattern", "candidate_patterns", "file_keys", "match_pattern"]
 
 IntArray = NDArray[np.int64]
 
-# What is in the parentheses is the group's name. Without "/" a pattern is looked for in the file's name, else in
-# `class/.../file`: so data.group_pattern has it.
+# The parentheses hold the name of the group. As in data.group_pattern, a pattern without "/" is searched in the file
+# name, one with "/" in `class/.../file`.
 _NAMES = (
     r"^([^_]+)_",  # 00042_frame7, GTI_image12, patient7_left
     r"^(.+)_[^_]+$",  # a_b_0001
@@ -32,10 +32,12 @@ _FOLDER_PATH = r"^([^/]+/[^/]+)/"
 
 @dataclass(frozen=True)
 class GroupPattern:
-    """A pattern and what it finds in N file names.
+    """A pattern and the groups that it finds in N file names.
 
-    group: int64 (N,), the number of each row's group; -1: none. examples: names of three groups.
-    num_shared: names that occur in more than one class.
+    Attributes:
+        group: int64 (N,), number of the group of each row; -1: none.
+        examples: Names of up to three groups.
+        num_shared: Number of names that occur in more than one class.
     """
 
     pattern: str
@@ -46,16 +48,16 @@ class GroupPattern:
     num_shared: int
 
     def within_classes(self) -> "GroupPattern":
-        """Return the pattern that tells groups of one name in different classes apart."""
+        """Return the pattern that makes the same name in two classes two groups."""
         if self.pattern == _FOLDER:
             return match_pattern(_FOLDER_PATH, self.keys)
         return match_pattern("^(.*/" + self.pattern.removeprefix("^("), self.keys)
 
 
 def file_keys(facts: FactsTable) -> list[str]:
-    """Return `class/.../file` of each row: a file's path from the last folder that bears its class's name.
+    """Return `class/.../file` of each row: the path from the folder with the name of the class.
 
-    A file that is in no such folder (a table's) has its class in front of its name.
+    A file without such a folder (in a table) gets its class in front of its name.
     """
     keys = []
     for name, label in zip(facts.name, facts.label.tolist(), strict=True):
@@ -67,7 +69,7 @@ def file_keys(facts: FactsTable) -> list[str]:
 
 
 def candidate_patterns(facts: FactsTable, keys: Sequence[str]) -> Iterator[GroupPattern]:
-    """Return the patterns that find a group in every image of training, and more than 2 groups in all."""
+    """Yield the patterns that find a group for every training image, and more than two groups in all."""
     required = np.array([split in ("train", "all") for split in facts.split], dtype=bool)
     seen = set()
     for pattern in (_FOLDER, *_NAMES):
@@ -81,7 +83,7 @@ def candidate_patterns(facts: FactsTable, keys: Sequence[str]) -> Iterator[Group
 
 
 def match_pattern(pattern: str, keys: Sequence[str]) -> GroupPattern:
-    """Look for a pattern in every key, as `data.group_pattern` does."""
+    """Search a pattern in every key, as `data.group_pattern` does."""
     compiled = re.compile(pattern)
     texts = keys if "/" in pattern else [key.rpartition("/")[2] for key in keys]
     number: dict[str, int] = {}

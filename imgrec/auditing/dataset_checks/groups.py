@@ -1,4 +1,4 @@
-"""Groups that stand in two splits, and groups that file names give away and a random split would tear apart."""
+"""Groups in more than one split, and groups in file names that a random split would leak."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from imgrec.auditing.scan.facts import FactsTable
 
 __all__ = ["CrossingGroup", "LeakingGroups", "Pair", "crossing_groups", "leaking_groups"]
 
-TEST_SHARE = 0.2  # of the random split that is reckoned with
+TEST_SHARE = 0.2  # of the random split that leaks are estimated for
 MIN_LIFT = 0.2  # of nearest images that are of the same group beyond chance, as a share of what is possible
 MIN_Z = 5.0  # standard errors of that above 0, as a dozen patterns are tried
 MIN_MATES = 0.5  # of images have another one of their group and class
-MAX_CHANCE = 0.95  # a group that holds nearly all of its class divides nothing
-MIN_SHARED = 5  # names in two classes that it takes to say that they are unrelated
+MAX_CHANCE = 0.95  # a group with nearly all images of its class tells nothing
+MIN_SHARED = 5  # names in two classes that are needed to call them unrelated
 
 IntArray = NDArray[np.int64]
 
 
 class Pair(Protocol):
-    """Two rows of near duplicates."""
+    """Two rows of near-duplicates."""
 
     @property
     def first(self) -> int:
@@ -39,7 +39,7 @@ class Pair(Protocol):
 
 @dataclass(frozen=True)
 class CrossingGroup:
-    """A group, by the data's own word, with images in more than one split. rows: all of it."""
+    """A group of the data with images in more than one split. rows: all its images."""
 
     group: str
     counts: dict[str, int]
@@ -52,11 +52,16 @@ class CrossingGroup:
 class LeakingGroups:
     """A pattern of file names whose groups are scenes, tracks or origins, so that a random split would leak.
 
-    pattern: for `data.group_pattern`. num_groups: that it finds; examples: some of their names.
-    same_group: share of images whose most similar image of the class is of their group; chance: that share if
-        images of a class were alike without regard to groups.
-    num_pairs: near duplicates among the images that a split would divide; leaking_before, leaking_after: of these, how many a
-        random 80/20 split is expected to tear, image by image and group by group. rows: one group, to look at.
+    Attributes:
+        pattern: For `data.group_pattern`.
+        num_groups: How many groups it finds.
+        examples: Names of some groups.
+        same_group: Share of images whose most similar image of the class is in the same group.
+        chance: The same share if similarity did not depend on groups.
+        num_pairs: Near-duplicates among the images that would be split.
+        leaking_before: Of these, how many are expected to leak in a random 80/20 split.
+        leaking_after: The same for a split by these groups.
+        rows: Images of one group, as an example.
     """
 
     pattern: str
@@ -89,12 +94,12 @@ def crossing_groups(facts: FactsTable) -> list[CrossingGroup]:
 
 
 def leaking_groups(facts: FactsTable, pairs: Sequence[Pair], *, seed: int = 1) -> list[LeakingGroups]:
-    """Return the one pattern of names, if any, by which images of a class are most clearly alike.
+    """Return the pattern of file names, if any, whose groups are most clearly similar within a class.
 
-    Each usable image (at most 2000 a class and 20000 in all) is given the most similar one of its class, by the
-    correlation of thumbnails. A pattern is proposed if its groups hold that neighbour more often than chance would:
-    by 20 % or more of what is left to 100 %, and 5 standard errors. It has to find a group in every training image.
-    Where the data name groups themselves, there is nothing to propose.
+    For each usable image (at most 2000 per class and 20000 in all) the most similar one of its class is found, by the
+    correlation of thumbnails. A pattern is proposed if this neighbour is in the same group more often than by chance:
+    by at least 20 % of the difference between chance and 100 %, and by 5 standard errors. It has to find a group for
+    every training image. If the data has groups of its own, nothing is proposed.
     """
     if facts.group is not None:
         return []
@@ -132,7 +137,7 @@ class _Support:
 
 
 def _support(pattern: GroupPattern, labels: IntArray, sample: IntArray, nearest: IntArray) -> _Support | None:
-    """Return how often the nearest image is of the same group, or None if that is too seldom or means nothing."""
+    """Return how often the nearest image is in the same group; None if that is not more often than by chance."""
     known = (pattern.group[sample] >= 0) & (pattern.group[nearest] >= 0)
     rows, neighbours = sample[known], nearest[known]
     if len(rows) == 0:
@@ -154,9 +159,9 @@ def _support(pattern: GroupPattern, labels: IntArray, sample: IntArray, nearest:
 def _alike_across_classes(
     pattern: GroupPattern, labels: IntArray, sample: IntArray, thumbnails: FloatArray, *, seed: int
 ) -> bool:
-    """Tell whether images of one name and different classes are more alike than those of different names.
+    """Return whether images of one group name in different classes are more similar than those of different names.
 
-    If so, a name means the same in every class (a patient); if not, classes count anew (tracks 1, 2, 3 of each sign).
+    If so, a name means the same in every class (a patient); if not, each class has its own (tracks 1, 2, 3 of a sign).
     """
     rng = np.random.default_rng(seed)
     first, second = rng.integers(0, len(sample), (2, 200_000))
@@ -166,7 +171,7 @@ def _alike_across_classes(
     alike, others = np.flatnonzero(other_class & same_name)[:20_000], np.flatnonzero(other_class & ~same_name)[:5000]
     names, of_name = np.unique(name[alike], return_inverse=True)
     if len(names) < MIN_SHARED:
-        return True  # groups that are too large are safe, groups that are too small leak
+        return True  # groups that are too large do no harm, groups that are too small leak
     usual = float(_correlation(thumbnails, first[others], second[others]).mean())
     # A name counts once, as its images are of one scene or of a few.
     means = np.bincount(of_name, weights=_correlation(thumbnails, first[alike], second[alike])) / np.bincount(of_name)
@@ -178,9 +183,6 @@ def _correlation(thumbnails: FloatArray, first: IntArray, second: IntArray) -> F
     return np.asarray(np.einsum("nd,nd->n", thumbnails[first], thumbnails[second]), dtype=np.float32)
 
 
-# In words
-
-
 def _proposal(
     facts: FactsTable,
     pattern: GroupPattern,
@@ -190,21 +192,21 @@ def _proposal(
     nearest: IntArray,
 ) -> LeakingGroups:
     group = pattern.group
-    # What a random split divides: images of a test that is given stay there.
+    # Only images that would be split: those of a given test split stay there.
     pairs = [pair for pair in pairs if {facts.split[pair.first], facts.split[pair.second]} <= {"train", "all"}]
     apart = sum(1 for pair in pairs if group[pair.first] != group[pair.second])
-    torn = 2 * TEST_SHARE * (1 - TEST_SHARE)  # of two images, the one is drawn and the other is not
+    leak_rate = 2 * TEST_SHARE * (1 - TEST_SHARE)  # probability that exactly one of two images is drawn
     together = group[sample] == group[nearest]
     shown = int(sample[together][0])
     mates = np.flatnonzero((group == group[shown]) & (facts.label == facts.label[shown]))[:4]
     text = (
-        f"{support.same:.0%} of the images have the one most like them in their own group "
-        f"({support.chance:.0%} by chance), {pattern.num_groups} groups by data.group_pattern='{pattern.pattern}'."
+        f"data.group_pattern='{pattern.pattern}' finds {pattern.num_groups} groups. The most similar image of the "
+        f"class is in the same group for {support.same:.0%} of the images ({support.chance:.0%} by chance)."
     )
     if pairs:
         text += (
-            f" A random split would tear about {torn * len(pairs):.0f} of {len(pairs)} pairs of near duplicates, "
-            f"one by these groups about {torn * apart:.0f}."
+            f" A random split would leak about {leak_rate * len(pairs):.0f} of {len(pairs)} pairs of near-duplicates, "
+            f"a split by these groups about {leak_rate * apart:.0f}."
         )
     return LeakingGroups(
         pattern=pattern.pattern,
@@ -213,8 +215,8 @@ def _proposal(
         same_group=support.same,
         chance=support.chance,
         num_pairs=len(pairs),
-        leaking_before=torn * len(pairs),
-        leaking_after=torn * apart,
+        leaking_before=leak_rate * len(pairs),
+        leaking_after=leak_rate * apart,
         rows=tuple(int(row) for row in mates),
         text=text,
     )

@@ -1,4 +1,4 @@
-"""Which image of its class each image is most like, by thumbnails."""
+"""The most similar image of the same class, by the correlation of thumbnails."""
 
 from collections.abc import Sequence
 
@@ -9,8 +9,8 @@ from imgrec.auditing.scan.facts import FactsTable
 
 __all__ = ["FloatArray", "nearest_of_class", "standardized"]
 
-WINDOW = 100  # images that follow each other by name: a sample of these keeps groups whole
-MAX_PER_CLASS, MAX_IMAGES = 2000, 20_000  # that are compared
+WINDOW = 100  # consecutive images by name: sampling windows keeps groups whole
+MAX_PER_CLASS, MAX_IMAGES = 2000, 20_000  # compared
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
@@ -36,7 +36,7 @@ def nearest_of_class(facts: FactsTable, keys: Sequence[str], *, seed: int) -> tu
 
 
 def _windows(members: IntArray, limit: int, rng: np.random.Generator) -> IntArray:
-    """Return at most `limit` of the members, in random stretches of 100 that follow each other."""
+    """Return at most `limit` of the members, in random windows of 100 consecutive ones."""
     if len(members) <= limit:
         return members
     width = min(WINDOW, limit)

@@ -1,4 +1,4 @@
-"""Images far from all others in size, shape, brightness, contrast or sharpness, and those with nothing on them."""
+"""Outliers in size, aspect, brightness, contrast or sharpness, and blank images."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from imgrec.auditing.scan.facts import FactsTable
 __all__ = ["MIN_IMAGES", "THRESHOLD", "Outlier", "outliers"]
 
 THRESHOLD = 5.0  # robust standard deviations; of a normal distribution, 1 image in 2 million is as far
-MIN_IMAGES = 20  # fewer do not say what is usual
+MIN_IMAGES = 20  # below, nothing is compared
 BLANK_CONTRAST = 2.0  # standard deviation of gray, of 255: noise of a covered lens
 BLACK_BRIGHTNESS, WHITE_BRIGHTNESS = 8.0, 247.0  # mean gray
 FLAT_CONTRAST = 6.0  # a black or white image may have this much: a few bright pixels, noise of compression
@@ -22,14 +22,16 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Outlier:
-    """An image that stands out.
+    """An outlier in one property.
 
-    row: of the facts. property: size, aspect, brightness, contrast, sharpness; or blank, black, white.
-    value: the property: shorter side in px, width / height, mean gray (0-255), standard deviation of gray, variance of
-        the Laplacian; for blank, black and white the contrast or brightness.
-    usual: the range that holds the middle 90 % of the data set.
-    distance: from the median, in robust standard deviations, on the property's own scale; below 0: too low.
-    severity: warning for an image with nothing on it, info otherwise.
+    Attributes:
+        row: Row of the facts.
+        property: size, aspect, brightness, contrast, sharpness; or blank, black, white.
+        value: Shorter side in px, width / height, mean gray (0 to 255), standard deviation of gray, or variance of the
+            Laplacian; for blank, black and white the contrast or the brightness.
+        usual: The range of the middle 90 % of the data set.
+        distance: From the median in robust standard deviations, on the scale of the property; negative: too low.
+        severity: warning for a blank image, info otherwise.
     """
 
     row: int
@@ -43,10 +45,12 @@ class Outlier:
 
 @dataclass(frozen=True)
 class _Property:
-    """What is compared.
+    """A property that is compared.
 
-    name, unit: in words. scale: brings the values to where equal steps are equally far. least: the smallest
-    standard deviation to reckon with on that scale, so that in a data set of equal images a trifle is none.
+    Attributes:
+        scale: Transform of the values before the comparison, such as the logarithm.
+        least: Lower limit of the standard deviation on that scale, so that in a data set of equal images a small
+            difference is no outlier.
     """
 
     name: str
@@ -76,13 +80,11 @@ _PROPERTIES = (
 
 
 def outliers(facts: FactsTable) -> list[Outlier]:
-    """Return the usable images that stand out, those with nothing on them first, then the farthest.
+    """Return the outliers among the usable images, blank ones first, then by distance; one per image and property.
 
     Blank: contrast below 2. Black, white: mean gray below 8 or above 247, contrast below 6. Otherwise a property more
-    than 5 robust standard deviations from the median: sides, aspect, contrast and sharpness by their logarithms,
-    brightness as it is. Each side of the median has its own deviation: the larger one of 1.4826 MAD (of that side) and
-    of what the outermost 5 % tell, so that a long tail is no row of outliers. With fewer than 20 images nothing is
-    compared. An image is listed once per property.
+    than 5 robust standard deviations from the median (see `robust_distance`): the logarithms of size, aspect, contrast
+    and sharpness, and brightness. With fewer than 20 images nothing is compared.
     """
     usable = np.flatnonzero(facts.is_usable)
     found = _empty_ones(facts, usable)
@@ -94,7 +96,7 @@ def outliers(facts: FactsTable) -> list[Outlier]:
 
 
 def _empty_ones(facts: FactsTable, usable: NDArray[np.int64]) -> list[Outlier]:
-    """Return the images that have nothing on them, whatever the others look like."""
+    """Return the blank images; this does not depend on the other images."""
     found = []
     for row in usable:
         brightness, contrast = float(facts.brightness[row]), float(facts.contrast[row])
@@ -124,17 +126,17 @@ def _far(facts: FactsTable, usable: NDArray[np.int64], item: _Property) -> list[
             usual=(low, high),
             distance=float(distance[place]),
             severity="info",
-            text=f"{item.name} {_said(values[place])}{item.unit}, usual are {_said(low)} to {_said(high)}",
+            text=f"{item.name} {_number(values[place])}{item.unit}, usual range {_number(low)} to {_number(high)}",
         )
         for place in np.flatnonzero(np.abs(distance) > THRESHOLD)
     ]
 
 
 def robust_distance(values: FloatArray, *, least: float) -> FloatArray:
-    """Return how many robust standard deviations each value is from the median, with its sign.
+    """Return the signed distance of each value from the median, in robust standard deviations.
 
-    The deviation of each side is the largest of `least`, 1.4826 times the median distance on that side, and the
-    distance of that side's outermost 5 % divided by 1.6449 (where a normal distribution has them).
+    Each side of the median has its own deviation, the largest of `least`, 1.4826 times the median distance on that
+    side, and the 5 % (or 95 %) quantile's distance divided by 1.6449, so that a long tail is not many outliers.
     """
     centre = np.median(values)
     away = values - centre
@@ -154,5 +156,5 @@ def _middle(values: FloatArray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _said(value: float) -> str:
+def _number(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""What can be said of an image without looking at what is on it, and how to say it of a whole class."""
+"""Properties of images that do not depend on the content, and rules on them that describe a class."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ __all__ = ["Property", "best_interval", "file_properties"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
-CONTENT_LIMIT = 0.9  # of what may be the content: some classes are bright
+CONTENT_LIMIT = 0.9  # for properties of the content: some classes are bright
 BORDER_LIMIT = 0.8
 _MODE_FLAGS = ("gray", "palette", "cmyk", "alpha", "sixteen_bit")
 
@@ -23,9 +23,12 @@ _MODE_FLAGS = ("gray", "palette", "cmyk", "alpha", "sixteen_bit")
 class Property:
     """One property of n images.
 
-    values: numbers (n,), or text where `is_category`. family: properties that say the same thing share one.
-    phrase: a verb and what follows, with {} for the value or the interval.
-    limit: balanced accuracy from which it matters that a class can be told by it. severity: of that.
+    Attributes:
+        family: Shared by properties that measure the same thing.
+        values: Numbers (n,), or text if `is_category`.
+        phrase: A verb phrase with {} for the value or the interval.
+        limit: Balanced accuracy above which it is a shortcut.
+        severity: Of that shortcut.
     """
 
     name: str
@@ -37,7 +40,7 @@ class Property:
     severity: Severity = "warning"
 
     def best_rule(self, is_class: BoolArray) -> tuple[BoolArray, str]:
-        """Return for which images (n,) the most telling value or interval holds, and the words for that."""
+        """Return for which images (n,) the most predictive value or interval holds, and its description."""
         if not self.is_category:
             low, high = best_interval(self.values.astype(float), is_class)
             holds = (self.values.astype(float) >= low) & (self.values.astype(float) <= high)
@@ -74,7 +77,7 @@ def file_properties(facts: FactsTable, rows: NDArray[np.int64]) -> Iterator[Prop
 
 def _border(share: FloatArray) -> Property:
     phrase = "have an empty border of {} % of the area"
-    # Where most images have one, it is the background of what is shown, not a frame that some got on the way.
+    # If most images have one, it is their background, not a frame that was added to some.
     if np.median(share) > 2:
         return Property("border", "border", share, phrase, limit=CONTENT_LIMIT, severity="info")
     return Property("border", "border", share, phrase, limit=BORDER_LIMIT)
@@ -109,9 +112,9 @@ def _texts(values: Iterable[str]) -> NDArray[np.generic]:
 
 
 def best_interval(values: FloatArray, is_class: BoolArray) -> tuple[float, float]:
-    """Return (low, high), ends included, that holds most of the class and least of the others, or the reverse.
+    """Return the interval (low, high), ends included, with the largest difference between class and other images.
 
-    Most: the largest difference of the two shares. An end is infinite where the interval reaches the last value.
+    An end is infinite where the interval reaches the last value.
     """
     distinct, place = np.unique(values, return_inverse=True)
     inside = np.bincount(place, weights=is_class, minlength=len(distinct)) / is_class.sum()

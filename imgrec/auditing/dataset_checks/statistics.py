@@ -1,4 +1,4 @@
-"""How many images each class has, in each split, and whether that is enough and alike."""
+"""Images per class and split: class imbalance, classes with too few images, splits that differ."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,26 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgrec.auditing.scan.facts import FactsTable
-from imgrec.core.config.checks import listed
+from imgrec.core.text import listed
 
 __all__ = ["Fact", "Imbalance", "Severity", "imbalance"]
 
 Severity = Literal["error", "warning", "info"]
 
-# Beyond a ratio of 3, accuracy starts to hide the small class; at 10, most losses neglect it without weights.
+# From a ratio of 3, accuracy hides the small class; from 10, most losses neglect it without class weights.
 NOTED_RATIO = 3.0
 WARNED_RATIO = 10.0
-FEW_IMAGES = 10  # of a class in training: fewer teach little and measure nothing
+FEW_IMAGES = 10  # of a class in training
 SHIFT_SIZE = 0.1  # Cramer's V of class against split: a small effect by Cohen 1988, section 7.2
 SHIFT_P = 0.001
 
 
 @dataclass(frozen=True)
 class Fact:
-    """Something about the data set that deserves a look.
-
-    rows: of the facts, where it is about single images.
-    """
+    """A finding about the data set; `rows` are images, where it is about single ones."""
 
     severity: Severity
     text: str
@@ -38,9 +35,12 @@ class Fact:
 class Imbalance:
     """How many usable images each class has.
 
-    counts: split -> images per class, in the order of `class_names`. ratio: of the largest class to the smallest over
-    all splits; infinite if one has none. effective_classes: exp of the entropy of the shares: C for C equal classes,
-    near 1 if one holds nearly all. unlabelled: usable images without one label. findings: the worst first.
+    Attributes:
+        counts: Split to images per class, in the order of `class_names`.
+        ratio: Largest class to smallest, over all splits; infinite if a class has no image.
+        effective_classes: exp of the entropy of the class shares: C for C equal classes, near 1 if one dominates.
+        unlabelled: Usable images without exactly one label.
+        findings: The most severe first.
     """
 
     class_names: Sequence[str]
@@ -84,7 +84,7 @@ def _imbalance_findings(
     if np.isfinite(ratio) and ratio >= NOTED_RATIO:
         text = (
             f"{names[int(total.argmax())]} has {total.max()} images, {names[int(total.argmin())]} {total.min()}: "
-            f"{ratio:.3g} times as many. Accuracy alone would hide the smaller class."
+            f"{ratio:.3g} times as many. Accuracy alone hides the smaller class."
         )
         found.append(Fact("warning" if ratio >= WARNED_RATIO else "info", text))
     for split, of_split in counts.items():
@@ -94,7 +94,7 @@ def _imbalance_findings(
 
 
 def _few(names: Sequence[str], counts: NDArray[np.int64], split: str) -> list[Fact]:
-    """Return what is to be said about classes with too few images in one split, or in the undivided heap."""
+    """Return the findings about classes with too few images in one split, or in unsplit data."""
     is_training = split in ("train", "all")
     where = "" if split == "all" else f" in {split}"
     none = [name for name, number in zip(names, counts, strict=True) if number == 0]
@@ -102,16 +102,16 @@ def _few(names: Sequence[str], counts: NDArray[np.int64], split: str) -> list[Fa
     one = [name for name, number in zip(names, counts, strict=True) if number == 1]
     found = []
     if none:
-        found.append(Fact("error" if is_training else "info", f"No image{where} of {listed(none)}."))
+        found.append(Fact("error" if is_training else "info", f"No images{where} of {listed(none)}."))
     if is_training and one:
-        found.append(Fact("error", f"One image only{where} of {listed(one)}: it cannot be divided."))
+        found.append(Fact("error", f"Only one image{where} of {listed(one)}: it cannot be split."))
     if is_training and few:
         found.append(Fact("warning", f"Fewer than {FEW_IMAGES} images{where} of {listed(few)}."))
     return found
 
 
 def _shift(names: Sequence[str], counts: Mapping[str, NDArray[np.int64]]) -> Fact | None:
-    """Compare the class shares of the splits: chi-square, and Cramer's V for how much they differ (0 to 1)."""
+    """Compare the class shares of the splits by chi-square, and by Cramer's V for the size of the difference."""
     table = np.array([of_split for of_split in counts.values() if of_split.any()])
     table = table[:, table.sum(axis=0) > 0] if len(table) else table
     if min(table.shape) < 2:
@@ -125,5 +125,5 @@ def _shift(names: Sequence[str], counts: Mapping[str, NDArray[np.int64]]) -> Fac
     shares = {split: of_split / of_split.sum() for split, of_split in counts.items() if of_split.any()}
     spread = np.ptp(list(shares.values()), axis=0)
     label = int(spread.argmax())
-    said = ", ".join(f"{share[label]:.1%} of {split}" for split, share in shares.items())
-    return Fact("warning", f"The splits differ in their classes, most in {names[label]}: {said}.")
+    listing = ", ".join(f"{share[label]:.1%} of {split}" for split, share in shares.items())
+    return Fact("warning", f"The splits differ in their classes, most in {names[label]}: {listing}.")

@@ -1,4 +1,4 @@
-"""Which pairs of images are worth a closer look: those of which some view hashes nearly as some view of the other."""
+"""Candidate pairs of near-duplicates: images with similar perceptual hashes."""
 
 from dataclasses import dataclass
 
@@ -10,22 +10,26 @@ from imgrec.auditing.scan.hashes import CROPS, MIRRORED, WHOLE
 
 __all__ = ["Candidates", "find_candidates"]
 
-# A cropped copy hashes as a crop of the original; so crops are looked up among whole images and mirror images.
+# A cropped copy has nearly the hash of a crop of the original, so crops are looked up among whole and mirrored images.
 _QUERIES = (WHOLE, *CROPS)
 _ENTRIES = (WHOLE, MIRRORED)
 
-# A pair and how it is alike in one integer, so that sorting brings the nearest view of each pair to the front:
-# the pair, then distance (7 bits), view (3), mirrored (1), and whether the view is of the second image (1).
+# A pair and its kind of match are one integer, so that sorting puts the nearest match of each pair first: the pair,
+# then distance (7 bits), view (3), mirrored (1), and whether the view is of the second image (1).
 _CODE_BITS = 12
 _MOST_WAITING = 1 << 22
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """M pairs, each once, in the order of their rows; all arrays (M,).
+    """M pairs, each once, ordered by row; all arrays (M,).
 
-    moved, target: rows, int64. The view `view` (uint8, a column of the hashes: WHOLE or one of CROPS) of `moved` looks
-    like `target`, or its mirror image where `is_mirrored`. distance: bits in which the two hashes differ, uint8.
+    Attributes:
+        moved: Row whose view resembles `target`.
+        target: Row that it resembles, or whose mirror image it resembles.
+        view: uint8, column of the hashes: WHOLE or one of CROPS.
+        is_mirrored: Whether it is the mirror image.
+        distance: uint8, bits in which the two hashes differ.
     """
 
     moved: NDArray[np.int64]
@@ -44,7 +48,7 @@ class Candidates:
 def find_candidates(hashes: NDArray[np.uint64], *, radius: int) -> Candidates:
     """Return the pairs of rows of `hashes`, uint64 (N, NUM_HASHES), with views at most `radius` bits apart.
 
-    Of several ways in which two images are alike, the nearest is kept, and among equals the plainest.
+    Of several matches of two images, the nearest is kept; among equals, the simplest.
     """
     count = len(hashes)
     queries = np.concatenate([hashes[:, view] for view in _QUERIES])

@@ -1,4 +1,4 @@
-"""Duplicates: images that are the same pixel for pixel, and those that were made from one another."""
+"""Exact duplicates (equal pixels) and near-duplicates (resized, compressed, mirrored, cropped, brightened copies)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,36 +13,38 @@ from imgrec.auditing.duplicates.near_index import num_blocks
 from imgrec.auditing.scan.facts import FactsTable
 from imgrec.auditing.scan.hashes import CROPS, WHOLE
 from imgrec.data.samples import UInt8Array
+from imgrec.data.splits.groups import DisjointSets
 
 __all__ = ["MIN_DETAIL", "NearPair", "duplicate_groups", "exact_groups", "near_pairs"]
 
 # Measured on photographs, flowers and brain scans (benchmarks/near_duplicates.py): copies that were resized,
-# compressed, mirrored, brightened, cropped by 5 %, or all of it, are at 0.77 and above, other pairs at 0.69 and below.
+# compressed, mirrored, brightened and cropped by 5 % are at 0.77 and above, other pairs at 0.69 and below.
 MIN_DETAIL = 0.75
 MIN_WHOLE = 0.85
 MIN_RADIUS, MAX_RADIUS = 8, 10  # bits of 64 in which the hashes of a candidate may differ; fewer in larger data
-# Below these (standard deviation, gray levels) a thumbnail is blank: all blank pages look alike, and none is a copy.
+# Below (standard deviation, gray levels) a thumbnail is blank, and blank images all look alike.
 MIN_CONTRAST = 4.0
 
-# Where thousands look alike, as in a catalogue of shirts, only so many of an image's candidates are looked at: the
-# most alike as they lie, and the nearest by hash where they must be aligned, which costs a hundred times as much.
+# In data with thousands of look-alikes, only so many candidates per image are verified: the most similar without
+# alignment, and the nearest by hash with alignment, which costs a hundred times as much.
 MOST_COMPARED, MOST_ALIGNED = 16, 2
 MAX_DUPLICATES = 100
 _CHUNK = 512
 
-_STILL = np.array([1, 0, 1, 0], np.float32)  # the warp that changes nothing
-_CROPPED = np.array([0.02, 0.5, 0.02, 0.5], np.float32)  # beyond this it is a crop: shares and pixels of the thumbnail
+_STILL = np.array([1, 0, 1, 0], np.float32)  # identity warp
+_CROPPED = np.array([0.02, 0.5, 0.02, 0.5], np.float32)  # a larger warp is a crop: scale and pixels of the thumbnail
 
 _BOXES = np.array([(0.0, 0.0, 1.0, 1.0) if view == WHOLE else CROPS.get(view, (0, 0, 1, 1)) for view in range(8)])
 
 
 @dataclass(frozen=True)
 class NearPair:
-    """Two rows of which one was made from the other, or both from a third; `first` < `second`.
+    """Two near-duplicates, as rows; `first` < `second`.
 
-    kind: similar (resized, compressed, brightened, ...), mirrored, cropped, or `mirrored and cropped`.
-    distance: bits of 64 in which the perceptual hashes differ.
-    similarity: correlation of the details of the two thumbnails, aligned: MIN_DETAIL to 1.
+    Attributes:
+        kind: "similar" (resized, compressed, brightened ...), "mirrored", "cropped" or "mirrored and cropped".
+        distance: Bits of 64 in which the perceptual hashes differ.
+        similarity: Correlation of the details of the aligned thumbnails, MIN_DETAIL to 1.
     """
 
     first: int
@@ -53,7 +55,7 @@ class NearPair:
 
 
 def exact_groups(facts: FactsTable) -> list[list[int]]:
-    """Return the groups of two rows or more whose images are equal, pixel for pixel, in the order of the rows."""
+    """Return the groups of two rows or more with equal pixels, in the order of the rows."""
     groups: dict[bytes, list[int]] = {}
     for row in np.flatnonzero(facts.is_usable).tolist():
         groups.setdefault(bytes(facts.pixel_hash[row]), []).append(row)
@@ -61,10 +63,10 @@ def exact_groups(facts: FactsTable) -> list[list[int]]:
 
 
 def near_pairs(facts: FactsTable, *, min_detail: float = MIN_DETAIL) -> list[NearPair]:
-    """Return the pairs of near duplicates, the most alike first.
+    """Return the pairs of near-duplicates, the most similar first.
 
-    Pairs of equal images are left to `exact_groups`; of equal images with one split and one label only the first
-    takes part. Blank images have no near duplicates.
+    Exact duplicates are not among them; of equal images with the same split and label only the first is compared.
+    Blank images have no near-duplicates.
     """
     rows = _rows_to_search(facts)
     radius = int(np.clip(num_blocks(2 * len(rows)), MIN_RADIUS, MAX_RADIUS))
@@ -76,37 +78,33 @@ def near_pairs(facts: FactsTable, *, min_detail: float = MIN_DETAIL) -> list[Nea
 
 
 def duplicate_groups(facts: FactsTable, pairs: Sequence[NearPair] | None = None) -> list[str]:
-    """Return one name a row, the same for exact and near duplicates: what belongs on one side of a split.
+    """Return a name per row, equal for exact and near-duplicates: such images belong in one split.
 
-    pairs: what `near_pairs` returned; None: look for them.
-    Duplicates of duplicates are joined, the most alike first, but never into groups of more than MAX_DUPLICATES images (equal ones
-    aside): in a catalogue of shirts each is nearly like another, and a chain of them would tie all shirts together.
+    Duplicates of duplicates are joined, the most similar first, up to groups of MAX_DUPLICATES images (not counting
+    exact duplicates): otherwise a chain of look-alikes would join a whole class.
+
+    Args:
+        facts: The images.
+        pairs: Result of `near_pairs`; None: compute it.
     """
-    parent = list(range(len(facts)))
+    sets = DisjointSets(len(facts))
     size = [1] * len(facts)
     for group in exact_groups(facts):
         for row in group[1:]:
-            parent[row] = group[0]
+            sets.join(group[0], row)
     for pair in near_pairs(facts) if pairs is None else pairs:
-        first, second = sorted((_root(parent, pair.first), _root(parent, pair.second)))
+        first, second = sorted((sets.root(pair.first), sets.root(pair.second)))
         if first != second and size[first] + size[second] <= MAX_DUPLICATES:
-            parent[second] = first
+            sets.join(first, second)
             size[first] += size[second]
     named = _names(facts)
-    return [named[_root(parent, row)] for row in range(len(facts))]
+    return [named[sets.root(row)] for row in range(len(facts))]
 
 
 def _names(facts: FactsTable) -> list[str]:
     if len(set(facts.name)) == len(facts):
         return facts.name
     return [f"{split} {row} {name}" for row, (split, name) in enumerate(zip(facts.split, facts.name, strict=True))]
-
-
-def _root(parent: list[int], row: int) -> int:
-    while parent[row] != row:
-        parent[row] = parent[parent[row]]
-        row = parent[row]
-    return row
 
 
 def _rows_to_search(facts: FactsTable) -> NDArray[np.int64]:
@@ -126,11 +124,11 @@ def _rows_to_search(facts: FactsTable) -> NDArray[np.int64]:
 
 
 def _verified(candidates: Candidates, thumbnails: UInt8Array, min_detail: float) -> Iterator[NearPair]:
-    """Yield those candidates that are duplicates."""
+    """Yield the candidates that are near-duplicates."""
     plain = np.flatnonzero(candidates.view == WHOLE)
-    alike = _whole(candidates[plain], thumbnails)
-    plain, alike = plain[alike >= MIN_WHOLE], alike[alike >= MIN_WHOLE]
-    plain = plain[_nearest(candidates[plain], -alike, MOST_COMPARED)]
+    similarity = _whole(candidates[plain], thumbnails)
+    plain, similarity = plain[similarity >= MIN_WHOLE], similarity[similarity >= MIN_WHOLE]
+    plain = plain[_nearest(candidates[plain], -similarity, MOST_COMPARED)]
     is_found = np.zeros(len(candidates), bool)
     for chunk in _chunks(plain):
         still = np.tile(_STILL, (len(chunk), 1))
@@ -152,19 +150,19 @@ def _accept(
     is_found: NDArray[np.bool_],
 ) -> Iterator[NearPair]:
     of_chunk = candidates[chunk]
-    alike = compare(*_thumbnails(of_chunk, thumbnails), warps)
-    is_duplicate = (alike.whole >= MIN_WHOLE) & (alike.detail >= min_detail)
+    found = compare(*_thumbnails(of_chunk, thumbnails), warps)
+    is_duplicate = (found.whole >= MIN_WHOLE) & (found.detail >= min_detail)
     is_found[chunk] = is_duplicate
     is_cropped = np.any(np.abs(warps - _STILL) > _CROPPED, axis=1).tolist()
     for place in np.flatnonzero(is_duplicate).tolist():
-        words = ["mirrored"] * bool(of_chunk.is_mirrored[place]) + ["cropped"] * bool(is_cropped[place])
+        changes = ["mirrored"] * bool(of_chunk.is_mirrored[place]) + ["cropped"] * bool(is_cropped[place])
         first, second = sorted((int(of_chunk.moved[place]), int(of_chunk.target[place])))
-        kind = " and ".join(words) or "similar"
-        yield NearPair(first, second, kind, int(of_chunk.distance[place]), min(float(alike.detail[place]), 1.0))
+        kind = " and ".join(changes) or "similar"
+        yield NearPair(first, second, kind, int(of_chunk.distance[place]), min(float(found.detail[place]), 1.0))
 
 
 def _thumbnails(candidates: Candidates, thumbnails: UInt8Array) -> tuple[UInt8Array, UInt8Array]:
-    """Return the two thumbnails of each candidate, the second turned into its mirror image where that is alike."""
+    """Return the two thumbnails of each candidate, the second mirrored where the match is."""
     target = thumbnails[candidates.target]
     mirrored = candidates.is_mirrored
     target[mirrored] = target[mirrored][:, :, ::-1]
@@ -172,7 +170,7 @@ def _thumbnails(candidates: Candidates, thumbnails: UInt8Array) -> tuple[UInt8Ar
 
 
 def _whole(candidates: Candidates, thumbnails: UInt8Array) -> NDArray[np.float32]:
-    """Return the correlation of the thumbnails of each candidate as they lie, float32 (M,)."""
+    """Return the correlation of the thumbnails of each candidate without alignment, float32 (M,)."""
     result = np.empty(len(candidates), np.float32)
     for chunk in _chunks(np.arange(len(candidates))):
         moved, target = (part.reshape(len(chunk), -1) for part in _thumbnails(candidates[chunk], thumbnails))
@@ -183,7 +181,7 @@ def _whole(candidates: Candidates, thumbnails: UInt8Array) -> NDArray[np.float32
 
 
 def _nearest(candidates: Candidates, key: NDArray[Any], most: int) -> NDArray[np.bool_]:
-    """Return which candidates are among the `most` with the lowest key of either of their two images."""
+    """Return which candidates are among the `most` with the lowest key for one of their two images."""
     order = np.lexsort((candidates.target, candidates.moved, key))
     chosen = np.zeros(len(candidates), bool)
     for rows in (candidates.moved, candidates.target):

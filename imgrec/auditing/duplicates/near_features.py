@@ -1,4 +1,4 @@
-"""Near duplicates by the features of a network: a second opinion, on what hashes cannot see."""
+"""Near-duplicates by the cosine similarity of model features, for changes that hashes do not tolerate."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +11,18 @@ _BLOCK = 1024
 
 
 def feature_pairs(features: NDArray[np.floating], *, min_similarity: float = 0.95, most: int = 8) -> list[NearPair]:
-    """Return pairs of rows of `features`, (N, D), whose cosine is at least `min_similarity`, the most alike first.
+    """Return pairs of rows of `features` with a cosine of at least `min_similarity`, the most similar first.
 
-    most: pairs kept a row, its most alike. The kind of each pair is `features`, its distance -1.
-    Compares each with each, in blocks: N^2 D multiplications, 6 s for 20,000 images and 1,280 features on one core,
-    and memory for 1,024 N numbers. Rows that are all zero or not finite have no duplicates.
+    All pairs are compared, in blocks: N^2 D multiplications, 6 s for 20,000 images and 1,280 features on one core, and
+    memory for 1,024 N numbers. Rows that are zero or not finite have no duplicates.
+
+    Args:
+        features: (N, D).
+        min_similarity: Lowest cosine, -1 to 1.
+        most: Pairs kept per row.
+
+    Returns:
+        Pairs of kind "features" and distance -1.
     """
     length = np.linalg.norm(features, axis=1)
     is_usable = np.isfinite(length) & (length > 0)

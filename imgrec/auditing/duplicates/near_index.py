@@ -1,10 +1,10 @@
-"""Find hashes that differ in few bits without comparing each with each.
+"""Find hashes that differ in few bits without comparing all pairs.
 
 Multi-index hashing (Norouzi, Punjani and Fleet 2012, "Fast Search in Hamming Space with Multi-Index Hashing"; in the
-form of Manku, Jain and Das Sarma 2007, "Detecting Near-Duplicates for Web Crawling"): cut the 64 bits into blocks. Two
-hashes that differ in at most `blocks - 2` bits agree on at least two whole blocks. So for each pair of blocks, hashes
-that agree on both are compared, and no others. More hashes take fewer and longer blocks, so that about as many agree
-by chance on two blocks as before: the work grows with the number of hashes, not with its square.
+form of Manku, Jain and Das Sarma 2007, "Detecting Near-Duplicates for Web Crawling"): the 64 bits are cut into blocks.
+Two hashes that differ in at most `blocks - 2` bits agree on at least two whole blocks, so for each pair of blocks only
+hashes that agree on both are compared. More hashes get fewer and longer blocks, so that the number of chance matches
+per hash stays the same and the work grows linearly.
 """
 
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 __all__ = ["Matches", "find_near", "num_blocks"]
 
-# Queries that fall into a fuller bucket than this are compared with as many of its hashes, the nearest by value. Only
-# data with thousands of look-alikes have such buckets; each of those still finds some of its kind.
+# In a larger bucket, a query is compared with this many of its hashes, the nearest by value. Only data with thousands
+# of look-alikes has such buckets.
 FULL_BUCKET = 256
 CHUNK = 1 << 22  # comparisons at a time: bounds the memory
 
@@ -32,16 +32,16 @@ class Matches:
 
 
 def num_blocks(num_entries: int) -> int:
-    """Return into how many blocks 64 bits are cut: two of them are at least about as many bits as `num_entries` has."""
+    """Return the number of blocks, such that two blocks have about as many bits as `num_entries`."""
     bits = max(1, num_entries).bit_length()
     return int(np.clip(144 // bits, 4, 12))
 
 
 def find_near(queries: NDArray[np.uint64], entries: NDArray[np.uint64], *, radius: int) -> Iterator[Matches]:
-    """Yield pairs of a query and an entry that differ in at most `radius` bits; a pair may come more than once.
+    """Yield pairs of a query and an entry that differ in at most `radius` bits; a pair may be repeated.
 
-    None is missed that differs in at most `num_blocks(len(entries)) - 2` bits, unless a bucket is overfull; of those
-    that differ in more, most are found.
+    Pairs that differ in at most `num_blocks(len(entries)) - 2` bits are all found, unless a bucket is overfull; of the
+    others, most are.
     """
     for bits in _block_pairs(num_blocks(len(entries))):
         yield from _join(queries, entries, bits, radius)
@@ -75,9 +75,9 @@ def _join(
 
 
 def _sorting_key(hashes: NDArray[np.uint64], bits: list[tuple[int, int]]) -> NDArray[np.uint64]:
-    """Return the chosen blocks of each hash side by side as the highest bits; below them its own highest bits.
+    """Return the chosen blocks of each hash as the highest bits, followed by its own highest bits.
 
-    The lower part matters in overfull buckets only: a query there meets the hashes that begin as it does.
+    The lower bits matter in overfull buckets only: there a query is compared with the hashes that begin as it does.
     """
     key, num_bits = np.zeros(len(hashes), np.uint64), 0
     for first, width in bits:
@@ -98,7 +98,7 @@ def _narrow(
 
 
 def _chunks(counts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Yield runs of queries that have candidates, each with about CHUNK of them in all."""
+    """Yield the queries that have candidates, in chunks of about CHUNK candidates."""
     queries = np.flatnonzero(counts)
     ends = np.cumsum(counts[queries])
     edges = np.searchsorted(ends, np.arange(CHUNK, (ends[-1] if len(ends) else 0) + CHUNK, CHUNK))

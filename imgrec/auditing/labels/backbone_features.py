@@ -1,4 +1,4 @@
-"""Features of a pretrained torchvision network: what its last layer sees, for images that were never trained on."""
+"""Features of a pretrained torchvision model: the input of its last layer."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,9 +20,10 @@ BATCH_SIZE = 32
 
 
 def weights_at_hand(name: str) -> bool:
-    """Tell whether torchvision's default weights of a network are in the cache already, so that nothing is fetched.
+    """Return whether torchvision's default weights of a model are in torch's cache.
 
-    Raises: ConfigError: torchvision has no classifier of this name.
+    Raises:
+        ConfigError: torchvision has no classifier of this name.
     """
     import torch
     from torchvision.models import get_model_weights
@@ -38,11 +39,22 @@ def weights_at_hand(name: str) -> bool:
 def backbone_features(
     images: Images, indices: Sequence[int] | IntArray, *, name: str, weights: str | Path, seed: int
 ) -> FloatArray:
-    """Describe the images at `indices` (n,) by what enters the last layer of a network, squashed to 224 x 224.
+    """Return features of the images at `indices` (n,), resized to 224 x 224: the input of the model's last layer.
 
-    name, weights: as in `make_backbone`: a network of torchvision, and DEFAULT or a file.
-    Returns: float32 (n, d), d at most 128, principal components.
-    Raises: ConfigError, WeightsError: as `make_backbone`. ImageError: an image cannot be decoded; leave those out.
+    Args:
+        images: The images.
+        indices: Which of them.
+        name: A torchvision model.
+        weights: A file, or "DEFAULT".
+        seed: Of the sample that the principal components are computed from.
+
+    Returns:
+        float32 (n, d), d at most 128: principal components.
+
+    Raises:
+        ConfigError: torchvision has no such model.
+        WeightsError: The weights cannot be loaded.
+        ImageError: An image cannot be decoded.
     """
     from imgrec.models import make_backbone
 
@@ -57,10 +69,9 @@ def backbone_features(
 
 
 def _pooled(network: "ImageNetwork", images: UInt8Array) -> FloatArray:
-    """Run images uint8 (n, H, W, 3) and return what the head was given, means over places if it is a map: (n, D)."""
+    """Return the pooled input of the head, (n, D), for images uint8 (n, H, W, 3)."""
     import torch
 
-    from imgrec.models.features import features_and_logits
+    from imgrec.models.inference import infer
 
-    features, _ = features_and_logits(network, torch.from_numpy(images).permute(0, 3, 1, 2))
-    return np.asarray(features.cpu())
+    return infer(network, [torch.from_numpy(images).permute(0, 3, 1, 2)], with_features=True).features

@@ -1,8 +1,7 @@
-"""Numbers that describe what is in an image, made by hand: edges, colours and a small copy, from 32 x 32 pixels.
+"""Handcrafted image features: edges, colours and a small copy, computed from 32 x 32 pixels.
 
-They need no weights and no GPU and cost 0.3 ms an image besides decoding. On small centred images (digits, clothes,
-signs) they are nearly as good as a trained network's; on photographs they are poor, and `backbone_features` is for
-those.
+They need no weights and no GPU, and cost 0.3 ms per image besides decoding. On small centred images (digits, clothes,
+signs) they are nearly as good as those of a trained model; on photographs they are poor, see `backbone_features`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,54 +11,58 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from imgrec.core.keyed_random import shuffled
 from imgrec.core.system.worker_pool import default_workers
 from imgrec.data.images.lazy_image import open_image
 from imgrec.data.samples import Images, UInt8Array
 
-__all__ = ["SIDE_PX", "describe_images", "handmade_features", "read_small", "reduce_features"]
+__all__ = ["SIDE_PX", "describe_images", "handcrafted_features", "read_small", "reduce_features"]
 
 SIDE_PX = 32
 NUM_COMPONENTS = 128  # of the principal component analysis
 SAMPLE_SIZE = 8192  # images that the components are computed from
-CHUNK = 1024  # images in memory at a time; 1024 x 1100 float32 are 4.5 MB
+CHUNK = 1024  # images in memory at a time: 1024 x 1056 float32 are 4.3 MB
 
 _CELL_PX = 4
 _NUM_ANGLES = 8
-_CLIP = 0.2  # no gradient may outweigh all others of its neighbourhood: Dalal and Triggs 2005, section 6.4
+_CLIP = 0.2  # limit of one gradient in its neighbourhood: Dalal and Triggs 2005, section 6.4
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 Describe = Callable[[IntArray], FloatArray]  # positions (n,) -> features (n, D)
 
 
-def handmade_features(images: Images, indices: Sequence[int] | IntArray, *, seed: int) -> FloatArray:
-    """Describe the images at `indices` (n,), each decoded once.
+def handcrafted_features(images: Images, indices: Sequence[int] | IntArray, *, seed: int) -> FloatArray:
+    """Return handcrafted features of the images at `indices` (n,), each decoded once.
 
-    Returns: float32 (n, d), d at most 128, principal components of `describe_images`; the same for the same seed.
-    Raises: ImageError: an image cannot be decoded; leave those out.
+    Returns:
+        float32 (n, d), d at most 128: principal components of `describe_images`; the same for the same seed.
+
+    Raises:
+        ImageError: An image cannot be decoded.
     """
     places = np.asarray(indices, dtype=np.int64)
     return reduce_features(lambda rows: describe_images(read_small(images, places[rows])), len(places), seed=seed)
 
 
 def read_small(images: Images, indices: IntArray, *, side_px: int = SIDE_PX) -> UInt8Array:
-    """Return images squashed to a square, anti-aliased: uint8 (n, side_px, side_px, 3)."""
+    """Return images resized to a square with anti-aliasing: uint8 (n, side_px, side_px, 3)."""
 
     def read(index: int) -> UInt8Array:
         image = open_image(images, index)
         height, width = image.height_width
         return image.window((0, 0, width, height), size=(side_px, side_px))
 
-    # Decoders let go of the interpreter's lock, so threads help.
+    # Decoders release the GIL, so threads help.
     with ThreadPoolExecutor(default_workers()) as pool:
         return np.stack(list(pool.map(read, indices.tolist())))
 
 
 def describe_images(images: UInt8Array) -> FloatArray:
-    """Describe each of n images by itself: uint8 (n, 32, 32, 3) -> float32 (n, 1056).
+    """Return the features of each image: uint8 (n, 32, 32, 3) -> float32 (n, 1056).
 
-    512 strengths of edges in 8 directions and 8 x 8 places, 256 grays of a 16 x 16 copy without its mean and contrast,
-    192 colours of an 8 x 8 copy, and 96 for how often each of 32 levels of red, green and blue is met.
+    512 histograms of oriented gradients (8 directions, 8 x 8 cells), 256 gray values of a 16 x 16 copy normalised for
+    brightness and contrast, 192 colours of an 8 x 8 copy, and 96 colour histogram bins (32 per channel).
     """
     pixels: FloatArray = images.astype(np.float32) / np.float32(255)  # (n, 32, 32, 3)
     gray: FloatArray = pixels @ np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
@@ -73,12 +76,12 @@ def _edges(gray: FloatArray) -> FloatArray:
     across = padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]
     down = padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]
     strength = np.hypot(across, down)
-    angle = (np.arctan2(down, across) / np.pi % 1.0) * _NUM_ANGLES  # 0 to 8; an edge and its opposite are one
+    angle = (np.arctan2(down, across) / np.pi % 1.0) * _NUM_ANGLES  # 0 to 8; opposite directions are equal
     lower = np.floor(angle)
     upper_share = angle - lower
     cells = []
     for direction in range(_NUM_ANGLES):
-        # A gradient between two directions counts for both, in proportion.
+        # A gradient between two directions is shared by both.
         share = np.where(lower % _NUM_ANGLES == direction, 1 - upper_share, 0)
         share += np.where((lower + 1) % _NUM_ANGLES == direction, upper_share, 0)
         cells.append(_pooled((strength * share)[..., None], _CELL_PX)[..., 0])
@@ -112,7 +115,7 @@ def _contrast_free(gray: FloatArray) -> FloatArray:
 
 
 def _levels(images: UInt8Array) -> FloatArray:
-    """Return how often each of 32 levels occurs in each channel (n, 96), as roots: few against none counts most."""
+    """Return histograms of 32 levels per channel (n, 96), as square roots."""
     count = len(images)
     level = images.reshape(count, -1, 3) >> 3
     place = level.astype(np.int64) + 32 * np.arange(3) + 96 * np.arange(count)[:, None, None]
@@ -122,7 +125,7 @@ def _levels(images: UInt8Array) -> FloatArray:
 
 @dataclass(frozen=True)
 class _Components:
-    """A linear map that keeps what varies most: (features - mean) @ directions."""
+    """Principal components: (features - mean) @ directions."""
 
     mean: FloatArray  # (D,)
     directions: FloatArray  # (D, d)
@@ -132,13 +135,13 @@ class _Components:
 
 
 def reduce_features(describe: Describe, count: int, *, seed: int) -> FloatArray:
-    """Describe `count` images chunk by chunk and keep their principal components: float32 (count, d), d <= 128.
+    """Return the principal components of the features of `count` images, chunk by chunk: float32 (count, d), d <= 128.
 
-    The components come from a seeded sample of 8192, so that memory holds no more than that of the full descriptions.
+    The components are computed from a seeded sample of 8192 images, which bounds the memory.
     """
     if count == 0:
         return np.empty((0, 0), dtype=np.float32)
-    order = np.random.default_rng(seed).permutation(count)
+    order = shuffled(count, seed)
     sample, others = np.sort(order[:SAMPLE_SIZE]), np.sort(order[SAMPLE_SIZE:])
     described = np.concatenate([describe(rows) for rows in _chunks(sample)])
     components = _principal(described)
@@ -155,7 +158,7 @@ def _chunks(rows: IntArray) -> Iterator[IntArray]:
 
 
 def _principal(features: FloatArray) -> _Components:
-    """Compute the components by the covariance: D x D, whatever the number of images."""
+    """Compute the components from the covariance, D x D for any number of images."""
     mean = features.mean(axis=0)
     centred = features - mean
     _, vectors = np.linalg.eigh((centred.T @ centred).astype(np.float64))

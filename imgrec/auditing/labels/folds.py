@@ -1,4 +1,4 @@
-"""Folds for judging labels: images that belong together are judged together, by images that do not."""
+"""Folds for judging labels: duplicates and images of one group are in the same fold."""
 
 from collections.abc import Sequence
 
@@ -6,16 +6,18 @@ import numpy as np
 
 from imgrec.auditing.labels.features import IntArray
 from imgrec.auditing.scan.facts import FactsTable
-from imgrec.core.config.checks import listed
+from imgrec.core.text import listed
 from imgrec.data.splits.groups import merge_groups
 
 __all__ = ["judged_rows", "make_folds", "unite"]
 
 
 def unite(*names: Sequence[str] | None, count: int) -> IntArray:
-    """Give each set of rows that hang together a number; what hangs together has a name in common, "" is no name.
+    """Return the number of the unit of each row, int64 (count,). Rows with a name in common are in one unit.
 
-    names: of each kind (group, duplicate), one name per row, or None. Returns: int64 (count,).
+    Args:
+        *names: Per kind (group, duplicate) a name per row, "" for none; or None.
+        count: Number of rows.
     """
     rows = [f"{row:09}" for row in range(count)]
     groupings = [
@@ -26,10 +28,10 @@ def unite(*names: Sequence[str] | None, count: int) -> IntArray:
 
 
 def judged_rows(facts: FactsTable, units: IntArray, *, folds: int) -> tuple[IntArray, list[str]]:
-    """Return the rows whose label can be judged, int64 (M,), and notes about classes that are left out.
+    """Return the rows whose label can be judged, int64 (M,), and notes about excluded classes.
 
-    A label needs a usable image and a class with at least `folds` units (a unit: images that stay together); the
-    class has to be in the folds that judge as well as in the one that is judged. Fewer than 2 such classes: no rows.
+    Such a row has a usable image and a class with at least `folds` units, so that every fold has training images of the
+    class. With fewer than two such classes there are no rows.
     """
     usable = np.flatnonzero(facts.is_usable & (facts.label >= 0))
     pairs = np.unique(np.stack([facts.label[usable], units[usable]]), axis=1)
@@ -39,18 +41,26 @@ def judged_rows(facts: FactsTable, units: IntArray, *, folds: int) -> tuple[IntA
     if few := [
         name for name, ok, number in zip(facts.class_names, enough, num_units, strict=True) if number and not ok
     ]:
-        notes.append(f"Labels of {listed(few)} are not judged: fewer than {folds} images that are no duplicates.")
+        notes.append(f"Labels of {listed(few)} are not judged: fewer than {folds} images that are not duplicates.")
     if enough.sum() < 2:
-        notes.append(f"No label is judged: {int(enough.sum())} classes have {folds} or more different images.")
+        notes.append(
+            f"No label is judged: {int(enough.sum())} classes have at least {folds} images that are not duplicates."
+        )
         return np.empty(0, dtype=np.int64), notes
     return usable[enough[facts.label[usable]]].astype(np.int64), notes
 
 
 def make_folds(labels: IntArray, units: IntArray, *, folds: int, seed: int) -> IntArray:
-    """Put each unit into one of `folds` folds, so that each fold has about its share of each class.
+    """Return stratified folds that keep units together: int64 (M,), 0 to folds - 1, the same for the same seed.
 
-    labels, units: int64 (M,). Units of one image are dealt out class by class; larger ones before, each to the fold
-    that has least of its classes. Returns: int64 (M,), 0 to folds - 1, the same for the same seed.
+    Units of several images come first, the largest first, each to the fold with the fewest images of its classes; then
+    single images, class by class.
+
+    Args:
+        labels: int64 (M,).
+        units: int64 (M,), see `unite`.
+        folds: Number of folds.
+        seed: Of the order.
     """
     _, labels = np.unique(labels, return_inverse=True)
     _, unit, sizes = np.unique(units, return_inverse=True, return_counts=True)
@@ -72,10 +82,10 @@ def make_folds(labels: IntArray, units: IntArray, *, folds: int, seed: int) -> I
 
 
 def _deal(number: int, have: np.ndarray) -> IntArray:
-    """Return a fold for each of `number` cards, always the one with the fewest, the fold with fewest first."""
+    """Return a fold for each of `number` images, always the one with the fewest."""
     level = have.copy()
     places = np.empty(number, dtype=np.int64)
-    for card in range(number):
-        places[card] = int(np.argmin(level))
-        level[places[card]] += 1
+    for index in range(number):
+        places[index] = int(np.argmin(level))
+        level[places[index]] += 1
     return places

@@ -1,4 +1,4 @@
-"""A new table of the data, as a plan says: what `data=table` reads. No image and no other file is touched."""
+"""The cleaned table that a plan makes of the data, in the form that `data=table` reads."""
 
 import csv
 import io
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imgrec.auditing.output.plan_file import Decision
-from imgrec.core.files.csv_cell import is_formula
 from imgrec.auditing.scan.scan import file_path
+from imgrec.core.files.csv_cell import is_formula
+from imgrec.core.text import listed, printable
 from imgrec.data.samples import Samples, Task
-from imgrec.data.sources.assemble import listed, printable
 from imgrec.errors import DataError
 
 __all__ = ["CleanTable", "clean_table"]
@@ -23,15 +23,17 @@ _DELIMITERS = ";|\t"  # between several labels of an image
 
 @dataclass(frozen=True)
 class CleanTable:
-    """A table as `data=table` reads it.
+    """A table in the form that `data=table` reads.
 
-    content: the file's bytes. counts: what became of the images, in words -> how many. words: what `train` needs
-    besides data.path to read it.
+    Attributes:
+        content: Bytes of the file.
+        counts: Outcome ("kept", "removed", ...) to number of images.
+        overrides: What `train` needs besides data.path to read it.
     """
 
     content: bytes
     counts: Mapping[str, int]
-    words: Sequence[str]
+    overrides: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -43,30 +45,32 @@ class _Row:
 
 
 def clean_table(
-    parts: Mapping[str, Samples],
+    splits: Mapping[str, Samples],
     *,
     class_names: Sequence[str],
     task: Task,
     decisions: Sequence[Decision],
     output: Path,
 ) -> CleanTable:
-    """Return the table that `decisions` make of the images of `parts`, to be written at `output`.
+    """Return the table that `decisions` make of the images of `splits`, to be written to `output`.
 
-    Columns: path (relative where the image lies below the table's folder, absolute otherwise), label, split where the
-    data has splits, group where the data or the plan names groups: images that either of them binds are in one.
-    Raises: DataError: images that are not in files, or have no label; names that CSV cannot hold.
+    Columns: path (relative if the image is below the table's folder, absolute otherwise), label, split if the data has
+    splits, group if the data or the plan has groups. Groups of the data and of the plan that share an image are merged.
+
+    Raises:
+        DataError: Images that are not in files, or have no label; names that CSV cannot hold.
     """
     by_row = {decision.row: decision for decision in decisions}
-    names = _group_names(parts, by_row)
-    rows = list(_rows(parts, class_names=class_names, by_row=by_row, groups=names, folder=output.parent))
+    names = _group_names(splits, by_row)
+    rows = list(_rows(splits, class_names=class_names, by_row=by_row, groups=names, folder=output.parent))
     unlabelled = [row.path for row in rows if not row.labels]
     if unlabelled and task == "single":
         raise DataError(
-            f"{len(unlabelled)} images have no label: {listed(unlabelled, 4)}. Nothing was written. A table to train "
-            "by needs one for each: put them into class folders, or say relabel or remove in the plan."
+            f"{len(unlabelled)} images have no label: {listed(unlabelled, limit=4)}. Nothing was written. A table for "
+            "training needs a label for each: move them into class folders, or write relabel or remove in the plan."
         )
     columns = {"path": "path", "label": "label"}
-    columns |= {"split": "split"} if list(parts) != ["all"] else {}
+    columns |= {"split": "split"} if list(splits) != ["all"] else {}
     columns |= {"group": "group"} if names is not None else {}
     delimiter = next((sign for sign in _DELIMITERS if not any(sign in name for name in class_names)), _DELIMITERS[0])
     is_json = output.suffix.lower() in JSON_LINES
@@ -80,13 +84,13 @@ def clean_table(
         for row in rows
     ]
     kept = [{column: record[column] for column in columns} for record in records]
-    words = [f"data.{column}_column={column}" for column in ("split", "group") if column in columns]
-    words += [f"data.label_delimiter={delimiter!r}"] if task == "multilabel" else []
-    return CleanTable(_to_json(kept) if is_json else _to_csv(kept, output), _counts(parts, by_row), words)
+    overrides = [f"data.{column}_column={column}" for column in ("split", "group") if column in columns]
+    overrides += [f"data.label_delimiter={delimiter!r}"] if task == "multilabel" else []
+    return CleanTable(_to_json(kept) if is_json else _to_csv(kept, output), _counts(splits, by_row), overrides)
 
 
 def _rows(
-    parts: Mapping[str, Samples],
+    splits: Mapping[str, Samples],
     *,
     class_names: Sequence[str],
     by_row: Mapping[int, Decision],
@@ -94,7 +98,7 @@ def _rows(
     folder: Path,
 ) -> Iterator[_Row]:
     row = -1
-    for split, samples in parts.items():
+    for split, samples in splits.items():
         for index, labels in enumerate(samples.labels):
             row += 1
             decision = by_row.get(row)
@@ -118,18 +122,18 @@ def _rows(
 
 
 def _table_path(path: Path, folder: Path) -> str:
-    """Return a path as the table says it: one that a spreadsheet takes for a formula begins with "./"."""
+    """Return a path for the table; one that a spreadsheet would run as a formula begins with "./"."""
     absolute, start = os.path.abspath(path), os.path.join(os.path.abspath(folder), "")  # noqa: PTH100, PTH118
     text = absolute.removeprefix(start).replace(os.sep, "/")
     return f"./{text}" if is_formula(text) or text != text.lstrip() else text
 
 
-def _group_names(parts: Mapping[str, Samples], by_row: Mapping[int, Decision]) -> dict[int, str] | None:
-    """Return a group for every row, None where neither the data nor the plan names any.
+def _group_names(splits: Mapping[str, Samples], by_row: Mapping[int, Decision]) -> dict[int, str] | None:
+    """Return a group for every row; None if neither the data nor the plan has any.
 
-    What the data and the plan each bind together hangs together. An image in no group is one by itself.
+    Groups of the data and of the plan that share an image are merged. An image in no group is a group of its own.
     """
-    given = [group for part in parts.values() for group in part.groups or [""] * len(part)]
+    given = [group for part in splits.values() for group in part.groups or [""] * len(part)]
     planned = [by_row[row].group if row in by_row else "" for row in range(len(given))]
     if not any(given) and not any(planned):
         return None
@@ -143,10 +147,10 @@ def _group_names(parts: Mapping[str, Samples], by_row: Mapping[int, Decision]) -
     return {row: names[unit] for row, unit in enumerate(units)}
 
 
-def _counts(parts: Mapping[str, Samples], by_row: Mapping[int, Decision]) -> dict[str, int]:
-    said = {"remove": "removed", "relabel": "relabelled", "move": "moved", "review": "still to be reviewed, unchanged"}
-    found = {words: sum(one.action == action for one in by_row.values()) for action, words in said.items()}
-    return {"kept": sum(len(part) for part in parts.values()) - found["removed"], **found}
+def _counts(splits: Mapping[str, Samples], by_row: Mapping[int, Decision]) -> dict[str, int]:
+    outcomes = {"remove": "removed", "relabel": "relabelled", "move": "moved", "review": "still to review (unchanged)"}
+    found = {outcome: sum(one.action == action for one in by_row.values()) for action, outcome in outcomes.items()}
+    return {"kept": sum(len(part) for part in splits.values()) - found["removed"], **found}
 
 
 # The file
@@ -157,13 +161,17 @@ def _to_json(records: Sequence[Mapping[str, object]]) -> bytes:
 
 
 def _to_csv(records: Sequence[Mapping[str, object]], output: Path) -> bytes:
-    """Return CSV. Raises: DataError: what is not Unicode, would lose a space at its end, or be run as a formula."""
+    """Return CSV.
+
+    Raises:
+        DataError: Values that are not Unicode, end in a space, or would be run as a formula.
+    """
     values = {str(value) for record in records for value in record.values()}
     refused = sorted(value for value in values if not _is_unicode(value) or value != value.strip() or is_formula(value))
     if refused:
         raise DataError(
             f"CSV cannot hold {len(refused)} of the names safely (not Unicode, a space at the end, or a formula for a "
-            f"spreadsheet): {listed(refused, 4)}. Nothing was written. Use JSON lines: --output {output.stem}.jsonl"
+            f"spreadsheet): {listed(refused, limit=4)}. Nothing was written. Use JSON lines: --output {output.stem}.jsonl"
         )
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, fieldnames=list(records[0]) if records else ["path", "label"], lineterminator="\n")

@@ -1,4 +1,4 @@
-"""From what is known of classes, files and single images to the sections of a report, and the tables beside them."""
+"""Sections of the report about classes, files, labels and groups, and the tables that audit.json has beside them."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,8 +11,8 @@ from imgrec.auditing.dataset_checks.outliers import Outlier, outliers
 from imgrec.auditing.dataset_checks.shortcuts import Shortcut
 from imgrec.auditing.dataset_checks.statistics import Fact, imbalance
 from imgrec.auditing.findings import Case, Section
-from imgrec.auditing.labels.labels import BY_HAND, LabelRanking
-from imgrec.auditing.output.explanations import JUDGE_BETTER
+from imgrec.auditing.labels.labels import HANDCRAFTED, LabelRanking
+from imgrec.auditing.output.explanations import JUDGE_BETTER, JUDGE_BETTER_ADVICE
 from imgrec.auditing.scan.facts import FactsTable
 
 __all__ = [
@@ -30,7 +30,7 @@ Summaries = dict[str, Any]  # further keys of audit.json
 
 
 def class_section(facts: FactsTable, paths: Sequence[str], *, summaries: Summaries) -> Section:
-    """Return what is odd about the numbers of images per class; `summaries` gets the numbers."""
+    """Return the findings about the number of images per class; add the counts to `summaries`."""
     found = imbalance(facts)
     summaries["classes"] = {
         "names": list(found.class_names),
@@ -43,7 +43,7 @@ def class_section(facts: FactsTable, paths: Sequence[str], *, summaries: Summari
 
 
 def format_section(facts: FactsTable, paths: Sequence[str], *, summaries: Summaries) -> Section:
-    """Return stray kinds of files; `summaries` gets how many there are of each kind."""
+    """Return the rare kinds of files; add the counts of each kind to `summaries`."""
     found = format_facts(facts)
     summaries["kinds_of_files"] = {"formats": found.formats, "modes": found.modes, "flags": found.flags}
     return fact_section("formats", found.findings, paths)
@@ -64,7 +64,7 @@ def fact_section(key: str, found: Sequence[Fact], paths: Sequence[str]) -> Secti
 
 
 def outlier_section(facts: FactsTable, paths: Sequence[str]) -> Section:
-    """Return a case per image that stands out, with all that is odd about it."""
+    """Return a case per outlier, with all its unusual properties."""
     by_row = groupby(sorted(outliers(facts), key=lambda one: one.row), key=lambda one: one.row)
     found = [(row, list(of_row)) for row, of_row in by_row]
     found.sort(key=lambda pair: min((one.severity == "info", -abs(one.distance)) for one in pair[1]))
@@ -82,7 +82,7 @@ def _outlier(path: str, row: int, found: Sequence[Outlier]) -> Case:
 
 
 def label_section(facts: FactsTable, paths: Sequence[str], *, ranking: LabelRanking, summaries: Summaries) -> Section:
-    """Return the labels that look wrong; `summaries` gets the most doubtful tenth, and what the judge is worth."""
+    """Return the suspected label errors; add the most doubtful tenth and the accuracy of the judge to `summaries`."""
     summaries["label_ranking"] = {
         "num_judged": len(ranking.rows),
         "accuracy": ranking.accuracy,
@@ -95,7 +95,7 @@ def label_section(facts: FactsTable, paths: Sequence[str], *, ranking: LabelRank
         Case(
             rows=(one.row,),
             severity=ranking.severity,
-            text=f"labelled {names[one.given]}, looks like {names[one.suggested]}",
+            text=f"labelled {names[one.given]}, predicted {names[one.suggested]}",
             entry={
                 "path": paths[one.row],
                 "label": names[one.given],
@@ -108,25 +108,26 @@ def label_section(facts: FactsTable, paths: Sequence[str], *, ranking: LabelRank
         )
         for one in ranking.suspects
     ]
-    is_weak = ranking.severity == "info" and ranking.features == BY_HAND
-    return Section("suspected_labels", cases, note=_worth(ranking), command=JUDGE_BETTER if is_weak else "")
+    is_weak = ranking.severity == "info" and ranking.features == HANDCRAFTED
+    better = {"advice": JUDGE_BETTER_ADVICE, "command": JUDGE_BETTER} if is_weak else {}
+    return Section("suspected_labels", cases, note=_reliability(ranking), **better)
 
 
-def _worth(ranking: LabelRanking) -> str:
-    """Return what the judge of the labels is worth, in words."""
+def _reliability(ranking: LabelRanking) -> str:
+    """Return how well the classifier that judges the labels predicts them."""
     if ranking.accuracy is None:
         return ""
-    said = f"Judged by {ranking.features}: right for {ranking.accuracy:.0%} of the images (mean over classes)."
+    text = f"The classifier uses {ranking.features}; its cross-validated balanced accuracy is {ranking.accuracy:.0%}."
     if ranking.severity == "info":
-        said += (
-            " That is too little to take its word: hard images crowd out wrong labels, and none is in the plan. "
-            "A network with weights judges photographs better (--features, --weights)."
+        text += (
+            " That is too low to rely on: most of the suspects are hard images, not label errors, and the plan has "
+            "none of them."
         )
-    return said
+    return text
 
 
 def group_section(paths: Sequence[str], found: Sequence[CrossingGroup]) -> Section:
-    """Return a case per group that stands in two splits or more."""
+    """Return a case per group that is in two splits or more."""
     cases = [
         Case(
             rows=one.rows,
@@ -140,7 +141,7 @@ def group_section(paths: Sequence[str], found: Sequence[CrossingGroup]) -> Secti
 
 
 def leaking_section(paths: Sequence[str], found: Sequence[LeakingGroups]) -> Section:
-    """Return a case per pattern of names whose groups a random division would tear apart."""
+    """Return a case per pattern of file names whose groups a random split would leak."""
     kept = ("pattern", "num_groups", "examples", "same_group", "chance", "num_pairs", "leaking_before", "leaking_after")
     cases = [
         Case(
@@ -159,7 +160,7 @@ def leaking_section(paths: Sequence[str], found: Sequence[LeakingGroups]) -> Sec
 
 
 def shortcut_section(facts: FactsTable, paths: Sequence[str], found: Sequence[Shortcut]) -> Section:
-    """Return a case per property of files that tells a class."""
+    """Return a case per property of files that predicts a class."""
     kept = ("property", "accuracy", "p_value", "share_in_class", "share_in_others", "severity", "text")
     cases = [
         Case(

@@ -1,8 +1,6 @@
-"""audit.html: one page that asks for nothing outside itself and runs no script.
+"""audit.html: a self-contained page without scripts.
 
-Jinja (which PyTorch brings along) and not text templates of our own: it escapes every value by itself, so that no
-single place can be forgotten, and the page can be read as HTML. Lists open by <details>, which any browser and any
-keyboard knows; so the page's policy can forbid all scripts, and a name that looks like one has nowhere to run.
+Jinja escapes every value. Long lists use <details>, so the page's content security policy can forbid all scripts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,22 +13,22 @@ from imgrec.auditing.output.explanations import EXPLANATIONS, Explanation
 from imgrec.auditing.output.shell import shell_line
 from imgrec.auditing.output.thumbnails import SMALL_PX, Thumbnails
 from imgrec.core.html import page as html_page
+from imgrec.core.text import printable
 from imgrec.data.samples import Samples
-from imgrec.data.sources.assemble import printable
 
-__all__ = ["to_html", "verdict"]
+__all__ = ["command_fields", "title", "to_html", "verdict"]
 
-NUM_SHOWN = 6  # cases of a section seen at once; twice as many where each has one image
-NUM_LISTED = 60  # cases of a section in the page, the rest is in audit.json
-NUM_IMAGES = 8  # of a case
+NUM_SHOWN = 6  # visible cases of a section; twice as many where each has one image
+NUM_LISTED = 60  # cases of a section on the page; audit.json has all
+NUM_IMAGES = 8  # images of a case
 NUM_CLASSES = 200  # rows of the table of classes
 
-_WORDS = {"error": ("error", "errors"), "warning": ("warning", "warnings"), "info": ("note", "notes")}
+_COUNTED = {"error": ("error", "errors"), "warning": ("warning", "warnings"), "info": ("info", "infos")}
 
 
 @dataclass(frozen=True)
 class ImageView:
-    """An image as the page shows it. `uri`: "" where it cannot be shown, `code` says why."""
+    """An image on the page. `uri` is "" where it cannot be shown; `code` is the reason."""
 
     path: str
     label: str
@@ -43,7 +41,7 @@ class ImageView:
 
 @dataclass(frozen=True)
 class CaseView:
-    """A case as the page shows it. `confidence`: of the label it suggests; `num_hidden`: images not shown."""
+    """A case on the page. `confidence`: of the suggested label; `num_hidden`: images not shown."""
 
     text: str
     severity: str
@@ -54,14 +52,20 @@ class CaseView:
 
 @dataclass(frozen=True)
 class SectionView:
-    """A section as the page shows it: `shown` at once, `more` on request, `num_left` in audit.json only.
+    """A section of the page.
 
-    is_narrow: no case has more than one image. is_table: no case has an image that can be shown.
+    Attributes:
+        shown: Visible cases.
+        more: Cases in a closed <details>.
+        num_left: Number of cases that only audit.json has.
+        is_narrow: No case has more than one image.
+        is_table: No case has an image that can be shown.
     """
 
     anchor: str
     severity: str
     about: Explanation
+    advice: str
     command: str
     note: str
     count: int
@@ -72,9 +76,9 @@ class SectionView:
     is_table: bool
 
 
-def to_html(audit: Audit, parts: Mapping[str, Samples], *, words: Mapping[str, str]) -> bytes:
-    """Return the page. `parts` give the thumbnails; `words` fill the commands of `EXPLANATIONS`."""
-    thumbnails = Thumbnails(audit.facts, parts)
+def to_html(audit: Audit, splits: Mapping[str, Samples], *, fields: Mapping[str, str]) -> bytes:
+    """Return the page. Thumbnails are made of `splits`; `fields` fill the commands of `EXPLANATIONS`."""
+    thumbnails = Thumbnails(audit.facts, splits)
     template = html_page.environment(Path(__file__).parent / "templates").get_template("audit.html")
     headline, detail = verdict(audit)
     text = template.render(
@@ -84,12 +88,14 @@ def to_html(audit: Audit, parts: Mapping[str, Samples], *, words: Mapping[str, s
         worst=next((severity for severity in SEVERITIES if audit.count(severity)), "clean"),
         num_files=len(audit.facts),
         counts=[
-            (severity, audit.count(severity), _WORDS[severity][audit.count(severity) != 1]) for severity in SEVERITIES
+            (severity, audit.count(severity), _COUNTED[severity][audit.count(severity) != 1]) for severity in SEVERITIES
         ],
         classes=_classes(audit),
-        sections=[_section(section, audit=audit, thumbnails=thumbnails, words=words) for section in audit.worst_first],
+        sections=[
+            _section(section, audit=audit, thumbnails=thumbnails, fields=fields) for section in audit.worst_first
+        ],
         clean=[EXPLANATIONS[one.key].clean for one in audit.sections if not one.cases and audit.was_run(one)],
-        not_run=[(_title(key), printable(reason)) for key, reason in audit.not_run.items()],
+        not_run=[(title(key), printable(reason)) for key, reason in audit.not_run.items()],
         notes=[printable(note) for note in audit.notes],
         versions=audit.versions,
         fingerprint=audit.fingerprint,
@@ -98,7 +104,7 @@ def to_html(audit: Audit, parts: Mapping[str, Samples], *, words: Mapping[str, s
 
 
 def verdict(audit: Audit) -> tuple[str, str]:
-    """Return what the findings come to: a headline and a sentence."""
+    """Return the verdict of an audit: a headline, and a sentence that counts the most severe findings."""
     worst = next((severity for severity in SEVERITIES if audit.count(severity)), None)
     listed = "; ".join(
         f"{EXPLANATIONS[section.key].title.lower()}: {sum(case.severity == worst for case in section.cases):,}"
@@ -106,30 +112,32 @@ def verdict(audit: Audit) -> tuple[str, str]:
         if section.severity == worst and worst is not None
     )
     headline = {
-        "error": "Mend this before you train",
-        "warning": "Usable, but look at the warnings first",
-        "info": "Nothing that would spoil a result",
-        None: "Clean",
+        "error": "Fix the errors before training",
+        "warning": "Usable; check the warnings first",
+        "info": "No errors and no warnings",
+        None: "No findings",
     }[worst]
-    return headline, f"{listed[:1].upper()}{listed[1:]}." if listed else "Nothing was found."
+    return headline, f"{listed[:1].upper()}{listed[1:]}." if listed else "All checks passed."
 
 
-def _title(key: str) -> str:
+def title(key: str) -> str:
+    """Return the heading of a section, or of a key of `Audit.not_run`."""
     return EXPLANATIONS[key].title if key in EXPLANATIONS else key.capitalize()
 
 
-def _section(section: Section, *, audit: Audit, thumbnails: Thumbnails, words: Mapping[str, str]) -> SectionView:
+def _section(section: Section, *, audit: Audit, thumbnails: Thumbnails, fields: Mapping[str, str]) -> SectionView:
     about = EXPLANATIONS[section.key]
     views = [_case(case, audit=audit, thumbnails=thumbnails) for case in section.cases[:NUM_LISTED]]
     is_narrow = all(len(case.images) == 1 for case in views)
-    command = (section.command or about.command).format(pattern=_pattern(section), **words)
+    command = (section.command or about.command).format(pattern=_pattern(section), **fields)
     if "--apply" in command and not any(audit.facts.file_sha256):
-        command = ""  # images in memory: no table can name them
+        command = ""  # images in memory, which no table can name
     num_shown = 2 * NUM_SHOWN if is_narrow else NUM_SHOWN
     return SectionView(
         anchor=section.key.replace(".", "-"),
         severity=section.severity or "info",
         about=about,
+        advice=section.advice or about.advice,
         command=f"imgrec {command}" if command else "",
         note=printable(section.note),
         count=len(section.cases),
@@ -181,7 +189,7 @@ def _bytes(count: int) -> str:
 
 
 def _classes(audit: Audit) -> dict[str, Any]:
-    """Return the table of images per class and split, the widths of its bars in percent."""
+    """Return the table of images per class and split; widths of its bars in percent."""
     counts: dict[str, dict[str, int]] = {}
     for label, split in zip(audit.facts.label, audit.facts.split, strict=True):
         if label >= 0:
@@ -202,13 +210,13 @@ def _classes(audit: Audit) -> dict[str, Any]:
     return {"splits": ["images"] if splits == ["all"] else splits, "rows": rows, "num_left": len(order) - len(rows)}
 
 
-def command_words(*, target: str | None, words: Sequence[str], output: Path) -> dict[str, str]:
-    """Return what fills the commands of the page: the data as the user named it, ready for a shell."""
-    named = [*([target] if target is not None else []), *words]
+def command_fields(*, target: str | None, overrides: Sequence[str], output: Path) -> dict[str, str]:
+    """Return the fields of the commands of `EXPLANATIONS`, quoted for a shell."""
+    named = [*([target] if target is not None else []), *overrides]
     if target is None:
-        data = list(words)
+        data = list(overrides)
     elif Path(target).is_dir():
-        data = ["data=folder", f"data.root={target}", *words]
+        data = ["data=folder", f"data.root={target}", *overrides]
     else:
-        data = ["data=table", f"data.path={target}", *words]
+        data = ["data=table", f"data.path={target}", *overrides]
     return {"target": shell_line(named), "data": shell_line(data), "output": shell_line([str(output)])}

@@ -1,7 +1,7 @@
-"""From findings to proposals: what to do about each image, for a person to decide.
+"""Proposals for plan.csv: what to do about each image with a finding.
 
-Only what is certain is proposed outright: files that cannot be decoded and further copies of the same pixels are to be
-removed. Everything else is for review, with a label or a group filled in, and changes nothing until somebody says so.
+Only what is certain gets an action: broken files and further copies of the same pixels are to be removed. Everything
+else is for review, with a label or a group filled in, and changes nothing until the plan is edited.
 """
 
 from collections import Counter
@@ -14,28 +14,31 @@ from imgrec.auditing.findings import Audit, Case
 __all__ = ["ACTIONS", "Action", "Proposal", "propose"]
 
 Action = Literal["remove", "relabel", "move", "review", "keep"]
-ACTIONS: tuple[Action, ...] = ("remove", "relabel", "move", "review", "keep")  # the one that changes most first
+ACTIONS: tuple[Action, ...] = ("remove", "relabel", "move", "review", "keep")  # the strongest first
 
-# Which copy stays: the test as it was, so that scores stay comparable with what others published; then validation.
+# Which copy stays: the one in test, so that metrics stay comparable with published ones; then the one in val.
 _STAYS = ("test", "val", "train", "all")
 _REASONS = {
     "label_conflicts": "duplicates with different labels",
-    "leaks.near": "near duplicate in another split",
+    "leaks.near": "near-duplicate in another split",
     "groups": "group in more than one split",
-    "suspected_labels": "label looks wrong",
+    "suspected_labels": "suspected label error",
     "outliers": "outlier",
-    "formats": "stray",
-    "near_duplicates": "near duplicate",
+    "formats": "rare format",
+    "near_duplicates": "near-duplicate",
 }
 
-_NOT_FOR_INFORMATION = ("formats", "suspected_labels")  # of these only what is a warning is worth a line
+_WARNINGS_ONLY = ("formats", "suspected_labels")  # cases of severity info get no line
 
 
 @dataclass(frozen=True)
 class Proposal:
     """One line of plan.csv: what to do with the image in `row` of the facts.
 
-    new_label: the index of the class it should have, -1: none is known. group: what must stay in one split, "": alone.
+    Attributes:
+        confidence: That the finding is real, 0 to 1.
+        new_label: Index of the suggested class, -1: none.
+        group: Name of the set of duplicates that must stay in one split, "": none.
     """
 
     row: int
@@ -50,14 +53,14 @@ class Proposal:
 def propose(audit: Audit) -> list[Proposal]:
     """Return one proposal per image that anything was found about, in the order of the report.
 
-    An image found by several checks gets the action that changes most, with all reasons.
+    An image found by several checks gets the strongest action, with all reasons.
     """
     merged: dict[int, Proposal] = {}
     for proposal in _all(audit):
         known = merged.get(proposal.row)
         merged[proposal.row] = proposal if known is None else _merge(known, proposal)
-    families = _families(audit)
-    return [replace(proposal, group=families.get(row, "")) for row, proposal in merged.items()]
+    groups = _groups(audit)
+    return [replace(proposal, group=groups.get(row, "")) for row, proposal in merged.items()]
 
 
 def _all(audit: Audit) -> Iterator[Proposal]:
@@ -67,11 +70,11 @@ def _all(audit: Audit) -> Iterator[Proposal]:
     in_conflict = {case.rows for case in keys["label_conflicts"]}
     leaks = {case.rows for case in keys["leaks.exact"]}
     for rows in sorted((case.rows for case in keys["exact_duplicates"]), key=lambda rows: rows not in leaks):
-        if rows not in in_conflict:  # which copy is labelled right has to be decided first
+        if rows not in in_conflict:  # which copy has the correct label has to be decided first
             yield from _copies(audit, rows)
     for key in _REASONS:
         for case in keys.get(key, ()):
-            if key not in _NOT_FOR_INFORMATION or case.severity != "info":
+            if key not in _WARNINGS_ONLY or case.severity != "info":
                 yield from _review(case, reason=_REASONS[key], audit=audit, changes_nothing=key == "near_duplicates")
 
 
@@ -79,7 +82,7 @@ def _copies(audit: Audit, rows: Sequence[int]) -> Iterator[Proposal]:
     splits = audit.facts.split
     stays = min(rows, key=lambda row: (_STAYS.index(splits[row]), audit.paths[row]))
     where = f" in {splits[stays]}" if len({splits[row] for row in rows}) > 1 else ""
-    yield Proposal(stays, "keep", "exact duplicate", f"the copy that stays{where}", 1.0)
+    yield Proposal(stays, "keep", "exact duplicate", f"the copy to keep{where}", 1.0)
     for row in rows:
         if row != stays:
             reason = "exact duplicate" if splits[row] == splits[stays] else "same image in two splits"
@@ -96,7 +99,7 @@ def _review(case: Case, *, reason: str, audit: Audit, changes_nothing: bool) -> 
 
 
 def _merge(first: Proposal, second: Proposal) -> Proposal:
-    """Return the stronger of two proposals for an image, with the words of both; to keep it says nothing."""
+    """Return the stronger of two proposals for an image, with the reasons of both, except for keep."""
     strong, weak = sorted((first, second), key=lambda one: ACTIONS.index(one.action))
     if weak.action == "keep" or weak.reason in strong.reason.split("; "):
         return strong
@@ -108,8 +111,8 @@ def _merge(first: Proposal, second: Proposal) -> Proposal:
     )
 
 
-def _families(audit: Audit) -> dict[int, str]:
-    """Return a name for the family of duplicates that a row belongs to; rows without a duplicate are left out."""
+def _groups(audit: Audit) -> dict[int, str]:
+    """Return the group name of each row that has a duplicate."""
     sizes = Counter(audit.duplicates)
     numbers: dict[str, int] = {}
     return {

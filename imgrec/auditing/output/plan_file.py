@@ -1,4 +1,4 @@
-"""plan.csv: written for a spreadsheet, edited by a person, and read back with a word on every line that cannot be."""
+"""plan.csv: writing it for a spreadsheet, and reading an edited one with all errors by line number."""
 
 import csv
 import io
@@ -10,7 +10,8 @@ from typing import Any
 from imgrec.auditing.findings import Audit
 from imgrec.auditing.output.plan import ACTIONS, Proposal
 from imgrec.core.files.csv_cell import guarded
-from imgrec.data.sources.assemble import SPLIT_OF, printable
+from imgrec.core.text import printable
+from imgrec.data.sources.assemble import SPLIT_OF
 from imgrec.data.sources.records import read_records
 from imgrec.errors import DataError, did_you_mean
 
@@ -18,12 +19,12 @@ __all__ = ["COLUMNS", "Decision", "cell", "read_plan", "write_plan"]
 
 COLUMNS = ("path", "action", "reason", "evidence", "confidence", "label", "new_label", "split", "new_split", "group")
 MAX_LISTED = 20  # problems that a message shows
-FEW_PATHS = 5000  # up to here a wrong path is compared with all others, to guess which was meant
+FEW_PATHS = 5000  # up to here an unknown path gets a suggestion
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What a line of the plan says. place: "line 3". new_label: index of a class, -1: none. group: "": none."""
+    """A line of an edited plan. place: "line 3". new_label: index of a class, -1: none. group: "": none."""
 
     place: str
     row: int
@@ -34,7 +35,7 @@ class Decision:
 
 
 def write_plan(audit: Audit, proposals: Sequence[Proposal]) -> bytes:
-    """Return the plan as CSV in UTF-8, with the byte-order mark without which Excel takes it for another encoding."""
+    """Return the plan as CSV in UTF-8 with a byte-order mark, which Excel needs."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -58,15 +59,21 @@ def write_plan(audit: Audit, proposals: Sequence[Proposal]) -> bytes:
 
 
 def cell(text: str) -> str:
-    """Return text on one line that no spreadsheet takes for a formula: those get an apostrophe in front."""
+    """Return text on one line; what a spreadsheet would run as a formula gets an apostrophe in front."""
     return guarded(printable(text))
 
 
 def read_plan(path: Path, *, paths: Sequence[str], class_names: Sequence[str], splits: Sequence[str]) -> list[Decision]:
-    """Read an edited plan. Only the columns path and action must be there; others that nobody knows are let be.
+    """Read an edited plan. Only the columns path and action are required; unknown columns are ignored.
 
-    paths: what the report calls the images, in the order of the rows. splits: those of the data, ["all"]: none.
-    Raises: DataError: every line that cannot be followed, with its number and what is wrong with it.
+    Args:
+        path: The CSV file.
+        paths: The paths of the images in the report, in the order of the rows.
+        class_names: Classes of the data.
+        splits: Splits of the data; ["all"]: none.
+
+    Raises:
+        DataError: Lines that cannot be applied, each with its number and the reason.
     """
     if not _has_lines(path):
         return []
@@ -87,7 +94,7 @@ def read_plan(path: Path, *, paths: Sequence[str], class_names: Sequence[str], s
     if problems:
         more = f"\n  ... and {len(problems) - MAX_LISTED} more" if len(problems) > MAX_LISTED else ""
         listed = "".join(f"\n  {problem}" for problem in problems[:MAX_LISTED])
-        raise DataError(f"{path}: {len(problems)} lines cannot be followed; nothing was written.{listed}{more}")
+        raise DataError(f"{path}: {len(problems)} lines cannot be applied; nothing was written.{listed}{more}")
     return list(decisions.values())
 
 
@@ -119,24 +126,24 @@ class _Reader:
         if not text:
             return -1, "relabel, but new_label is empty"
         if text not in self.labels:
-            return -1, f"new_label {text} is no class of the data.{did_you_mean(text, self.labels)}"
+            return -1, f"new_label {text} is not a class of the data.{did_you_mean(text, self.labels)}"
         return self.labels[text], ""
 
     def _split(self, text: str) -> tuple[str, str]:
         if not self.has_splits:
-            return "", "move, but the data names no splits"
+            return "", "move, but the data has no splits"
         split = SPLIT_OF.get(text.lower(), "")
         return split, "" if split else f"move, but new_split {text or '(empty)'} is not train, val or test"
 
 
 def _has_lines(path: Path) -> bool:
-    """Whether there is anything below the header: somebody may have taken out all proposals."""
+    """Return whether there is a line below the header: all proposals may have been deleted."""
     try:
         return len([line for line in path.read_bytes().splitlines() if line.strip()]) != 1
     except OSError:
-        return True  # `read_records` says what is wrong
+        return True  # `read_records` raises the error
 
 
 def _by_cell(names: Sequence[str]) -> dict[str, int]:
-    """Return the index of each name, by itself and by what the plan calls it."""
+    """Return the index of each name, by the name and by its cell in the plan."""
     return {name.strip(): i for i, name in enumerate(names)} | {cell(name).strip(): i for i, name in enumerate(names)}

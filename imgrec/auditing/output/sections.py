@@ -1,4 +1,4 @@
-"""From rows and pairs of rows to the sections of a report: what a case is called, how bad it is, what comes first."""
+"""Sections of the report about files and duplicates: text, severity and order of their cases."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -11,7 +11,7 @@ __all__ = ["broken_section", "conflict_section", "duplicate_sections", "leak_sec
 
 
 def broken_section(facts: FactsTable, paths: Sequence[str]) -> Section:
-    """Return the files that cannot be used, by reason and path."""
+    """Return the files that cannot be used, ordered by reason and path."""
     rows = [row for row, code in enumerate(facts.code) if code]
     rows.sort(key=lambda row: (facts.code[row], paths[row]))
     cases = [
@@ -29,7 +29,7 @@ def broken_section(facts: FactsTable, paths: Sequence[str]) -> Section:
 def duplicate_sections(
     paths: Sequence[str], *, groups: Sequence[Sequence[int]], pairs: Sequence[NearPair]
 ) -> list[Section]:
-    """Return all exact groups, the largest first, and all near pairs, the most alike first, leaks among them."""
+    """Return all groups of exact duplicates, the largest first, and all near-duplicates, the most similar first."""
     exact = [
         Case(
             rows=tuple(group),
@@ -43,11 +43,11 @@ def duplicate_sections(
         Case(
             rows=(pair.first, pair.second),
             severity="info",
-            text=_likeness(pair),
+            text=_similarity(pair),
             entry=[paths[pair.first], paths[pair.second]],
             confidence=pair.similarity,
         )
-        for pair in _by_likeness(pairs)
+        for pair in _by_similarity(pairs)
     ]
     return [Section("exact_duplicates", exact), Section("near_duplicates", near)]
 
@@ -55,7 +55,7 @@ def duplicate_sections(
 def leak_sections(
     facts: FactsTable, paths: Sequence[str], *, groups: Sequence[Sequence[int]], pairs: Sequence[NearPair]
 ) -> list[Section]:
-    """Return the duplicates with one half in each of two splits."""
+    """Return the exact and near-duplicates that are in more than one split."""
     exact = [
         Case(
             rows=tuple(group),
@@ -70,11 +70,11 @@ def leak_sections(
         Case(
             rows=(pair.first, pair.second),
             severity="warning",
-            text=f"{_likeness(pair)}; in {_and([facts.split[pair.first], facts.split[pair.second]])}",
+            text=f"{_similarity(pair)}; in {_and([facts.split[pair.first], facts.split[pair.second]])}",
             entry=[paths[pair.first], paths[pair.second]],
             confidence=pair.similarity,
         )
-        for pair in _by_likeness(pairs)
+        for pair in _by_similarity(pairs)
         if facts.split[pair.first] != facts.split[pair.second]
     ]
     return [Section("leaks.exact", exact), Section("leaks.near", near)]
@@ -94,7 +94,7 @@ def conflict_section(
             severity="warning",
             confidence=pair.similarity,
         )
-        for pair in _by_likeness(pairs)
+        for pair in _by_similarity(pairs)
     ]
     return Section("label_conflicts", [case for case in (*exact, *near) if case is not None])
 
@@ -106,11 +106,11 @@ def _conflict(
     if len(set(labels) - {-1}) < 2:
         return None
     names = [facts.class_names[label] if label >= 0 else None for label in labels]
-    said = " and ".join(sorted({name for name in names if name is not None}))
+    listed = " and ".join(sorted({name for name in names if name is not None}))
     return Case(
         rows=tuple(rows),
         severity=severity,
-        text=f"{'the same image' if kind == 'exact' else f'duplicates ({kind})'}, labelled {said}",
+        text=f"{'the same image' if kind == 'exact' else f'near-duplicates ({kind})'}, labelled {listed}",
         entry={"paths": [paths[row] for row in rows], "labels": names, "kind": kind},
         confidence=confidence,
         suggestion=_majority(labels),
@@ -118,18 +118,18 @@ def _conflict(
 
 
 def _majority(labels: Sequence[int]) -> int:
-    """Return the label that more than half of the labelled have, -1 if none has."""
+    """Return the label of more than half of the labelled images, -1 if there is none."""
     given = sorted(label for label in labels if label >= 0)
     sizes = {label: len(list(same)) for label, same in groupby(given)}
     return next((label for label, size in sizes.items() if 2 * size > len(given)), -1)
 
 
-def _by_likeness(pairs: Sequence[NearPair]) -> Iterator[NearPair]:
+def _by_similarity(pairs: Sequence[NearPair]) -> Iterator[NearPair]:
     return iter(sorted(pairs, key=lambda pair: (-pair.similarity, pair.distance, pair.first, pair.second)))
 
 
-def _likeness(pair: NearPair) -> str:
-    return f"{pair.kind}, {pair.similarity:.1%} alike"
+def _similarity(pair: NearPair) -> str:
+    return f"{pair.kind}, similarity {pair.similarity:.2f}"
 
 
 def _and(names: Sequence[str]) -> str:

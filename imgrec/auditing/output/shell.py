@@ -1,4 +1,4 @@
-"""Words as a person types them into a shell."""
+"""Quoting of command-line arguments for a shell."""
 
 import shlex
 from collections.abc import Sequence
@@ -8,12 +8,12 @@ __all__ = ["shell_line"]
 _LIVE_IN_DOUBLE_QUOTES = frozenset('"$`\\!')
 
 
-def shell_line(words: Sequence[str]) -> str:
-    """Join words into a line for a shell; one with single quotes in it goes between double quotes where that can be."""
-    return " ".join(_quoted(word) for word in words)
+def shell_line(arguments: Sequence[str]) -> str:
+    """Join arguments into a command line. One with single quotes is put in double quotes where that is safe."""
+    return " ".join(_quoted(argument) for argument in arguments)
 
 
-def _quoted(word: str) -> str:
-    if "'" in word and not _LIVE_IN_DOUBLE_QUOTES & set(word):
-        return f'"{word}"'
-    return shlex.quote(word)
+def _quoted(argument: str) -> str:
+    if "'" in argument and not _LIVE_IN_DOUBLE_QUOTES & set(argument):
+        return f'"{argument}"'
+    return shlex.quote(argument)

@@ -1,4 +1,4 @@
-"""Small copies of images inside a page: data URIs of the bare pixels, without what else the files carry."""
+"""Thumbnails as data URIs, made of the pixels alone, without the metadata of the files."""
 
 import base64
 from collections.abc import Mapping
@@ -14,46 +14,45 @@ from imgrec.errors import ImageError
 
 __all__ = ["LONGEST_PX", "MAX_BYTES", "Thumbnails"]
 
-LONGEST_PX = 192  # twice what a narrow screen shows, for screens of two pixels a point
-SMALL_PX = 64  # up to here an image is kept as it is, without loss
+LONGEST_PX = 192  # for screens with two pixels per CSS pixel
+SMALL_PX = 64  # up to this size, thumbnails are lossless copies
 JPEG_QUALITY = 80
 MAX_BYTES = 8_000_000  # of all data URIs of a page; about 1000 photographs
 
 
 @dataclass
 class Thumbnails:
-    """Makes each image's data URI once, until `max_bytes` are spent. Rows are those of `facts`, made from `parts`."""
+    """Makes the data URI of each image once, until `max_bytes` are spent. Rows are those of `facts`."""
 
     facts: FactsTable
-    parts: Mapping[str, Samples]
+    splits: Mapping[str, Samples]
     max_bytes: int = MAX_BYTES
     _made: dict[int, str] = field(default_factory=dict)
     _spent: int = 0
 
     def uri(self, row: int) -> str:
-        """Return the data URI of an image; "" for one that cannot be decoded, or when the page is full.
+        """Return the data URI of an image; "" if it cannot be decoded or the page is full.
 
-        Only pixels are written. What the file says besides, EXIF with a place on the map, colour profiles, comments,
-        ends here.
+        Only pixels are written: no EXIF (which may have a location), no colour profile, no comment.
         """
         if self.facts.code[row]:
             return ""
         if row not in self._made and self._spent < self.max_bytes:
             self._made[row] = self._make(row)
         uri = self._made.get(row, "")
-        # A page holds a URI as often as it is shown.
+        # The page repeats the URI each time the image is shown.
         self._spent += len(uri)
         return uri if self._spent <= self.max_bytes else ""
 
     def _make(self, row: int) -> str:
-        for samples in self.parts.values():
+        for samples in self.splits.values():
             if row < len(samples):
                 try:
                     return encode(_small(samples, row))
                 except ImageError:  # gone or changed since the scan
                     return ""
             row -= len(samples)
-        raise AssertionError("a row of no part")
+        raise AssertionError("a row of no split")
 
 
 def encode(image: UInt8Array) -> str:

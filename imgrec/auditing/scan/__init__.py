@@ -1,1 +1,1 @@
-"""Reads every file once: header, decoding, measured properties, hashes; kept in a store."""
+"""Reads every file once: header, decoding, measured properties and hashes, cached in SQLite."""

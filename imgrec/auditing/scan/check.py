@@ -1,4 +1,4 @@
-"""The unit of a scan's work: one image, decoded whole, becomes its facts."""
+"""The task of a scan: decode one image and return its facts."""
 
 import hashlib
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 from imgrec.auditing.scan.facts import ImageFacts
 from imgrec.auditing.scan.header import read_header
 from imgrec.auditing.scan.measure import measure_pixels
-from imgrec.data.images.image import decode_image, read_regular_file, refuse_too_small
+from imgrec.data.images.image import decode_image, read_regular_file
+from imgrec.data.images.limits import refuse_too_small
 from imgrec.data.samples import UInt8Array
 from imgrec.errors import ImageError
 
@@ -14,12 +15,12 @@ __all__ = ["check", "check_one", "check_pixels"]
 
 
 def check(image: str | UInt8Array) -> ImageFacts:
-    """Return the facts of a file, given its path, or of pixels. Raises nothing that the image is to blame for."""
+    """Return the facts of a file, given its path, or of pixels. A bad image becomes a code, not an exception."""
     return check_one(Path(image)) if isinstance(image, str) else check_pixels(image)
 
 
 def check_one(path: Path) -> ImageFacts:
-    """Return the facts of a file. It is read once, so that digest, header and pixels are of the same bytes."""
+    """Return the facts of a file. It is read once, so that digest, header and pixels belong to the same bytes."""
     name = str(path)
     try:
         data = read_regular_file(path)
@@ -43,5 +44,5 @@ def check_pixels(image: UInt8Array) -> ImageFacts:
 
 
 def printable(detail: str) -> str:
-    """Return text that can be written as UTF-8: messages of decoders may quote bytes that are no text."""
+    """Return text that can be encoded as UTF-8: messages of decoders may quote arbitrary bytes."""
     return detail.encode("utf-8", "backslashreplace").decode()

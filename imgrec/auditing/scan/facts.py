@@ -1,4 +1,4 @@
-"""What a scan knows about a data set: small facts about each image, never its pixels."""
+"""The facts that a scan keeps of each image: `ImageFacts`, and `FactsTable` with a column per fact."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,17 +10,17 @@ from imgrec.data.samples import Samples, UInt8Array
 
 __all__ = ["FACTS_VERSION", "NUM_HASHES", "THUMBNAIL_PX", "FactsTable", "ImageFacts", "facts_table"]
 
-FACTS_VERSION = 1  # part of the key under which facts are kept: raise it when any fact is computed in another way
+FACTS_VERSION = 2  # of the cached facts: raise it when a fact, or the text of one, changes
 THUMBNAIL_PX = 32
-NUM_HASHES = 8  # perceptual hashes an image, see imgrec.auditing.scan.hashes
+NUM_HASHES = 8  # perceptual hashes per image, see imgrec.auditing.scan.hashes
 DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """The facts of one image. What each means is said at `FactsTable`; here `pixel_hash` is `bytes` of length 16.
+    """The facts of one image; see `FactsTable` for their meaning. Here `pixel_hash` is `bytes` of length 16.
 
-    For an image that cannot be used (`code` is not ""), all that is known: at most the file's size, digest and header.
+    For an image that cannot be used (`code` is not ""), at most the size and digest of the file are known.
     """
 
     code: str = ""
@@ -46,23 +46,33 @@ class ImageFacts:
 class FactsTable:
     """The facts of N images, all splits one after the other; row i of every column is the same image.
 
-    split, name: where the image belongs and what tables and messages call it, as in `Samples.names`.
-    label: int64 (N,) index into `class_names`; -1: none, or several (multi-label).
-    group: patient, video, site; None where the data name none.
-    code: "" for an image that can be used, else why not: a code of `ImageError`, `crashed` (its decoder took the
-        process down, twice) or `timeout`. Columns from `pixel_hash` on are zero in such rows. `detail`: in words.
-    flags: what is worth knowing of a file that can be used: no_eoi, animated, wrong_extension, extreme_aspect (above
-        50), exif_rotated, icc_profile, gray, palette, cmyk, alpha, sixteen_bit.
-    format, mode: as Pillow calls them, "" for images in memory.
-    width, height: int32 pixels, upright. num_bytes: int64, the file's, or the array's for images in memory.
-    file_sha256: hexadecimal, "" for images in memory.
-    pixel_hash: S16, BLAKE2b of shape and upright RGB pixels: equal if and only if the decoded images are.
-    hashes: uint64 (N, NUM_HASHES), perceptual, see `imgrec.auditing.scan.hashes`.
-    thumbnail: uint8 (N, 32, 32), gray, squashed with anti-aliasing.
-    The rest is float32 (N,), measured on the image reduced to at most 256 px a side, see `imgrec.auditing.scan.measure`:
-    brightness: mean gray, 0-255. contrast: standard deviation of gray, 0-127.5.
-    sharpness: variance of the Laplacian of gray, 0 and up. colorfulness: Hasler and Suesstrunk 2003, 0 (gray) and up.
-    border: share of the area in a frame of constant gray, 0 (none) to 1 (a blank image).
+    The last five are measured on the image reduced to at most 256 px a side, see `imgrec.auditing.scan.measure`.
+
+    Attributes:
+        split: Name of the split, "all" for unsplit data.
+        name: Name in messages and tables, as in `Samples.names`.
+        label: int64 (N,) index into `class_names`; -1: none, or several (multi-label).
+        class_names: Names of the classes.
+        group: Patient, video or site; None if the data has no groups.
+        code: "" for a usable image, else the reason: a code of `ImageError`, `crashed` (decoding it killed the
+            process twice) or `timeout`. In such rows the columns from `pixel_hash` on are zero.
+        detail: The reason as text.
+        flags: Peculiarities of a usable file: no_eoi, animated, wrong_extension, extreme_aspect (above 50),
+            exif_rotated, icc_profile, gray, palette, cmyk, alpha, sixteen_bit.
+        format: As Pillow names it, "" for images in memory.
+        mode: As Pillow names it, "" for images in memory.
+        width: int32 (N,), pixels after EXIF rotation.
+        height: int32 (N,), pixels after EXIF rotation.
+        num_bytes: int64 (N,), of the file, or of the array for images in memory.
+        file_sha256: Hexadecimal, "" for images in memory.
+        pixel_hash: S16 (N,), BLAKE2b of shape and RGB pixels: equal if and only if the decoded images are.
+        hashes: uint64 (N, NUM_HASHES), perceptual, see `imgrec.auditing.scan.hashes`.
+        thumbnail: uint8 (N, 32, 32), gray, resized to a square with anti-aliasing.
+        brightness: float32 (N,), mean gray, 0 to 255.
+        contrast: float32 (N,), standard deviation of gray, 0 to 127.5.
+        sharpness: float32 (N,), variance of the Laplacian of gray, 0 and up.
+        colorfulness: float32 (N,), Hasler and Suesstrunk 2003, 0 (gray) and up.
+        border: float32 (N,), share of the area in a frame of constant gray, 0 (none) to 1 (blank).
     """
 
     split: list[str]
@@ -93,24 +103,25 @@ class FactsTable:
 
     @property
     def is_usable(self) -> NDArray[np.bool_]:
-        """Bool (N,): which rows are images that can be trained on."""
+        """Bool (N,): which images can be decoded."""
         return np.array([code == "" for code in self.code], dtype=bool)
 
 
 def facts_table(
-    parts: Mapping[str, Samples], images: Sequence[ImageFacts], *, class_names: Sequence[str]
+    splits: Mapping[str, Samples], images: Sequence[ImageFacts], *, class_names: Sequence[str]
 ) -> FactsTable:
-    """Return the table of `images`, which are those of all `parts` one after the other."""
+    """Return the table of `images`, which are those of all `splits` one after the other."""
     count = len(images)
-    assert count == sum(len(part) for part in parts.values())
-    has_groups = any(part.groups is not None for part in parts.values())
-    groups = [group for part in parts.values() for group in part.groups or [""] * len(part)]
+    assert count == sum(len(samples) for samples in splits.values())
+    has_groups = any(samples.groups is not None for samples in splits.values())
+    groups = [group for samples in splits.values() for group in samples.groups or [""] * len(samples)]
     labels = [
-        part.labels if part.labels.ndim == 1 else np.full(len(part), -1, dtype=np.int64) for part in parts.values()
+        samples.labels if samples.labels.ndim == 1 else np.full(len(samples), -1, dtype=np.int64)
+        for samples in splits.values()
     ]
     return FactsTable(
-        split=[split for split, part in parts.items() for _ in range(len(part))],
-        name=[name for part in parts.values() for name in part.names],
+        split=[split for split, samples in splits.items() for _ in range(len(samples))],
+        name=[name for samples in splits.values() for name in samples.names],
         label=np.concatenate([*labels, np.empty(0)]).astype(np.int64),
         class_names=list(class_names),
         group=groups if has_groups else None,

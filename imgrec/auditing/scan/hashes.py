@@ -11,10 +11,10 @@ from imgrec.data.samples import UInt8Array
 __all__ = ["CROPS", "MIRRORED", "WHOLE", "perceptual_hashes", "phash", "views"]
 
 HASHED_PX = 32
-NUM_FREQUENCIES = 8  # a side: 64 coefficients, one bit each
+NUM_FREQUENCIES = 8  # per side: 64 coefficients, one bit each
 
-# Columns of `FactsTable.hashes`. An image that was cropped is found because a crop of the other one hashes as it does;
-# nested crops of 2 to 12 % a side lie within a few bits of one of these.
+# Columns of `FactsTable.hashes`. A cropped copy is found because it has nearly the hash of a crop of the original;
+# crops of 2 to 12 % per side are within a few bits of one of these.
 WHOLE, MIRRORED = 0, 1
 CROPS: dict[int, tuple[float, float, float, float]] = {  # (left, top, right, bottom) as shares of width and height
     2: (0.025, 0.025, 0.975, 0.975),
@@ -29,15 +29,15 @@ CROPS: dict[int, tuple[float, float, float, float]] = {  # (left, top, right, bo
 def phash(images: UInt8Array) -> NDArray[np.uint64]:
     """Hash gray images, uint8 (N, 32, 32), to uint64 (N,).
 
-    Bit (u, v), u down and v across, says whether that coefficient of the cosine transform (type II) is above the
-    median of the 8 x 8 lowest: Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions",
+    Bit (u, v), u down and v across, is set if that coefficient of the cosine transform (type II) is above the median of
+    the 8 x 8 lowest: Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions",
     section 3.2.1, with the details of the ImageHash package, whose `phash` gives the same bits.
     """
     return _bits(_coefficients(images))
 
 
 def perceptual_hashes(gray: UInt8Array) -> NDArray[np.uint64]:
-    """Return the hashes of a gray image, uint8 (H, W): of the whole, of its mirror image, and of its `CROPS`."""
+    """Return the hashes of a gray image, uint8 (H, W): of the image, its mirror image and its `CROPS`."""
     whole = _coefficients(views(gray, [(0.0, 0.0, 1.0, 1.0), *CROPS.values()]))
     # The cosine transform of the mirror image: odd frequencies across change their sign.
     mirrored = whole[:1] * np.where(np.arange(NUM_FREQUENCIES) % 2, -1, 1)
@@ -45,7 +45,7 @@ def perceptual_hashes(gray: UInt8Array) -> NDArray[np.uint64]:
 
 
 def views(gray: UInt8Array, boxes: list[tuple[float, float, float, float]]) -> UInt8Array:
-    """Return parts of a gray image, given as shares of its sides, squashed to 32 x 32 with anti-aliasing."""
+    """Return crops of a gray image, given as shares of its sides, resized to 32 x 32 with anti-aliasing."""
     image = Image.fromarray(gray)
     width, height = image.size
     size = (HASHED_PX, HASHED_PX)

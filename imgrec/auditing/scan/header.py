@@ -1,4 +1,4 @@
-"""Facts of an image file that are lost with decoding: its format, and what is odd about it though it can be used."""
+"""Facts of an image file that decoding loses: format, mode and flags."""
 
 import os
 from collections.abc import Iterator
@@ -7,27 +7,17 @@ from io import BytesIO
 
 from PIL import Image
 
-from imgrec.data.images.image import FORMATS
+from imgrec.data.images.formats import FORMAT_OF_SUFFIX, FORMATS
 
-__all__ = ["EXTREME_ASPECT", "FORMAT_OF_SUFFIX", "read_header"]
+__all__ = ["EXTREME_ASPECT", "read_header"]
 
 EXTREME_ASPECT = 50
-FORMAT_OF_SUFFIX = {
-    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
-    **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), "PPM"),
-    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
-    ".png": "PNG",
-    ".webp": "WEBP",
-    ".bmp": "BMP",
-    ".gif": "GIF",
-    ".avif": "AVIF",
-}
 _ORIENTATION_TAG = 0x0112
 
 
 def read_header(data: bytes, *, name: str) -> tuple[str, str, tuple[str, ...]]:
-    """Return format and mode as Pillow calls them, and the flags; see `FactsTable`. ("", "", ()) if not an image."""
-    # What Pillow raises on damaged files is of a dozen kinds; the decoder says what is wrong.
+    """Return format, mode and flags as in `FactsTable`; ("", "", ()) if it is not an image."""
+    # Pillow raises a dozen kinds of exceptions on damaged files; the decoder reports the error.
     with suppress(Exception), Image.open(BytesIO(data), formats=FORMATS) as image:
         kind = "JPEG" if image.format == "MPO" else image.format or ""  # MPO: several JPEGs in one file
         return kind, image.mode, tuple(_flags(image, kind, data, name))

@@ -1,4 +1,4 @@
-"""Facts of decoded pixels: digest, hashes, thumbnail, and how bright, sharp, colourful and framed an image is."""
+"""Facts of decoded pixels: digest, hashes, thumbnail, brightness, contrast, sharpness, colourfulness, border."""
 
 import hashlib
 from typing import Any
@@ -14,13 +14,11 @@ from imgrec.data.samples import UInt8Array
 __all__ = ["border_share", "colorfulness", "measure_pixels", "pixel_hash"]
 
 REDUCED_PX = 256
-FRAME_RANGE = (
-    8  # of 255: gray values this close to each other count as one, so that JPEG's noise does not break a frame
-)
+FRAME_RANGE = 8  # of 255: gray values this close count as equal, so that JPEG noise does not break a frame
 
 
 def measure_pixels(image: UInt8Array) -> dict[str, Any]:
-    """Return those fields of `ImageFacts` that follow from the pixels, uint8 (H, W, 3), alone."""
+    """Return the fields of `ImageFacts` that depend on the pixels, uint8 (H, W, 3), alone."""
     reduced = _reduce(image)
     gray = np.asarray(reduced.convert("L"))
     thumbnail = reduced.convert("L").resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BILINEAR)
@@ -58,7 +56,7 @@ def colorfulness(image: UInt8Array) -> float:
 
 
 def border_share(gray: UInt8Array) -> float:
-    """Return the share of gray (H, W) that lies in full rows and columns of one gray value at its edges, 0 to 1."""
+    """Return the share of gray (H, W) in rows and columns of constant gray at its edges, 0 to 1."""
     rows = (_run(gray), _run(gray[::-1]))
     if rows[0] == len(gray):
         return 1.0
@@ -69,14 +67,14 @@ def border_share(gray: UInt8Array) -> float:
 
 
 def _run(lines: UInt8Array) -> int:
-    """Return how many first lines hold one and the same value throughout."""
+    """Return how many of the first lines have one constant value together."""
     low, high = lines.min(axis=1).astype(int), lines.max(axis=1).astype(int)
     low, high = np.minimum.accumulate(low), np.maximum.accumulate(high)
     return int((high - low <= FRAME_RANGE).sum())
 
 
 def _reduce(image: UInt8Array) -> Image.Image:
-    """Return the image with no side above REDUCED_PX; a small one as it is."""
+    """Return the image with no side above REDUCED_PX; a small one is unchanged."""
     pil = Image.fromarray(image)
     scale = REDUCED_PX / max(pil.size)
     if scale >= 1:

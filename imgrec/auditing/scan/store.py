@@ -1,4 +1,4 @@
-"""Facts kept between scans, so that a stopped scan goes on and a second one reads only what is new or changed."""
+"""Cache of facts between scans: an interrupted scan resumes, a second one reads only new or changed files."""
 
 import os
 import sqlite3
@@ -11,19 +11,19 @@ from imgrec.auditing.scan.facts import FACTS_VERSION, NUM_HASHES, THUMBNAIL_PX, 
 
 __all__ = ["FactsStore", "FileKey", "file_key"]
 
-FileKey = tuple[bytes, int, int]  # absolute path, size in bytes, time of last change in nanoseconds
+FileKey = tuple[bytes, int, int]  # absolute path, size in bytes, modification time in nanoseconds
 
 _TABLE = f"facts_{FACTS_VERSION}"
 _FIELDS = [field.name for field in fields(ImageFacts)]
 _BATCH = 512
-# What depends on more than the file's bytes is found out anew each time.
+# These depend on more than the bytes of the file, so they are not cached.
 _NOT_KEPT = frozenset({"crashed", "timeout", "unreadable", "not_a_file"})
 
 
 def file_key(path: Path) -> FileKey | None:
-    """Return what tells whether a file is still the same, None if there is no such file.
+    """Return the key of a file, None if it does not exist.
 
-    A file changed in place, with its size and time put back, goes unnoticed.
+    A file that was changed with its size and modification time restored keeps its key.
     """
     try:
         info = path.stat()
@@ -33,9 +33,9 @@ def file_key(path: Path) -> FileKey | None:
 
 
 class FactsStore:
-    """An SQLite file of facts, one row an image file. Holds plain values only: nothing in it is ever executed.
+    """An SQLite file of facts, one row per image file, of plain values only.
 
-    A store that cannot be opened or written to keeps nothing, and `trouble` says why; the scan goes on without it.
+    A store that cannot be opened or written keeps nothing; `trouble` has the reason.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -47,7 +47,7 @@ class FactsStore:
             self._open(path)
 
     def get(self, key: FileKey) -> ImageFacts | None:
-        """Return the facts of a file as it is now, None if they are not known."""
+        """Return the facts of a file, None if they are not cached for its present key."""
         if self._database is None:
             return None
         query = f"SELECT {', '.join(_FIELDS)} FROM {_TABLE} WHERE path = ? AND size = ? AND mtime_ns = ?"
@@ -59,14 +59,14 @@ class FactsStore:
             return None
 
     def put(self, key: FileKey, facts: ImageFacts) -> None:
-        """Keep the facts of a file, in place of what was kept of that path."""
+        """Cache the facts of a file; they replace earlier ones of the same path."""
         if self._database is not None and facts.code not in _NOT_KEPT:
             self._waiting.append((*key, *_to_row(facts)))
             if len(self._waiting) >= _BATCH:
                 self.flush()
 
     def flush(self) -> None:
-        """Write what waits to be written."""
+        """Write pending rows."""
         if self._database is None or not self._waiting:
             return
         places = ", ".join("?" * len(self._waiting[0]))
@@ -78,7 +78,7 @@ class FactsStore:
         self._waiting.clear()
 
     def close(self) -> None:
-        """Write what waits to be written, and close the file."""
+        """Write pending rows and close the file."""
         self.flush()
         if self._database is not None:
             self._database.close()
@@ -92,12 +92,12 @@ class FactsStore:
             self._database.execute("PRAGMA synchronous = NORMAL")
             with self._database:
                 self._database.execute(f"CREATE TABLE IF NOT EXISTS {_TABLE} ({columns})")
-                self._database.execute("PRAGMA user_version = 1")  # writes: a read-only file is found out here
+                self._database.execute("PRAGMA user_version = 1")  # a write: fails here if the file is read-only
         except (OSError, sqlite3.Error) as error:
             self._give_up(error)
 
     def _give_up(self, error: Exception) -> None:
-        self.trouble = f"{self.path} cannot keep what the scan finds ({error}); the next scan will start anew."
+        self.trouble = f"{self.path} cannot be written ({error}); the next scan will read all files again."
         if self._database is not None:
             self._database.close()
             self._database = None

@@ -1,1 +1,1 @@
-"""Hydra at the edge: the command line, composition with suggestions, help, and the entry of train and evaluate."""
+"""Train and evaluate on the command line: entry and help."""

@@ -1,6 +1,6 @@
-"""How `train` and `evaluate` start: compose the configuration, hand it over, end with a message and a code.
+"""The entry of `train` and `evaluate`: compose the configuration, run the job, report errors, set the exit code.
 
-Nothing here imports torch, so that `--help` and a mistyped key answer at once.
+Nothing here imports torch, so that `--help` and an unknown key take no time.
 """
 
 import contextlib
@@ -30,10 +30,10 @@ _FULL_ERROR = "HYDRA_FULL_ERROR"
 
 
 def run(function: Callable[[Any], object], *, config_name: str) -> None:
-    """Call `function` with the configuration that conf/`config_name`.yaml and sys.argv make; with -m, start its jobs.
+    """Call `function` with the configuration composed from conf/`config_name`.yaml and sys.argv; with -m, start jobs.
 
-    Ends the process where something goes wrong: 2 for the user's errors, 1 for faults and failed jobs, the code of the
-    error otherwise.
+    Raises:
+        SystemExit: After an error: 2 for errors of the user, 1 for bugs and failed jobs, else the code of the error.
     """
     _import_from_outside_this_folder()
     try:
@@ -46,7 +46,7 @@ def run(function: Callable[[Any], object], *, config_name: str) -> None:
             sys.stdout.write(help_text(config_name, folders=line.config_folders))
         else:
             _compose_and_call(Task(function), line=line, config_name=config_name)
-        sys.stdout.flush()  # here, where a closed pipe can still be told
+        sys.stdout.flush()  # here, where a closed pipe can still be reported
     except (Exception, KeyboardInterrupt) as error:
         raise SystemExit(report(error)) from None
 
@@ -54,8 +54,9 @@ def run(function: Callable[[Any], object], *, config_name: str) -> None:
 class Task:
     """A function of a configuration, with its errors reported and the results of a sweep collected.
 
-    results: what the jobs of a sweep came to; imgrec's launcher writes it.
-    was_called: before that, Hydra composes, and makes the folder of the run.
+    Attributes:
+        results: Of the jobs of a sweep; set by imgrec's launcher.
+        was_called: Whether the function was called. Before that, Hydra composes and creates the folder of the run.
     """
 
     def __init__(self, function: Callable[[Any], object]) -> None:
@@ -65,19 +66,25 @@ class Task:
         self.was_called = False
 
     def __call__(self, config: DictConfig) -> float | None:
-        """Run; return the score that a sweeper ranks by. Ends the process with a message where it goes wrong."""
+        """Run the function, and return the value that a sweeper ranks by.
+
+        Raises:
+            SystemExit: After an error, which is reported; in a sweep inside one process the error itself.
+        """
         folder = run_folder()
         self.was_called = True
         try:
             with _users_environment():
-                config.run_dir = str(folder)  # the default's clock runs on; a second process, a sweep say it elsewhere
+                config.run_dir = str(
+                    folder
+                )  # the default has the time of its evaluation; sweeps and second processes set it
                 check_complete(config)
                 self.function(config)
                 return read_score(folder)
         except (Exception, KeyboardInterrupt) as error:
             explained = _explained(error)
             if _is_in_process_sweep():
-                raise explained from error.__cause__  # the other jobs may go on: Hydra collects it
+                raise explained from error.__cause__  # Hydra collects it, and other jobs continue
             raise SystemExit(report(explained, folder=folder)) from None
 
 
@@ -91,7 +98,7 @@ def _compose_and_call(task: Task, *, line: CommandLine, config_name: str) -> Non
         with _hydra_raises():
             main()
     except JobError:
-        pass  # `check_jobs` speaks for all of them
+        pass  # `check_jobs` reports all of them
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None and not task.was_called:
             message = f"{error.filename}: {error.strerror}. Give another folder: run_dir=PATH."
@@ -105,7 +112,7 @@ def _compose_and_call(task: Task, *, line: CommandLine, config_name: str) -> Non
 
 @contextlib.contextmanager
 def _hydra_raises() -> Iterator[None]:
-    """Have Hydra raise what goes wrong: by itself it prints it, often with a trace, and ends the process."""
+    """Have Hydra raise errors: by default it prints them, often with a traceback, and ends the process."""
     before = os.environ.get(_FULL_ERROR)
     os.environ[_FULL_ERROR] = "1"
     try:
@@ -116,7 +123,7 @@ def _hydra_raises() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _users_environment() -> Iterator[None]:
-    """Undo `_hydra_raises` while the task runs: the processes that it starts report their errors as we do."""
+    """Undo `_hydra_raises` while the task runs: processes that it starts report their errors themselves."""
     os.environ.pop(_FULL_ERROR, None)
     try:
         yield
@@ -149,8 +156,8 @@ def _is_in_process_sweep() -> bool:
 def _import_from_outside_this_folder() -> None:
     """Take this folder off the module path.
 
-    Started as a file (cli/verbs/train.py, by Lightning or by a sweep), Python looks for modules beside that file first, and
-    files here have common names. What should be found there is imgrec, and nothing else.
+    Started as a file (cli/verbs/train.py, by Lightning or by a sweep), Python looks for modules beside that file first,
+    and those have common names.
     """
     here = Path(__file__).resolve().parents[1] / "verbs"
     if sys.path and sys.path[0] and Path(sys.path[0]).resolve() == here:

@@ -1,6 +1,6 @@
-"""What `--help` prints: the template conf/hydra/help/NAME.yaml with the presets that there are.
+"""The text of `--help`: the template conf/hydra/help/NAME.yaml with the list of presets.
 
-Hydra would print the same, but asks for each group twice over; this answers in a third of the time.
+Hydra would print the same, but lists each group twice; this takes a third of the time.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ def help_text(config_name: str, *, folders: Sequence[Path]) -> str:
 def _listed(groups: Sequence[str], *, folders: Sequence[Path]) -> Iterator[str]:
     """Yield a paragraph for each group: its name and its presets."""
     for group in groups:
-        files = (file for folder in folders for file in (folder / group).glob("[!_]*.yaml"))  # _loader is no choice
+        files = (file for folder in folders for file in (folder / group).glob("[!_]*.yaml"))  # without _loader
         names = sorted({file.stem for file in files})
         if names:
             yield fill(f"{group}: {', '.join(names)}", _WIDTH, initial_indent="  ", subsequent_indent="      ")

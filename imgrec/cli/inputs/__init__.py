@@ -1,1 +1,1 @@
-"""What verbs share: targets on the command line turned into data and models."""
+"""Arguments of verbs turned into data and models."""

@@ -1,4 +1,4 @@
-"""A column of a table beside the images: who is on an image, or when it was taken, which no label says."""
+"""A column of a table with metadata of the images, such as the patient or the date."""
 
 import os
 from collections import Counter
@@ -6,38 +6,46 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from imgrec.core.text import listed
 from imgrec.data.sources.assemble import storable
 from imgrec.data.sources.records import JSON_SUFFIXES, PARQUET_SUFFIXES, TEXT_SUFFIXES, Table, read_records
 from imgrec.errors import DataError, did_you_mean
 
 __all__ = ["find_tables", "group_names", "read_column"]
 
-# Strings and os.path for the files: there may be a million rows.
+# Strings and os.path in place of Path: there may be a million rows.
 # ruff: noqa: PTH118
 
 _SUFFIXES = (*TEXT_SUFFIXES, *JSON_SUFFIXES, *PARQUET_SUFFIXES)
 _PATH_COLUMNS = ("path", "file_name", "filename", "filepath", "file", "image", "name")
 _DATA_KEYS = ("data.path", "data.root", "data.train", "data.val", "data.test")
-_TWICE = object()  # a file's name that several rows have, in different folders
+_TWICE = object()  # a file name that several rows have, in different folders
 
 
-def find_tables(target: str | None, words: Sequence[str]) -> list[Path]:
-    """Return the tables that belong to the data: the target itself, those that `words` name, or those in its folder."""
-    values = [(key, value.strip("'\"")) for key, _, value in (word.partition("=") for word in words)]
+def find_tables(target: str | None, overrides: Sequence[str]) -> list[Path]:
+    """Return the tables of the data: the target itself, those that overrides name, or those in its folder."""
+    values = [(key, value.strip("'\"")) for key, _, value in (override.partition("=") for override in overrides)]
     given = [Path(target)] if target is not None else [Path(value) for key, value in values if key in _DATA_KEYS]
     found = [file for path in given for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
     return [file for file in found if file.suffix.lower() in _SUFFIXES and file.is_file()]
 
 
-def read_column(column: str, *, tables: Sequence[Path], names: Sequence[str], words: Sequence[str] = ()) -> list[Any]:
+def read_column(
+    column: str, *, tables: Sequence[Path], names: Sequence[str], overrides: Sequence[str] = ()
+) -> list[Any]:
     """Return the cell of `column` for each image.
 
-    tables: where to look; those without the column are passed over. Their paths count from `data.root` in `words`, or
-    from their own folder; a file's name alone will do where only one image has it.
-    names: paths of the images as the source gives them.
-    Raises: DataError: no table has the column, or an image is in none of them, or its cell is empty.
+    Args:
+        column: Name of the column.
+        tables: Those without the column are ignored. Their paths are relative to `data.root` in `overrides`, or to
+            their own folder; a file name is enough where only one image has it.
+        names: Paths of the images as the source gives them.
+        overrides: Of the data.
+
+    Raises:
+        DataError: No table has the column, an image is in none of them, or its cell is empty.
     """
-    given = dict(word.split("=", 1) for word in words if "=" in word)
+    given = dict(override.split("=", 1) for override in overrides if "=" in override)
     cells: dict[str, Any] = {}
     for path, table in _with_column(column, tables).items():
         key = given.get("data.path_column") or next((name for name in _PATH_COLUMNS if name in table.columns), None)
@@ -52,8 +60,8 @@ def read_column(column: str, *, tables: Sequence[Path], names: Sequence[str], wo
     if missing := [name for name, cell in zip(names, found, strict=True) if _is_empty(cell)]:
         where = ", ".join(str(path) for path in tables)
         raise DataError(
-            f"Column {column!r} ({where}) says nothing about {len(missing)} of {len(names)} images: "
-            f"{', '.join(missing[:4])}{', ...' if len(missing) > 4 else ''}."
+            f"Column {column!r} ({where}) has no value for {len(missing)} of {len(names)} images: "
+            f"{listed(missing, limit=4)}."
         )
     return found
 
@@ -65,7 +73,7 @@ def _with_column(column: str, tables: Sequence[Path]) -> dict[Path, Table]:
         return found
     if not every:
         raise DataError(
-            f"No table says what {column!r} of an image is. Give a table with that column, or put one into the folder "
+            f"No table with a column {column!r}. Give a table with that column, or put one into the folder "
             f"(photos/metadata.csv with the columns path and {column}), or use --group-pattern."
         )
     columns = list(dict.fromkeys(name for table in every.values() for name in table.columns))

@@ -1,4 +1,4 @@
-"""What `imgrec split` keeps together: groups by a column or by names, and duplicates by their looks."""
+"""Groups that `imgrec split` keeps together: by a column, by file names, and duplicates."""
 
 import argparse
 import re
@@ -16,14 +16,21 @@ from imgrec.errors import ConfigError, DataError
 __all__ = ["TIES", "column_of", "find_groups"]
 
 TIES = {"exact": "equal images", "near": "duplicates (equal or nearly equal images)", "no": ""}
-"""What --keep-duplicates ties together, in words."""
+"""What --keep-duplicates keeps together, for messages."""
 
 
 def find_groups(options: argparse.Namespace, whole: Samples, names: Sequence[str], target: Target) -> list[str] | None:
-    """Return a group name per image, of all that ties images together; None where nothing may.
+    """Return a group name per image, where all kinds of groups are merged; None without groups.
 
-    options: of `imgrec split`. names: of the images, relative to the data's folder.
-    Raises: ConfigError, DataError: a column, or an expression, that does not give every image a group.
+    Args:
+        options: Of `imgrec split`.
+        whole: All images.
+        names: Of the images, relative to the folder of the data.
+        target: The data.
+
+    Raises:
+        ConfigError: An invalid regular expression.
+        DataError: A column or an expression that does not give every image a group.
     """
     given = [] if whole.groups is None else [list(whole.groups)]
     if options.group is not None:
@@ -40,17 +47,21 @@ def find_groups(options: argparse.Namespace, whole: Samples, names: Sequence[str
 
 
 def column_of(options: argparse.Namespace, column: str, names: Sequence[str]) -> list[Any]:
-    """Return a cell per image from the table that the options name. Raises: DataError: it has none for an image."""
+    """Return a cell per image from the table that the options name.
+
+    Raises:
+        DataError: It has none for an image.
+    """
     tables = find_tables(options.target, options.words)
-    return read_column(column, tables=tables, names=names, words=options.words)
+    return read_column(column, tables=tables, names=names, overrides=options.words)
 
 
 def _by_pattern(text: str, names: Sequence[str]) -> list[str]:
-    """Return the group of each name: found in the file's name, or with a "/" in the expression in the whole name."""
+    """Return the group in each file name; in the whole path if the expression has a "/"."""
     try:
         pattern = re.compile(text)
     except re.error as error:
-        raise ConfigError(f"--group-pattern {text!r} is no regular expression: {error}.") from None
+        raise ConfigError(f"--group-pattern {text!r} is not a regular expression: {error}.") from None
     texts = names if "/" in text else [name.rpartition("/")[2] for name in names]
     found = [match and match[min(pattern.groups, 1)] for match in map(pattern.search, texts)]
     if without := [name for name, group in zip(names, found, strict=True) if group is None]:
@@ -76,7 +87,7 @@ def _duplicates(options: argparse.Namespace, whole: Samples, target: Target) -> 
         notes=notes,
     )
     if broken := [name for name, code in zip(facts.name, facts.code, strict=True) if code]:
-        notes.append(f"{len(broken)} images cannot be read, and have no duplicates: {', '.join(broken[:4])}.")
+        notes.append(f"{len(broken)} unreadable images, which have no known duplicates: {', '.join(broken[:4])}.")
     for note in notes:
         sys.stderr.write(f"note: {note}\n")
     if options.keep_duplicates == "near":
@@ -90,14 +101,14 @@ def _duplicates(options: argparse.Namespace, whole: Samples, target: Target) -> 
 
 def _progress(done: int, count: int) -> None:
     if sys.stderr.isatty() and (done == count or done % 20 == 0):
-        sys.stderr.write(f"\rlooking for duplicates: {done} of {count}{chr(10) if done == count else ''}")
+        sys.stderr.write(f"\rsearching for duplicates: {done} of {count}{chr(10) if done == count else ''}")
 
 
 def _say_duplicates(
     duplicates: Sequence[str], given: Sequence[str] | None, together: Sequence[str], *, ties: str
 ) -> None:
     tied = [size for size in Counter(duplicates).values() if size > 1]
-    joined = "" if given is None else f"; with them {len(set(given))} groups become {len(set(together))}"
+    joined = "" if given is None else f"; {len(set(given))} groups become {len(set(together))}"
     sys.stderr.write(
         f"note: {sum(tied)} images are {ties}, in {len(tied)} group{'' if len(tied) == 1 else 's'}{joined}.\n"
     )

@@ -1,4 +1,4 @@
-"""`imgrec baselines`: what classical machine learning reaches on the same images, divided as for training."""
+"""`imgrec baselines`: classical machine learning on the same images, with the split of the training."""
 
 import argparse
 import re
@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from imgrec.cli.parser import Parser
 from imgrec.core.system.progress_line import ProgressLine
-from imgrec.data.sources.targets import WORDS_HELP, add_columns, open_data, sort_words
+from imgrec.data.sources.targets import OVERRIDES_HELP, add_columns, open_data, target_and_overrides
 from imgrec.errors import CheckpointError, ConfigError, MissingExtraError, did_you_mean
 
 if TYPE_CHECKING:
     from imgrec.data.loading.datamodule import ImageDataModule
     from imgrec.models.network import ImageNetwork
-    from imgrec.studies.baselines.network import NetworkLine
-    from imgrec.studies.baselines.run import Contest, Plan
+    from imgrec.studies.baselines.model_row import ModelRow
+    from imgrec.studies.baselines.run import BaselineTable, Plan
 
 __all__ = ["main", "make_parser"]
 
@@ -33,9 +33,9 @@ MODELS = "linear_svm,knn,random_forest,gradient_boosting"
 _EPILOG = f"""\
 features (several joined with +): hog   edges: histograms of oriented gradients
                                   lbp   texture: local binary patterns
-                                  color how often each colour is met
+                                  color colour histogram
 models: linear_svm, kernel_svm, logistic_regression, knn, random_forest, gradient_boosting
-Features of a network (--backbone or --checkpoint) go with logistic_regression; --features {FROZEN}: they alone.
+Features of a model (--backbone or --checkpoint) are used with logistic_regression; --features {FROZEN}: only those.
 
 examples:
   imgrec baselines data=folder data.root=photos
@@ -48,7 +48,7 @@ examples:
 def main() -> None:
     """Read the command line, fit the baselines and print their table. Raises: ImgrecError."""
     arguments = make_parser().parse_intermixed_args(sys.argv[1:])
-    target, words = sort_words(arguments)
+    target, words = target_and_overrides(arguments)
     try:
         _run(target, words, arguments)
     except KeyboardInterrupt:
@@ -57,22 +57,23 @@ def main() -> None:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Return what reads the command line; its errors are ConfigErrors."""
+    """Return the parser of the command line."""
     parser = Parser(
         prog="imgrec baselines",
-        description="Fit classical models to the training images that train would use, and score them on the same "
-        "test images.",
+        description="Fit classical models to the training images of train, and evaluate them on the same test images.",
         epilog=_EPILOG,
     )
-    parser.add_argument("target", nargs="*", metavar="TARGET", help=f"a folder, a table, or {WORDS_HELP}")
-    parser.add_argument("--features", metavar="A,B+C", help=f"sets of features (default: {FEATURES})")
+    parser.add_argument("target", nargs="*", metavar="TARGET", help=f"a folder, a table, or {OVERRIDES_HELP}")
+    parser.add_argument("--features", metavar="A,B+C", help=f"feature sets (default: {FEATURES})")
     parser.add_argument("--models", metavar="A,B", default=MODELS, help=f"(default: {MODELS})")
-    parser.add_argument("--output", metavar="FOLDER", help="where to write (default: outputs/baselines/DATE/TIME)")
-    parser.add_argument("--beside", metavar="RUN", help="folder of a network's run or evaluation, for its line")
-    parser.add_argument("--backbone", metavar="NAME", help="a network of torchvision for frozen features")
-    parser.add_argument("--weights", metavar="FILE", help="its weights: a file, or DEFAULT to fetch them")
+    parser.add_argument("--output", metavar="FOLDER", help="folder to write (default: outputs/baselines/DATE/TIME)")
+    parser.add_argument("--beside", metavar="RUN", help="folder of a run or an evaluation, for comparison in the table")
+    parser.add_argument("--backbone", metavar="NAME", help="a model of torchvision for frozen features")
+    parser.add_argument("--weights", metavar="FILE", help="its weights: a file, or DEFAULT to download them")
     parser.add_argument("--checkpoint", metavar="FILE", help="a checkpoint of imgrec for frozen features instead")
-    parser.add_argument("--max-train", type=int, metavar="N", help="training images at most, classes in proportion")
+    parser.add_argument(
+        "--max-train", type=int, metavar="N", help="maximum number of training images, stratified by class"
+    )
     add_columns(parser)
     return parser
 
@@ -100,15 +101,15 @@ def _run(target: str | None, words: Sequence[str], arguments: argparse.Namespace
     contest = _contest(data, plan)
     if beside is not None:
         beside = _completed(beside, data, scored)
-    from imgrec.studies.baselines.output import print_contest, write_contest
+    from imgrec.studies.baselines.output import print_baselines, write_baselines
 
     output = Path(arguments.output or time.strftime("outputs/baselines/%Y-%m-%d/%H-%M-%S"))
-    print_contest(write_contest(contest, output, network=beside))
+    print_baselines(write_baselines(contest, output, network=beside))
     also = f", and for its report {beside.folder / 'baselines.json'}" if beside is not None else ""
     sys.stdout.write(f"Written: {output / 'baselines.json'}, a predictions.parquet for each baseline{also}\n")
 
 
-def _contest(data: "ImageDataModule", plan: "Plan") -> "Contest":
+def _contest(data: "ImageDataModule", plan: "Plan") -> "BaselineTable":
     from imgrec.studies.baselines.run import run_baselines
 
     start = time.monotonic()
@@ -121,14 +122,14 @@ def _contest(data: "ImageDataModule", plan: "Plan") -> "Contest":
         return run_baselines(data, plan, progress=line.update, say=say)
 
 
-# What is asked for
+# Arguments
 
 
 def _features(arguments: argparse.Namespace) -> list[tuple[str, ...]]:
     """Return the sets of features. Raises: ConfigError: an unknown one. MissingExtraError: scikit-image."""
     has_network = arguments.backbone is not None or arguments.checkpoint is not None
     if arguments.backbone is not None and arguments.checkpoint is not None:
-        raise ConfigError("--backbone and --checkpoint both name a network. Give one of them.")
+        raise ConfigError("--backbone and --checkpoint both name a model. Give one of them.")
     if (arguments.weights is not None) != (arguments.backbone is not None):
         raise ConfigError("--backbone NAME goes with --weights FILE (or DEFAULT), and the other way round.")
     sets = [tuple(dict.fromkeys(text.split("+"))) for text in _listed(arguments.features or FEATURES)]
@@ -137,7 +138,7 @@ def _features(arguments: argparse.Namespace) -> list[tuple[str, ...]]:
             near = did_you_mean(name, (*HANDMADE, FROZEN))
             raise ConfigError(f"--features has no {name!r}.{near} It has {', '.join(HANDMADE)} and {FROZEN}.")
     if any(FROZEN in names and len(names) > 1 for names in sets):
-        raise ConfigError(f"{FROZEN} features stand alone: --features hog,{FROZEN}")
+        raise ConfigError(f"{FROZEN} features cannot be joined: --features hog,{FROZEN}")
     if (FROZEN,) in sets and not has_network:
         raise ConfigError(f"--features {FROZEN} are a network's: add --backbone NAME --weights FILE, or --checkpoint.")
     if has_network and (FROZEN,) not in sets:
@@ -220,17 +221,17 @@ def _model_name(saved: Mapping[str, Any]) -> str:
     return re.sub(r"\W", "_", name.removeprefix("make_"))[:60]
 
 
-def _read_beside(folder: str | None) -> "NetworkLine | None":
+def _read_beside(folder: str | None) -> "ModelRow | None":
     if folder is None:
         return None
-    from imgrec.studies.baselines.network import read_network
+    from imgrec.studies.baselines.model_row import read_model_row
 
-    return read_network(Path(folder))
+    return read_model_row(Path(folder))
 
 
-def _check_beside(beside: "NetworkLine", data: "ImageDataModule", scored: str) -> list[int] | None:
+def _check_beside(beside: "ModelRow", data: "ImageDataModule", scored: str) -> list[int] | None:
     """Return the places of the images that the network was scored on; None: all of them. Raises: DataError."""
-    from imgrec.studies.baselines.network import check_same_images
+    from imgrec.studies.baselines.model_row import check_same_images
 
     samples, class_names = data.split(scored), data.splits.class_names
     if samples.labels.ndim != 1:  # several labels per image are refused when baselines are made
@@ -240,7 +241,7 @@ def _check_beside(beside: "NetworkLine", data: "ImageDataModule", scored: str) -
     return places if len(places) < len(samples) else None
 
 
-def _completed(beside: "NetworkLine", data: "ImageDataModule", scored: str) -> "NetworkLine":
+def _completed(beside: "ModelRow", data: "ImageDataModule", scored: str) -> "ModelRow":
     """Return the line with name, size and time, where the checkpoint that was evaluated is still there."""
     from imgrec.core.checkpoint.checkpoint import load_checkpoint
     from imgrec.core.config.build import build_from_checkpoint

@@ -1,4 +1,4 @@
-"""`imgrec compare`: which run is better, on the same images."""
+"""`imgrec compare`: compare runs on the same images."""
 
 import argparse
 import sys
@@ -17,7 +17,7 @@ _EPILOG = """\
 A RUN is a run folder, the folder of an evaluation, or a predictions.parquet. NAME=RUN gives it a name; several
 trainings of one recipe are NAME=RUN,RUN,RUN or a pattern in quotes, NAME='outputs/sweep/*': then recipes are compared.
 
-All must have been scored on the same images. Written: comparison.html, comparison.json, flips.csv.
+All must have been evaluated on the same images. Written: comparison.html, comparison.json, flips.csv.
 
 examples:
   imgrec compare outputs/run_a outputs/run_b
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Return what reads the command line; its errors are ConfigErrors."""
+    """Return the parser of the command line."""
     parser = Parser(
         prog="imgrec compare",
         description="Compare two or more runs on the same images: differences with intervals, tests, and a verdict.",
@@ -50,7 +50,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("runs", nargs="*", metavar="RUN", help="a run folder, an evaluation, or a table; two or more")
     parser.add_argument("--output", metavar="PATH", default="comparison", help="folder to write (default: comparison)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the resamples")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the resampling")
     return parser
 
 
@@ -63,7 +63,7 @@ def _write(comparison: "Comparison", output: Path) -> None:
     flips = [(pair.a.run.name, pair.b.run.name, pair.flips) for pair in comparison.pairs]
     write_bytes(output / "flips.csv", to_csv(flips))
     write_bytes(output / "comparison.html", to_html(comparison))
-    write_bytes(output / "comparison.json", to_json(comparison))  # last: its being there says that all are whole
+    write_bytes(output / "comparison.json", to_json(comparison))  # last: where it exists, all files are complete
 
 
 def _show(comparison: "Comparison", output: Path) -> None:

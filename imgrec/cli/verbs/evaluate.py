@@ -1,10 +1,10 @@
-"""`imgrec evaluate` and `python evaluate.py`: compose the configuration and evaluate by it."""
+"""`imgrec evaluate` and `python evaluate.py`: compose the configuration and evaluate."""
 
 from typing import Any
 
 
 def evaluate(config: Any) -> dict[str, Any]:
-    """Evaluate what `config` names; return the metrics."""
+    """Evaluate; return the metrics."""
     from imgrec.core.system.lean_imports import lean_imports
 
     with lean_imports():

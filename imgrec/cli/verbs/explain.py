@@ -1,4 +1,4 @@
-"""`imgrec explain`: show where a network looked, and say whether that can be trusted."""
+"""`imgrec explain`: saliency maps, with checks of their faithfulness."""
 
 import argparse
 import glob
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from imgrec.cli.parser import Parser
 from imgrec.core.config.checks import check_count
 from imgrec.core.system.progress_line import ProgressLine
+from imgrec.core.text import listed
 from imgrec.errors import ConfigError, DataError, ImageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -33,7 +34,11 @@ examples:
 
 
 def main() -> None:
-    """Read the command line and explain. Ends the process with 1 where an image could not be read."""
+    """Read the command line and explain.
+
+    Raises:
+        SystemExit: With 1 if an image could not be read.
+    """
     arguments = make_parser().parse_args(sys.argv[1:])
     check_count("--limit", arguments.limit, at_least=1)
     paths, notes = _chosen(_listed(arguments.inputs), limit=arguments.limit)
@@ -42,28 +47,33 @@ def main() -> None:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Return what reads the command line; its errors are ConfigErrors."""
+    """Return the parser of the command line."""
     parser = Parser(
         prog="imgrec explain",
-        description="Show where on an image the score of a class comes from, with checks that say what the map is "
-        "worth.",
+        description="Saliency maps: which parts of an image the score of a class depends on, with checks of the map.",
         epilog=_EPILOG,
     )
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint of imgrec, such as best.ckpt")
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help='images, folders of them, or "patterns*.jpg"')
     parser.add_argument("--method", choices=(*METHODS, "all"), default="gradcam")
-    parser.add_argument("--target", metavar="CLASS", help="the class to explain (default: the one predicted; of "
-                        "several labels each that is predicted, or the most probable)")  # fmt: skip
-    parser.add_argument("--baseline", choices=("blurred", "mean", "black"), default="blurred", help="what stands for "
-                        "nothing")  # fmt: skip
-    parser.add_argument("--output", metavar="DIR", default="explanation", help="folder of the result")
-    parser.add_argument("--limit", type=int, default=20, metavar="N", help="images at most, spread over all (20)")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the random orders and shuffled weights")
+    parser.add_argument("--target", metavar="CLASS", help="the class to explain (default: the prediction; with several "
+                        "labels each predicted one, or the most probable)")  # fmt: skip
+    parser.add_argument("--baseline", choices=("blurred", "mean", "black"), default="blurred", help="image "
+                        "without information")  # fmt: skip
+    parser.add_argument("--output", metavar="DIR", default="explanation", help="folder to write")
+    parser.add_argument(
+        "--limit", type=int, default=20, metavar="N", help="maximum number of images, evenly spread (20)"
+    )
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="random seed of the checks")
     return parser
 
 
 def _listed(inputs: Sequence[str]) -> list[Path]:
-    """Return the image files that the words name, each once. Raises: DataError: a word that names nothing."""
+    """Return the image files that the inputs name, each once.
+
+    Raises:
+        DataError: An input that names no file.
+    """
     from imgrec.data.sources.walk import Walk
 
     paths: dict[Path, Path] = {}  # by what they lead to, so that each is explained once
@@ -72,27 +82,27 @@ def _listed(inputs: Sequence[str]) -> list[Path]:
         for one in found:
             paths.setdefault(one.resolve(), one)
 
-    for word in inputs:
-        path = Path(word)
+    for item in inputs:
+        path = Path(item)
         if path.is_dir():
-            (files,) = Walk(inside=[str(path.resolve())]).files([word])
+            (files,) = Walk(inside=[str(path.resolve())]).files([item])
             if not files:
-                raise DataError(f"{word}: no image in this folder.")
+                raise DataError(f"{item}: no image in this folder.")
             add(map(Path, files))
         elif path.exists():
             add([path])
-        elif found := sorted(Path(name) for name in glob.glob(word, recursive=True)):  # noqa: PTH207 (any pattern)
+        elif found := sorted(Path(name) for name in glob.glob(item, recursive=True)):  # noqa: PTH207 (any pattern)
             add(one for one in found if not one.is_dir())
         else:
             siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-            raise DataError(f"{word}: no such image, folder or pattern.{did_you_mean(path.name, siblings)}")
+            raise DataError(f"{item}: no such image, folder or pattern.{did_you_mean(path.name, siblings)}")
     if not paths:
         raise DataError(f"No image among {', '.join(inputs)}.")
     return list(paths.values())
 
 
 def _chosen(paths: list[Path], *, limit: int) -> tuple[list[Path], list[str]]:
-    """Return at most `limit` paths, evenly spread, and a note on those left out."""
+    """Return at most `limit` paths, evenly spread, and a note on those that are skipped."""
     if len(paths) <= limit:
         return paths, []
     step = len(paths) / limit
@@ -144,8 +154,8 @@ def _explain(paths: Sequence[Path], arguments: argparse.Namespace, *, notes: Seq
 def _check_target(target: str | None, class_names: Sequence[str]) -> None:
     if target is not None and target not in class_names:
         raise ConfigError(
-            f"--target {target}: the network knows no such class.{did_you_mean(target, class_names)} "
-            f"It knows: {', '.join(class_names[:20])}{', ...' if len(class_names) > 20 else ''}."
+            f"--target {target} is not a class of the model.{did_you_mean(target, class_names)} "
+            f"Classes: {listed(class_names, limit=20)}."
         )
 
 
@@ -182,32 +192,32 @@ class _Work:
             self.failed.append({"path": str(path), "reason": error.code, "message": str(error)})
             return
         names = self.loaded.info.class_names
-        for place, shown in enumerate(self._said(path, image)):
+        for place, shown in enumerate(self._predicted(path, image)):
             for found in self.examiner(image, target=names.index(shown.target)):
                 png = f"{FOLDER}/{number:04d}{f'-{place}' if place else ''}-{found.method}.png"
                 save_png(draw_panel(found, caption_of(shown, found)), self.output / png)
                 self.rows.append(image_record(found, shown, png=png))
                 self.views.append(map_view(found, self.rows[-1]))
 
-    def _said(self, path: Path, image: Any) -> "list[Shown]":
-        """Return what the network says about an image, once for each class to explain."""
+    def _predicted(self, path: Path, image: Any) -> "list[Shown]":
+        """Return the prediction for an image, once for each class to explain."""
         from imgrec.evaluation.decisions.probabilities import predicted_labels
         from imgrec.studies.explain.record import Shown
 
         names = self.loaded.info.class_names
         probabilities = self.examiner.predict(image[None])
-        sure = dict(zip(names, probabilities[0].tolist(), strict=True))
-        best = max(names, key=lambda name: sure[name])
+        confidence = dict(zip(names, probabilities[0].tolist(), strict=True))
+        best = max(names, key=lambda name: confidence[name])
         if self.loaded.info.task == "multilabel":
-            is_said = predicted_labels(probabilities, task="multilabel")[0]
-            said = [name for name, one in zip(names, is_said, strict=True) if one]
-            # The surest label first; a folder's name cannot say which labels an image has.
-            targets = sorted(said, key=lambda name: -sure[name]) or [best]
+            is_predicted = predicted_labels(probabilities, task="multilabel")[0]
+            predicted = [name for name, one in zip(names, is_predicted, strict=True) if one]
+            # Most confident label first; the name of a folder is not the label of a multi-label image.
+            targets = sorted(predicted, key=lambda name: -confidence[name]) or [best]
             targets = targets if self.target is None else [self.target]
-            return [Shown(str(path), None, said, sure[target], target) for target in targets]
-        # An image in a folder that is called as a class is taken to be of that class.
+            return [Shown(str(path), None, predicted, confidence[target], target) for target in targets]
+        # The name of the folder is the label, if it is that of a class.
         label = path.parent.name if path.parent.name in names else None
-        return [Shown(str(path), label, best, sure[best], self.target or best)]
+        return [Shown(str(path), label, best, confidence[best], self.target or best)]
 
 
 def _show(content: dict[str, Any], output: Path) -> None:

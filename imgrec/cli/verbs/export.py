@@ -9,7 +9,7 @@ from typing import Any
 
 from imgrec.cli.parser import Parser
 from imgrec.core.system.progress_line import ProgressLine
-from imgrec.data.sources.targets import is_word
+from imgrec.data.sources.targets import is_override
 from imgrec.deploy.export.checkpoint import export_checkpoint
 from imgrec.errors import ConfigError
 
@@ -72,10 +72,10 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _sort(arguments: Sequence[str]) -> tuple[str, list[str]]:
-    paths = [argument for argument in arguments if not is_word(argument)]
+    paths = [argument for argument in arguments if not is_override(argument)]
     if len(paths) != 1:
         raise ConfigError(f"Name one checkpoint: imgrec export best.ckpt; not {' and '.join(paths) or 'none'}.")
-    return paths[0], [argument for argument in arguments if is_word(argument)]
+    return paths[0], [argument for argument in arguments if is_override(argument)]
 
 
 def _show(output: Path, report: Mapping[str, Any]) -> None:

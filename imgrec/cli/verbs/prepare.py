@@ -1,4 +1,4 @@
-"""`imgrec prepare`: decode a data set once, so that training reads it many times faster."""
+"""`imgrec prepare`: decode a data set once, for faster training."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from imgrec.cli.parser import Parser
 from imgrec.core.config.checks import check_count, check_number
 from imgrec.core.system.progress_line import ProgressLine
-from imgrec.data.sources.targets import WORDS_HELP, Target, add_columns, read_target, sort_words
+from imgrec.data.sources.targets import OVERRIDES_HELP, Target, add_columns, read_target, target_and_overrides
 from imgrec.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 __all__ = ["main", "make_parser"]
 
 MAX_SAID = 10
-USUAL_SIDE = 256  # that preprocess=crop asks for
+USUAL_SIDE = 256  # of preprocess=crop
 
 
 def main() -> None:
     """Read the command line and prepare. Raises: ImgrecError."""
     arguments = make_parser().parse_intermixed_args(sys.argv[1:])
-    path, words = sort_words(arguments)
+    path, words = target_and_overrides(arguments)
     if arguments.verify:
         _verify(path)
         return
     if arguments.output is None:
-        raise ConfigError("Name the folder to make: imgrec prepare photos --output prepared")
+        raise ConfigError("Give the folder to write: imgrec prepare photos --output prepared")
     check_number("--max-bad", arguments.max_bad, at_least=0)
     if arguments.workers is not None:
         check_count("--workers", arguments.workers, at_least=1)
@@ -46,21 +46,29 @@ def main() -> None:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Return what reads the options."""
+    """Return the parser of the command line."""
     parser = Parser(
         prog="imgrec prepare",
-        description="Decode each image once, make it smaller, and keep the pixels: python train.py data=prepared\n"
+        description="Decode each image once, resize it, and store the pixels: python train.py data=prepared\n"
         "data.root=DIR then reads them without decoding. Or, with --shards, pack the files into tar files.",
     )
-    parser.add_argument("target", nargs="*", metavar="TARGET", help=f"a folder, a table, or {WORDS_HELP}")
-    parser.add_argument("--output", metavar="DIR", help="the folder to make")
-    parser.add_argument("--side", type=int, default=256, metavar="PX", help="shorter side; smaller images stay (256)")
-    parser.add_argument("--interpolation", default="bilinear", help="that of preprocess.interpolation (bilinear)")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes that decode (one a processor)")
-    parser.add_argument("--max-bad", type=float, default=0.01, metavar="X", help="share or number of unreadable ones")
-    parser.add_argument("--overwrite", action="store_true", help="replace prepared data that is at --output")
-    parser.add_argument("--verify", action="store_true", help="compare TARGET, prepared before, with its digests")
-    parser.add_argument("--shards", action="store_true", help="tar shards of the files as they are (data=shards)")
+    parser.add_argument("target", nargs="*", metavar="TARGET", help=f"a folder, a table, or {OVERRIDES_HELP}")
+    parser.add_argument("--output", metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--side", type=int, default=256, metavar="PX", help="shorter side; smaller images are not resized (256)"
+    )
+    parser.add_argument("--interpolation", default="bilinear", help="as preprocess.interpolation (bilinear)")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes that decode (default: one per CPU)")
+    parser.add_argument(
+        "--max-bad",
+        type=float,
+        default=0.01,
+        metavar="X",
+        help="share or number of unreadable images that may be excluded",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace prepared data at --output")
+    parser.add_argument("--verify", action="store_true", help="compare prepared data at TARGET with its digests")
+    parser.add_argument("--shards", action="store_true", help="tar shards of the unchanged files (data=shards)")
     parser.add_argument("--shard-mb", type=int, default=256, metavar="MB", help="size of a tar shard (256)")
     add_columns(parser)
     return parser
@@ -70,16 +78,16 @@ def _verify(path: str | None) -> None:
     from imgrec.data.prepared.verify import verify
 
     if path is None:
-        raise ConfigError("Name the folder to look at: imgrec prepare --verify prepared")
+        raise ConfigError("Give the folder to verify: imgrec prepare --verify prepared")
     with closing(ProgressLine(sys.stderr)) as line:
         count = verify(Path(path), progress=line.update)
-    sys.stdout.write(f"{path}: {count:,} images are as they were written.\n")
+    sys.stdout.write(f"{path}: {count:,} images are unchanged.\n")
 
 
 def _check_outside(output: Path, target: str | None) -> None:
-    """Refuse an output that the next look at the same folder would take for a class. Raises: DataError."""
+    """Refuse an output inside the data, where it would be read as a class."""
     if target is not None and Path(target).is_dir() and output.resolve().is_relative_to(Path(target).resolve()):
-        raise DataError(f"--output {output} lies inside {target}, where it would be taken for images. Name another.")
+        raise DataError(f"--output {output} is inside {target}, where it would be read as images. Give another folder.")
 
 
 def _write_prepared(target: Target, output: Path, arguments: argparse.Namespace) -> None:
@@ -116,7 +124,7 @@ def _say(manifest: "Manifest", bad: "list[ImageError]", output: Path) -> None:
 
 
 def _smaller(side: int) -> str:
-    """Return what else training needs to be told where images are smaller than it asks for by itself."""
+    """Return the overrides for training on images that are smaller than those of preprocess=crop."""
     if side >= USUAL_SIDE:
         return ""
     return f" preprocess.size={round(side * 0.875)} preprocess.resize={side}"

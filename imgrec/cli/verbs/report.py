@@ -1,4 +1,4 @@
-"""`imgrec report`: build the page of an evaluation or of a sweep again, from the files in its folder."""
+"""`imgrec report`: build the report of an evaluation or of a sweep again, from the files in its folder."""
 
 import argparse
 import sys
@@ -10,9 +10,9 @@ from imgrec.errors import DataError
 __all__ = ["main", "make_parser"]
 
 _EPILOG = """\
-FOLDER is a run, the folder evaluation in it, the run_dir of evaluate.py, or the folder of a sweep. The page needs only
-the files in it, and neither network nor images. Small copies of the images are kept in thumbnails.parquet; where
-that is missing, they are made from the images, as the table names them, or as they are found below --images.
+FOLDER is a run, the folder evaluation in it, the run_dir of evaluate.py, or the folder of a sweep. The report is built
+from the files in it, without the model and the images. Thumbnails are read from thumbnails.parquet; without it they
+are made from the images at the paths in the table, or below --images.
 
 examples:
   imgrec report outputs/mine
@@ -31,7 +31,7 @@ def main() -> None:
         sys.stdout.write(f"Report: {write_sweep_report(folder)}\n")
         return
     if not folder.is_dir():
-        raise DataError(f"{folder} is no folder. Give that of a run, an evaluation or a sweep.")
+        raise DataError(f"{folder} is not a folder. Give that of a run, an evaluation or a sweep.")
     evaluation = folder / "evaluation"
     if not (folder / "metrics.json").exists() and not (folder / "predictions.parquet").exists() and evaluation.is_dir():
         folder = evaluation
@@ -39,14 +39,14 @@ def main() -> None:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Return what reads the command line; its errors are ConfigErrors."""
+    """Return the parser of the command line."""
     parser = Parser(
         prog="imgrec report",
-        description="Build the page of an evaluation or a sweep again.",
+        description="Build the report of an evaluation or a sweep again.",
         epilog=_EPILOG,
     )
     parser.add_argument("folder", metavar="FOLDER", help="of a run, an evaluation or a sweep")
-    parser.add_argument("--images", metavar="ROOT", help="where the images are now, to make small copies anew")
+    parser.add_argument("--images", metavar="ROOT", help="where the images are now, to make thumbnails again")
     return parser
 
 
@@ -68,9 +68,9 @@ def _make_thumbnails(folder: Path, images: Path | None) -> None:
     try:
         predictions = read_parquet(folder / "predictions.parquet")
     except DataError:
-        return  # the page says so
+        return  # the report notes it
     found, wanted = write_thumbnails_from(predictions, folder, root=images)
-    where = f"below {images}" if images is not None else "where the table says"
+    where = f"below {images}" if images is not None else "at the paths in the table"
     if found < wanted:
         remedy = "" if images is not None else " If they have moved: --images ROOT."
-        sys.stderr.write(f"imgrec: {found} of {wanted} images for the page were found {where}.{remedy}\n")
+        sys.stderr.write(f"imgrec: {found} of {wanted} images for the report were found {where}.{remedy}\n")

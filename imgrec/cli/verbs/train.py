@@ -1,11 +1,11 @@
-"""`imgrec train` and `python train.py`: compose the configuration and train by it."""
+"""`imgrec train` and `python train.py`: compose the configuration and train."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def train(config: Any) -> Mapping[str, Any]:
-    """Train and evaluate as `config` says; return the contents of `result.json`."""
+    """Train and evaluate; return the contents of `result.json`."""
     from imgrec.core.system.lean_imports import lean_imports
 
     with lean_imports():

@@ -1,11 +1,11 @@
-"""The file around a checkpoint: a ZIP archive by torch.save that carries its own digest, and what may be inside.
+"""The file format of a checkpoint: the ZIP archive of torch.save with a digest inside, and checks of its content.
 
-The digest. A ZIP archive ends with a comment, empty in what torch writes. imgrec puts `imgrec-sha256:` and 64 hex
-digits there: the SHA-256 of every byte before the comment's two-byte length. File and digest are one, so no kill can
-part them, and torch.load, memory-mapped or not, reads the archive as before.
+Digest: a ZIP archive ends with a comment, empty in what torch writes. imgrec puts `imgrec-sha256:` and 64 hex digits
+there: the SHA-256 of every byte before the comment's two-byte length. File and digest are one file, so a killed process
+cannot separate them, and torch.load, memory-mapped or not, reads the archive as before.
 
-The content. torch.load(weights_only=True) runs no code, but lets a small file claim much memory: by compressed records,
-by calls such as bytearray(10**11), by a structure that unfolds. `foreign_names` tells beforehand.
+Content: torch.load(weights_only=True) runs no code, but a small file may claim much memory: by compressed records, by
+calls such as bytearray(10**11), by a nested structure. `unsupported_names` finds these before anything is loaded.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from imgrec.errors import CheckpointError
 
-__all__ = ["DigestWriter", "foreign_names", "verify", "verify_file"]
+__all__ = ["DigestWriter", "unsupported_names", "verify", "verify_file"]
 
 _MARK = b"imgrec-sha256:"
 _COMMENT_BYTES = len(_MARK) + 64
@@ -37,9 +37,12 @@ _PLAIN_NAMES = re.compile(
 
 
 class DigestWriter:
-    """A sink for torch.save that passes the bytes on to `file`, hashes them on the way, and ends with the digest.
+    """A file object for torch.save that writes to `file`, hashes the bytes on the way, and appends the digest.
 
-    Nothing is held in memory. `error` is what the first failing write raised: torch hides it behind its own.
+    Nothing is held in memory.
+
+    Attributes:
+        error: What the first failing write raised; torch replaces it with an error of its own.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -49,7 +52,11 @@ class DigestWriter:
         self._tail = b""  # the last bytes given, held back: at the end they are the end record
 
     def write(self, data: bytes | memoryview) -> int:
-        """Take the next bytes; return how many, which is all of them. Raises: OSError: the disk is full, or worse."""
+        """Write the next bytes, all of them, and return how many.
+
+        Raises:
+            OSError: The disk is full, or cannot be written.
+        """
         view = memoryview(data).cast("B")
         if len(view) < _END_BYTES:
             view = memoryview(self._tail + bytes(view))
@@ -81,8 +88,11 @@ class DigestWriter:
 def verify(path: Path) -> bool | None:
     """Check a checkpoint against the digest that it carries.
 
-    Returns: True: whole, as written. False: damaged or cut short. None: it carries no digest, as no file of another
-    program does. Raises: OSError.
+    Returns:
+        True: complete, as written. False: damaged or truncated. None: no digest, as in files of other programs.
+
+    Raises:
+        OSError: The file cannot be read.
     """
     with path.open("rb") as file:
         return verify_file(file)
@@ -105,12 +115,13 @@ def verify_file(file: BinaryIO) -> bool | None:
     return False if _read(file, 0, 4) == b"PK\x03\x04" else None
 
 
-def foreign_names(file: BinaryIO, path: Path) -> list[str]:
+def unsupported_names(file: BinaryIO, path: Path) -> list[str]:
     """Return the Python names, as `module.name`, that an open checkpoint calls for beyond tensors and plain data.
 
     Nothing is unpickled, and no tensor read.
 
-    Raises: CheckpointError: not an archive of PyTorch, damaged, compressed, or with a structure out of proportion.
+    Raises:
+        CheckpointError: Not an archive of PyTorch, damaged, compressed, or with a pickle far larger than it needs.
     """
     pickled = _read_structure(file, path)
     names, texts = set(), [""]
@@ -128,7 +139,7 @@ def foreign_names(file: BinaryIO, path: Path) -> list[str]:
 
 
 def _read_structure(file: BinaryIO, path: Path) -> bytes:
-    """Return the pickle of an open checkpoint, after checking the archive's table of contents."""
+    """Return the pickle of an open checkpoint, after the archive's table of contents was checked."""
     size = file.seek(0, os.SEEK_END)
     if _read(file, 0, 4) != b"PK\x03\x04":
         raise CheckpointError(
@@ -142,7 +153,7 @@ def _read_structure(file: BinaryIO, path: Path) -> bytes:
     except CheckpointError:
         raise
     except Exception as error:  # BadZipFile, and whatever else a garbled table makes zipfile raise
-        raise CheckpointError(f"{path} is damaged or cut short: {error}. Use another checkpoint.") from error
+        raise CheckpointError(f"{path} is damaged or truncated: {error}. Use another checkpoint.") from error
 
 
 def _structure_record(records: list[zipfile.ZipInfo], *, size: int, path: Path) -> zipfile.ZipInfo:
@@ -163,13 +174,15 @@ def _structure_record(records: list[zipfile.ZipInfo], *, size: int, path: Path) 
 def _check_records(records: list[zipfile.ZipInfo], *, size: int, path: Path) -> None:
     if any(record.compress_type != zipfile.ZIP_STORED or record.flag_bits & 1 for record in records):
         raise CheckpointError(
-            f"{path} holds compressed or encrypted records, which PyTorch never writes: {size:,} bytes could unfold to "
-            "any size. imgrec does not load it. If it was re-packed by a ZIP program, ask for the original."
+            f"{path} holds compressed or encrypted records, which PyTorch never writes: {size:,} bytes could unpack to "
+            "any size. imgrec does not load it. If it was re-packed by a ZIP program, use the original."
         )
-    # PyTorch finds records without regard to case: with two of a name, it could read another than we have looked at.
+    # PyTorch finds records without regard to case: with two of a name, it could read another than was checked here.
     is_double = len({record.filename.lower() for record in records}) < len(records)
     if is_double or sum(record.file_size for record in records) > size:
-        raise CheckpointError(f"{path} is damaged: its records are larger than the file, or double. Use another.")
+        raise CheckpointError(
+            f"{path} is damaged: its records are larger than the file, or there twice. Use another checkpoint."
+        )
 
 
 def _read(file: BinaryIO, start: int, stop: int) -> bytes:

@@ -1,6 +1,7 @@
-"""Checkpoints: saved durably, loaded safely, and found again: the newest one that is whole.
+"""Save and load checkpoints, and find the newest undamaged one in a folder.
 
-What saves also loads: `save_checkpoint` refuses what `load_checkpoint` would. Both run no code from a file.
+Every checkpoint that `save_checkpoint` writes can be loaded: it refuses what `load_checkpoint` refuses. Neither runs
+code from a file.
 """
 
 import os
@@ -10,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO, NamedTuple, cast
 
-from imgrec.core.checkpoint.archive import DigestWriter, foreign_names, verify, verify_file
+from imgrec.core.checkpoint.archive import DigestWriter, unsupported_names, verify, verify_file
 from imgrec.core.checkpoint.content import CheckpointInfo, claimed_bytes, non_finite_keys, non_plain_keys, stored_bytes
 from imgrec.core.files.atomic_write import durable_write
+from imgrec.core.text import listed
 from imgrec.errors import CheckpointError, NonFiniteError, did_you_mean
 
 __all__ = [
@@ -26,26 +28,26 @@ __all__ = [
     "verify",
 ]
 
-# Where a NaN would poison the run. Elsewhere an infinity is in order: early stopping starts from a best of infinity.
+# Where a NaN would spoil the run. Elsewhere an infinity is valid: early stopping starts from a best of infinity.
 _FINITE_KEYS = ("state_dict", "current_model_state", "optimizer_states")
 _MAX_CLAIM = 4  # the elements that tensors may claim, as a multiple of the bytes they have; tied weights claim twice
 _SLACK_BYTES = 1 << 20
 
 
 def save_checkpoint(checkpoint: dict[str, Any], path: str | Path, *, keep_previous: bool = False) -> None:
-    """Write a checkpoint with its digest; `path` holds the old file or the whole new one at every moment.
+    """Write a checkpoint with its digest; `path` holds the old file or the complete new one at every moment.
 
-    Tensors go to the file one by one: nothing is built in memory.
+    Tensors are written one by one; the file is not built in memory.
 
     Args:
-        checkpoint: tensors and plain data (None, numbers, text, lists, tuples, dicts, sets), as Lightning collects it.
-        path: the file to write, on a local disk.
-        keep_previous: keep the old file as NAME.previous.SUFFIX (`previous_path`).
+        checkpoint: Tensors and plain data (None, numbers, text, lists, tuples, dicts, sets), as Lightning collects it.
+        path: The file to write, on a local disk.
+        keep_previous: Keep the old file as NAME.previous.SUFFIX (`previous_path`).
 
     Raises:
         NonFiniteError: NaN or infinity in the weights or the optimizer's state. Nothing is written.
-        CheckpointError: something else than tensors and plain data; it is named. The old file stays.
-        RunFolderError: no space, no right to write. The old file stays.
+        CheckpointError: Something other than tensors and plain data; it is named. The old file stays.
+        RunFolderError: No space, or no permission to write. The old file stays.
     """
     path = local_path(path)
     _require_plain(checkpoint, path)
@@ -54,7 +56,7 @@ def save_checkpoint(checkpoint: dict[str, Any], path: str | Path, *, keep_previo
     _require_real_size(checkpoint, size=size, path=path)
     with durable_write(path, size=size, keep_as=previous_path(path) if keep_previous else None) as file:
         _write_archive(checkpoint, file)
-        if names := foreign_names(file, path):
+        if names := unsupported_names(file, path):
             raise CheckpointError(
                 f"{path} was not written: it would need {', '.join(names)}, which imgrec does not load. "
                 "A checkpoint holds dense tensors of the usual types (float, int, uint8, bool) and plain data."
@@ -64,16 +66,17 @@ def save_checkpoint(checkpoint: dict[str, Any], path: str | Path, *, keep_previo
 def load_checkpoint(path: str | Path, *, map_location: str = "cpu") -> dict[str, Any]:
     """Read a checkpoint of tensors and plain data, by imgrec or by Lightning, without running any code from it.
 
-    One by imgrec is checked against its digest first. Memory: the size of the file, and little more.
+    A checkpoint of imgrec is checked against its digest first. Memory: the size of the file, and little more.
 
-    Raises: CheckpointError: absent (near names are given), remote, damaged, compressed, with Python objects inside, or
-    with tensors that claim far more than the file holds.
+    Raises:
+        CheckpointError: Missing (similar names are given), remote, damaged, compressed, with Python objects inside, or
+            with tensors that claim far more than the file holds.
     """
     path = local_path(path)
     with _open(path) as file:
         if verify_file(file) is False:
             raise CheckpointError(
-                f"{path} is damaged or cut short: its content does not match its SHA-256. "
+                f"{path} is damaged or truncated: its content does not match its SHA-256. "
                 f"Use another checkpoint of the run, such as {previous_path(path).name}."
             )
         _refuse_objects(file, path)
@@ -81,44 +84,48 @@ def load_checkpoint(path: str | Path, *, map_location: str = "cpu") -> dict[str,
 
 
 class NewestCheckpoint(NamedTuple):
-    """The checkpoint to go on from (None = there is none), and a line for each that was passed over."""
+    """The checkpoint to resume from (None: there is none), and a line for each that was skipped."""
 
     path: Path | None
-    passed_over: list[str]
+    skipped: list[str]
 
 
 def newest_valid(folder: Path) -> NewestCheckpoint:
-    """Find the checkpoint in `folder` (`*.ckpt`) that went furthest and is whole.
+    """Find the undamaged checkpoint in `folder` (`*.ckpt`) with the highest `global_step`.
 
-    Furthest by the `global_step` inside, as clocks go wrong and copies lose their times; of equals `last.ckpt` first,
-    then the one written last. Only checkpoints with a digest count.
+    By the step inside, since clocks may be incorrect and copies lose their times; of equals `last.ckpt` first, then the
+    one written last. Only checkpoints with a digest count.
     """
-    passed_over = []
+    skipped = []
     steps: dict[Path, int] = {}
     for path in sorted(folder.glob("*.ckpt")):
         try:
             steps[path] = _global_step(path)
         except CheckpointError as error:
-            passed_over.append(f"Passed over: {error}")
+            skipped.append(f"Skipped: {error}")
     for path in sorted(steps, key=lambda path: _newness(path, steps[path]), reverse=True):
         if is_whole := verify(path):
-            return NewestCheckpoint(path, passed_over)
+            return NewestCheckpoint(path, skipped)
         reason = "carries no digest, so imgrec did not write it" if is_whole is None else "is damaged (wrong SHA-256)"
-        passed_over.append(f"Passed over: {path} {reason}; it was at step {steps[path]}.")
-    return NewestCheckpoint(None, passed_over)
+        skipped.append(f"Skipped: {path} {reason}; it was at step {steps[path]}.")
+    return NewestCheckpoint(None, skipped)
 
 
 def previous_path(path: Path) -> Path:
-    """Return the name under which the file before is kept: `last.ckpt` -> `last.previous.ckpt`."""
+    """Return the name under which the previous file is kept: `last.ckpt` -> `last.previous.ckpt`."""
     return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
 def local_path(path: str | Path) -> Path:
-    """Return `path` as a Path. Raises: CheckpointError: it is an address (http, s3, ...), not a local file."""
+    """Return `path` as a Path.
+
+    Raises:
+        CheckpointError: It is a URL (http, s3, ...), not a local file.
+    """
     # Two letters at least, as C:/ is a drive; one slash, as Path turns http:// into http:/.
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
         raise CheckpointError(
-            f"{path} is an address. imgrec loads checkpoints from this machine only: download it first, from a place "
+            f"{path} is a URL. imgrec loads checkpoints from this machine only: download it first, from a source "
             "that you trust, and give the path of the file."
         )
     return Path(path)
@@ -127,15 +134,15 @@ def local_path(path: str | Path) -> Path:
 def _require_plain(checkpoint: dict[str, Any], path: Path) -> None:
     if found := non_plain_keys(checkpoint):
         raise CheckpointError(
-            f"{path} was not written: {_first(found)}. A checkpoint holds tensors and plain data only (numbers, text, "
-            "lists, dicts): convert it first, for example with str(), float() or OmegaConf.to_container()."
+            f"{path} was not written: {listed(found, limit=3)}. A checkpoint holds tensors and plain data only "
+            "(numbers, text, lists, dicts): convert it first, for example by str(), float() or OmegaConf.to_container()."
         )
 
 
 def _require_finite(checkpoint: dict[str, Any], path: Path) -> None:
     if found := non_finite_keys(checkpoint, _FINITE_KEYS):
         raise NonFiniteError(
-            f"{path} was not written: NaN or infinity in {_first(found)}. What was there before is untouched. "
+            f"{path} was not written: NaN or infinity in {listed(found, limit=3)}. The previous file is unchanged. "
             "Lower the learning rate, or clip gradients."
         )
 
@@ -147,11 +154,6 @@ def _require_real_size(checkpoint: dict[str, Any], *, size: int, path: Path) -> 
             f"{path}: its tensors claim {claimed:,} bytes, but hold only {size:,}: one is an expanded view, or the "
             "file is made to fill the memory. Save a copy of the view (.clone()), or do not use the file."
         )
-
-
-def _first(found: list[str], *, count: int = 3) -> str:
-    more = f" and {len(found) - count} more" if len(found) > count else ""
-    return ", ".join(found[:count]) + more
 
 
 def _write_archive(checkpoint: dict[str, Any], file: BinaryIO) -> None:
@@ -168,10 +170,10 @@ def _write_archive(checkpoint: dict[str, Any], file: BinaryIO) -> None:
 
 
 def _refuse_objects(file: BinaryIO, path: Path) -> None:
-    if names := foreign_names(file, path):
+    if names := unsupported_names(file, path):
         raise CheckpointError(
-            f"{path} holds Python objects ({_first(names)}), which could run code; imgrec does not load it. "
-            "Ask for the weights alone, best as .safetensors."
+            f"{path} holds Python objects ({listed(names, limit=3)}), which could run code; imgrec does not load it. "
+            "Use a file of the weights alone, best as .safetensors."
         )
 
 
@@ -211,11 +213,13 @@ def _open(path: Path) -> Iterator[BinaryIO]:
         with path.open("rb") as file:
             yield file
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}. Check its rights and its disk.") from error
+        raise CheckpointError(
+            f"{path} cannot be read: {error.strerror}. Check its permissions and its disk."
+        ) from error
 
 
 def _require_file(path: Path) -> None:
-    """Refuse what is not a regular file: opening a pipe would wait for ever."""
+    """Refuse what is not a regular file: opening a pipe would wait forever."""
     if path.is_file():
         return
     if path.exists():
@@ -224,5 +228,5 @@ def _require_file(path: Path) -> None:
         raise CheckpointError(f"{path} does not exist: there is no folder {path.parent}.")
     others = sorted(other.name for other in path.parent.glob("*.ckpt"))
     near = did_you_mean(path.name, others)
-    there = f" In that folder: {', '.join(others[:5])}." if others and not near else ""
+    there = f" In that folder: {listed(others, limit=5)}." if others and not near else ""
     raise CheckpointError(f"{path} does not exist.{near}{there}")

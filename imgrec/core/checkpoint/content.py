@@ -1,4 +1,4 @@
-"""What a checkpoint may hold, checked on the objects in memory, and the record that imgrec puts into its own."""
+"""The record that imgrec stores in its checkpoints, and checks of a checkpoint's content in memory."""
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
@@ -22,13 +22,16 @@ _RECORD_BYTES = 512  # per tensor in the archive: its header, twice, and the pad
 class CheckpointInfo:
     """What imgrec writes into its checkpoints beside weights and counters: all that is needed to use them elsewhere.
 
-    config: the resolved configuration as plain data: a record of the run, never instantiated without the allow-list.
-    class_names: one name per output of the network, in its order.
-    task: "single" (one class per image) or "multilabel".
-    data_fingerprint: the digest of the training set's manifest; resuming on other data is refused.
-    seed, batch_size, world_size: of the run, the last one being the number of processes; resuming needs the same.
-    version: of imgrec, at the time of writing.
-    extra: whatever else the record holds, by key; plain data.
+    Attributes:
+        config: The resolved configuration as plain data; never instantiated without the allow-list.
+        class_names: One name per logit, in the same order.
+        task: "single" (one class per image) or "multilabel".
+        data_fingerprint: SHA-256 of the names and labels of all splits; resuming on other data is refused.
+        seed: Of the run; resuming needs the same, as for the next two.
+        batch_size: Images per step and process.
+        world_size: Number of processes.
+        version: Of imgrec, at the time of writing.
+        extra: Whatever else the record holds, by key; plain data.
     """
 
     config: dict[str, Any]
@@ -47,15 +50,16 @@ class CheckpointInfo:
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Mapping[str, Any], *, name: str = "the checkpoint") -> "CheckpointInfo":
-        """Read and check the record of a loaded checkpoint; `name` is what messages call it, its path at best.
+        """Read and check the record of a loaded checkpoint; `name` stands for it in messages, usually its path.
 
-        Raises: CheckpointError: not a checkpoint of imgrec, of a newer imgrec, or a field that is absent or wrong.
+        Raises:
+            CheckpointError: Not a checkpoint of imgrec, of a newer imgrec, or a field is missing or invalid.
         """
         record = checkpoint.get(_KEY)
         if not isinstance(record, dict):
             raise CheckpointError(
-                f"{name} is a checkpoint without imgrec's record, such as Lightning writes by itself. "
-                "To use its weights, name the model and give it as model.weights=PATH."
+                f"{name} is a checkpoint without imgrec's record, as Lightning alone writes it. "
+                "To use its weights, choose the model and set model.weights=PATH."
             )
         _check_record(record, name=name)
         extra = {key: value for key, value in record.items() if key not in _SCHEMA and key != "format"}
@@ -91,20 +95,20 @@ def _check_record(record: dict[str, Any], *, name: str) -> None:
         wrong = [f"task={record['task']!r}"]
     if wrong:
         raise CheckpointError(
-            f"{name} has a damaged record: {', '.join(wrong)} absent or wrong. Use another checkpoint."
+            f"{name} has a damaged record: {', '.join(wrong)} missing or invalid. Use another checkpoint."
         )
 
 
 def non_plain_keys(checkpoint: object) -> list[str]:
-    """Return "key: type" for everything that is neither a dense tensor nor plain data, in the order of the content."""
+    """Return "key: type" for everything that is neither a dense tensor nor plain data, in order."""
     return [f"{key}: {_describe(leaf)}" for key, leaf in _leaves(checkpoint) if not _is_plain(leaf)]
 
 
 def non_finite_keys(checkpoint: Mapping[str, Any], keys: tuple[str, ...]) -> list[str]:
     """Return the keys of tensors with NaN or infinity below the given top-level keys.
 
-    A sum per tensor, and one wait per device: 20 times as fast as isfinite on every element, which only a tensor with
-    an overflowing sum gets.
+    One sum per tensor and one synchronisation per device: 20 times as fast as isfinite on every element, which is done
+    only where the sum is not finite.
     """
     import torch
 
@@ -119,7 +123,7 @@ def non_finite_keys(checkpoint: Mapping[str, Any], keys: tuple[str, ...]) -> lis
 
 
 def stored_bytes(checkpoint: object) -> int:
-    """Return about how large the file will be: every storage once, as tensors may share one."""
+    """Return the approximate size of the file in bytes: every storage once, as tensors may share one."""
     storages = {
         tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in _tensors(checkpoint)
     }
@@ -127,7 +131,7 @@ def stored_bytes(checkpoint: object) -> int:
 
 
 def claimed_bytes(checkpoint: object) -> int:
-    """Return the memory that all tensors would take if each were copied: an expanded one claims all its elements."""
+    """Return the bytes that all tensors would take if each were copied: an expanded one claims all its elements."""
     return sum(tensor.numel() * tensor.element_size() for tensor in _tensors(checkpoint))
 
 

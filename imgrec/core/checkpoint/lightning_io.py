@@ -1,4 +1,4 @@
-"""Checkpoints of a Lightning run, written durably and loaded safely."""
+"""The checkpoint plugin for Lightning's Trainer: durable writes, safe loading."""
 
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ __all__ = ["DurableCheckpointIO", "link_checkpoint"]
 class DurableCheckpointIO(CheckpointIO):
     """A plugin for `Trainer(plugins=[...])` that saves and loads by `imgrec.core.checkpoint.checkpoint`.
 
-    keep_previous: names of files whose predecessor is kept beside them, as `last.previous.ckpt`.
-
     With several processes, rank 0 alone writes; an error there must end the others too, or they wait for it.
+
+    Args:
+        keep_previous: Names of files whose predecessor is kept beside them, as `last.previous.ckpt`.
     """
 
     def __init__(self, *, keep_previous: tuple[str, ...] = ("last.ckpt",)) -> None:
@@ -25,7 +26,7 @@ class DurableCheckpointIO(CheckpointIO):
         self.keep_previous = keep_previous
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write durably. Raises: NonFiniteError, CheckpointError, RunFolderError; see `imgrec.core.checkpoint.checkpoint`."""
+        """Write a checkpoint as `imgrec.core.checkpoint.checkpoint.save_checkpoint` does, with its errors."""
         if storage_options is not None:
             raise CheckpointError(f"storage_options={storage_options!r}: imgrec writes local files, which take none.")
         path = local_path(path)
@@ -34,24 +35,31 @@ class DurableCheckpointIO(CheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Load safely, to the CPU unless `map_location` names a device. `weights_only=False` is refused.
+        """Load a checkpoint to the CPU, unless `map_location` names a device.
 
-        Raises: CheckpointError; see `imgrec.core.checkpoint.checkpoint`.
+        Raises:
+            CheckpointError: `weights_only=False`, or as `imgrec.core.checkpoint.checkpoint.load_checkpoint`.
         """
         if weights_only is False:
             raise CheckpointError(
-                f"weights_only=False: imgrec never loads Python objects, which could run code, {path}."
+                f"weights_only=False for {path}: imgrec never loads Python objects, which could run code."
             )
         return load_checkpoint(path, map_location="cpu" if map_location is None else str(map_location))
 
     def remove_checkpoint(self, path: str | Path) -> None:
-        """Remove a checkpoint; one that is gone already is in order."""
+        """Remove a checkpoint, if it is there."""
         local_path(path).unlink(missing_ok=True)
 
 
 def link_checkpoint(source: Path, path: Path, *, keep_previous: bool = True) -> None:
-    """Let `path` be the same checkpoint as `source` without writing it again; the old file at `path` may be kept.
+    """Make `path` the same checkpoint as `source` without writing it again (hard link where possible).
 
-    Raises: RunFolderError.
+    Args:
+        source: An existing checkpoint.
+        path: Its second name.
+        keep_previous: Keep the old file at `path` as `previous_path(path)`.
+
+    Raises:
+        RunFolderError: `path` cannot be written.
     """
     durable_link(source, path, keep_as=previous_path(path) if keep_previous else None)

@@ -1,8 +1,8 @@
-"""Objects from a configuration that came with a checkpoint: data from a stranger, so nothing of it is taken on trust.
+"""Build objects from the configuration inside a checkpoint, by an allow-list: the file may come from anybody.
 
-Hydra's block list still calls `torch.load`, `numpy.load`, `open` or `urlopen` where a configuration names them. Here it
-is the other way round: only what is on the list below is ever called, no interpolation is looked up, no environment is
-read, no module is imported by a name that the configuration chooses.
+Hydra's block list still calls `torch.load`, `numpy.load`, `open` or `urlopen` where a configuration names them. Here
+only what is on the list is ever called; no interpolation is resolved, no environment variable read, and no module
+imported by a name that the configuration chooses.
 """
 
 import inspect
@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-from imgrec.core.config.checks import listed
 from imgrec.core.config.signature import name_of
+from imgrec.core.text import listed
 from imgrec.errors import CheckpointError
 
-__all__ = ["ALLOWED", "OURS", "build_trusted_only"]
+__all__ = ["ALLOWED", "OURS", "build_trusted_only", "current_name"]
 
-# Our own: the public names that describe a network, its data and its scores. Not all of imgrec: `imgrec.core.config.build.build`
-# would open the door that this module closes.
+# Our own: the public names that describe a network, its data and its metrics. Not all of imgrec:
+# `imgrec.core.config.build.build` would call anything.
 OURS: Mapping[str, frozenset[str] | None] = {
     "imgrec.models": frozenset({"make_backbone", "make_cifar_resnet", "make_small_cnn"}),
     "imgrec.training.losses": None,  # None = every public class
@@ -35,15 +35,43 @@ ALLOWED: Mapping[str, tuple[tuple[str, ...], str]] = {
     "albumentations": (("albumentations.",), "albumentations.core.serialization.Serializable"),
     "pytorch_lightning.callbacks": (("pytorch_lightning.callbacks.",), "pytorch_lightning.Callback"),
 }
+# Names in checkpoints by version 0.1.0, before the modules moved: what a `_target_` began with, and begins with now.
+MOVED: Mapping[str, str] = {
+    "imgrec.callbacks": "imgrec.training.callbacks",
+    "imgrec.classifier": "imgrec.training.classifier",
+    "imgrec.corruptions": "imgrec.studies.robustness.corruption",
+    "imgrec.decisions": "imgrec.evaluation.decisions",
+    "imgrec.explain": "imgrec.studies.explain",
+    "imgrec.losses": "imgrec.training.losses",
+    "imgrec.mixing": "imgrec.data.augment.mixing",
+    "imgrec.ood": "imgrec.studies.ood",
+    "imgrec.optim": "imgrec.training.optim",
+    "imgrec.robustness": "imgrec.studies.robustness",
+    "imgrec.sources": "imgrec.data.sources",
+    "imgrec.trainer": "imgrec.training.trainer",
+    "imgrec.tta": "imgrec.studies.tta",
+}
 _MAX_DEPTH = 20
+
+
+def current_name(target: str) -> str:
+    """Return the dotted name by which a `_target_` of an earlier version is found now; other names unchanged."""
+    package = next((old for old in MOVED if f"{target}.".startswith(f"{old}.")), None)
+    return target if package is None else MOVED[package] + target.removeprefix(package)
 
 
 def build_trusted_only(config: Mapping[str, Any], /, *, key: str = "config", **given: Any) -> Any:
     """Build the object that `config` names in `_target_`, if it and all inside it are on the allow-list.
 
-    config: plain data, as `imgrec.core.config.build.to_plain` leaves it. given: passed to the outermost object as it is.
     The list is checked on the object that a name leads to, for every object, before the first one is called.
-    Raises: CheckpointError: a name outside the list, an interpolation, or values that the object refuses.
+
+    Args:
+        config: Plain data, as `imgrec.core.config.build.to_plain` returns it.
+        key: The name of this part of the configuration in messages.
+        **given: Passed to the outermost object as it is, in place of keys of the same name.
+
+    Raises:
+        CheckpointError: A name outside the list, an interpolation, or values that the object does not accept.
     """
     plan = _plan({name: value for name, value in config.items() if name not in given}, key=key, depth=0)
     if not isinstance(plan, _Call):
@@ -65,7 +93,7 @@ class _Call:
             return self.target(**arguments)
         except (TypeError, ValueError) as error:
             raise CheckpointError(
-                f"{self.key}: {name_of(self.target)} refuses the checkpoint's values: {error}"
+                f"{self.key}: {name_of(self.target)} does not accept the checkpoint's values: {error}"
             ) from error
 
 
@@ -110,6 +138,7 @@ def _plan_mapping(value: Mapping[Any, Any], *, key: str, depth: int) -> Any:
 def _allowed(path: object, *, key: str) -> Callable[..., Any]:
     """Return what `path` leads to, if that is on the list; a module outside the list is not even imported."""
     if isinstance(path, str):
+        path = current_name(path)
         for package, names in OURS.items():
             if path.startswith(f"{package}."):
                 return _ours(package, path.removeprefix(f"{package}."), names=names, key=key)
@@ -144,6 +173,6 @@ def _theirs(package: str, name: str, *, key: str) -> Callable[..., Any]:
 
 def _refused(path: object, *, key: str) -> CheckpointError:
     return CheckpointError(
-        f"{key}._target_={path}: a checkpoint may not name this; allowed are networks, losses, metrics and data of "
-        f"{listed([*OURS, *ALLOWED], limit=20)}. If you trust it, choose that part anew: {key.partition('.')[0]}=NAME."
+        f"{key}._target_={path}: a checkpoint may not name this; allowed are models, losses, metrics and data of "
+        f"{listed([*OURS, *ALLOWED], limit=20)}. If you trust it, choose that part: {key.partition('.')[0]}=NAME."
     )

@@ -1,7 +1,8 @@
-"""The configuration: where it lies, how a part of it becomes an object, and what of it a checkpoint may bring.
+"""Build objects from the configuration, and check it before anything is built.
 
-Hydra composes it (conf/train.yaml, conf/evaluate.yaml) and builds the objects. A user's own configuration is code: it
-may name any class. One that comes inside a checkpoint is data: `imgrec.core.config.allow_list` builds from it by an allow-list.
+Hydra composes the configuration (conf/train.yaml, conf/evaluate.yaml) and builds the objects. A user's own
+configuration is code: it may name any class. The one inside a checkpoint is data, built by
+`imgrec.core.config.allow_list`.
 """
 
 import functools
@@ -40,7 +41,8 @@ _OPEN_GROUPS = ("data", "model", "preprocess")
 def config_dir() -> Path:
     """Return the folder of the configuration: inside an installed package, or beside it in a checkout.
 
-    Raises: ConfigError: neither is there.
+    Raises:
+        ConfigError: Neither exists.
     """
     package = Path(__file__).resolve().parents[2]
     for folder in (package / "conf", package.parent / "conf"):
@@ -50,9 +52,9 @@ def config_dir() -> Path:
 
 
 def store_open_groups() -> None:
-    """Give evaluate.yaml groups that take any key, as `data.root=...` on top of what a checkpoint says about its data.
+    """Give evaluate.yaml groups that accept any key, such as `data.root=...` on top of a checkpoint's data settings.
 
-    YAML cannot say "any key", so this one piece of the configuration is written in Python. `build_from_checkpoint`
+    YAML cannot express "any key", so this part of the configuration is written in Python. `build_from_checkpoint`
     checks the keys against the checkpoint's.
     """
     from hydra.core.config_store import ConfigStore
@@ -70,27 +72,31 @@ def run_folder() -> Path:
 
 
 def is_overridden(key: str) -> bool:
-    """Return whether the command line says `key=...` or `key.name=...`: a preset may set it too, as data=digits does.
+    """Return whether an override sets `key` or a key below it; a preset, as data=digits, may set it too.
 
-    Where no command line made the configuration, somebody wrote it as it is: everything in it is meant.
+    True where the configuration was not composed from overrides: then all of it was written on purpose.
     """
     from hydra.core.hydra_config import HydraConfig
 
     if not HydraConfig.initialized():
         return True
-    words = HydraConfig.get().overrides.task
-    return any(re.match(rf"[+~]*{re.escape(key)}(?:[.@=]|$)", word) for word in words)
+    pattern = rf"[+~]*{re.escape(key)}(?:[.@=]|$)"
+    return any(re.match(pattern, override) for override in HydraConfig.get().overrides.task)
 
 
 def check_complete(config: DictConfig) -> None:
-    """Check that every `???` has got a value. Raises: ConfigError, naming the keys."""
+    """Check that every `???` has been given a value.
+
+    Raises:
+        ConfigError: It names the keys without one.
+    """
     missing = sorted(_missing(config))
     if missing:
         raise ConfigError(f"{' and '.join(missing)} must be given. Add {' '.join(f'{key}=...' for key in missing)}")
 
 
 def _missing(config: Any, prefix: str = "") -> Iterator[str]:
-    """Yield the keys that say `???`. Interpolations are not followed: what they lead to may come later."""
+    """Yield the keys whose value is `???`. Interpolations are not resolved: what they refer to may come later."""
     for name in config if OmegaConf.is_dict(config) else range(len(config)):
         node = config._get_node(name)
         if node._is_missing():
@@ -100,10 +106,13 @@ def _missing(config: Any, prefix: str = "") -> Iterator[str]:
 
 
 def check_sweep_of_several_processes(num_processes: int) -> None:
-    """Refuse a job of several processes inside a sweep that runs its jobs in this one.
+    """Refuse a job of several processes in a sweep whose launcher runs the jobs in this process.
 
-    Lightning starts the other processes with this command line again. With -m on it they would draw other parameters
-    than this job has, without a word. Raises: ConfigError.
+    Lightning starts the other processes with this command line. With -m in it they would draw other parameters than
+    this job, silently.
+
+    Raises:
+        ConfigError: More than one process in such a sweep.
     """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
@@ -113,15 +122,20 @@ def check_sweep_of_several_processes(num_processes: int) -> None:
         choice = HydraConfig.get().runtime.choices.get("hydra/launcher")
         raise ConfigError(
             f"hydra/launcher={choice} runs jobs in one process, which cannot give {num_processes} processes the same "
-            "parameters. Leave it out: imgrec's own launcher can."
+            "parameters. Remove it: imgrec's own launcher can."
         )
 
 
 def to_plain(config: DictConfig, *, resolve: bool = True) -> dict[str, Any]:
-    """Return the configuration as dict, list, str, numbers and None, interpolations resolved: what a checkpoint keeps.
+    """Return the configuration as dict, list, str, numbers and None, the form in which checkpoints keep it.
 
-    resolve: False leaves interpolations as they are written, for the configuration of an evaluation, where they may
-    lead into what the checkpoint says. Raises: ConfigError: an interpolation leads nowhere, or a value is missing.
+    Args:
+        config: The configuration.
+        resolve: Resolve interpolations. False for an evaluation, whose interpolations may refer to the checkpoint's
+            configuration.
+
+    Raises:
+        ConfigError: An interpolation refers to nothing, or a value is missing.
     """
     try:
         plain = OmegaConf.to_container(config, resolve=resolve, throw_on_missing=resolve)
@@ -132,21 +146,28 @@ def to_plain(config: DictConfig, *, resolve: bool = True) -> dict[str, Any]:
 
 
 def explain_access(error: OmegaConfBaseException) -> ConfigError:
-    """Return OmegaConf's complaint about a value as one line that names the key."""
+    """Return OmegaConf's error about a value as one line that names the key."""
     key = (error.full_key or str(error.key)).replace("hydra.run.dir", "run_dir")
     nowhere = re.search(r"Interpolation key '([\w.]+)' not found", str(error))
     if nowhere is not None:
-        return ConfigError(f"{key} refers to {nowhere[1]!r}, which is not there. Give {nowhere[1]}=..., or {key}=...")
+        return ConfigError(f"{key} refers to {nowhere[1]!r}, which does not exist. Set {nowhere[1]}=..., or {key}=...")
     return ConfigError(f"{key}: {str(error).splitlines()[0].rstrip('.')}. Set {key}=...")
 
 
 def build(node: DictConfig | Mapping[str, Any] | None, /, **given: Any) -> Any:
-    """Build the object that `node` names in `_target_`, from its keys and from `given`; None from nothing.
+    """Build the object that `node` names in `_target_`, from its keys and from `given`.
 
-    `given` reaches the object as it is (Hydra would turn a dataclass in it into a dict) and wins over keys of the same
-    name. With `_partial_: true` the result is a callable that takes the rest.
-    Raises: ConfigError: a class or a key that does not exist, with the nearest ones; a value that is missing or
-    refused. An ImgrecError of the object itself passes unchanged.
+    Args:
+        node: A part of the configuration.
+        **given: Passed to the object as they are (Hydra would turn a dataclass into a dict), in place of keys of the
+            same name.
+
+    Returns:
+        The object; None if `node` is empty; with `_partial_: true` a callable that takes the remaining arguments.
+
+    Raises:
+        ConfigError: A class or a key that does not exist, with the nearest ones; a value that is missing or not
+            accepted. An ImgrecError of the object itself passes unchanged.
     """
     if not node:
         return None
@@ -162,18 +183,26 @@ def build(node: DictConfig | Mapping[str, Any] | None, /, **given: Any) -> Any:
 
 
 def build_all(node: DictConfig | None) -> list[Any]:
-    """Build every object of a group that holds several by name (callbacks, loggers), leaving out those set to null."""
+    """Build every object of a group that holds several by name (callbacks, loggers), except those set to null."""
     return [] if not node else [build(node[name]) for name in node if node[name]]
 
 
 def build_from_checkpoint(
     saved: Mapping[str, Any] | None, changes: DictConfig | None, *, key: str, **given: Any
 ) -> Any:
-    """Build the part `key` of a configuration that a checkpoint carries, with the user's changes on top.
+    """Build the part `key` of the configuration inside a checkpoint, with the user's overrides on top.
 
-    A part that the user chose whole (`data=folder`) is built as the user's own; the checkpoint's is built by the
-    allow-list. Raises: ConfigError: a change of a key that the checkpoint's part does not have. CheckpointError: the
-    checkpoint has no such part, or names something outside the allow-list.
+    A part that the user replaced (`data=folder`) is built as the user's own; the checkpoint's by the allow-list.
+
+    Args:
+        saved: The checkpoint's part.
+        changes: The user's overrides of it.
+        key: Its name, such as "data".
+        **given: As in `build`.
+
+    Raises:
+        ConfigError: An override of a key that the checkpoint's part does not have.
+        CheckpointError: The checkpoint has no such part, or names something outside the allow-list.
     """
     from imgrec.core.config.allow_list import build_trusted_only
 
@@ -184,15 +213,20 @@ def build_from_checkpoint(
     if unknown:
         raise ConfigError(
             f"{key}.{unknown[0]} is no key of this checkpoint's {key}.{did_you_mean(unknown[0], saved or {})} "
-            f"It has: {', '.join(saved or {}) or 'none'}. Or choose anew: {key}=NAME."
+            f"It has: {', '.join(saved or {}) or 'none'}. Or choose a preset: {key}=NAME."
         )
     return build_trusted_only({**(saved or {}), **wanted}, key=key, **given)
 
 
 def check(node: DictConfig, /, **given: Any) -> None:
-    """Check all of `node` that can be known before anything is built: its classes, keys and values, nested ones too.
+    """Check what can be known of `node` before anything is built: its classes, keys and values, nested ones too.
 
-    given: what `build` will be given. Raises: ConfigError, as `build`.
+    Args:
+        node: A part of the configuration.
+        **given: What `build` will be given.
+
+    Raises:
+        ConfigError: As in `build`.
     """
     if "_target_" not in node:
         raise ConfigError(f"{_key_of(node)} names no class. Choose a preset: {_key_of(node)}=NAME.")
@@ -200,7 +234,7 @@ def check(node: DictConfig, /, **given: Any) -> None:
 
 
 def _key_of(node: Any) -> str:
-    """Return the key as the user types it: that of the group, where another part refers to it by interpolation."""
+    """Return the key for messages: that of the group, where another part refers to it by interpolation."""
     return node._get_full_key(None) or str(node.get("_target_"))
 
 
@@ -227,9 +261,11 @@ def _check_target(node: DictConfig, *, key: str, given: Mapping[str, Any]) -> No
 
 
 def _instantiate(config: DictConfig, *, instead: Collection[str]) -> functools.partial[Any]:
-    """Return the object as a call that waits for more arguments; what it is made of is built.
+    """Return the object as a call that takes more arguments; what is nested in it is built.
 
-    instead: keys that get another value; what the configuration has there is not even looked at.
+    Args:
+        config: A part of the configuration.
+        instead: Keys that get another value; what the configuration has there is not built.
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
@@ -245,10 +281,10 @@ def _instantiate(config: DictConfig, *, instead: Collection[str]) -> functools.p
 
 
 def _cause(error: Exception, config: DictConfig) -> Exception:
-    """Return what went wrong beneath Hydra's wrapping of it, in our words where the configuration is to blame."""
+    """Return the error that Hydra wrapped; a ConfigError where the configuration caused it."""
     cause = error.__cause__
     found = re.search(r"full_key: (\S+)", str(error))
-    where = _typed_key(config, found[1]) if found else _key_of(config)
+    where = _group_key(config, found[1]) if found else _key_of(config)
     if cause is None:
         return ConfigError(f"{where}: {str(error).splitlines()[0]}")
     assert isinstance(cause, Exception)
@@ -260,7 +296,7 @@ def _cause(error: Exception, config: DictConfig) -> Exception:
     return explained
 
 
-def _typed_key(config: DictConfig, key: str) -> str:
+def _group_key(config: DictConfig, key: str) -> str:
     """Return `key` as `_key_of` does: model.name for classifier.net.name, where classifier.net is ${model}."""
     found: Any = OmegaConf.select(config._get_root(), key)
     return _key_of(found) if OmegaConf.is_config(found) else key
@@ -276,5 +312,5 @@ def _call(made: functools.partial[Any], given: Mapping[str, Any], *, key: str) -
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Return whether an error reads as "not with these values" rather than as a fault or a broken machine."""
+    """Return whether an error is about the values given rather than a bug or the machine."""
     return isinstance(error, TypeError | ValueError) or type(error).__name__ in _REFUSALS_BY_NAME

@@ -1,4 +1,4 @@
-"""Checks of what a config says; each message names the key as the user types it, the value, and what is allowed."""
+"""Checks of values from the configuration; each message names the key, the value, and what is allowed."""
 
 import math
 import operator
@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from imgrec.errors import ConfigError, did_you_mean
 
-__all__ = ["check_choice", "check_count", "check_number", "check_option_names", "listed"]
+__all__ = ["check_choice", "check_count", "check_number", "check_option_names"]
 
 
 def check_number(
@@ -18,7 +18,11 @@ def check_number(
     below: float | None = None,
     at_most: float | None = None,
 ) -> None:
-    """Check that `value` is a finite number within the limits given. Raises: ConfigError, with `key` and limits."""
+    """Check that `value` is a finite number within the limits given.
+
+    Raises:
+        ConfigError: It is not; the message has `key` and the limits.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ConfigError(f"{key}={value!r}, but it must be a finite number.")
     limits = [
@@ -27,14 +31,18 @@ def check_number(
         (below, "below", operator.lt),
         (at_most, "at most", operator.le),
     ]
-    given = [(limit, word, holds) for limit, word, holds in limits if limit is not None]
+    given = [(limit, name, holds) for limit, name, holds in limits if limit is not None]
     if not all(holds(value, limit) for limit, _, holds in given):
-        wanted = " and ".join(f"{word} {limit:g}" for limit, word, _ in given)
+        wanted = " and ".join(f"{name} {limit:g}" for limit, name, _ in given)
         raise ConfigError(f"{key}={value}, but it must be {wanted}.")
 
 
 def check_count(key: str, value: object, *, at_least: int, at_most: int | None = None) -> None:
-    """Check that `value` is a whole number within the limits given. Raises: ConfigError, with `key` and limits."""
+    """Check that `value` is a whole number within the limits given.
+
+    Raises:
+        ConfigError: It is not; the message has `key` and the limits.
+    """
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     if not is_whole or value < at_least or (at_most is not None and value > at_most):  # type: ignore[operator]
         limits = f"from {at_least} to {at_most}" if at_most is not None else f"{at_least} or more"
@@ -42,16 +50,21 @@ def check_count(key: str, value: object, *, at_least: int, at_most: int | None =
 
 
 def check_choice(key: str, value: object, choices: Collection[object]) -> None:
-    """Check that a value is one of `choices`. Raises: ConfigError, with the nearest."""
+    """Check that a value is one of `choices`.
+
+    Raises:
+        ConfigError: It is not; the message has the choices and the nearest one.
+    """
     if value not in choices:
-        words = [str(choice).lower() if isinstance(choice, bool) else str(choice) for choice in choices]
-        raise ConfigError(f"{key}={value}: use one of {', '.join(words)}.{did_you_mean(str(value), words)}")
+        shown = [str(choice).lower() if isinstance(choice, bool) else str(choice) for choice in choices]
+        raise ConfigError(f"{key}={value}: use one of {', '.join(shown)}.{did_you_mean(str(value), shown)}")
 
 
 def check_option_names(names: Collection[str], *, valid: Collection[str], group: str, owner: str) -> None:
-    """Check that `owner` (an optimizer, a schedule) takes every key in `names`.
+    """Check that `owner` (an optimizer, a schedule) accepts every key in `names`.
 
-    Raises: ConfigError: naming the key as `group.key`, the nearest valid ones, and all of them.
+    Raises:
+        ConfigError: It does not; the message names the key as `group.key`, the nearest valid ones, and all of them.
     """
     for name in names:
         if name not in valid:
@@ -59,9 +72,3 @@ def check_option_names(names: Collection[str], *, valid: Collection[str], group:
                 f"{group}.{name} is not an option of {owner}.{did_you_mean(name, valid)} "
                 f"It takes: {', '.join(sorted(valid)) or 'none'}."
             )
-
-
-def listed(items: Collection[object], *, limit: int = 10) -> str:
-    """Return the items joined by commas, at most `limit` of them, then how many more there are."""
-    shown = ", ".join(str(item) for item in list(items)[:limit])
-    return shown if len(items) <= limit else f"{shown} and {len(items) - limit} more"

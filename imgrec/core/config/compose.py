@@ -1,7 +1,7 @@
-"""Compose a configuration from overrides, and say in the user's own terms what is wrong with them.
+"""Compose a configuration from overrides, and explain what is wrong with them.
 
-Hydra says what its composition could not do. Here the overrides are checked one by one, as the user wrote them, and the
-first that cannot be valid is named with what it could have been. Where nothing is found, Hydra's first line stands.
+Hydra's errors describe its composition. Here the overrides are checked one by one, as the user wrote them, and the
+first invalid one is named with what it could have been. Where none is found, Hydra's own first line is shown.
 """
 
 import contextlib
@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
 from imgrec.core.config.build import config_dir, explain_access, store_open_groups
-from imgrec.core.config.checks import listed
 from imgrec.core.config.overrides import CommandLine, quote, read_command_line
+from imgrec.core.text import listed
 from imgrec.errors import ConfigError, ImgrecError, did_you_mean
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def compose_config(config_name: str, overrides: Sequence[str]) -> Iterator[DictC
 
 
 def explain_composition(error: Exception, *, line: CommandLine, config_name: str) -> Exception:
-    """Return the ConfigError that stands for what Hydra raised; an error that is not of the configuration unchanged."""
+    """Return a ConfigError for what Hydra raised; errors that are not about the configuration unchanged."""
     from hydra.errors import HydraException
     from yaml import YAMLError  # type: ignore[import-untyped]
 
@@ -85,7 +85,7 @@ def explain_composition(error: Exception, *, line: CommandLine, config_name: str
 
 
 def _compact(error: Exception) -> str:
-    """Return Hydra's message without its search path and links, with the reason that OmegaConf gave, if any."""
+    """Return Hydra's message without its search path and links, with OmegaConf's reason, if any."""
     parts = [part for part in (error, error.__cause__) if part is not None and str(part)]
     lines = [str(part).strip().splitlines()[0].strip() for part in parts]
     return ": ".join(lines) or type(error).__name__
@@ -93,7 +93,7 @@ def _compact(error: Exception) -> str:
 
 @dataclass(frozen=True)
 class _Presets:
-    """What there is to choose from: the groups of the configuration and the files in them."""
+    """The groups of the configuration and the presets in them."""
 
     loader: Any
     search: list[str]
@@ -130,11 +130,11 @@ def _find_problem(line: CommandLine, *, config_name: str) -> str | None:
     with _presets(line) as presets:
         parser = OverridesParser.create(config_loader=presets.loader)
         overrides: list[Override] = []
-        for word in line.overrides:
+        for text in line.overrides:
             try:
-                overrides += parser.parse_overrides([word])
+                overrides += parser.parse_overrides([text])
             except HydraException as error:
-                return _syntax_problem(word, error, presets=presets)
+                return _syntax_problem(text, error, presets=presets)
         is_sweep = "-m" in line.flags or "--multirun" in line.flags
         for override in overrides:
             problem = _value_problem(override, presets=presets, is_sweep=is_sweep)
@@ -143,22 +143,23 @@ def _find_problem(line: CommandLine, *, config_name: str) -> str | None:
         return _first_key_problem(overrides, presets=presets, config_name=config_name)
 
 
-def _syntax_problem(word: str, error: Exception, *, presets: _Presets) -> str:
-    if "=" not in word:
-        homes = [f"{group}={word}" for group in presets.groups() if word in presets.of(group)]
+def _syntax_problem(override: str, error: Exception, *, presets: _Presets) -> str:
+    if "=" not in override:
+        homes = [f"{group}={override}" for group in presets.groups() if override in presets.of(group)]
         hint = f" Did you mean {' or '.join(homes)}?" if homes else " Options are given as key=value."
-        return f"{word!r} is not key=value.{hint}"
-    key, _, value = word.partition("=")
-    text = str(error).splitlines()[0]
-    return f'{word!r} cannot be read ({text}). If the value has special characters, quote it: "{key}={quote(value)}"'
+        return f"{override!r} is not key=value.{hint}"
+    key, _, value = override.partition("=")
+    reason = str(error).splitlines()[0]
+    hint = f'If the value has special characters, quote it: "{key}={quote(value)}"'
+    return f"{override!r} cannot be read ({reason}). {hint}"
 
 
 def _value_problem(override: "Override", *, presets: _Presets, is_sweep: bool) -> str | None:
     """Return what is wrong with a choice of a preset, or with a list of values outside a sweep."""
-    word = override.input_line or ""
+    text = override.input_line or ""
     if override.is_sweep_override() and not is_sweep:
-        key, _, value = word.partition("=")
-        return f"{word!r} gives several values. Add -m to try each of them, or write a list: {key}=[{value}]"
+        key, _, value = text.partition("=")
+        return f"{text!r} gives several values. Add -m to try each of them, or write a list: {key}=[{value}]"
     options = presets.of(override.key_or_group)
     if not options or override.is_delete() or isinstance(override.value(), dict):
         return None
@@ -176,8 +177,8 @@ def _choice_problem(override: "Override", value: Any, options: list[str]) -> str
     group = override.key_or_group
     choices = f"{group} is one of: {listed(sorted(options), limit=30)}."
     if value is None:
-        leave_out = f" ~{group} leaves it out." if group in _OPTIONAL else ""
-        return f"{override.input_line}: a preset is chosen by its name.{leave_out} {choices}"
+        removal = f" ~{group} removes it." if group in _OPTIONAL else ""
+        return f"{override.input_line}: a preset is chosen by its name.{removal} {choices}"
     if str(value) not in options:
         return f"There is no {group} {str(value)!r}.{did_you_mean(str(value), options)} {choices}"
     return None
@@ -193,7 +194,7 @@ def _first_key_problem(overrides: list["Override"], *, presets: _Presets, config
     try:
         config = compose(config_name, [*presets.search, *lines], return_hydra_config=True)
     except (HydraException, YAMLError, ValueError):
-        return None  # a preset is at fault, or the choices exclude each other: Hydra's own words say more
+        return None  # a preset is invalid, or the choices exclude each other: Hydra's own message says more
     for override in overrides:
         if override not in choices:
             problem = _key_problem(override, config, presets=presets)
@@ -206,19 +207,19 @@ def _key_problem(override: "Override", config: DictConfig, *, presets: _Presets)
     key = override.key_or_group
     exists = _exists(config, key)
     if override.is_add() and exists:
-        return f"{key} is there already; + is for new keys. Write {str(override.input_line).removeprefix('+')}"
+        return f"{key} exists already; + is for new keys. Write {str(override.input_line).removeprefix('+')}"
     if override.is_add() or override.is_force_add():
         OmegaConf.update(config, key, override.value(), force_add=True)
         return None
     if exists:
         return None
     if override.is_delete():
-        return f"~{key}: there is no {key!r} to take out.{_suggest(key, config, presets=presets)}"
+        return f"~{key}: there is no {key!r} to remove.{_suggest(key, config, presets=presets)}"
     return f"There is no key {key!r}.{_suggest(key, config, presets=presets)}{_way_in(override, config)}"
 
 
 def _exists(config: DictConfig, key: str) -> bool:
-    """Return whether a value can be set at `key`: it is there, or its group takes any key."""
+    """Return whether a value can be set at `key`: it exists, or its group accepts any key."""
     parent_key, _, name = key.rpartition(".")
     parent = OmegaConf.select(config, parent_key) if parent_key else config
     if not isinstance(parent, DictConfig):
@@ -227,7 +228,7 @@ def _exists(config: DictConfig, key: str) -> bool:
 
 
 def _suggest(key: str, config: DictConfig, *, presets: _Presets) -> str:
-    """Return the valid keys nearest to `key`: of its group, else ending alike (optimizer.lr for lr)."""
+    """Return the valid keys nearest to `key`: of its group, else with the same ending (optimizer.lr for lr)."""
     known = dict.fromkeys(_keys(config.hydra, "hydra.") if key.startswith("hydra.") else _keys(config))
     known |= dict.fromkeys(presets.groups())
     group, dot, name = key.rpartition(".")
@@ -239,7 +240,7 @@ def _suggest(key: str, config: DictConfig, *, presets: _Presets) -> str:
 
 
 def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
-    """Yield every key that can be set, in dotted form, Hydra's own left out."""
+    """Yield every key that can be set, in dotted form, except Hydra's own."""
     for name in config:
         if str(name).startswith("_") or (not prefix and name == "hydra"):
             continue
@@ -250,12 +251,12 @@ def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
 
 
 def _way_in(override: "Override", config: DictConfig) -> str:
-    """Return what the group has, and how to add a key that goes straight to what the group builds."""
+    """Return the keys of the group, and how to add one that is passed on to what the group builds."""
     group = override.key_or_group.rpartition(".")[0]
     node = OmegaConf.select(config, group) if group else None
     if not isinstance(node, DictConfig) or "_target_" not in node:
         return ""
     names = [str(name) for name in node if not str(name).startswith("_")]
     return (
-        f" {group} has: {listed(names, limit=12)}. +{override.input_line} hands it to {node['_target_']} all the same."
+        f" {group} has: {listed(names, limit=12)}. +{override.input_line} passes it to {node['_target_']} all the same."
     )

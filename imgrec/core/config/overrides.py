@@ -1,4 +1,4 @@
-"""The words after `python train.py`: Hydra's flags, `key=value` overrides, and the two flags that are ours."""
+"""The arguments after `python train.py`: Hydra's flags, `key=value` overrides, and imgrec's two flags."""
 
 import contextlib
 import io
@@ -20,9 +20,15 @@ _OURS = frozenset({"--version", "--debug"})
 
 @dataclass(frozen=True)
 class CommandLine:
-    """flags: Hydra's, each before its value. overrides: `key=value` and its like. ours: --version, --debug, if given.
+    """A command line, sorted.
 
-    config_dir, config_name, config_path: what the flags of that name say, or None.
+    Attributes:
+        flags: Hydra's flags, each followed by its value.
+        overrides: `key=value` and similar.
+        ours: --version, --debug, if given.
+        config_dir: Value of --config-dir, or None; likewise the next two.
+        config_name: Value of --config-name.
+        config_path: Value of --config-path.
     """
 
     flags: tuple[str, ...]
@@ -34,29 +40,31 @@ class CommandLine:
 
     @property
     def config_folders(self) -> list[Path]:
-        """Where presets lie: the folder of the configuration, and the one that --config-dir adds, if it is there."""
+        """The folders of presets: that of the configuration, and that of --config-dir, if it exists."""
         first = Path(self.config_path).resolve() if self.config_path else config_dir()
         more = Path(self.config_dir).resolve() if self.config_dir else None
         return [first, more] if more is not None and more.is_dir() else [first]
 
     @property
     def config_flags(self) -> list[str]:
-        """The flags that say where the configuration lies: what a job of a sweep needs too."""
+        """The flags that locate the configuration; a job of a sweep gets them too."""
         options = {
             "--config-dir": self.config_dir,
             "--config-name": self.config_name,
             "--config-path": self.config_path,
         }
-        return [word for flag, value in options.items() if value is not None for word in (flag, value)]
+        return [part for flag, value in options.items() if value is not None for part in (flag, value)]
 
 
-def read_command_line(words: Sequence[str]) -> CommandLine:
-    """Sort the words into flags and overrides.
+def read_command_line(arguments: Sequence[str]) -> CommandLine:
+    """Sort the arguments into flags and overrides.
 
     Flags may stand anywhere: Hydra wants them before the overrides, and Lightning adds overrides at the end.
-    Raises: ConfigError: an unknown flag, with the nearest ones, or one without its value.
+
+    Raises:
+        ConfigError: An unknown flag, with the nearest ones, or one without its value.
     """
-    flags, overrides = _sort(words)
+    flags, overrides = _sort(arguments)
     from hydra._internal.utils import get_args_parser
 
     complaint = io.StringIO()
@@ -71,23 +79,23 @@ def read_command_line(words: Sequence[str]) -> CommandLine:
 
 
 def quote(value: object) -> str:
-    """Return `value` as a string that an override takes literally, whatever characters it has."""
+    """Return `value` quoted, so that an override takes it literally, whatever characters it has."""
     from hydra.core.override_parser.types import Quote, QuotedString
 
     return QuotedString(str(value), Quote.single).with_quotes()
 
 
-def _sort(words: Sequence[str]) -> tuple[list[str], list[str]]:
+def _sort(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     flags: list[str] = []
     overrides: list[str] = []
-    rest = list(words)
+    rest = list(arguments)
     while rest:
-        word = rest.pop(0)
-        if not word.startswith("-"):
-            overrides.append(word)
+        argument = rest.pop(0)
+        if not argument.startswith("-"):
+            overrides.append(argument)
             continue
-        flags.append(word)
-        name, has_value, _ = word.partition("=")
+        flags.append(argument)
+        name, has_value, _ = argument.partition("=")
         _check_flag(name)
         is_next_free = bool(rest) and not rest[0].startswith("-")
         if not has_value and is_next_free and (name in _WITH_VALUE or _takes(name, rest[0])):
@@ -95,8 +103,8 @@ def _sort(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return flags, overrides
 
 
-def _takes(name: str, word: str) -> bool:
-    return name in _WITH_OPTIONAL_VALUE and "=" not in word
+def _takes(name: str, argument: str) -> bool:
+    return name in _WITH_OPTIONAL_VALUE and "=" not in argument
 
 
 def _check_flag(name: str) -> None:

@@ -1,4 +1,4 @@
-"""What a class or function of a configuration is called with: found by its dotted name, asked for its parameters."""
+"""Find a class or function by its dotted name, and check the arguments that a configuration calls it with."""
 
 import inspect
 import re
@@ -14,7 +14,13 @@ __all__ = ["Parameters", "check_arguments", "explain_call", "layers_of", "locate
 
 @dataclass(frozen=True)
 class Parameters:
-    """names: what may be given by name. required: those without a default. takes_others: it passes any name on."""
+    """The parameters of a callable.
+
+    Attributes:
+        names: Those that may be given by name.
+        required: Those without a default.
+        takes_others: It has `**kwargs`.
+    """
 
     names: tuple[str, ...]
     required: tuple[str, ...]
@@ -24,7 +30,8 @@ class Parameters:
 def locate(path: str, *, key: str) -> Any:
     """Return the object at a dotted `path`, importing modules on the way; `key` is where the configuration names it.
 
-    Raises: ConfigError: there is none, with the nearest names, or with the package that is missing.
+    Raises:
+        ConfigError: There is none; the message has the nearest names, or the package that is missing.
     """
     parts = path.split(".")
     found: Any = _import(parts[0], path=path, key=key, options=())
@@ -49,7 +56,7 @@ def _import(name: str, *, path: str, key: str, options: Collection[str]) -> Any:
 
 
 def parameters_of(target: Callable[..., Any]) -> Parameters | None:
-    """Return what `target` takes, or None where Python cannot tell.
+    """Return the parameters of `target`, or None where Python cannot tell.
 
     A class of imgrec hands `**others` on to the class it derives from, so their parameters count as its own.
     """
@@ -79,10 +86,17 @@ def layers_of(target: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
 def check_arguments(
     target: Callable[..., Any], *, configured: Collection[str], given: Collection[str], key: str, partial: bool
 ) -> None:
-    """Check the names that `target` is to be called with before it is called.
+    """Check the argument names of a call before it is made.
 
-    configured: written in the configuration at `key`. given: added by imgrec. partial: more will be added later.
-    Raises: ConfigError: a name that it does not take, with the nearest ones, or one that it needs and does not get.
+    Args:
+        target: The class or function.
+        configured: Names in the configuration at `key`.
+        given: Names added by imgrec.
+        key: Where the configuration names `target`.
+        partial: More arguments will be added later.
+
+    Raises:
+        ConfigError: A name that it does not accept, with the nearest ones, or a required one that is missing.
     """
     parameters = parameters_of(target)
     if parameters is None:
@@ -100,10 +114,10 @@ def check_arguments(
 
 
 def explain_call(error: Exception, *, target: Callable[..., Any], key: str) -> ConfigError:
-    """Return the ConfigError for a `target` that refused what it was called with, an unknown keyword above all."""
+    """Return the ConfigError for a `target` that did not accept its arguments, such as an unknown keyword."""
     unknown = re.search(r"(\w+)(?:\.\w+)?\(\) got an unexpected keyword argument '(\w+)'", str(error))
     if unknown is None:
-        return ConfigError(f"{key}: {name_of(target)} refuses its values: {error}")
+        return ConfigError(f"{key}: {name_of(target)} does not accept its values: {error}")
     owner = getattr(target, "__globals__", {}).get(unknown[1], target)
     parameters = parameters_of(owner)
     near = did_you_mean(unknown[2], parameters.names if parameters else ())

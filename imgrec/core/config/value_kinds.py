@@ -1,4 +1,4 @@
-"""Whether a value from a configuration is of the kind that the parameter's annotation says, and the message if not."""
+"""Check values from a configuration against the type annotations of the parameters they are for."""
 
 import types
 import typing
@@ -21,10 +21,12 @@ _SEQUENCES = (list, tuple, Sequence)
 
 
 def check_kinds(function: Callable[..., Any], values: Mapping[str, object], *, key: str) -> None:
-    """Check plain values (text, numbers, true or false, null) against the annotations of what they are handed to.
+    """Check plain values (text, numbers, true or false, null) against the annotations of `function`.
 
-    Only what cannot be meant is refused; an annotation that says more than a kind is not looked into.
-    Raises: ConfigError, as `key.name=value`, with what is allowed and, for a name from a list, the nearest.
+    Only what is surely invalid is refused; annotations beyond plain types, `Literal` and sequences are not checked.
+
+    Raises:
+        ConfigError: A value of another type; the message has what is allowed and, for a `Literal`, the nearest.
     """
     try:
         hints = typing.get_type_hints(function)
@@ -44,7 +46,7 @@ def _is_plain(value: object) -> bool:
 
 
 def _accepts(annotation: Any, value: Any) -> bool:
-    """Return whether a plain value can be meant by the annotation."""
+    """Return whether the annotation admits a plain value."""
     origin = typing.get_origin(annotation)
     if origin in (Union, types.UnionType):
         return any(_accepts(part, value) for part in typing.get_args(annotation))
@@ -56,7 +58,7 @@ def _accepts(annotation: Any, value: Any) -> bool:
         return isinstance(value, annotation)
     if annotation in (int, float):
         return isinstance(value, int | (float if annotation is float else int)) and not isinstance(value, bool)
-    # A list is no plain value. Of the rest, a class, a callable, Any, it is not for us to judge.
+    # A list is no plain value. The rest, a class, a callable, Any, is not checked.
     return origin not in _SEQUENCES and annotation not in _SEQUENCES
 
 
@@ -68,7 +70,7 @@ def _choices(annotation: Any) -> list[str]:
 
 
 def _described(annotation: Any) -> str:
-    """Return the annotation in words: a whole number or null; one of a, b."""
+    """Return the annotation as text: a whole number or null; a or b."""
     origin = typing.get_origin(annotation)
     if origin in (Union, types.UnionType):
         return " or ".join(dict.fromkeys(_described(part) for part in typing.get_args(annotation)))
@@ -80,7 +82,7 @@ def _described(annotation: Any) -> str:
 
 
 def _shown(value: object) -> str:
-    """Return the value as it is typed: true, null."""
+    """Return the value as YAML writes it: true, null."""
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)

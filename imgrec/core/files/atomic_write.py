@@ -1,8 +1,8 @@
-"""Files that are whole or absent, whatever moment the process or the machine stops.
+"""Atomic writes: a file is complete or absent, at whatever moment the process or the machine stops.
 
-A temporary file beside the target takes the bytes, is forced to the disk (fsync), and is renamed over the target; then
-the folder is forced to the disk too. A reader sees the old file or the new one, never a part. A killed process leaves
-at most its temporary file, `.NAME.PID-N.part`, which `sweep_parts` takes away.
+A temporary file beside the target takes the bytes, is flushed to the disk (fsync), and is renamed over the target; then
+the folder is flushed too. A reader sees the old file or the new one, never a part. A killed process leaves at most its
+temporary file, `.NAME.PID-N.part`, which `sweep_parts` removes.
 """
 
 import errno
@@ -33,7 +33,7 @@ __all__ = [
 _PART = re.compile(r"\..+\.\d+-\d+\.part")
 _PART_NUMBERS = itertools.count()
 _NO_SYNC_HERE = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES, errno.EPERM, errno.EISDIR}
-# What the operating system says when a file cannot grow, and how a message calls it.
+# Error numbers when a file cannot grow, and their text in messages.
 FULL = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -44,13 +44,21 @@ _CLOSED |= {errno.ENAMETOOLONG, errno.ELOOP}
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path`, whole or not at all. Raises: RunFolderError."""
+    """Write `data` to `path`, completely or not at all.
+
+    Raises:
+        RunFolderError: As in `durable_write`.
+    """
     with durable_write(path) as file:
         file.write(data)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` as UTF-8 with line ends as they are, whole or not at all. Raises: RunFolderError."""
+    """Write `text` to `path` as UTF-8 with line ends as they are, completely or not at all.
+
+    Raises:
+        RunFolderError: As in `durable_write`.
+    """
     write_bytes(path, text.encode("utf-8"))
 
 
@@ -58,15 +66,19 @@ def write_text(path: Path, text: str) -> None:
 def durable_write(path: Path, *, size: int = 0, keep_as: Path | None = None) -> Iterator[BinaryIO]:
     """Open a binary file, for writing and reading back, that becomes `path` when the block ends without an error.
 
-    The folder is made if it is absent. A link at `path` is replaced, not followed. On any error, a keyboard interrupt
-    among them, the temporary file is removed and what was at `path` stays, bit for bit.
+    The folder is created if it is missing. A link at `path` is replaced, not followed. On any error, including a
+    keyboard interrupt, the temporary file is removed and the file at `path` stays, bit for bit.
 
     Args:
-        path: the file to write.
-        size: the number of bytes to come, where known; the free space is checked before the first is written.
-        keep_as: a name in the same folder that the old `path` gets. At every moment one whole file has either name.
+        path: The file to write.
+        size: Number of bytes to come, if known; the free space is checked before the first is written.
+        keep_as: A name in the same folder that the old `path` gets. At every moment one complete file has either name.
 
-    Raises: RunFolderError: the disk is full, read-only or closed to us, or `path` is no regular file.
+    Yields:
+        The open temporary file.
+
+    Raises:
+        RunFolderError: The disk is full or read-only, there is no permission, or `path` is not a regular file.
     """
     assert keep_as is None or keep_as.parent == path.parent
     with folder_errors(path, needed=size):
@@ -88,8 +100,15 @@ def durable_write(path: Path, *, size: int = 0, keep_as: Path | None = None) -> 
 def durable_link(source: Path, path: Path, *, keep_as: Path | None = None) -> None:
     """Make `path` a second name of the file `source`, or a copy where the file system has no hard links.
 
-    Files by imgrec are replaced, never changed in place, so one name may go on to a new file while the other stays.
-    `keep_as` and errors are those of `durable_write`.
+    Files by imgrec are replaced, never changed in place, so replacing one name leaves the other as it is.
+
+    Args:
+        source: An existing file.
+        path: Its second name.
+        keep_as: As in `durable_write`.
+
+    Raises:
+        RunFolderError: As in `durable_write`.
     """
     with folder_errors(path):
         _refuse_special(path)
@@ -108,9 +127,16 @@ def durable_link(source: Path, path: Path, *, keep_as: Path | None = None) -> No
 
 @contextmanager
 def folder_errors(path: Path, *, needed: int = 0) -> Iterator[None]:
-    """Turn what the operating system says about writing `path` into a RunFolderError that says what to do.
+    """Turn an OSError from writing `path` into a RunFolderError that says what to do.
 
-    needed: the bytes to write, for the message; 0 = unknown. An OSError that names another file passes as it is.
+    An OSError that names another file passes as it is.
+
+    Args:
+        path: The file or folder.
+        needed: Bytes to write, for the message; 0: unknown.
+
+    Raises:
+        RunFolderError: In place of the OSError.
     """
     try:
         yield
@@ -121,7 +147,11 @@ def folder_errors(path: Path, *, needed: int = 0) -> Iterator[None]:
 
 
 def check_free_space(folder: Path, needed: int) -> None:
-    """Raise RunFolderError when `needed` bytes are more than `folder` has free; a quota is not seen."""
+    """Check that `folder` has `needed` bytes free; quotas are not seen.
+
+    Raises:
+        RunFolderError: It has fewer.
+    """
     free = _free_bytes(folder)
     if free is not None and needed > free:
         raise RunFolderError(
@@ -133,8 +163,8 @@ def check_free_space(folder: Path, needed: int) -> None:
 def sweep_parts(folder: Path) -> list[Path]:
     """Remove the temporary files that dead processes left in `folder` and below; return their paths.
 
-    A writer holds a lock on its temporary file, so one that is being written, by this process or by any other, stays.
-    Where the file system knows no locks, and on Windows, nothing is removed.
+    A writer holds a lock on its temporary file, so one that is being written, by this process or another, stays. Where
+    the file system has no locks, and on Windows, nothing is removed.
     """
     found = [Path(root, name) for root, _, names in os.walk(folder) for name in sorted(names) if _PART.fullmatch(name)]
     return [path for path in found if _remove_if_abandoned(path)]
@@ -155,16 +185,16 @@ def _part_path(path: Path) -> Path:
 
 
 def _open_part(path: Path) -> tuple[Path, BinaryIO]:
-    """Open a new temporary file for `path`, locked so that no sweep takes it away."""
+    """Open a new temporary file for `path`, locked so that `sweep_parts` does not remove it."""
     while True:
         part = _part_path(path)
         try:
             file = cast(BinaryIO, part.open("x+b"))
-        except FileExistsError:  # left by a dead process that had our number
+        except FileExistsError:  # left by a dead process with the same process number
             continue
-        with suppress(OSError):  # a file system without locks; `sweep_parts` leaves its files alone
+        with suppress(OSError):  # a file system without locks, where `sweep_parts` removes nothing
             try_lock(file.fileno())
-        if part.exists():  # else a sweep came between the two calls and took the file for abandoned
+        if part.exists():  # else `sweep_parts` ran between the two calls and removed it
             return part, file
         file.close()
 
@@ -174,7 +204,7 @@ def _put_in_place(part: Path, *, path: Path, keep_as: Path | None) -> None:
     try:
         part.replace(path)
         if hold is not None and keep_as is not None:
-            # Only now, with the new file in place: should the old one be damaged, `keep_as` was the good one till here.
+            # Only now, with the new file in place: should the old one be damaged, `keep_as` was the good one until now.
             hold.replace(keep_as)
     finally:
         if hold is not None:
@@ -183,7 +213,7 @@ def _put_in_place(part: Path, *, path: Path, keep_as: Path | None) -> None:
 
 
 def _hold(path: Path, *, keep_as: Path) -> Path | None:
-    """Give the file at `path` a second, temporary name; where links are not to be had, rename it to `keep_as`."""
+    """Give the file at `path` a second, temporary name; without hard links, rename it to `keep_as`."""
     hold = _part_path(path)
     try:
         os.link(path, hold)
@@ -194,7 +224,7 @@ def _hold(path: Path, *, keep_as: Path) -> Path | None:
 
 
 def _sync(descriptor: int) -> None:
-    """Force a file or folder to the disk, where its file system can (some network ones cannot)."""
+    """Flush a file or folder to the disk, where its file system can (some network ones cannot)."""
     try:
         os.fsync(descriptor)
     except OSError as error:
@@ -203,7 +233,7 @@ def _sync(descriptor: int) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Force the names in `folder` to the disk. Windows, and a folder that we may not list, cannot: then not."""
+    """Flush the names in `folder` to the disk; not possible on Windows or without permission to list it."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except PermissionError:
@@ -231,7 +261,7 @@ def _remove_if_abandoned(path: Path) -> bool:
 
 
 def _free_bytes(folder: Path) -> int | None:
-    """Return the bytes that we may write in `folder`, or None where the file system does not tell."""
+    """Return the free bytes in `folder`, or None where the file system does not report them."""
     try:
         usage = shutil.disk_usage(folder)
     except OSError:
@@ -240,7 +270,7 @@ def _free_bytes(folder: Path) -> int | None:
 
 
 def _is_about(path: Path, named: object) -> bool:
-    """Whether an error that names the file `named` (None = no name, as from a write) comes from writing `path`."""
+    """Return whether an error that names the file `named` (None: no name, as from a write) is about `path`."""
     if not isinstance(named, str):
         return named is None
     return Path(named) == path or Path(named) in path.parents or _PART.fullmatch(Path(named).name) is not None
@@ -248,15 +278,15 @@ def _is_about(path: Path, named: object) -> bool:
 
 def _explain(number: int, *, path: Path, needed: int) -> str:
     if number in _CLOSED:
-        advice = "Check the path and its rights, or give another (of a run: run_dir=PATH)."
+        advice = "Check the path and its permissions, or give another (of a run: run_dir=PATH)."
         return f"Cannot write {path}: {os.strerror(number)}. {advice}"
     free = _free_bytes(path.parent)
     room = [f"{_megabytes(needed)} needed"] if needed else []
     room += [f"{_megabytes(free)} free"] if free is not None else []
     numbers = f" ({', '.join(room)})" if room else ""
     return (
-        f"Cannot write {path}: {FULL[number]}{numbers}. "
-        "What was there before is untouched. Free some space, or give a place on another disk (of a run: run_dir=PATH)."
+        f"Cannot write {path}: {FULL[number]}{numbers}. The previous file is unchanged. "
+        "Free some space, or give a path on another disk (of a run: run_dir=PATH)."
     )
 
 

@@ -1,4 +1,4 @@
-"""The exclusive lock that the operating system keeps on an open file, and ends with the process that holds it."""
+"""Exclusive locks on open files, kept by the operating system and released with the process that holds them."""
 
 import sys
 
@@ -27,7 +27,7 @@ if sys.platform == "win32":
             time.sleep(0.05)
 
     def unlock(descriptor: int) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         os.lseek(descriptor, 1 << 30, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
 
@@ -39,7 +39,8 @@ else:
 
         The lock ends when every copy of the descriptor is closed, and so at the latest with the process.
 
-        Raises: OSError: the file system knows no locks.
+        Raises:
+            OSError: The file system has no locks.
         """
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -48,9 +49,13 @@ else:
         return True
 
     def lock(descriptor: int) -> None:
-        """Take the exclusive lock of an open file, and wait for it. Raises: OSError: the file system knows no locks."""
+        """Take the exclusive lock of an open file, and wait for it.
+
+        Raises:
+            OSError: The file system has no locks.
+        """
         fcntl.flock(descriptor, fcntl.LOCK_EX)
 
     def unlock(descriptor: int) -> None:
-        """Give the lock back, also for the copies of the descriptor that processes forked meanwhile have."""
+        """Release the lock, also for copies of the descriptor in processes forked meanwhile."""
         fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -1,4 +1,4 @@
-"""One run owns its folder: a lock that ends with the process, and the start of work in it."""
+"""The lock of a run folder: one run writes it at a time."""
 
 import json
 import os
@@ -22,16 +22,17 @@ _is_fork_watched = False
 
 
 class RunFolderLock:
-    """The right to write one run folder, held until `release`, the end of a `with` block, or the end of the process.
+    """The lock of one run folder, held until `release`, the end of a `with` block, or the end of the process.
 
-    The operating system holds the lock, on `.lock` in the folder, and lets it go when the process ends in any way: a
-    lock of a dead process never has to be taken away. The file, which stays, names the process for the message to
-    others. A forked child (a loader's worker) does not inherit the lock, so that one that outlives a killed run does
-    not keep the folder. The ranks of a distributed run share one folder: only rank 0 locks it.
+    The operating system holds the lock, on `.lock` in the folder, and releases it when the process ends in any way: the
+    lock of a dead process never has to be removed. The file stays; it names the process in messages to others. A
+    forked child (a worker of a loader) does not inherit the lock, so a worker that outlives a killed run does not keep
+    the folder. The ranks of a distributed run share one folder: only rank 0 locks it.
 
-    Where the file system cannot lock, a warning says so and the run goes on.
+    Where the file system has no locks, a warning says so and the run continues.
 
-    Raises: RunFolderError: the folder is in use or cannot be written.
+    Raises:
+        RunFolderError: The folder is in use or cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -49,13 +50,13 @@ class RunFolderLock:
         _held.add(self)
 
     def release(self) -> None:
-        """Let the folder go. A second call does nothing."""
+        """Release the folder. A second call does nothing."""
         if self._descriptor is not None:
             os.ftruncate(self._descriptor, 0)
             self.close()
 
     def close(self) -> None:
-        """Close this process's copy of the lock file; a forked child so leaves the lock to its parent."""
+        """Close this process's copy of the lock file, so that a forked child leaves the lock to its parent."""
         if self._descriptor is not None:
             os.close(self._descriptor)
         self._descriptor = None
@@ -76,7 +77,7 @@ class RunFolderLock:
         except OSError as error:
             warnings.warn(
                 f"The file system of {self.folder} cannot lock files ({error.strerror}): imgrec will not notice a "
-                "second run in this folder. Take care that there is none, or give a folder on a local disk.",
+                "second run in this folder. Make sure that there is none, or give a folder on a local disk.",
                 stacklevel=4,
             )
             is_ours = True
@@ -92,17 +93,19 @@ class RunFolderLock:
 
 
 def lock_run_folder(folder: Path) -> RunFolderLock:
-    """Lock `folder` for this process, making it if it is absent.
+    """Lock `folder` for this process, creating it if it is missing.
 
-    Raises: RunFolderError: at once, naming the process that has it, or what else is wrong with the folder.
+    Raises:
+        RunFolderError: Another process has it, which is named, or it cannot be written.
     """
     return RunFolderLock(folder)
 
 
 def claim_run_folder(folder: Path, *, needed_bytes: int = 0) -> RunFolderLock:
-    """Lock `folder`, take away what killed runs left half-written in it, and check that `needed_bytes` are free.
+    """Lock `folder`, remove the temporary files of killed runs, and check that `needed_bytes` are free.
 
-    Raises: RunFolderError: as `lock_run_folder`, or too little space.
+    Raises:
+        RunFolderError: As in `lock_run_folder`, or too little space.
     """
     lock = lock_run_folder(folder)
     try:
@@ -115,13 +118,13 @@ def claim_run_folder(folder: Path, *, needed_bytes: int = 0) -> RunFolderLock:
 
 
 def claim_on_first_rank(folder: Path) -> AbstractContextManager[object]:
-    """Claim the folder in the first process of a distributed run; the others share it."""
+    """Claim the folder in rank 0 of a distributed run; the other ranks share it."""
     ranks = [os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")]
     return claim_run_folder(folder) if set(ranks) == {"0"} else nullcontext()
 
 
 def _holder(path: Path) -> str:
-    """Say who holds the lock at `path`, as far as its file tells: the holder may be just about to write it."""
+    """Return who holds the lock at `path`, if its file has been written already."""
     try:
         record = json.loads(path.read_text())
         return f"process {record['pid']} on {record['host']}, since {record['started']}"
@@ -134,7 +137,7 @@ def _now() -> str:
 
 
 def _watch_forks() -> None:
-    """Have forked children close their copies of the locks; asked for once, at the first lock, not at import."""
+    """Have forked children close their copies of the locks; registered at the first lock, not at import."""
     global _is_fork_watched
     if not _is_fork_watched and hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_close_all)

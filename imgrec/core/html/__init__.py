@@ -1,1 +1,1 @@
-"""HTML pages: escaped templates, and the head and style that pages share."""
+"""HTML pages: the template environment, and the head, palette and styles that all pages share."""

@@ -1,4 +1,4 @@
-"""How HTML pages are made: templates whose every text is escaped, and where a missing name is an error."""
+"""HTML pages: a Jinja environment that escapes every text and rejects undefined names, and the encoding of a page."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,13 +9,15 @@ if TYPE_CHECKING:
 
 __all__ = ["encode", "environment"]
 
-_SHARED = Path(__file__).parent  # head.html
+_SHARED = Path(__file__).parent  # head.html, base.css, document.css
 
 
 def environment(*folders: Path, **filters: Callable[..., Any]) -> "Environment":
-    """Return what reads the templates in `folders`, the first that has one, and head.html, which all pages share.
+    """Return a Jinja environment for the templates in `folders` and for the files that all pages share.
 
-    filters: by the names that templates use.
+    Args:
+        folders: Searched in order, before the shared files.
+        filters: Filters by their name in the templates.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -31,5 +33,5 @@ def environment(*folders: Path, **filters: Callable[..., Any]) -> "Environment":
 
 
 def encode(page: str) -> bytes:
-    """Return the bytes of a page: UTF-8, stray bytes of names as escapes."""
+    """Return a page as UTF-8; bytes of file names that are not UTF-8 are written as escapes."""
     return page.encode("utf-8", "backslashreplace")

@@ -1,7 +1,7 @@
-"""The energy that the machine took while something ran, from the counters that processors and GPUs keep.
+"""Energy used by the machine while something runs, from the counters of processors and GPUs.
 
-RAPL counts what the processor packages take, NVML what NVIDIA GPUs take, whoever asked for it: on a shared machine the
-number is an upper bound. Where there is no counter, or we may not read it, nothing is made up.
+RAPL counts the processor packages, NVML the NVIDIA GPUs, for all processes together: on a shared machine the number is
+an upper bound. Without a readable counter the result is None.
 """
 
 import ctypes
@@ -19,7 +19,15 @@ WRAP_CHECK_S = 20.0  # a counter of 262 kJ is full after some minutes of a large
 
 @dataclass
 class _Counter:
-    """A counter of micro- or millijoules. wraps_at: where it begins anew; 0 = never."""
+    """A counter of micro- or millijoules.
+
+    Attributes:
+        read: Returns its value.
+        joules: Joules of one unit.
+        wraps_at: Where it starts again at 0; 0: never.
+        last: The last value.
+        total: Units since `start`.
+    """
 
     read: Callable[[], int]
     joules: float
@@ -39,9 +47,11 @@ class _Counter:
 
 @dataclass
 class EnergyMeter:
-    """Counts from `start` to `stop`. A thread looks now and then, as counters begin anew when they are full.
+    """Counts from `start` to `stop`. A thread reads at intervals, as counters wrap around.
 
-    folder: where Linux keeps RAPL's counters. gpus: whether to ask NVIDIA's library.
+    Args:
+        folder: Where Linux keeps RAPL's counters.
+        gpus: Whether to use NVIDIA's library.
     """
 
     folder: Path = RAPL
@@ -52,7 +62,7 @@ class EnergyMeter:
     _end: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
-        """Find the counters, and begin."""
+        """Find the counters, and start counting."""
         self._cpu, self._why = _rapl_counters(self.folder)
         self._gpu, missing = _nvml_counters() if self.gpus else ([], "no NVIDIA GPU was used")
         self._why += [missing] if missing else []
@@ -70,11 +80,11 @@ class EnergyMeter:
             counter.update()
 
     def stop(self) -> dict[str, Any]:
-        """Return the joules: `cpu_j` and `gpu_j`, None where not measurable, and a `note` on what they are."""
+        """Return the joules `cpu_j` and `gpu_j`, None where not measurable, and a `note` on what they cover."""
         self._end.set()
         self._update()
         found = {"cpu_j": _sum(self._cpu), "gpu_j": _sum(self._gpu)}
-        what = "whole processors and GPUs, with whatever else ran on them" if self._cpu or self._gpu else ""
+        what = "whole processors and GPUs, including other processes" if self._cpu or self._gpu else ""
         why = f"not measurable here: {'; '.join(self._why)}" if self._why else ""
         return {**found, "note": "; ".join(text for text in (what, why) if text)}
 
@@ -87,27 +97,27 @@ def _rapl_counters(folder: Path) -> tuple[list[_Counter], list[str]]:
     """Return a counter for each processor package, and why there is none."""
     counters = []
     for path in sorted(folder.glob("intel-rapl:[0-9]*")):
-        if path.name.count(":") != 1:  # a part of a package, counted in it
+        if path.name.count(":") != 1:  # a domain of a package, counted in it
             continue
         try:
             wraps_at = int((path / "max_energy_range_uj").read_text())
             counter = _Counter(lambda file=path / "energy_uj": int(file.read_text()), 1e-6, wraps_at)  # type: ignore[misc]
             counter.start()
         except (OSError, ValueError):
-            return [], ["the processor's counter may not be read (RAPL, root only)"]
+            return [], ["no permission to read the processor's counter (RAPL, root only)"]
         counters.append(counter)
-    return counters, [] if counters else ["the processor has no counter here (RAPL)"]
+    return counters, [] if counters else ["the processor has no counter (RAPL)"]
 
 
 def _nvml_counters() -> tuple[list[_Counter], str]:
-    """Return a counter for each NVIDIA GPU, and why there is none. Since Volta GPUs count millijoules."""
+    """Return a counter for each NVIDIA GPU, and why there is none. GPUs since Volta count millijoules."""
     try:
         library = ctypes.CDLL("libnvidia-ml.so.1")
     except OSError:
         return [], "no NVIDIA GPU"
     count = ctypes.c_uint()
     if library.nvmlInit_v2() or library.nvmlDeviceGetCount_v2(ctypes.byref(count)):
-        return [], "NVIDIA's library does not answer"
+        return [], "NVIDIA's library does not respond"
     counters = []
     for index in range(count.value):
         handle = ctypes.c_void_p()

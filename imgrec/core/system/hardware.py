@@ -1,4 +1,4 @@
-"""What something ran on: processor, memory, GPUs, and the versions of the libraries that decide a result."""
+"""Description of the machine: processor, memory, GPUs, and versions of the libraries that affect results."""
 
 import os
 import platform
@@ -29,12 +29,12 @@ def hardware() -> dict[str, Any]:
 
 
 def num_processors() -> int:
-    """Return the processors that this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def versions(names: Sequence[str] = VERSIONS) -> dict[str, str]:
-    """Return the versions of Python and of packages; those that are not installed are left out."""
+    """Return the versions of Python and of those packages that are installed."""
     found = {"python": platform.python_version()}
     for name in names:
         try:

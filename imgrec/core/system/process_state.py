@@ -1,4 +1,4 @@
-"""The settings of this process that a job changes, given back when it ends: for a job that a program calls."""
+"""Save and restore the settings of this process that a job changes: for jobs called from Python."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, *((signal.SIGUSR1,) if hasattr(signal
 
 @contextmanager
 def kept_process_state() -> Iterator[None]:
-    """Give back, when the block ends, what was set before it.
+    """Restore, when the block ends, what was set before it.
 
     Random states of Python, NumPy and torch; torch's threads and determinism; signal handlers; levels and handlers of
     loggers; warning filters; `threading.excepthook`; environment variables.

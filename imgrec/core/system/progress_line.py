@@ -1,4 +1,4 @@
-"""One line that says how far a long job is: images done, images a second, time left."""
+"""A progress line for long jobs: images done, images per second, time left."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,13 @@ _EVERY_S_IN_A_LOG = 10.0
 
 
 class ProgressLine:
-    """Writes to a terminal over and over the same line, to anything else a line now and then."""
+    """Rewrites one line of a terminal; to anything else it writes a line every few seconds.
+
+    Args:
+        stream: Where to write, usually sys.stderr.
+        clock: Returns seconds; for tests.
+        unit: What is counted.
+    """
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic, *, unit: str = "images") -> None:
         self._stream = stream
@@ -22,9 +28,12 @@ class ProgressLine:
         self._width = 0
 
     def update(self, done: int, total: int | None, *, before: int = 0) -> None:
-        """Tell that `done` of `total` are done: images, or what `unit` calls them.
+        """Show progress.
 
-        total: None where nobody knows. before: how many of them were done before this line was begun.
+        Args:
+            done: Units done.
+            total: Units in all; None: unknown.
+            before: How many of `done` were done before this line began; they do not count for the rate.
         """
         now = self._clock()
         pause = _EVERY_S if self._is_terminal else _EVERY_S_IN_A_LOG
@@ -38,12 +47,12 @@ class ProgressLine:
         self._write(f"{done:,}{of} {self._unit}, {rate:,.0f}/s{left}")
 
     def say(self, text: str) -> None:
-        """Tell what is done next; the rate and the time left count from here."""
+        """Show what is done next; rate and time left count from here."""
         self._start = self._clock()
         self._write(f"{text} ...")
 
     def close(self) -> None:
-        """Take the line away from the terminal."""
+        """Clear the line on the terminal."""
         if self._width:
             self._stream.write(f"\r{' ' * self._width}\r")
             self._stream.flush()

@@ -1,4 +1,4 @@
-"""Work done in other processes, which may crash, hang or be killed at the cost of one item each."""
+"""A pool of worker processes, each of which may crash, hang or be killed at the cost of one item."""
 
 import os
 import socket
@@ -18,34 +18,43 @@ from imgrec.errors import ImgrecError
 
 __all__ = ["Lost", "default_workers", "run_in_workers"]
 
-CHUNK = 8  # items a message: a round trip costs more than a small image
-START_S = 120.0  # a Python start on a busy machine with cold discs
+CHUNK = 8  # items per message: a round trip costs more than a small image
+START_S = 120.0  # a Python start on a busy machine with cold disks
 
 
 @dataclass(frozen=True)
 class Lost:
-    """What stands for the result of an item whose worker was lost over it: `code` is `crashed` or `timeout`."""
+    """In place of the result of an item that cost a worker: `code` is `crashed` or `timeout`."""
 
     code: str
     detail: str
 
 
 def default_workers() -> int:
-    """Return how many processors this process may use."""
+    """Return the number of processors that this process may use."""
     return num_processors()
 
 
 def run_in_workers(
     task: Callable[[Any], Any], items: Iterable[tuple[int, Any]], *, workers: int, timeout_s: float
 ) -> Iterator[tuple[int, Any]]:
-    """Yield (key, result) for each (key, item), in the order in which they get done.
+    """Apply a function to items in worker processes.
 
-    task: a function at the top of a module; workers import it by name. Each worker is a fresh Python, not a fork: a
-    fork would copy the locks of threads that are not there, and `multiprocessing` would run a caller's script again.
-    timeout_s: what one item may take; then its worker is killed and its result is `Lost`.
-    A worker that dies is replaced. Its item is tried once more, since something else may have killed the worker; the
-    second time its result is `Lost`.
-    Raises: ImgrecError: a worker cannot start.
+    Each worker is a fresh Python, not a fork: a fork would copy the locks of threads that it does not have, and
+    `multiprocessing` would run a caller's script again. A worker that dies is replaced. Its item is tried once more,
+    since something else may have killed the worker; the second time its result is `Lost`.
+
+    Args:
+        task: A function at the top of a module; workers import it by name.
+        items: Pairs (key, item).
+        workers: Number of processes.
+        timeout_s: Seconds for one item; then its worker is killed and its result is `Lost`.
+
+    Yields:
+        (key, result), in the order in which they are done.
+
+    Raises:
+        ImgrecError: A worker cannot start.
     """
     pool = _Pool(task, deque(), iter(items), timeout_s)
     try:
@@ -92,7 +101,7 @@ class _Pool:
                     yield from self._lose(worker, "timeout")
 
     def _feed(self, workers: int) -> bool:
-        """Give work to who has none, start and stop workers as needed; return whether any are at work."""
+        """Give items to idle workers, start and stop workers as needed; return whether any are busy."""
         for worker in [worker for worker in self.workers if worker.is_ready and not worker.pending]:
             worker.pending.extend(self._next_items())
             if worker.pending:
@@ -119,18 +128,18 @@ class _Pool:
 
     def _send(self, worker: _Worker) -> None:
         worker.deadline = time.monotonic() + self.timeout_s
-        with suppress(ConnectionError):  # it has died: receiving will say so
+        with suppress(ConnectionError):  # it has died: `_receive` will notice
             worker.connection.send(list(worker.pending))
 
     def _receive(self, worker: _Worker) -> Iterator[tuple[int, Any]]:
         try:
             while worker.connection.poll():
-                answer = worker.connection.recv()
+                message = worker.connection.recv()
                 worker.deadline = time.monotonic() + self.timeout_s
-                if answer == READY:
+                if message == READY:
                     worker.is_ready = True
                     continue
-                key, result, error = answer
+                key, result, error = message
                 worker.pending.popleft()
                 yield key, Lost("crashed", error) if error else result
         except (EOFError, ConnectionError):
@@ -140,7 +149,7 @@ class _Pool:
         self.workers.remove(worker)
         exit_code = worker.stop()
         if not worker.is_ready:
-            raise ImgrecError(f"A worker process could not start (exit code {exit_code}). What it said stands above.")
+            raise ImgrecError(f"A worker process could not start (exit code {exit_code}). Its message is above.")
         if not worker.pending:
             return
         key, item = worker.pending.popleft()
@@ -174,7 +183,7 @@ class _Pool:
             stdout=subprocess.DEVNULL,
             pass_fds=[number],
             env={**os.environ, **threads, "PYTHONPATH": path},
-            start_new_session=True,  # Ctrl-C is for the parent, which ends its workers in good order
+            start_new_session=True,  # Ctrl-C is for the parent, which ends its workers itself
         )
         theirs.close()
         return _Worker(process, Connection(ours.detach()), time.monotonic() + START_S)

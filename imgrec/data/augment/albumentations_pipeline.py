@@ -1,14 +1,15 @@
-"""Training augmentation by albumentations, with draws that are a pure function of (seed, epoch, sample index)."""
+"""Training augmentation by albumentations; its random draws are a pure function of (seed, epoch, sample index)."""
 
 import functools
 import inspect
-import random
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 import numpy as np
 
+from imgrec.core.config.checks import check_choice
+from imgrec.core.keyed_random import KeyedGenerators
 from imgrec.data.images.lazy_image import DecodedImage, LazyImage
 from imgrec.data.samples import UInt8Array
 from imgrec.errors import ConfigError, did_you_mean
@@ -16,25 +17,26 @@ from imgrec.errors import ConfigError, did_you_mean
 After = Literal["decode", "preprocess"]
 Decode = Literal["fast", "full"]
 
-_WORD = 0xFFFF_FFFF_FFFF_FFFF
-
 
 class Augment:
-    """A pipeline of albumentations transforms that gives the same image for the same key, anywhere and at any time.
+    """A pipeline of albumentations transforms that gives the same image for the same key, in every process.
 
-    transforms: albumentations objects; one left partial (`_partial_: true`) gets the output size from here, as `size`
-        or as `height` and `width`, whichever it takes. An empty list changes nothing and imports nothing.
-    after: what it works on: "decode" the image as it is in its file, so that the pipeline has to make the size
-        itself; "preprocess" the image that `Preprocess` has made.
-    size: pixels of a side, or (height, width), of what must come out; None = not checked.
-    decode: for `from_lazy_image`, when RandomResizedCrop comes first: "fast" has the part it draws decoded and no more,
-        "full" cuts the same part out of the whole image.
-    Raises: ConfigError: a wrong entry, or (in a call) a result that is not uint8 (height, width, 3).
+    A RandomResizedCrop that comes first, always applies (p=1) and averages for downscaling (bilinear, with
+    `area_for_downscale`) draws as albumentations does, and is carried out by `LazyImage.window`, anti-aliased.
 
-    A RandomResizedCrop that comes first, always applies (p=1) and is to average when it makes smaller (bilinear, with
-    `area_for_downscale`) draws as albumentations does, and is carried out by `Image.window`, anti-aliased.
+    Not thread-safe: each thread needs its own object; worker processes have copies.
 
-    One object serves one thread at a time; processes have copies.
+    Args:
+        transforms: albumentations objects; one left partial (`_partial_: true`) gets the output size from here, as
+            `size` or as `height` and `width`. An empty list changes nothing and imports nothing.
+        after: What it works on: "decode": the image as it is in its file, so that the pipeline has to resize itself;
+            "preprocess": the preprocessed image.
+        size: Pixels of a side, or (height, width), that the result must have; None: not checked.
+        decode: For `from_lazy_image`, when RandomResizedCrop comes first: "fast" decodes only the part that it draws,
+            "full" crops the same part from the whole image.
+
+    Raises:
+        ConfigError: An invalid entry, or (in a call) a result that is not uint8 (height, width, 3).
     """
 
     def __init__(
@@ -45,19 +47,19 @@ class Augment:
         size: int | Sequence[int] | None = None,
         decode: Decode = "fast",
     ) -> None:
-        _check_choice("after", after, get_args(After))
-        _check_choice("decode", decode, get_args(Decode))
+        check_choice("augment.after", after, get_args(After))
+        check_choice("augment.decode", decode, get_args(Decode))
         self.after = after
         self.decode = decode
         self.size = _height_width(size)
-        self._draws = KeyedDraws()
+        self._draws = KeyedGenerators()
         self._pipeline = _compose([_complete(entry, self.size) for entry in transforms]) if len(transforms) else None
         if self._pipeline is not None:
             self._pipeline.set_random_state(self._draws.numpy, self._draws.python)
         self._crops_first = self._pipeline is not None and _is_window(self._pipeline.transforms[0])
 
     def __call__(self, image: UInt8Array, /, *, key: tuple[int, int, int]) -> UInt8Array:
-        """Return the image augmented: uint8 (h, w, 3). `key` is (seed, epoch, index of the sample)."""
+        """Return the augmented image: uint8 (h, w, 3). `key` is (seed, epoch, index of the sample)."""
         if self._crops_first:
             return self.from_lazy_image(DecodedImage(image), key=key)
         if self._pipeline is None:
@@ -69,10 +71,12 @@ class Augment:
         return result
 
     def from_lazy_image(self, image: LazyImage, *, key: tuple[int, int, int]) -> UInt8Array:
-        """Return an image that is not decoded yet augmented, as `self(image.pixels(), key=key)`, but faster.
+        """Decode and augment an image, as `self(image.pixels(), key=key)`, but faster.
 
-        The numbers drawn are the same; pixels differ a little where the decoder left out detail that the size does not
-        show. Raises: ImageError: the image cannot be decoded.
+        The random draws are the same; pixels differ slightly where the decoder skips detail finer than the result.
+
+        Raises:
+            ImageError: The image cannot be decoded.
         """
         if not self._crops_first:
             return self(image.pixels(), key=key)
@@ -94,41 +98,18 @@ class Augment:
     def _check(self, result: UInt8Array) -> None:
         if result.dtype != np.uint8 or result.ndim != 3 or result.shape[2] != 3:
             raise ConfigError(
-                f"augment.transforms made {result.dtype} of shape {result.shape}, but must make uint8 (h, w, 3). "
-                "Leave out transforms like Normalize and ToTensorV2: the network normalises."
+                f"augment.transforms returned {result.dtype} of shape {result.shape}, not uint8 (h, w, 3). "
+                "Remove transforms like Normalize and ToTensorV2: the model normalises."
             )
         if self.size is not None and result.shape[:2] != self.size:
             raise ConfigError(
-                f"augment.transforms made {result.shape[0]}x{result.shape[1]} px (height x width), but augment.size is "
-                f"{self.size[0]}x{self.size[1]}. Resize or crop last, or set augment.after=preprocess."
+                f"augment.transforms returned {result.shape[0]}x{result.shape[1]} px (height x width), but "
+                f"augment.size is {self.size[0]}x{self.size[1]}. Resize or crop last, or set augment.after=preprocess."
             )
 
 
-class KeyedDraws:
-    """One numpy and one Python generator, both set to the start of a key's own stream.
-
-    Philox (Salmon et al. 2011) enciphers a counter under a key: (seed, epoch) is the key, the sample's index the
-    counter's highest word. So no two samples share numbers before 2**192 blocks are drawn. Going to a key takes 6 us,
-    half of what two new generators would take, and every transform keeps the generators it was given.
-    """
-
-    def __init__(self) -> None:
-        self._bits = np.random.Philox(0)
-        self._start = self._bits.state  # a copy; as fresh, with nothing buffered
-        self.numpy = np.random.Generator(self._bits)
-        self.python = random.Random(0)
-
-    def start(self, key: tuple[int, int, int]) -> None:
-        """Go to the beginning of the stream of (seed, epoch, index)."""
-        seed, epoch, index = (int(part) & _WORD for part in key)
-        self._start["state"]["key"][:] = seed, epoch
-        self._start["state"]["counter"][:] = 0, 0, 0, index
-        self._bits.state = self._start
-        self.python.seed(self._bits.random_raw())
-
-
 def _is_window(transform: Any) -> bool:
-    """Whether `Image.window` does what this transform would: its draws are kept, its resizing is anti-aliased."""
+    """Return whether `LazyImage.window` can carry out this transform: same draws, anti-aliased resizing."""
     import albumentations
     from cv2 import INTER_LINEAR
 
@@ -142,17 +123,12 @@ def _is_window(transform: Any) -> bool:
 
 @contextmanager
 def _explained(shape: tuple[int, ...]) -> Iterator[None]:
-    """Turn whatever is raised into a ConfigError: albumentations and OpenCV have no common error."""
+    """Turn any error into a ConfigError: albumentations and OpenCV have no common one."""
     try:
         yield
     except Exception as error:
         message = f"augment.transforms failed on an image of {shape[0]}x{shape[1]} px (height x width)"
         raise ConfigError(f"{message}: {type(error).__name__}: {error}") from error
-
-
-def _check_choice(key: str, value: object, options: tuple[str, ...]) -> None:
-    if value not in options:
-        raise ConfigError(f"augment.{key}={value!r}: {' or '.join(options)}.{did_you_mean(str(value), options)}")
 
 
 def _compose(transforms: list[Any]) -> Any:
@@ -178,7 +154,7 @@ def _walk(transform: Any) -> Iterator[Any]:
 
 
 def _check_arguments(transform: Any) -> None:
-    """Refuse what albumentations only warns of: a misspelt argument, for which it takes its default."""
+    """Reject what albumentations only warns of: a misspelt argument, for which it uses its default."""
     for name in getattr(transform, "invalid_args", ()):
         known = list(inspect.signature(type(transform)).parameters)
         raise ConfigError(
@@ -192,7 +168,7 @@ def _complete(entry: Any, size: tuple[int, int] | None) -> Any:
         return entry
     name = getattr(entry.func, "__name__", repr(entry.func))
     if size is None:
-        raise ConfigError(f"augment: {name} needs the size to make. Set preprocess.size (or augment.size).")
+        raise ConfigError(f"augment: {name} needs an output size. Set preprocess.size (or augment.size).")
     parameters = inspect.signature(entry.func).parameters
     return entry(size=size) if "size" in parameters else entry(height=size[0], width=size[1])
 

@@ -1,7 +1,7 @@
-"""Training augmentation of small images, a whole batch at a time: shift, mirror, cut out, as array operations.
+"""Training augmentation of small images, a whole batch at a time: shift, flip, cutout, as array operations.
 
-A library that takes one image after the other spends 100 us on an image of 32 px, most of it on calls. Here a batch
-costs a few dozen calls, whatever its length, and every draw is keyed as everywhere else.
+A library that augments one image after the other needs 100 us for an image of 32 px, most of it for calls. Here a batch
+costs a few dozen calls, whatever its size, and every draw is keyed by (seed, epoch, sample index).
 """
 
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from imgrec.core.config.checks import check_count, check_number
-from imgrec.data.augment.philox import UInt32Array, keyed_words
+from imgrec.data.augment.philox import UInt32Array, keyed_integers
 from imgrec.data.samples import Images, ImagesView, UInt8Array
 from imgrec.errors import ConfigError
 
 __all__ = ["BatchAugment", "BatchDraws", "gather", "happens"]
 
-_WORDS = 1 << 32  # what a random word is uniform below
+_UPPER = 1 << 32  # random integers are uniform below it
 
 
 class Stream(IntEnum):
-    """Which random words a transform takes, so that leaving one out does not change what the others draw."""
+    """The random numbers of each transform, so that switching one off does not change the draws of the others."""
 
     SHIFT = 0
     FLIP = 1
@@ -33,10 +33,13 @@ class Stream(IntEnum):
 
 @dataclass(frozen=True)
 class BatchDraws:
-    """What happens to each of N images.
+    """The random draws for a batch of N images.
 
-    shift: int64 (2, N), pixels down and to the right. flip: bool (N,). hit: int64 (K,), which images get a hole.
-    hole: int64 (2, K), the top and left pixel of each hole.
+    Attributes:
+        shift: int64 (2, N), pixels down and to the right.
+        flip: bool (N,).
+        hit: int64 (K,), the images that get a hole.
+        hole: int64 (2, K), top and left pixel of each hole.
     """
 
     shift: NDArray[np.int64]
@@ -47,17 +50,20 @@ class BatchDraws:
 
 @dataclass(frozen=True)
 class BatchAugment:
-    """Shift, then mirror left and right, then cut out: the usual recipe for images of 64 px and less.
+    """Shift, then flip left and right, then cutout: the usual recipe for images of 64 px and less.
 
-    shift_px: pixels up, down, left and right, at most; each of the (2 * shift_px + 1)**2 places is equally likely, and
-        what comes in is mirrored at the edge (pad and crop: He et al. 2015, section 4.2).
-    flip: probability, 0 to 1.
-    cutout: probability, 0 to 1 (DeVries and Taylor 2017, but the hole never reaches over the edge).
-    cutout_part: side of the hole, part of the height and of the width.
-    fill: red, green and blue of the hole, 0-255. The default is the ImageNet mean.
-    Raises: ConfigError: a value out of range.
+    The result for an image is a pure function of (seed, epoch, sample index), whatever else is in its batch.
 
-    What happens to an image is a pure function of (seed, epoch, sample index), whatever else is in its batch.
+    Args:
+        shift_px: Pixels up, down, left and right, at most; each of the (2 * shift_px + 1)**2 places is equally likely,
+            and the border is mirrored (pad and crop: He et al. 2015, section 4.2).
+        flip: Probability, 0 to 1.
+        cutout: Probability, 0 to 1 (DeVries and Taylor 2017, but the hole never crosses the border).
+        cutout_part: Side of the hole as a fraction of height and width.
+        fill: Red, green and blue of the hole, 0-255. The default is the ImageNet mean.
+
+    Raises:
+        ConfigError: A value out of range.
     """
 
     shift_px: int = 0
@@ -79,11 +85,20 @@ class BatchAugment:
             check_count("augment.fill", value, at_least=0, at_most=255)
 
     def __call__(self, images: UInt8Array, /, *, seed: int, epoch: int, indices: NDArray[np.int64]) -> UInt8Array:
-        """Return N images augmented: uint8 (N, H, W, 3), new memory, laid out as (N, 3, H, W).
+        """Augment N images.
 
-        `images` are uint8 (N, H, W, 3) in any layout and stay as they are. The layout of the result makes its
-        `.transpose(0, 3, 1, 2)` contiguous, so that a batch needs no other copy; and mirroring is four times as fast.
-        Raises: ConfigError: images not larger than the shift.
+        Args:
+            images: uint8 (N, H, W, 3) in any memory layout; they are not changed.
+            seed: Of the run.
+            epoch: Number of the epoch.
+            indices: int64 (N,), indices of the samples.
+
+        Returns:
+            uint8 (N, H, W, 3) in new memory, laid out as (N, 3, H, W): its `.transpose(0, 3, 1, 2)` is contiguous, so
+            that a batch needs no other copy, and flipping is four times as fast.
+
+        Raises:
+            ConfigError: Images not larger than the shift.
         """
         height, width = images.shape[1:3]
         if min(height, width) <= self.shift_px:
@@ -99,14 +114,14 @@ class BatchAugment:
         return planes.transpose(0, 2, 3, 1)
 
     def draw(self, height: int, width: int, *, seed: int, epoch: int, indices: NDArray[np.int64]) -> BatchDraws:
-        """Return what happens to the images `indices`, of height x width pixels, in `epoch`."""
-        words = keyed_words(seed=seed, epoch=epoch, indices=indices, streams=len(Stream))
+        """Return the draws for the images `indices`, of height x width pixels, in `epoch`."""
+        drawn = keyed_integers(seed=seed, epoch=epoch, indices=indices, streams=len(Stream))
         hole_height, hole_width = self._hole_size(height, width)
-        hit = np.flatnonzero(happens(words[Stream.CUTOUT, 0], self.cutout))
-        top, left = words[Stream.CUTOUT, 1:3, hit].T
+        hit = np.flatnonzero(happens(drawn[Stream.CUTOUT, 0], self.cutout))
+        top, left = drawn[Stream.CUTOUT, 1:3, hit].T
         return BatchDraws(
-            shift=_below(words[Stream.SHIFT, :2], 2 * self.shift_px + 1) - self.shift_px,
-            flip=happens(words[Stream.FLIP, 0], self.flip),
+            shift=_below(drawn[Stream.SHIFT, :2], 2 * self.shift_px + 1) - self.shift_px,
+            flip=happens(drawn[Stream.FLIP, 0], self.flip),
             hit=hit,
             hole=np.stack([_below(top, height - hole_height + 1), _below(left, width - hole_width + 1)]),
         )
@@ -118,7 +133,9 @@ class BatchAugment:
 def gather(images: Images, indices: NDArray[np.int64]) -> UInt8Array:
     """Return images of one size as uint8 (N, H, W, 3): at once where the collection can (`batch`), else one by one.
 
-    Raises: ValueError: images of different sizes; ImageError: an image that cannot be read.
+    Raises:
+        ValueError: Images of different sizes.
+        ImageError: An image that cannot be read.
     """
     if isinstance(images, ImagesView):
         return gather(images.images, np.asarray(images.indices, dtype=np.int64)[indices])
@@ -129,20 +146,20 @@ def gather(images: Images, indices: NDArray[np.int64]) -> UInt8Array:
     return np.stack([images[int(index)] for index in indices])
 
 
-def happens(words: UInt32Array, probability: float) -> NDArray[np.bool_]:
-    """Return for each word whether something of this probability happens: never for 0, always for 1."""
-    return words < np.uint64(round(probability * _WORDS))  # 64 bits: 1 is 2**32 here, above every word
+def happens(drawn: UInt32Array, probability: float) -> NDArray[np.bool_]:
+    """Return for each random integer whether an event of this probability occurs: never for 0, always for 1."""
+    return drawn < np.uint64(round(probability * _UPPER))  # 64 bits: 1 is 2**32 here, above every integer
 
 
-def _below(words: UInt32Array, bound: int) -> NDArray[np.int64]:
+def _below(drawn: UInt32Array, bound: int) -> NDArray[np.int64]:
     """Return whole numbers 0 to `bound` - 1. Some are likelier than others by at most bound / 2**32: 2e-9 for 9."""
-    return (words.astype(np.uint64) * np.uint64(bound) >> np.uint64(32)).astype(np.int64)
+    return (drawn.astype(np.uint64) * np.uint64(bound) >> np.uint64(32)).astype(np.int64)
 
 
 def _shifted(planes: UInt8Array, shift: NDArray[np.int64], *, margin: int) -> UInt8Array:
-    """Return each image of (N, 3, H, W) moved by its own shift (2, N), at most `margin`: a window of it padded.
+    """Return each image of (N, 3, H, W) moved by its own shift (2, N), at most `margin`: a window of the padded image.
 
-    Always new memory, that the caller may write to.
+    Always new memory, which the caller may change.
     """
     if not margin:
         return np.array(planes, order="C")
@@ -153,7 +170,7 @@ def _shifted(planes: UInt8Array, shift: NDArray[np.int64], *, margin: int) -> UI
 
 
 def _padded(planes: UInt8Array, margin: int) -> UInt8Array:
-    """Return `np.pad(..., mode="reflect")` of height and width, in half of its time."""
+    """Return `np.pad(..., mode="reflect")` of height and width, in half the time."""
     n, channels, height, width = planes.shape
     padded = np.empty((n, channels, height + 2 * margin, width + 2 * margin), dtype=np.uint8)
     padded[:, :, margin:-margin, margin:-margin] = planes

@@ -1,6 +1,5 @@
-"""MixUp and CutMix on a batch, by draws that depend on a key and on nothing else."""
+"""MixUp and CutMix on a batch; the random draws are a pure function of a key."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -9,6 +8,7 @@ import torch.nn.functional as F  # noqa: N812 - the name that every reader of Py
 from torch import Tensor
 
 from imgrec.core.config.checks import check_number
+from imgrec.core.keyed_random import library_seed
 from imgrec.errors import ConfigError
 
 __all__ = ["BatchMixing"]
@@ -18,12 +18,16 @@ class BatchMixing:
     """Mix each image of a batch with its neighbour: MixUp blends the two, CutMix pastes a rectangle of the other.
 
     Zhang et al. 2018, arXiv:1710.09412; Yun et al. 2019, arXiv:1905.04899; carried out by torchvision's transforms v2.
+    With both on, each batch gets one of them with equal probability.
 
-    mixup_alpha, cutmix_alpha: a of the Beta(a, a) from which the share of the neighbour is drawn; 0 = not this one.
-        With both on, each batch gets one or the other with equal chance.
-    probability: chance that a batch is mixed at all, 0 to 1.
-    num_classes: needed where anything is on.
-    Raises: ConfigError: a value out of range, or no num_classes.
+    Args:
+        mixup_alpha: a of the Beta(a, a) from which the weight of the neighbour is drawn; 0: no MixUp.
+        cutmix_alpha: The same for the area of the rectangle; 0: no CutMix.
+        probability: Probability that a batch is mixed, 0 to 1.
+        num_classes: Required if either is on.
+
+    Raises:
+        ConfigError: A value out of range, or no num_classes.
     """
 
     def __init__(
@@ -49,11 +53,16 @@ class BatchMixing:
             self.transforms = make_transforms(mixup_alpha, cutmix_alpha, num_classes)
 
     def __call__(self, images: Tensor, labels: Tensor, *, key: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        """Return mixed images (N, 3, H, W) and targets float32 (N, C); both unchanged where nothing is on.
+        """Mix a batch.
 
-        images: uint8 or float, 0-255; float32 is returned for uint8 if MixUp is on, for every batch alike.
-        labels: int64 (N,) class indices, or (N, C) of 0 to 1.
-        key: what the draws depend on, such as (seed, epoch, step, rank). PyTorch's generators are left as they were.
+        Args:
+            images: (N, 3, H, W), uint8 or float, 0-255.
+            labels: int64 (N,) class indices, or (N, C) of 0 to 1.
+            key: What the draws depend on, such as (seed, epoch, step, rank). PyTorch's generators are not changed.
+
+        Returns:
+            Images (N, 3, H, W), float32 for uint8 if MixUp is on, in every batch alike, and targets float32 (N, C).
+            Both unchanged if neither is on.
         """
         if not self.is_on:
             return images, labels
@@ -80,14 +89,13 @@ def make_transforms(
 
 @contextmanager
 def draws_of(key: tuple[int, ...]) -> Iterator[None]:
-    """Make PyTorch's CPU generator, from which torchvision draws, a function of `key`; put it back at the end.
+    """Seed PyTorch's CPU generator, from which torchvision draws, by `key`, and restore it at the end.
 
-    The devices' generators are not touched, which `torch.manual_seed` would do.
+    Unlike `torch.manual_seed`, this does not change the generators of devices.
     """
-    digest = hashlib.blake2b(repr(tuple(int(part) for part in key)).encode(), digest_size=8).digest()
     state = torch.get_rng_state()
     try:
-        torch.default_generator.manual_seed(int.from_bytes(digest, "big"))
+        torch.default_generator.manual_seed(library_seed(*key))
         yield
     finally:
         torch.set_rng_state(state)

@@ -1,35 +1,21 @@
-"""The one place where imgrec turns bytes into pixels: upright, RGB, uint8, or an `ImageError` that says why not."""
+"""Decode image files: upright, RGB, uint8, or an `ImageError` with the reason."""
 
 import re
 import stat
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from imgrec.data.images.formats import FORMATS, format_of
+from imgrec.data.images.limits import MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE_PX, exif_orientation
 from imgrec.data.images.pillow_warnings import no_pillow_warnings
 from imgrec.data.samples import UInt8Array
-from imgrec.errors import DataError, ImageError
+from imgrec.errors import ImageError
 
-if TYPE_CHECKING:
-    from imgrec.data.images.lazy_image import LazyImage
+__all__ = ["decode_image", "read_image", "read_regular_file"]
 
-# Tried in this order. Not every format Pillow knows: each further parser is one more that a stranger's file can reach.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
-
-# What a header may claim before anything is decoded. 89 Mpx as RGB is 268 MB, the bound at which Pillow starts to warn.
-MAX_PIXELS = 89_478_485
-MAX_SIDE_PX = 20_000
-MAX_FILE_BYTES = 1 << 30  # an uncompressed 16-bit RGB image of MAX_PIXELS takes half of it
-MIN_SIDE_PX = 8  # of a file in a data set: less is a spacer or a tracking pixel, not an image
-
-_ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -40,15 +26,8 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# How files begin, for the message about one that Pillow could not open.
+# How files of other formats begin, for the message about one that cannot be read.
 _BEGINNINGS = {
-    "JPEG": rb"\xff\xd8",
-    "PNG": rb"\x89PNG",
-    "GIF": rb"GIF8",
-    "WEBP": rb"RIFF....WEBP",
-    "BMP": rb"BM",
-    "TIFF": rb"II\*\x00|MM\x00\*",
-    "AVIF": rb"....ftypavi[fs]",
     "HEIC": rb"....ftyp(hei|hev|mif1|msf1)",
     "JPEG 2000": rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51",
     "JPEG XL": rb"\xff\x0a|\x00\x00\x00\x0cJXL ",
@@ -62,22 +41,33 @@ _BEGINNINGS = {
 
 
 def read_image(path: Path) -> UInt8Array:
-    """Read an image file as `decode_image` does. Links to files are followed; the name's extension means nothing.
+    """Read an image file. Links are followed; the extension of the name is ignored.
 
-    Raises: ImageError: as `decode_image`; `unreadable`: missing, forbidden, a broken link; `not_a_file`: a folder, pipe
-    or device, which is never opened.
+    Returns:
+        As `decode_image`.
+
+    Raises:
+        ImageError: As in `decode_image`; `unreadable`: missing, no permission, a broken link; `not_a_file`: a folder,
+            pipe or device, which is never opened.
     """
     return decode_image(read_regular_file(path), name=str(path))
 
 
 def decode_image(data: bytes, *, name: str) -> UInt8Array:
-    """Decode an image file's bytes as RGB, turned upright by its EXIF orientation.
+    """Decode the bytes of an image file as RGB, turned upright by its EXIF orientation.
 
-    Returns: uint8 array (H, W, 3), values 0-255. Gray, palette, CMYK and Lab are converted; 16 bits become 8 by their
-    high byte; transparency is laid on white; of several frames or pages the first is taken. A JPEG that lacks nothing
-    but its end mark is taken too.
-    Raises: ImageError, with `name` and one of the codes `not_an_image`, `unsupported`, `truncated`, `damaged`,
-    `float_range`, `too_large` (more than MAX_PIXELS, or a side above MAX_SIDE_PX: known before decoding).
+    Args:
+        data: Content of the file.
+        name: Its name in messages.
+
+    Returns:
+        uint8 array (H, W, 3), values 0-255. Gray, palette, CMYK and Lab are converted; of 16 bits the high byte is
+        kept; transparency is laid on white; of several frames or pages the first is taken. A JPEG that lacks only its
+        end mark is accepted.
+
+    Raises:
+        ImageError: With one of the codes `not_an_image`, `unsupported`, `truncated`, `damaged`, `float_range`,
+            `too_large` (more than MAX_PIXELS, or a side above MAX_SIDE_PX; known before decoding).
     """
     try:
         with no_pillow_warnings:
@@ -92,67 +82,12 @@ def decode_image(data: bytes, *, name: str) -> UInt8Array:
         raise _explain(error, data, name) from error
 
 
-def refuse_too_small(height_width: tuple[int, int], *, name: str, min_side_px: int = MIN_SIDE_PX) -> None:
-    """Raise ImageError `too_small` for an image with a side below `min_side_px`."""
-    if min(height_width) < min_side_px:
-        height, width = height_width
-        raise ImageError(name, "too_small", f"{width}x{height} px; at least {min_side_px} a side")
-
-
-@dataclass(frozen=True)
-class FileImages:
-    """Images in files, read when they are asked for. One with a side below MIN_SIDE_PX is refused: `too_small`."""
-
-    paths: Sequence[Path]
-    in_memory: ClassVar[bool] = False
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int, /) -> UInt8Array:
-        image = read_image(self.paths[index])
-        refuse_too_small((image.shape[0], image.shape[1]), name=str(self.paths[index]))
-        return image
-
-    def open(self, index: int) -> "LazyImage":
-        """Return image `index` with nothing but its header read. Raises: ImageError, here or when it is decoded."""
-        from imgrec.data.images.lazy_image import image_from_bytes
-
-        path = self.paths[index]
-        return image_from_bytes(read_regular_file(path), name=str(path))
-
-
-@dataclass(frozen=True)
-class ArrayImages:
-    """Images in one array: uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3). Raises: DataError: any other."""
-
-    array: UInt8Array
-    in_memory: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        shape, dtype = self.array.shape, self.array.dtype
-        if dtype != np.uint8:
-            raise DataError(f"The images are {dtype}, but must be uint8 with values 0-255. Scale and convert them.")
-        if not (len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))) or 0 in shape[1:]:
-            raise DataError(f"The images have shape {shape}, but must be (N, H, W), (N, H, W, 1) or (N, H, W, 3).")
-
-    def __len__(self) -> int:
-        return len(self.array)
-
-    def __getitem__(self, index: int, /) -> UInt8Array:
-        """Return a copy, so that nothing done to an image reaches the data."""
-        image = np.atleast_3d(self.array[index])
-        return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image.copy()
-
-    def batch(self, indices: NDArray[np.int64]) -> UInt8Array:
-        """Return copies of several images at once: uint8 (N, H, W, 3)."""
-        images = self.array[indices]
-        images = images[..., None] if images.ndim == 3 else images
-        return np.repeat(images, 3, axis=3) if images.shape[3] == 1 else images
-
-
 def read_regular_file(path: Path) -> bytes:
-    """Return a file's bytes. Raises: ImageError `unreadable`, `not_a_file` or `too_large`, as `read_image`."""
+    """Return the bytes of a file.
+
+    Raises:
+        ImageError: `unreadable`, `not_a_file` or `too_large`, as in `read_image`.
+    """
     try:
         info = path.stat()
         if not stat.S_ISREG(info.st_mode):
@@ -184,10 +119,10 @@ def _load(data: bytes, name: str) -> Image.Image:
 
 
 def _load_without_end_mark(data: bytes) -> Image.Image | None:
-    """Return the image of a JPEG that lacks nothing but its end mark, None if pixels are missing.
+    """Return the image of a JPEG that lacks only its end mark, None if pixels are missing.
 
-    libjpeg fills what is missing and does not tell. So decode twice, with different bytes after the end: if pixels
-    depend on them, those pixels were not in the file.
+    libjpeg fills missing pixels silently. So decode twice, with different bytes after the end: if pixels depend on
+    them, those pixels were not in the file.
     """
     first, second = (Image.open(BytesIO(data + end), formats=("JPEG",)) for end in _ends_to_try(data))
     if first.info.get("progressive") and not _has_all_scans(data):
@@ -196,7 +131,7 @@ def _load_without_end_mark(data: bytes) -> Image.Image | None:
 
 
 def _has_all_scans(data: bytes) -> bool:
-    """Whether the scans of a progressive JPEG bring every coefficient to its last bit (ITU-T T.81, B.2.3 and G.1.1)."""
+    """Return whether the scans of a progressive JPEG hold all bits of all coefficients (ITU-T T.81, B.2.3, G.1.1)."""
     frame = data[data.rfind(b"\xff\xc2") :]
     complete = set()
     for scan in re.finditer(rb"\xff\xda\x00.([\x01-\x04])(.{3,11})", frame, re.DOTALL):
@@ -212,14 +147,6 @@ def _ends_to_try(data: bytes) -> tuple[bytes, bytes]:
     stuffed = b"\x00" if data.endswith(b"\xff") else b""  # inside a scan FF 00 stands for the value FF
     restarts = b"".join(b"\xff" + bytes([mark]) + noise for mark in range(0xD0, 0xD8))  # the scan may wait for any
     return b"\xff\xd9", stuffed + noise + restarts + b"\xff\xd9"
-
-
-def exif_orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8. Broken EXIF says nothing about the pixels and counts as upright."""
-    with suppress(Exception):  # the same many kinds as in decoding
-        orientation = int(image.getexif().get(_ORIENTATION_TAG, 1))
-        return orientation if 1 <= orientation <= 8 else 1
-    return 1
 
 
 def _to_rgb(image: Image.Image, name: str) -> Image.Image:
@@ -276,7 +203,9 @@ def _explain(error: Exception, data: bytes, name: str) -> ImageError:
 
 
 def _explain_unknown(data: bytes, name: str) -> ImageError:
-    kind = next((kind for kind, start in _BEGINNINGS.items() if re.match(start, data, re.DOTALL | re.IGNORECASE)), None)
+    kind = format_of(data) or next(
+        (kind for kind, start in _BEGINNINGS.items() if re.match(start, data, re.DOTALL | re.IGNORECASE)), None
+    )
     if kind is None or kind == "HTML":
         detail = "a web page" if kind else f"none of {', '.join(FORMATS)}" if data else "the file is empty"
         return ImageError(name, "not_an_image", detail)

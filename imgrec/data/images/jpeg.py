@@ -1,6 +1,6 @@
-"""JPEG files decoded in part: no row below the part that is wanted, and at 1/2, 1/4 or 1/8 where that is enough.
+"""Partial decoding of JPEG files: only down to the last row needed, and at 1/2, 1/4 or 1/8 of the size.
 
-A file is taken here only if the careful way, `decode_image`, is sure to accept it: every other one goes that way whole.
+Only files that `decode_image` is sure to accept are decoded here; all others are left to it.
 """
 
 import functools
@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from imgrec.data.images.image import MAX_PIXELS, MAX_SIDE_PX, exif_orientation
+from imgrec.data.images.limits import MAX_PIXELS, MAX_SIDE_PX, exif_orientation
 from imgrec.data.images.pillow_warnings import no_pillow_warnings
 from imgrec.data.samples import UInt8Array
 
@@ -31,10 +31,15 @@ _END_OF_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7]")
 
 @dataclass(frozen=True)
 class PlainJpeg:
-    """An 8-bit gray or YCbCr JPEG, sound from its first segment to its end mark.
+    """An 8-bit gray or YCbCr JPEG, undamaged from its first segment to its end mark.
 
-    height_width: as stored. orientation: 1 to 8, EXIF. height_place: where `data` says the height.
-    block_height: rows that are coded together (8 to 32). one_scan: whether rows are coded from top to bottom, once.
+    Attributes:
+        data: Content of the file.
+        height_width: As stored.
+        orientation: EXIF, 1 to 8.
+        height_place: Offset of the height in `data`.
+        block_height: Rows that are coded together, 8 to 32.
+        one_scan: Whether rows are coded from top to bottom, once.
     """
 
     data: bytes
@@ -46,7 +51,7 @@ class PlainJpeg:
 
 
 def read_plain_jpeg(data: bytes) -> PlainJpeg | None:
-    """Read the header and look for the end mark; decode nothing. None: not plain, too large, damaged, or no JPEG."""
+    """Parse the header and find the end mark, without decoding. None: not plain, too large, damaged, or no JPEG."""
     try:
         frame, scan, is_simple = _walk(data)
         if not _ends_well(data, scan):
@@ -67,7 +72,8 @@ def read_plain_jpeg(data: bytes) -> PlainJpeg | None:
 def decode_rows(jpeg: PlainJpeg, *, rows: int, scale: Scale = 1) -> UInt8Array | None:
     """Decode at least the upper `rows` rows, as stored, each side divided by `scale` and rounded up.
 
-    Returns: uint8 (H, W, 3), RGB; equal, up to `rows`, to what decoding the whole gives. None: libjpeg refuses.
+    Returns:
+        uint8 (H, W, 3), RGB; equal, up to `rows`, to decoding the whole. None: libjpeg reports an error.
     """
     height, width = jpeg.height_width
     rows = -(-(rows + 2 * scale) // jpeg.block_height) * jpeg.block_height  # smooth colour needs the next samples too
@@ -79,7 +85,7 @@ def decode_rows(jpeg: PlainJpeg, *, rows: int, scale: Scale = 1) -> UInt8Array |
 
 @functools.cache
 def decodes_as_pillow() -> bool:
-    """Whether this installation's decoders give the same pixels bit for bit: both are libjpeg-turbo, but two copies."""
+    """Return whether Pillow and simplejpeg give the same pixels here: both are libjpeg-turbo, but two copies of it."""
     noise = np.random.default_rng(0).integers(0, 256, (37, 53, 3), dtype=np.uint8)
     smooth = np.array(Image.fromarray(noise[:9, :9]).resize((53, 37)))
     for image in (noise, smooth):
@@ -92,30 +98,35 @@ def decodes_as_pillow() -> bool:
     return True
 
 
-class _NotPlain(Exception):  # noqa: N818 - says what a file is, and is caught in this file
+class _NotPlain(Exception):  # noqa: N818 - not an error, and caught in this file
     pass
 
 
 def _orientation_by_pillow(data: bytes) -> int:
-    """Return the EXIF orientation, 1 to 8. Raises what Pillow raises, and _NotPlain: several images, or not YCbCr."""
+    """Return the EXIF orientation, 1 to 8.
+
+    Raises:
+        _NotPlain: Several images, or not YCbCr. Pillow's own errors pass.
+    """
     with no_pillow_warnings:
         image = Image.open(BytesIO(data), formats=("JPEG",))
-        # A colour transform other than YCbCr's is told by Adobe's segment alone. MPO: several images.
+        # A colour transform other than YCbCr's is marked by Adobe's segment alone. MPO: several images.
         if image.format != "JPEG" or image.info.get("adobe_transform", 1) != 1:
             raise _NotPlain
         return exif_orientation(image)
 
 
 def _is_whole_scan(data: bytes, scan: int, num_components: int) -> bool:
-    """Whether the scan has all components, all 64 coefficients and all their bits, as a sequential one has to."""
+    """Return whether the scan has all components, all 64 coefficients and all their bits, as sequential ones must."""
     rest = scan + 5 + 2 * num_components
     return data[scan + 4] == num_components and data[rest : rest + 3] == b"\x00\x3f\x00"
 
 
 def _walk(data: bytes) -> tuple[int, int, bool]:
-    """Return where frame header and first scan header begin, and whether there is nothing for Pillow to interpret.
+    """Return the offsets of frame header and first scan header, and whether nothing is left for Pillow to interpret.
 
-    Raises: _NotPlain: another order, another kind of segment, or one that Pillow or libjpeg would not simply take.
+    Raises:
+        _NotPlain: Another order, another kind of segment, or one that Pillow or libjpeg might reject.
     """
     frame, place, is_simple = 0, 2, data[:2] == b"\xff\xd8"
     while True:
@@ -131,19 +142,19 @@ def _walk(data: bytes) -> tuple[int, int, bool]:
         elif mark in _APPLICATIONS or mark == _DQT:
             is_simple = is_simple and _needs_no_pillow(data, place, length)
         if mark == 0xE0 and data[place + 4 : place + 9] == b"JFIF\x00" and data[place + 9] != 1:
-            raise _NotPlain  # of another version: libjpeg warns, and goes on
+            raise _NotPlain  # of another version: libjpeg only warns
         place += 2 + length
 
 
 def _is_8_bit_frame(data: bytes, place: int, length: int) -> bool:
-    """Whether this is a frame header of 8 bits and of 1 component (gray) or 3."""
+    """Return whether this is a frame header of 8 bits and of 1 component (gray) or 3."""
     return data[place + 4] == 8 and data[place + 9] in (1, 3) and length == 8 + 3 * data[place + 9]
 
 
 def _needs_no_pillow(data: bytes, place: int, length: int) -> bool:
-    """Whether a segment is a whole JFIF header, a part of a colour profile, or 8-bit quantization tables.
+    """Return whether a segment is a whole JFIF header, a part of a colour profile, or 8-bit quantization tables.
 
-    Others, like EXIF, Pillow has to read: what it takes and what it refuses is its own knowledge.
+    Others, like EXIF, are read by Pillow, which alone knows what it accepts.
     """
     mark, content = data[place + 1], data[place + 4 : place + 18]
     if mark == _DQT:
@@ -154,9 +165,9 @@ def _needs_no_pillow(data: bytes, place: int, length: int) -> bool:
 
 
 def _ends_well(data: bytes, place: int) -> bool:
-    """Whether nothing but coded data, tables and scans lie between the scan header at `place` and the end mark.
+    """Return whether only coded data, tables and scans lie between the scan header at `place` and the end mark.
 
-    Then no damage can make libjpeg stop: in coded data it repairs or leaves gray, and so does Pillow.
+    Then no damage makes libjpeg stop: in coded data it repairs or fills with gray, and so does Pillow.
     """
     mark = _SOS
     while mark == _SOS or mark in _TABLES:
@@ -173,19 +184,23 @@ def _ends_well(data: bytes, place: int) -> bool:
 
 
 def _cut(jpeg: PlainJpeg, rows: int) -> bytes:
-    """Return the file with a header that says fewer rows: the decoder stops there and passes by what is left over.
+    """Return the file with fewer rows in its header: the decoder stops there and ignores the rest.
 
-    Only for files of one scan, whose decoder takes coded rows as they come.
+    Only for files of one scan, whose rows are decoded in order.
     """
     place = jpeg.height_place
     return b"".join((jpeg.data[:place], rows.to_bytes(2, "big"), jpeg.data[place + 2 :]))
 
 
 def _decode(data: bytes, *, size: tuple[int, int], scale: Scale, strict: bool) -> UInt8Array | None:
-    """Decode with libjpeg-turbo. size: (height, width) that `scale` gives; simplejpeg must be told it.
+    """Decode with libjpeg-turbo.
 
-    strict: refuse what libjpeg only warns of. simplejpeg takes a fatal error that follows a warning for one more
-        warning and returns memory as it was; so it may be lenient only where nothing fatal can follow: after a cut.
+    Args:
+        data: Content of the file.
+        size: (height, width) at this `scale`, which simplejpeg needs.
+        scale: Divisor of each side.
+        strict: Reject what libjpeg only warns of. simplejpeg treats a fatal error that follows a warning as one more
+            warning and returns uninitialised memory; so False only where nothing fatal can follow: after a cut.
     """
     import simplejpeg
 
@@ -193,6 +208,6 @@ def _decode(data: bytes, *, size: tuple[int, int], scale: Scale, strict: bool) -
         image: UInt8Array = simplejpeg.decode_jpeg(
             data, "RGB", min_height=size[0], min_width=size[1], min_factor=scale, strict=strict
         )
-    except ValueError:  # its only kind, for whatever libjpeg says
+    except ValueError:  # its only kind, for all errors of libjpeg
         return None
     return image

@@ -1,12 +1,13 @@
-"""One image that is not decoded yet: its size is known from the header, its pixels when they are asked for."""
+"""Images that are decoded on demand: the size is known from the header, pixels are decoded as far as needed."""
 
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from imgrec.data.images.image import MIN_SIDE_PX, decode_image, refuse_too_small
+from imgrec.data.images.image import decode_image
 from imgrec.data.images.jpeg import PlainJpeg, Scale, decode_rows, decodes_as_pillow, read_plain_jpeg
+from imgrec.data.images.limits import MIN_SIDE_PX, refuse_too_small
 from imgrec.data.images.window import Box, WindowInterpolation, resized_part
 from imgrec.data.samples import Images, ImagesView, UInt8Array
 
@@ -16,36 +17,46 @@ _SCALES: tuple[Scale, ...] = (8, 4, 2)
 
 
 class LazyImage(Protocol):
-    """One image, decoded no further than what is asked of it needs."""
+    """One image, decoded as far as each call needs."""
 
     @property
     def height_width(self) -> tuple[int, int]:
-        """The size upright, known before anything is decoded."""
+        """Height and width upright, known before decoding."""
         ...
 
     def pixels(self) -> UInt8Array:
-        """Return the whole as `read_image` does: uint8 (H, W, 3). Raises: ImageError."""
+        """Return the whole image as `read_image` does: uint8 (H, W, 3).
+
+        Raises:
+            ImageError: It cannot be decoded.
+        """
         ...
 
     def window(self, box: Box, *, size: tuple[int, int], interpolation: WindowInterpolation = "bilinear") -> UInt8Array:
-        """Return the part `box` (left, top, right, bottom; upright pixels), cut out and then resized.
+        """Return a part of the image, cropped and then resized: uint8 (height, width, 3).
 
-        size: (height, width) of the result, uint8 (height, width, 3). interpolation: as `resized_part`; anti-aliased.
-        A decoder may leave out what is not in the part, and detail finer than the result, never coarser.
-        Raises: ImageError.
+        A decoder may skip what is outside the part, and detail finer than the result.
+
+        Args:
+            box: Left, top, right, bottom in upright pixels.
+            size: (height, width) of the result.
+            interpolation: As in `resized_part`.
+
+        Raises:
+            ImageError: It cannot be decoded.
         """
         ...
 
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """An image whose pixels, uint8 (H, W, 3), are at hand."""
+    """An image that is decoded already: uint8 (H, W, 3)."""
 
     image: UInt8Array
 
     @property
     def height_width(self) -> tuple[int, int]:
-        """The size of the pixels."""
+        """Height and width."""
         return self.image.shape[0], self.image.shape[1]
 
     def pixels(self) -> UInt8Array:
@@ -53,20 +64,20 @@ class DecodedImage:
         return self.image
 
     def window(self, box: Box, *, size: tuple[int, int], interpolation: WindowInterpolation = "bilinear") -> UInt8Array:
-        """Return the part `box` resized to `size`; see `Image`."""
+        """Return the part `box` resized to `size`; see `LazyImage`."""
         return resized_part(self.image, box, size=size, interpolation=interpolation)
 
 
 @dataclass(frozen=True)
 class JpegImage:
-    """A plain JPEG in memory, decoded anew by each call and as little as it needs."""
+    """A plain JPEG in memory; each call decodes what it needs."""
 
     jpeg: PlainJpeg
     name: str
 
     @property
     def height_width(self) -> tuple[int, int]:
-        """The size upright."""
+        """Height and width upright."""
         height, width = self.jpeg.height_width
         return (width, height) if self.jpeg.orientation >= 5 else (height, width)
 
@@ -78,7 +89,7 @@ class JpegImage:
         return _upright(image, self.jpeg.orientation)
 
     def window(self, box: Box, *, size: tuple[int, int], interpolation: WindowInterpolation = "bilinear") -> UInt8Array:
-        """Return the part `box` resized to `size`, decoded no further than its last row and not finer than needed."""
+        """Return the part `box` resized to `size`, decoded up to its last row and not finer than needed."""
         orientation = self.jpeg.orientation
         scale = _scale_for(box, size)
         left, top, right, bottom = _as_stored(box, self.jpeg.height_width, orientation)
@@ -92,7 +103,7 @@ class JpegImage:
 
 
 def open_image(images: Images, index: int) -> LazyImage:
-    """Return image `index` of a collection, not decoded yet where the collection can do that (has `open`)."""
+    """Return image `index` of a collection, not decoded yet where the collection supports it (has `open`)."""
     if isinstance(images, ImagesView):
         return open_image(images.images, int(images.indices[index]))
     open_one = getattr(images, "open", None)
@@ -103,9 +114,15 @@ def open_image(images: Images, index: int) -> LazyImage:
 
 
 def image_from_bytes(data: bytes, *, name: str, min_side_px: int = MIN_SIDE_PX) -> LazyImage:
-    """Open an image file's bytes. A plain JPEG is not decoded before it is used; every other file is at once.
+    """Open the bytes of an image file. A plain JPEG is decoded on demand, every other file at once.
 
-    Raises: ImageError as `decode_image`, for the very same files; `too_small`: a side below `min_side_px`.
+    Args:
+        data: Content of the file.
+        name: Its name in messages.
+        min_side_px: Smallest side accepted.
+
+    Raises:
+        ImageError: As in `decode_image`, for the same files; `too_small`: a side below `min_side_px`.
     """
     jpeg = read_plain_jpeg(data)
     image = DecodedImage(decode_image(data, name=name)) if jpeg is None else JpegImage(jpeg, name)
@@ -114,13 +131,13 @@ def image_from_bytes(data: bytes, *, name: str, min_side_px: int = MIN_SIDE_PX) 
 
 
 def _scale_for(box: Box, size: tuple[int, int]) -> Scale:
-    """Return the largest divisor that leaves the part at least as large as what is made of it."""
+    """Return the largest divisor that leaves the part at least as large as the result."""
     width, height = box[2] - box[0], box[3] - box[1]
     return next((scale for scale in _SCALES if height >= size[0] * scale and width >= size[1] * scale), 1)
 
 
 def _as_stored(box: Box, height_width: tuple[int, int], orientation: int) -> Box:
-    """Return where an upright box lies in the image as stored, whose size is given."""
+    """Return an upright box in the coordinates of the image as stored, whose size is given."""
     height, width = height_width
     left, top, right, bottom = box
     if orientation >= 5:  # rows are columns
@@ -133,7 +150,7 @@ def _as_stored(box: Box, height_width: tuple[int, int], orientation: int) -> Box
 
 
 def _upright(image: UInt8Array, orientation: int) -> UInt8Array:
-    """Return the stored image turned as its EXIF orientation says: flipped as stored, then rows for columns."""
+    """Return the stored image turned by its EXIF orientation: flipped, then transposed."""
     if orientation in (2, 3, 7, 8):
         image = image[:, ::-1]
     if orientation in (3, 4, 6, 7):

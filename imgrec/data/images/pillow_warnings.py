@@ -1,4 +1,4 @@
-"""Silence for Pillow's own warnings while images are decoded: what is wrong with a file is said by an ImageError."""
+"""Suppress Pillow's warnings while images are decoded: problems of a file are reported by an ImageError."""
 
 import re
 import threading
@@ -9,10 +9,10 @@ __all__ = ["no_pillow_warnings"]
 
 
 class _PillowWarnings:
-    """Silences Pillow's own warnings while any thread decodes; everybody else's go on.
+    """Suppresses Pillow's own warnings while any thread decodes; all others are shown.
 
-    `warnings.catch_warnings` would not do: when two threads overlap, the first to enter restores its filters too early
-    and the last to leave restores the wrong ones.
+    `warnings.catch_warnings` is not thread-safe: when two threads overlap, the first to enter restores its filters too
+    early and the last to leave restores filters that are out of date.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class _PillowWarnings:
                 warnings.filterwarnings(action, category=category, module=module.pattern)  # type: ignore[arg-type]
 
     def __exit__(self, *error: object) -> None:
-        with self._lock, suppress(ValueError):  # not there: someone has replaced the filters meanwhile
+        with self._lock, suppress(ValueError):  # not there: the filters were replaced meanwhile
             self._num_threads -= 1
             if self._num_threads == 0:
                 warnings.filters.remove(self._filter)  # type: ignore[attr-defined]

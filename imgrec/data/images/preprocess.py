@@ -1,4 +1,4 @@
-"""What the network sees outside training augmentation: one resize-and-crop, described by a few plain numbers."""
+"""Preprocessing: one resize-and-crop, described by a few plain values, the same in evaluation and deployment."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from PIL import Image
 
+from imgrec.core.config.checks import check_choice
 from imgrec.data.samples import UInt8Array
 from imgrec.errors import ConfigError, DataError, did_you_mean
 
@@ -18,24 +19,28 @@ Mode = Literal["crop", "squash", "letterbox", "none"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 Decode = Literal["full", "reduced"]
 
-# A thin strip resized by its shorter side would be gigabytes, of which the crop keeps a few pixels.
+# A thin strip resized by its shorter side would take gigabytes, of which the crop keeps a few pixels.
 _MAX_RESIZED_PX = 32_000_000
 
 
 @dataclass(frozen=True)
 class Preprocess:
-    """Bring an image uint8 (H, W, 3) to `size`, the same way in validation, evaluation, prediction and serving.
+    """Resize an image uint8 (H, W, 3) to `size`, the same way in validation, evaluation, prediction and serving.
 
-    size: pixels of a side, or (height, width); None, with mode "none" only, leaves images as they are.
-    mode: "crop" resizes until the image just covers `resize`, then takes the centre (He et al. 2015, section 3.4;
-        equal, pixel for pixel, to torchvision's Resize and CenterCrop on PIL images). "squash" resizes to `size`,
-        whatever the aspect. "letterbox" keeps the aspect and pads with `fill`. "none" only checks the size.
-    resize: for "crop": pixels of the shorter side before the crop; None = size / 0.875 (256 for 224).
-    interpolation: Pillow's, anti-aliased when it makes smaller (except "nearest").
-    fill: for "letterbox": one value or (red, green, blue), 0-255. The default is the ImageNet mean.
-    decode: for `from_lazy_image`: "full" decodes whole images: the same pixels as a call, bit for bit. "reduced" decodes
-        no further than the result shows: faster for large photographs, and a little different.
-    Raises: ConfigError: a value that does not fit. A call raises DataError: mode "none" met an image of another size.
+    Args:
+        size: Pixels of a side, or (height, width); None, with mode "none" only, leaves images as they are.
+        mode: "crop" resizes until the image just covers `resize`, then takes the centre (He et al. 2015, section 3.4;
+            equal, pixel for pixel, to torchvision's Resize and CenterCrop on PIL images). "squash" resizes to `size`
+            without keeping the aspect ratio. "letterbox" keeps it and pads with `fill`. "none" only checks the size.
+        resize: For "crop": pixels of the shorter side before the crop; None: size / 0.875 (256 for 224).
+        interpolation: Pillow's, anti-aliased for downscaling (except "nearest").
+        fill: For "letterbox": one value or (red, green, blue), 0-255. The default is the ImageNet mean.
+        decode: For `from_lazy_image`: "full" decodes whole images, the same pixels as a call, bit for bit. "reduced"
+            decodes no finer than the result needs: faster for large photographs, and slightly different.
+
+    Raises:
+        ConfigError: An invalid value.
+        DataError: In a call: an image of another size with mode "none".
     """
 
     size: int | tuple[int, int] | None
@@ -48,9 +53,9 @@ class Preprocess:
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", _plain(self.size))  # Hydra and JSON bring lists of their own kinds
         object.__setattr__(self, "fill", _plain(self.fill))
-        _check_choice("mode", self.mode, get_args(Mode))
-        _check_choice("interpolation", self.interpolation, get_args(Interpolation))
-        _check_choice("decode", self.decode, get_args(Decode))
+        check_choice("preprocess.mode", self.mode, get_args(Mode))
+        check_choice("preprocess.interpolation", self.interpolation, get_args(Interpolation))
+        check_choice("preprocess.decode", self.decode, get_args(Decode))
         self._check_size()
         self._check_resize()
         fill = (self.fill,) * 3 if isinstance(self.fill, int) else self.fill
@@ -59,17 +64,17 @@ class Preprocess:
 
     @property
     def height_width(self) -> tuple[int, int] | None:
-        """The size of what comes out, None if it is the size of what goes in."""
+        """Height and width of the result, None if it is that of the input."""
         return (self.size, self.size) if isinstance(self.size, int) else self.size
 
     def keeps(self, height: int, width: int) -> bool:
-        """Whether an image of this size comes out as it went in."""
+        """Return whether an image of this size is left unchanged."""
         if self.height_width not in (None, (height, width)):
             return False
         return self.mode != "crop" or self._covering_size(width, height) == (width, height)
 
     def __call__(self, image: UInt8Array, /) -> UInt8Array:
-        """Return the image as the network sees it: uint8 (height, width, 3)."""
+        """Return the preprocessed image: uint8 (height, width, 3)."""
         if self.height_width is None:
             return image
         if self.mode == "none":
@@ -79,7 +84,11 @@ class Preprocess:
         return np.array(make(lazy, *self.height_width))
 
     def from_lazy_image(self, lazy: "LazyImage") -> UInt8Array:
-        """Return an image that is not decoded yet as the network sees it. Raises: ImageError: it cannot be decoded."""
+        """Decode and preprocess an image, as `decode` says: uint8 (height, width, 3).
+
+        Raises:
+            ImageError: It cannot be decoded.
+        """
         if self.decode == "full" or self.height_width is None or self.mode == "none":
             return self(lazy.pixels())
         height, width = lazy.height_width
@@ -100,12 +109,16 @@ class Preprocess:
         return np.ascontiguousarray(resized[top:bottom, left:right])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON, all of them, defaults too."""
+        """Return all settings as plain values for JSON, including defaults."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Preprocess":
-        """Return the `Preprocess` that `to_dict` described. Raises: ConfigError: an unknown or missing key."""
+        """Return the `Preprocess` of such settings.
+
+        Raises:
+            ConfigError: An unknown or missing key, or an invalid value.
+        """
         names = [field.name for field in fields(cls)]
         for key in values:
             if key not in names:
@@ -122,7 +135,7 @@ class Preprocess:
         return lazy.resize((width, height), self._resample, box=self._crop_box(*lazy.size))
 
     def _crop_box(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """Return what "crop" keeps of an image, in its own pixels: left, top, right, bottom."""
+        """Return the part of an image that "crop" keeps, in its own pixels: left, top, right, bottom."""
         assert self.height_width is not None
         resized_width, resized_height = self._covering_size(width, height)
         scale_x, scale_y = width / resized_width, height / resized_height
@@ -130,14 +143,14 @@ class Preprocess:
         return left * scale_x, top * scale_y, min(right * scale_x, width), min(bottom * scale_y, height)
 
     def _crop_place(self, resized_width: int, resized_height: int) -> tuple[int, int, int, int]:
-        """Return what "crop" keeps of a resized image: left, top, right, bottom."""
+        """Return the part of a resized image that "crop" keeps: left, top, right, bottom."""
         assert self.height_width is not None
         height, width = self.height_width
         left, top = round((resized_width - width) / 2), round((resized_height - height) / 2)
         return left, top, left + width, top + height
 
     def _covering_size(self, width: int, height: int) -> tuple[int, int]:
-        """Return the width and height that keep the aspect and just cover `resize`, rounded down as torchvision does.
+        """Return width and height that keep the aspect ratio and just cover `resize`, rounded down as in torchvision.
 
         For a crop that is not square, `resize` is for its shorter side, and the longer side gets the same margin.
         """
@@ -218,12 +231,6 @@ def _plain(value: Any) -> Any:
 
 def _is_whole(value: object, lowest: int, highest: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and lowest <= value <= highest
-
-
-def _check_choice(key: str, value: object, options: tuple[str, ...]) -> None:
-    if value not in options:
-        near = did_you_mean(str(value), options)
-        raise ConfigError(f"preprocess.{key}={value!r} is not known.{near} Known: {', '.join(options)}.")
 
 
 def _times(height_width: tuple[int, ...]) -> str:

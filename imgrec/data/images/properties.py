@@ -1,4 +1,4 @@
-"""What can be measured of an image as the network sees it, cheaply enough to do so in every evaluation."""
+"""Properties of images (size, brightness, contrast, sharpness), measured in every evaluation."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,13 +19,18 @@ PROPERTIES = ("height", "width", "brightness", "contrast", "sharpness")
 def measure_images(
     images: Sequence[UInt8Array] | UInt8Array, sizes: Sequence[tuple[int, int]] | NDArray[np.int64]
 ) -> FloatArray:
-    """Return the properties of N images of one size, float32 (N, 5), in the order of `PROPERTIES`.
+    """Return the properties of N images of one size, in the order of `PROPERTIES`.
 
-    images: uint8 (N, H, W, 3) as the network sees them. sizes: (height, width) in pixels of each as it was found.
-    Brightness is the mean gray value, contrast its standard deviation, both 0-255; sharpness as `sharpness`.
+    Brightness is the mean gray value, contrast its standard deviation, both 0-255; sharpness as `sharpness`. They are
+    measured after preprocessing, because an image of 4000 px that is a little blurred is sharp at 224 px, and one that
+    was enlarged is not.
 
-    Measured on what the network sees, because an image of 4000 px that is a little blurred is sharp at 224 px, and one
-    that had to be made larger is not.
+    Args:
+        images: uint8 (N, H, W, 3), preprocessed.
+        sizes: (height, width) of each in pixels before preprocessing.
+
+    Returns:
+        float32 (N, 5).
     """
     height, width = images[0].shape[:2]
     at_once = max(1, CHUNK_PX // (height * width))
@@ -37,7 +42,7 @@ def measure_images(
 def _measure(stack: UInt8Array) -> FloatArray:
     """Return brightness, contrast and sharpness of images (N, H, W, 3): float32 (N, 3)."""
     num_images, height, width = stack.shape[:3]
-    # All images as one tall one: a call for each would cost more than the measuring at 32 px.
+    # All images as one tall one: at 32 px a call for each would cost more than the measurement.
     tall = Image.fromarray(np.ascontiguousarray(stack).reshape(num_images * height, width, 3))
     gray = np.asarray(tall.convert("L")).reshape(num_images, height, width)
     pixels = gray.reshape(num_images, -1).astype(np.float32)
@@ -45,14 +50,14 @@ def _measure(stack: UInt8Array) -> FloatArray:
 
 
 def named_properties(measured: FloatArray) -> Mapping[str, NDArray[np.float64]]:
-    """Return what `measure_images` gave, (N, 5), by name, and the aspect (width / height) beside it."""
+    """Return the columns of `measure_images`, (N, 5), by name, and the aspect ratio (width / height)."""
     columns = {name: measured[:, place].astype(np.float64) for place, name in enumerate(PROPERTIES)}
     size = {"height": columns.pop("height"), "width": columns.pop("width")}
     return {**size, "aspect": size["width"] / size["height"], **columns}
 
 
 def sharpness(gray: UInt8Array) -> FloatArray:
-    """Return the variance of the Laplacian of gray (..., H, W), values 0-255: low where nothing has an edge; (...).
+    """Return the variance of the Laplacian of gray images (..., H, W), values 0-255: low without edges; shape (...).
 
     Pech-Pacheco et al. 2000, "Diatom autofocusing in brightfield microscopy", LAPV. 0 for a side below 3 px.
     """

@@ -1,4 +1,4 @@
-"""A part of decoded pixels, resized with anti-aliasing."""
+"""Crop and resize decoded pixels, with anti-aliasing."""
 
 import math
 from typing import Literal
@@ -18,10 +18,17 @@ WindowInterpolation = Literal["fast", "nearest", "bilinear", "bicubic", "lanczos
 def resized_part(
     image: UInt8Array, box: Box, *, size: tuple[int, int], interpolation: WindowInterpolation = "bilinear"
 ) -> UInt8Array:
-    """Cut `box` out of an image uint8 (H, W, 3), then resize it to `size` (height, width): uint8 (height, width, 3).
+    """Crop an image to `box`, then resize the part.
 
-    interpolation: Pillow's, anti-aliased when it makes smaller (except "nearest"). "fast" is "bilinear" as torch and
-        OpenCV compute it for whole pixels: four times the speed, and never more than 1 of 255 apart.
+    Args:
+        image: uint8 (H, W, 3).
+        box: Left, top, right, bottom in pixels.
+        size: (height, width) of the result.
+        interpolation: Pillow's, anti-aliased for downscaling (except "nearest"). "fast" is "bilinear" by torch and
+            OpenCV for whole pixels: four times as fast, and at most 1 of 255 different.
+
+    Returns:
+        uint8 (height, width, 3).
     """
     left, top, right, bottom = math.floor(box[0]), math.floor(box[1]), math.ceil(box[2]), math.ceil(box[3])
     part = image[top:bottom, left:right]
@@ -51,7 +58,7 @@ def _fast_bilinear(part: UInt8Array, size: tuple[int, int]) -> UInt8Array:
 
 
 def _enlarged(part: UInt8Array, size: tuple[int, int]) -> UInt8Array:
-    """Return the image made larger on both axes, where there is nothing to anti-alias."""
+    """Return the image enlarged on both axes, which needs no anti-aliasing."""
     import cv2
 
     result = cv2.resize(part, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)

@@ -1,16 +1,16 @@
-"""The LightningDataModule that every data source shares: splits in, keyed loaders out."""
+"""The LightningDataModule of all data sources: it holds the splits and makes the loaders."""
 
-import hashlib
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pytorch_lightning import LightningDataModule
 
 from imgrec.core.config.checks import check_choice, check_count, check_number
+from imgrec.core.text import listed
+from imgrec.data.fingerprint import samples_fingerprint
 from imgrec.data.loading.dataset import Batch, ImageDataset
 from imgrec.data.loading.loader import KeyedLoader, make_loader
 from imgrec.data.loading.quarantine import Quarantine, check_max_bad
@@ -22,23 +22,28 @@ from imgrec.errors import DataError, ImageError, ImgrecError
 
 
 class ImageDataModule(LightningDataModule):
-    """Loaders over the splits that a source reads. A source is a subclass with `read`.
+    """Loaders over the splits of a data source. A source is a subclass with `read`.
 
-    preprocess: what the network sees outside training: uint8 (H, W, 3) -> uint8 (h, w, 3).
-    augment: training augmentation, keyed by (seed, epoch, sample index); None means none.
-    batch_size: images per optimizer step and process. eval_batch_size: null = the same.
-    num_workers: loader processes; null = by the number of processors, 0 for images that are in memory already;
-        "auto" = what reads fastest here, by a measurement of some seconds (of `workers` and `prefetch` too).
-    workers: "processes", or "threads" of this one; see `ThreadedLoader`.
-    prefetch: batches that each of them has ready.
-    timeout_s: seconds after which a batch that does not come ends the run; 0 = never.
-    seed: keys the split, the order and every augmentation draw.
-    splits, fold, folds: a split file, which part of it is the test, and into how many parts to divide without a file.
-    max_bad: images that may be left out because they cannot be read: a share of a split below 1, or a number.
-    check: whether all images are looked at before training, and leaks: what duplicates across splits are; see
-        `imgrec.auditing.before_training`.
-    num_classes: null = as found; a number is checked against what is found.
-    class_counts, num_samples: training images per class and in all; written by the run for losses that weigh classes.
+    Args:
+        preprocess: uint8 (H, W, 3) -> uint8 (h, w, 3), applied to all splits (see `augment.after` for training).
+        augment: Training augmentation, keyed by (seed, epoch, sample index); None: none.
+        batch_size: Images per optimizer step and process.
+        eval_batch_size: Images per batch of an evaluation; None: as `batch_size`.
+        num_workers: Number of workers; None: by the number of processors, 0 for images in memory; "auto": the fastest
+            on this machine, by a measurement of some seconds (of `workers` and `prefetch` too).
+        workers: "processes", or "threads" of this process; see `ThreadedLoader`.
+        prefetch: Batches that each worker has ready.
+        timeout_s: Seconds to wait for a batch before the run ends with an error; 0: no limit.
+        seed: Keys the split, the order and every augmentation draw.
+        splits: A split file.
+        fold: Which fold is the test split.
+        folds: Number of folds without a split file.
+        max_bad: Unreadable images that may be excluded: a fraction of a split below 1, or a number.
+        check: Whether all images are checked before training; see `imgrec.auditing.before_training`.
+        leaks: What duplicates across splits are: "error", "warn" or "ignore".
+        num_classes: None: as found; a number is checked against the data.
+        class_counts: Training images per class; set by the run for losses with class weights.
+        num_samples: Training images; set by the run.
     """
 
     # Ranks of an evaluation may differ by one sample, and a small set may leave a rank with none.
@@ -105,18 +110,22 @@ class ImageDataModule(LightningDataModule):
 
     @abstractmethod
     def read(self, class_names: Sequence[str] | None) -> Splits:
-        """Read the splits; with `class_names`, map labels to that list by name. Raises: DataError."""
+        """Read the splits; with `class_names`, map labels to that list by name.
+
+        Raises:
+            DataError: The data cannot be used.
+        """
 
     @property
     def splits(self) -> Splits:
         """The splits, read when they are first needed."""
         if self._splits is None:
-            self._splits = self._divided(self.read(self.given_class_names))
+            self._splits = self._resplit(self.read(self.given_class_names))
             self._check_num_classes(self._splits.class_names)
         return self._splits
 
-    def _divided(self, splits: Splits) -> Splits:
-        """Divide anew where a split file or a fold is asked for."""
+    def _resplit(self, splits: Splits) -> Splits:
+        """Apply the split file or the fold, if one is set."""
         if self.split_file is not None:
             from imgrec.data.splits.split_file import apply_split_file
 
@@ -130,40 +139,47 @@ class ImageDataModule(LightningDataModule):
 
     @property
     def quarantine(self) -> Quarantine:
-        """The images that were left out because they cannot be read."""
+        """The images that were excluded because they cannot be read."""
         if self._quarantine is None:
             sizes = {name: len(self.split(name)) for name in SPLITS if self.has_split(name)}
             self._quarantine = Quarantine(sizes, max_bad=self.max_bad)
         return self._quarantine
 
-    def leave_out(self, errors: Mapping[str, Mapping[int, ImageError]]) -> None:
-        """Leave out images that cannot be read, by split and place in it. Raises: DataError: too many."""
-        assert self._train_sampler is None, "places in the data are fixed once there is a loader"
+    def exclude(self, errors: Mapping[str, Mapping[int, ImageError]]) -> None:
+        """Exclude images that cannot be read, by split and index.
+
+        Raises:
+            DataError: More than `max_bad`.
+        """
+        assert self._train_sampler is None, "indices are fixed once there is a loader"
         kept: dict[str, Any] = {}
-        for name, by_place in errors.items():
-            self.quarantine.add(name, by_place.values())
+        for name, by_index in errors.items():
+            self.quarantine.add(name, by_index.values())
             samples = self.split(name)
-            kept[name] = samples.subset([place for place in range(len(samples)) if place not in by_place])
+            kept[name] = samples.subset([index for index in range(len(samples)) if index not in by_index])
         self._splits = replace(self.splits, **kept)
 
     def hold_out(self, name: str, *, fraction: float, to: str, seed: int) -> None:
         """Move this fraction of the split `name` to the split `to`, which it replaces.
 
-        Classes alike in both, groups on one side. Raises: DataError: too few images, or groups, to divide.
+        Stratified by class; groups stay together.
+
+        Raises:
+            DataError: Too few images or groups to split.
         """
-        assert self._train_sampler is None and to != name, "places in the data are fixed once there is a loader"
+        assert self._train_sampler is None and to != name, "indices are fixed once there is a loader"
         samples = self.split(name)
         fractions = {name: 1 - fraction, to: fraction}
-        parts = split_indices(samples.labels, seed=seed, fractions=fractions, groups=samples.groups)
-        divided: dict[str, Any] = {part: samples.subset(places) for part, places in parts.items()}
-        self._splits = replace(self.splits, **divided)
+        indices = split_indices(samples.labels, seed=seed, fractions=fractions, groups=samples.groups)
+        both: dict[str, Any] = {split: samples.subset(chosen) for split, chosen in indices.items()}
+        self._splits = replace(self.splits, **both)
 
     def _check_num_classes(self, class_names: Sequence[str]) -> None:
         if self.num_classes is not None and self.num_classes != len(class_names):
-            listed = ", ".join(class_names[:12]) + (", ..." if len(class_names) > 12 else "")
             raise DataError(
                 f"{len(class_names)} classes in the data, but data.num_classes={self.num_classes}. "
-                f"Set data.num_classes={len(class_names)} (or null), or mend the classes: {listed}."
+                f"Set data.num_classes={len(class_names)} (or null), or correct the class names: "
+                f"{listed(class_names, limit=12)}."
             )
 
     def setup(self, stage: str | None = None) -> None:
@@ -171,7 +187,11 @@ class ImageDataModule(LightningDataModule):
         assert self.splits is not None
 
     def split(self, name: str) -> Samples:
-        """Return the split "train", "val" or "test". Raises: DataError: the data has none of that name."""
+        """Return the split "train", "val" or "test".
+
+        Raises:
+            DataError: The data has no such split.
+        """
         samples: Samples | None = getattr(self.splits, name)
         if samples is None:
             there = [other for other in SPLITS if self.has_split(other)]
@@ -184,14 +204,8 @@ class ImageDataModule(LightningDataModule):
 
     def fingerprint(self) -> str:
         """Return a SHA-256 over the names and labels of all splits: two runs saw the same data if it is equal."""
-        digest = hashlib.sha256("\0".join(self.splits.class_names).encode("utf-8", "surrogateescape"))
-        for name in SPLITS:
-            samples: Samples | None = getattr(self.splits, name)
-            if samples is not None:
-                digest.update(f"\0{name}\0".encode())
-                digest.update("\0".join(samples.names).encode("utf-8", "surrogateescape"))
-                digest.update(np.ascontiguousarray(samples.labels).tobytes())
-        return digest.hexdigest()
+        splits = {name: self.split(name) for name in SPLITS if self.has_split(name)}
+        return samples_fingerprint(splits, self.splits.class_names)
 
     # Loaders
 
@@ -204,7 +218,7 @@ class ImageDataModule(LightningDataModule):
         return self._loader(self._train_dataset(samples), self._train_sampler)
 
     def make_train_sampler(self, samples: Samples, *, rank: int, world_size: int) -> KeyedBatchSampler:
-        """Return the order of training; for a source where another one reads better."""
+        """Return the order of training; a source overrides it where another order reads faster."""
         return KeyedBatchSampler(
             len(samples), batch_size=self.batch_size, seed=self.seed, rank=rank, world_size=world_size
         )
@@ -223,14 +237,16 @@ class ImageDataModule(LightningDataModule):
         return self.eval_dataloader("test", measure=True)
 
     def on_split(self, name: str) -> "OneSplit":
-        """Return a data module whose test batches are those of the split `name`, for `Trainer.test`."""
+        """Return a data module whose test split is the split `name`, for `Trainer.test`."""
         return OneSplit(self, name)
 
     def eval_dataloader(self, split: str, *, strict: bool = True, measure: bool = False) -> KeyedLoader:
         """Batches of any split, in order and without augmentation.
 
-        strict: an image that cannot be read is an error; otherwise it is left out, within `max_bad`.
-        measure: whether batches bring what can be measured of their images (`imgrec.data.images.properties`).
+        Args:
+            split: "train", "val" or "test".
+            strict: An image that cannot be read is an error; otherwise it is excluded, within `max_bad`.
+            measure: Whether batches hold properties of their images (`imgrec.data.images.properties`).
         """
         samples = self.split(split)
         rank, world_size = self._rank_and_world_size()
@@ -258,24 +274,24 @@ class ImageDataModule(LightningDataModule):
         )
 
     def on_before_batch_transfer(self, batch: Batch | ImgrecError, dataloader_idx: int) -> Batch:
-        """Raise the error that a worker met instead of a batch, and count what it had to leave out."""
+        """Raise the error that a worker returned instead of a batch, and count the images that it excluded."""
         if isinstance(batch, ImgrecError):
             raise batch
-        left_out = batch.pop("left_out", None)
-        if left_out:
+        excluded = batch.pop("excluded", None)
+        if excluded:
             training = self.trainer is None or self.trainer.training
-            self.quarantine.add("train" if training else self._running_split, left_out)
+            self.quarantine.add("train" if training else self._running_split, excluded)
         return batch
 
-    # Where training stands
+    # The position of training in the data
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the next batch of training is: saved with every checkpoint."""
+        """Epoch and batch at which training continues: saved with every checkpoint."""
         epoch, batch = self._position()
         return {"epoch": epoch, "batch": batch}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on at the saved place; called before the loader exists."""
+        """Resume at the saved position; called before the loader exists."""
         self._resume_at = (state_dict["epoch"], state_dict["batch"])
         if self._train_sampler is not None:
             self._train_sampler.start_at(*self._resume_at)
@@ -291,7 +307,7 @@ class ImageDataModule(LightningDataModule):
 
 
 class OneSplit(LightningDataModule):
-    """The data module `data`, with the split `name` where Lightning asks for test batches."""
+    """A view of the data module `data` whose test split is the split `name`."""
 
     allow_zero_length_dataloader_with_multiple_devices = True
 
@@ -301,12 +317,12 @@ class OneSplit(LightningDataModule):
         self.split_name = name
 
     def test_dataloader(self) -> KeyedLoader:
-        """Batches of the split, in order, with what is measured of their images."""
+        """Batches of the split, in order, with properties of their images."""
         self.data.trainer = self.trainer
         return self.data.eval_dataloader(self.split_name, measure=True)
 
     def on_before_batch_transfer(self, batch: Batch | ImgrecError, dataloader_idx: int) -> Batch:
-        """Raise the error that a worker met, and count excluded images against this split."""
+        """Raise the error that a worker returned, and count excluded images for this split."""
         self.data._running_split = self.split_name
         try:
             return self.data.on_before_batch_transfer(batch, dataloader_idx)

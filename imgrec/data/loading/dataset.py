@@ -1,4 +1,4 @@
-"""From sample keys to a batch: decode, augment or preprocess, stack. Everything stays uint8."""
+"""The dataset: it decodes, augments or preprocesses, and stacks whole batches. Images stay uint8."""
 
 import copy
 import math
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from imgrec.data.augment.batch import gather
-from imgrec.data.images.image import ArrayImages
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.images.lazy_image import open_image
 from imgrec.data.images.properties import measure_images
 from imgrec.data.loading.sampler import SampleKey
@@ -24,28 +24,35 @@ Transform = Callable[[UInt8Array], UInt8Array]
 
 
 class Batch(TypedDict):
-    """images: uint8 (N, 3, H, W). labels: int64 (N,) or uint8 (N, C). indices: int64 (N,), the sample's place.
+    """A batch of N images.
 
-    left_out: what is wrong with the images that should be here too, if there are any; taken out on arrival.
-    properties: float32 (N, P), what was measured of each image, where that was asked for; see `measure_images`.
+    Attributes:
+        images: uint8 (N, 3, H, W).
+        labels: int64 (N,), or uint8 (N, C) for several labels per image.
+        indices: int64 (N,), index of each sample in its split.
+        excluded: Errors of images that could not be read, if any; removed when the batch arrives.
+        properties: float32 (N, P), properties of each image, if requested; see `measure_images`.
     """
 
     images: Tensor
     labels: Tensor
     indices: Tensor
-    left_out: NotRequired[list[ImageError]]
+    excluded: NotRequired[list[ImageError]]
     properties: NotRequired[Tensor]
 
 
 class ImageDataset(Dataset[Batch | ImgrecError]):
     """Whole batches by their keys; used with `DataLoader(..., batch_size=None)` and a batch sampler.
 
-    `preprocess` makes every image the same size. `augment`, for training only, works on the preprocessed image
-    (`augment.after == "preprocess"`), in its place (`"decode"`), or on all images of the batch at once (`"batch"`).
-    The first two are called as `augment(image, key=(seed, epoch, index))`.
-
-    strict: one image that cannot be read makes the batch an error; otherwise the batch comes without it, and says so.
-    measure: whether batches bring the properties of their images; goes without `augment` only.
+    Args:
+        samples: The split.
+        preprocess: Makes every image the same size.
+        augment: For training only. It works on the preprocessed image (`augment.after == "preprocess"`), in its place
+            (`"decode"`), or on all images of the batch at once (`"batch"`). The first two are called as
+            `augment(image, key=(seed, epoch, index))`.
+        seed: Keys the augmentation.
+        strict: One image that cannot be read makes the batch an error; otherwise it is listed in `excluded`.
+        measure: Whether batches hold properties of their images; without `augment` only.
     """
 
     def __init__(
@@ -72,13 +79,17 @@ class ImageDataset(Dataset[Batch | ImgrecError]):
         return len(self.samples)
 
     def for_another_thread(self) -> "ImageDataset":
-        """Return this data set with an augmentation of its own, as one object of that serves one thread at a time."""
+        """Return this dataset with its own copy of the augmentation, which is not thread-safe."""
         other = copy.copy(self)
         other.augment = copy.deepcopy(self.augment)
         return other
 
     def image(self, index: int, epoch: int) -> UInt8Array:
-        """Return image `index` as the network sees it in `epoch`: uint8 (H, W, 3). Raises: ImageError."""
+        """Return image `index` as the network sees it in `epoch`: uint8 (H, W, 3).
+
+        Raises:
+            ImageError: It cannot be read.
+        """
         if self._after == "batch":
             one = self._preprocessed(index)[None]
             image: UInt8Array = self.augment(one, seed=self.seed, epoch=epoch, indices=np.array([index]))[0]
@@ -86,10 +97,10 @@ class ImageDataset(Dataset[Batch | ImgrecError]):
         return self._one(index, epoch)
 
     def __getitem__(self, keys: Sequence[SampleKey]) -> Batch | ImgrecError:
-        """Return the batch, or what is wrong with it.
+        """Return the batch, or the error that it led to.
 
-        The error is returned and not raised, because a loader's worker process turns a raised one into a wall of
-        text; the data module raises it again in the main process.
+        The error is returned, not raised, because a worker turns a raised one into a long traceback; the data module
+        raises it in the main process.
         """
         try:
             return self._batch(keys)
@@ -112,7 +123,7 @@ class ImageDataset(Dataset[Batch | ImgrecError]):
         images: list[UInt8Array] = []
         sizes: list[tuple[int, int]] = []
         indices: list[int] = []
-        left_out: list[ImageError] = []
+        excluded: list[ImageError] = []
         for index, epoch in keys:
             try:
                 if self.measure:
@@ -123,20 +134,20 @@ class ImageDataset(Dataset[Batch | ImgrecError]):
             except ImageError as error:
                 if self.strict:
                     raise
-                left_out.append(error)
+                excluded.append(error)
             else:
                 images.append(image)
                 indices.append(index)
         if not images:
-            raise DataError(f"None of the {len(keys)} images of a batch can be read, the first: {left_out[0]}")
+            raise DataError(f"None of the {len(keys)} images of a batch can be read, the first: {excluded[0]}")
         _check_sizes(images, [self.samples.names[index] for index in indices])
         batch = self._made(images, np.array(indices, dtype=np.int64), epoch=keys[0][1])
-        if left_out:
-            batch["left_out"] = left_out
+        if excluded:
+            batch["excluded"] = excluded
         return self._measured(batch, images, sizes) if self.measure else batch
 
     def _made(self, images: Sequence[UInt8Array] | UInt8Array, indices: IndexArray, *, epoch: int) -> Batch:
-        """Return the batch of images of one size, which lack only what is done to all of a batch at once."""
+        """Return the batch of images of one size, after the augmentation of whole batches."""
         if self._after == "batch":
             images = images if isinstance(images, np.ndarray) else np.stack(images)
             images = self.augment(images, seed=self.seed, epoch=epoch, indices=indices)
@@ -158,7 +169,7 @@ class ImageDataset(Dataset[Batch | ImgrecError]):
         return self._seen(index)[0]
 
     def _seen(self, index: int) -> tuple[UInt8Array, tuple[int, int]]:
-        """Return image `index` as the network sees it, and the height and width that it was found with."""
+        """Return image `index`, preprocessed, and its height and width before."""
         from_lazy_image = getattr(self.preprocess, "from_lazy_image", None)
         if from_lazy_image is None:
             whole = self.samples.images[index]
@@ -168,7 +179,11 @@ class ImageDataset(Dataset[Batch | ImgrecError]):
 
 
 def _check_sizes(images: Sequence[UInt8Array], names: Sequence[str]) -> None:
-    """Check that all images have one size. Raises: DataError."""
+    """Check that all images have one size.
+
+    Raises:
+        DataError: They have not.
+    """
     for image, name in zip(images, names, strict=True):
         if image.shape != images[0].shape:
             raise DataError(
@@ -185,12 +200,12 @@ def _planes(images: Sequence[UInt8Array] | UInt8Array) -> Tensor:
 
     batch = _empty((len(images), 3, *images[0].shape[:2]))
     for planes, image in zip(batch.numpy(), images, strict=True):
-        cv2.split(image, list(planes))  # into the batch itself, in a seventh of the time that NumPy takes
+        cv2.split(image, list(planes))  # into the batch itself, in a seventh of NumPy's time
     return batch
 
 
 def _empty(shape: tuple[int, ...]) -> Tensor:
-    """Return uint8 memory; in a loader process shared with the main one, so that a batch need not be copied there."""
+    """Return uint8 memory; in a worker, shared with the main process, so that a batch need not be copied."""
     if get_worker_info() is None:
         return torch.empty(shape, dtype=torch.uint8)
     storage = torch.UntypedStorage._new_shared(math.prod(shape))  # type: ignore[no-untyped-call]
@@ -198,7 +213,7 @@ def _empty(shape: tuple[int, ...]) -> Tensor:
 
 
 def _is_ready(images: Images, preprocess: Transform) -> bool:
-    """Whether the images are in one array already, of a size that `preprocess` would leave as it is."""
+    """Return whether the images are in one array, of a size that `preprocess` leaves unchanged."""
     while isinstance(images, ImagesView):
         images = images.images
     keeps = getattr(preprocess, "keeps", None)

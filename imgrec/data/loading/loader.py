@@ -1,4 +1,4 @@
-"""The loaders: batches made by a data set in the order of a sampler, by this process or by others."""
+"""The loaders: batches of a dataset in the order of a sampler, made by this process, its threads or workers."""
 
 import atexit
 import signal
@@ -37,9 +37,14 @@ def make_loader(
 ) -> "KeyedLoader":
     """Return a loader of whole batches.
 
-    num_workers: processes that read, or threads of this one; 0 = this one reads when a batch is asked for.
-    prefetch: batches that each of them has ready.
-    timeout_s: seconds after which a batch of another that does not come raises RuntimeError; 0 = never.
+    Args:
+        dataset: Makes the batches.
+        sampler: Yields the keys of each batch.
+        num_workers: Worker processes, or threads of this process; 0: batches are made when they are requested.
+        threads: Whether the workers are threads.
+        prefetch: Batches that each worker has ready.
+        timeout_s: Seconds to wait for a batch of a worker before a RuntimeError; 0: no limit.
+        seed: Of the generator that PyTorch seeds workers from.
     """
     if threads and num_workers:
         return ThreadedLoader(
@@ -62,21 +67,21 @@ def make_loader(
 
 
 class KeyedLoader(DataLoader[Batch | ImgrecError]):
-    """A DataLoader that tells Lightning that it can be entered in the middle of an epoch.
+    """A DataLoader that can start in the middle of an epoch.
 
-    The place itself is kept by the data module and the sampler; the two methods of state only speak Lightning's
-    protocol.
+    The data module and the sampler keep the position; `state_dict` and `load_state_dict` are there because Lightning
+    requires them.
     """
 
     def __iter__(self) -> Any:
-        """Begin; from now on there may be worker processes to end."""
+        """Start; from now on there may be workers to end."""
         if not _started:
             atexit.register(_end_workers)
         _started.add(self)
         return super().__iter__()
 
     def end_workers(self) -> None:
-        """End the worker processes, if there are any; one that hangs is killed."""
+        """End the workers, if there are any; one that hangs is killed."""
         end = getattr(self._iterator, "_shutdown_workers", None)
         if end is None:
             return
@@ -86,7 +91,7 @@ class KeyedLoader(DataLoader[Batch | ImgrecError]):
                 worker.kill()
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing: the data module holds the place."""
+        """Nothing: the data module holds the position."""
         return {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -94,11 +99,11 @@ class KeyedLoader(DataLoader[Batch | ImgrecError]):
 
 
 class ThreadedLoader(KeyedLoader):
-    """A loader whose batches are made by threads of this process, read ahead and given out in order.
+    """A loader whose batches are made ahead by threads of this process, and returned in order.
 
-    Nothing is copied between processes, which for images that cost little to make is most of the work. Decoding,
-    resizing and copying let other threads run; what is Python in between does not, so that many transforms, or many
-    threads beside a training step of a few milliseconds, are better off in processes.
+    Nothing is copied between processes, which for images that cost little is most of the work. Decoding, resizing and
+    copying release Python's lock; the Python code in between does not, so worker processes are faster for many
+    transforms, or beside training steps of a few milliseconds.
     """
 
     def __init__(
@@ -118,10 +123,10 @@ class ThreadedLoader(KeyedLoader):
         self._threads: list[Thread] = []
 
     def __iter__(self) -> Any:
-        """Begin; the threads stay for the next time."""
+        """Start; the threads stay for the next epoch."""
         if not self._threads:
             assert isinstance(self.dataset, ImageDataset)
-            # Daemons, so that one that hangs in a file does not keep the process from ending.
+            # Daemons, so that one that hangs on a file does not keep the process from ending.
             own = [self.dataset.for_another_thread() for _ in range(self.num_threads)]
             self._threads = [Thread(target=_serve, args=(self._jobs, dataset), daemon=True) for dataset in own]
             for thread in self._threads:
@@ -148,21 +153,21 @@ class ThreadedLoader(KeyedLoader):
         return future
 
     def end_workers(self) -> None:
-        """Let the threads end when they have made what they are at."""
+        """Let the threads end after their current batch."""
         for _ in self._threads:
             self._jobs.put(None)
         self._threads = []
 
 
 def _pinned(batch: Batch | ImgrecError) -> Any:
-    """Return the batch in memory that a GPU can read by itself, where there is one."""
+    """Return the batch in pinned memory, if there is a GPU."""
     if isinstance(batch, dict) and torch.cuda.is_available():
         return pin_memory(batch)  # type: ignore[no-untyped-call]
     return batch
 
 
 def _serve(jobs: "SimpleQueue[tuple[Future[Any], Any] | None]", dataset: ImageDataset) -> None:
-    """Make the batches that are asked for until None is."""
+    """Make the requested batches until None is received."""
     while (job := jobs.get()) is not None:
         future, keys = job
         if not future.set_running_or_notify_cancel():
@@ -177,29 +182,29 @@ _started: "weakref.WeakSet[KeyedLoader]" = weakref.WeakSet()
 
 
 def _end_workers() -> None:
-    """End all workers while this process still can, after an error above all.
+    """End all workers at exit, in particular after an error.
 
-    multiprocessing, which comes next, would send each a single SIGTERM, which they let pass, and wait for ever.
+    multiprocessing, which is next, would send each a single SIGTERM, which they ignore, and wait forever.
     """
     for loader in list(_started):
         loader.end_workers()
 
 
 def _as_it_is(batch: Batch) -> Batch:
-    """Return a batch that the data set has made whole; not a lambda, so that spawned workers can pickle it."""
+    """Return the complete batch of the dataset; not a lambda, so that spawned workers can pickle it."""
     return batch
 
 
 def _prepare_worker(worker_id: int) -> None:
-    """Set up a loader process: one thread, as a pool in each would only make them wait for one another.
+    """Set up a worker: one thread, as a pool in each would only make them wait for one another.
 
-    A signal to stop often goes to all processes of a job. Workers let the first one pass: the main process saves, ends,
-    and takes them along.
+    A signal to stop often goes to all processes of a job. Workers ignore the first one: the main process saves, ends,
+    and ends them.
     """
     del worker_id
     signal.signal(signal.SIGTERM, _let_pass_once)
     torch.set_num_threads(1)
-    if cv2 := sys.modules.get("cv2"):  # there only when an augmentation has brought it in
+    if cv2 := sys.modules.get("cv2"):  # only if an augmentation has imported it
         cv2.setNumThreads(0)
 
 

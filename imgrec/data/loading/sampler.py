@@ -1,7 +1,7 @@
-"""The order in which samples are read: a pure function of (seed, epoch), whatever the number of workers.
+"""Batch samplers whose order is a pure function of (seed, epoch), whatever the number of workers.
 
-Because the order does not live in a generator that has been drawn from, an epoch can be entered at any batch: that is
-what makes a stopped run go on bit for bit.
+Because the order does not depend on the state of a generator, an epoch can be entered at any batch: so a stopped run
+resumes bit for bit.
 """
 
 from collections.abc import Iterator
@@ -10,19 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
-# One sample as the data set needs it: which image, and the epoch that keys its augmentation.
+from imgrec.core.keyed_random import shuffled
+
+# Index of an image, and the epoch that keys its augmentation.
 SampleKey = tuple[int, int]
 
 
 class KeyedBatchSampler(Sampler[list[SampleKey]]):
     """Shuffled batches of (sample index, epoch) for one rank.
 
-    Every sample comes exactly once per epoch: N samples become `ceil(N / (batch_size * world_size))` batches on each
+    Every sample is read exactly once per epoch: N samples become `ceil(N / (batch_size * world_size))` batches on each
     rank whose sizes differ by at most one. No sample is dropped, none is repeated as padding, and no tiny last batch
-    upsets batch normalisation.
+    disturbs batch normalisation.
 
-    Set the place to start from by `start_at`; `set_epoch` (called by Lightning before each epoch) keeps that place for
-    the epoch it belongs to and starts every other epoch at its first batch.
+    `start_at` sets the position to start from; `set_epoch` (called by Lightning before each epoch) keeps it for its
+    own epoch and starts every other epoch at its first batch.
     """
 
     def __init__(self, num_samples: int, *, batch_size: int, seed: int = 0, rank: int = 0, world_size: int = 1) -> None:
@@ -35,7 +37,7 @@ class KeyedBatchSampler(Sampler[list[SampleKey]]):
         self.first_batch = 0
 
     def __len__(self) -> int:
-        """Batches in a whole epoch of this rank, also when this epoch is entered in the middle."""
+        """Return the batches of a whole epoch of this rank, also when this epoch is entered in the middle."""
         return -(-self.num_samples // (self.batch_size * self.world_size))
 
     def start_at(self, epoch: int, batch: int) -> None:
@@ -43,13 +45,13 @@ class KeyedBatchSampler(Sampler[list[SampleKey]]):
         self.epoch, self.first_batch = epoch, batch
 
     def set_epoch(self, epoch: int) -> None:
-        """Enter `epoch` at its first batch, unless `start_at` named another place in this very epoch."""
+        """Enter `epoch` at its first batch, unless `start_at` set another position in this epoch."""
         if epoch != self.epoch:
             self.start_at(epoch, 0)
 
     def batches(self, epoch: int) -> list[NDArray[np.int64]]:
         """Return the sample indices of every batch of this rank in `epoch`."""
-        order = np.random.default_rng([self.seed, epoch]).permutation(self.num_samples)
+        order = shuffled(self.num_samples, self.seed, epoch)
         return np.array_split(order, len(self) * self.world_size)[self.rank :: self.world_size]
 
     def __iter__(self) -> Iterator[list[SampleKey]]:
@@ -59,7 +61,7 @@ class KeyedBatchSampler(Sampler[list[SampleKey]]):
 
 
 class EvalBatchSampler(Sampler[list[SampleKey]]):
-    """Batches in the order of the data set; with several ranks, rank r of W reads the samples r, r + W, r + 2W, ...
+    """Batches in the order of the dataset; with several ranks, rank r of W reads the samples r, r + W, r + 2W, ...
 
     Nothing is padded, so every sample counts once in the gathered result; the ranks may differ by one sample.
     """

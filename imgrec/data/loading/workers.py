@@ -1,4 +1,4 @@
-"""Who reads the images, and how many of them: by a rule, or by a short measurement."""
+"""The number and kind of workers: by a rule, or by a short measurement."""
 
 import logging
 import time
@@ -16,18 +16,18 @@ log = logging.getLogger("imgrec")
 
 MAX_WORKERS = 8
 MEASURED_S = 1.5  # of each choice, after its first batch
-GAIN = 1.05  # another process must pay for its memory
+GAIN = 1.05  # what more workers must gain, as they take memory
 
 
 def usual_workers(dataset: ImageDataset) -> int:
-    """Return a process per processor, 8 at most; none for images in memory, which cost more to move than to read."""
+    """Return one worker per processor, 8 at most; none for images in memory, which cost more to move than to read."""
     return 0 if getattr(dataset.samples.images, "in_memory", False) else min(num_processors(), MAX_WORKERS)
 
 
 def fastest_workers(dataset: ImageDataset, *, batch_size: int) -> "Choice":
-    """Measure reading for some seconds each way, and return the fastest.
+    """Measure the loading speed of several choices for some seconds each, and return the fastest.
 
-    Only reading is measured: on a CPU that also trains, fewer may do.
+    Only loading is measured: on a CPU that also trains, fewer may suffice.
     """
     most = min(num_processors(), MAX_WORKERS)
     choices = [Choice("processes", workers) for workers in sorted({0, 1, most // 2, most})]
@@ -45,7 +45,7 @@ def fastest_workers(dataset: ImageDataset, *, batch_size: int) -> "Choice":
 
 @dataclass(frozen=True)
 class Choice:
-    """Who reads: so many processes or threads, each with so many batches ready; 0 = nobody but the one who asks."""
+    """Kind and number of workers (0: none), and the batches that each has ready."""
 
     workers: Literal["processes", "threads"]
     num_workers: int
@@ -70,7 +70,7 @@ def _speed(dataset: ImageDataset, choice: Choice, *, batch_size: int) -> float:
     next(batches)
     num_images, start = 0, time.perf_counter()
     for batch in batches:
-        if isinstance(batch, dict):  # what cannot be read is said when training meets it
+        if isinstance(batch, dict):  # errors are reported when training meets them
             num_images += len(batch["indices"])
         if time.perf_counter() - start > MEASURED_S:
             break

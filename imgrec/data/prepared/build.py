@@ -1,4 +1,4 @@
-"""Make prepared data: decode each image once, make it smaller, write its pixels where training maps them."""
+"""Make prepared data: decode and resize each image once, and write its pixels."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,26 +7,28 @@ from pathlib import Path
 import numpy as np
 
 from imgrec import __version__
+from imgrec.core.files.digest import sha256_of
+from imgrec.data.fingerprint import samples_fingerprint
 from imgrec.data.prepared.order import in_order
 from imgrec.data.prepared.pack import SHARD_BYTES, Packer
 from imgrec.data.prepared.place import check_output, check_room, new_folder
-from imgrec.data.prepared.prepared_format import ALIGNMENT, MANIFEST, TABLE, Manifest, file_digest
-from imgrec.data.prepared.rows import Rows, files_fingerprint, fingerprint
+from imgrec.data.prepared.prepared_format import ALIGNMENT, MANIFEST, TABLE, Manifest
+from imgrec.data.prepared.rows import Rows, files_fingerprint
 from imgrec.data.prepared.shrink import Shrink, Shrunk, kept_size, shrink_all
 from imgrec.data.samples import Samples, Task
 from imgrec.errors import DataError, ImageError
 
 __all__ = ["Source", "prepare"]
 
-MAX_WAITING_BYTES = 256 << 20  # of images that are done before an earlier one
-NUM_MEASURED = 16  # images whose size is looked at to know how much room is needed
-MAX_SAID = 5  # bad images that a message names
+MAX_WAITING_BYTES = 256 << 20  # of images that are finished before an earlier one
+NUM_MEASURED = 16  # images from whose sizes the space is estimated
+MAX_LISTED = 5  # unreadable images in a message
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Source:
-    """What is prepared. parts: "train", "val", "test", or "all" for a heap; a label of -1 means none."""
+    """Data to prepare; parts are "train", "val" and "test", or "all" for unsplit data; a label of -1 means none."""
 
     where: str
     parts: Mapping[str, Samples]
@@ -50,15 +52,23 @@ def prepare(
 ) -> tuple[Manifest, list[ImageError]]:
     """Write `source` to the folder `output` as prepared data, which data=prepared reads.
 
-    workers: processes that decode; None = one a processor. The result does not depend on it.
-    overwrite: whether prepared data that is at `output` may be replaced, at the very end.
-    max_bad: images that may be unreadable: a share below 1, or a number. They become rows with a reason code.
-    shard_bytes: the size of a file of pixels, at most (but for a larger image).
-    progress: called with the number of images done and of all.
+    The folder appears when it is complete; until then, and after an error, `output` is unchanged.
 
-    The folder appears when it is whole; until then, and after any error, there is only what was there before.
-    Returns: what was written, and what is wrong with the images that could not be read.
-    Raises: DataError: `output` is in use, the disk is too small, or too many images cannot be read.
+    Args:
+        source: Data to prepare.
+        output: Folder to create.
+        shrink: How to resize.
+        workers: Number of processes that decode; None = one per processor. The result does not depend on it.
+        overwrite: Whether prepared data at `output` may be replaced.
+        max_bad: Images that may be unreadable: a share below 1, or a number. They become rows with a reason code.
+        shard_bytes: Maximum size of a file of pixels, unless a single image is larger.
+        progress: Called with the number of images done and of all.
+
+    Returns:
+        What was written, and the errors of images that could not be read.
+
+    Raises:
+        DataError: `output` is in use, the disk is too small, or too many images cannot be read.
     """
     if not len(source):
         raise DataError(f"{source.where}: no images to prepare.")
@@ -76,12 +86,12 @@ def prepare(
             interpolation=shrink.interpolation,
             class_names=list(source.class_names),
             task=source.task,
-            heap="all" in source.parts,
+            is_unsplit="all" in source.parts,
             counts={part: len(samples) for part, samples in source.parts.items()},
             num_bad=len(rows.bad),
-            fingerprint=fingerprint(source.parts, source.class_names),
+            fingerprint=samples_fingerprint(source.parts, source.class_names),
             files_fingerprint=files_fingerprint(source.parts),
-            table=file_digest(folder / TABLE),
+            table=sha256_of(folder / TABLE),
             shards=packer.shards,
             imgrec=__version__,
         )
@@ -98,7 +108,7 @@ def _write_pixels(
     max_bad: float,
     progress: Progress | None,
 ) -> Rows:
-    """Read all images and write their pixels. Raises: DataError: too many cannot be read."""
+    """Read all images and write their pixels."""
     rows = Rows(len(source))
     first = num_done = 0
     for samples in source.parts.values():
@@ -127,16 +137,16 @@ def _check_bad(bad: Mapping[int, ImageError], *, max_bad: float, num_images: int
         return
     found = [str(error) for error in bad.values()]
     raise DataError(
-        f"{len(found)} images cannot be read, of {num_images} at most {allowed} (--max-bad {max_bad:g}); stopped "
-        "at the last of these:\n  "
-        + "\n  ".join(found[-MAX_SAID:])
-        + "\n`imgrec audit` looks at all and proposes what "
-        "to remove; --max-bad with a larger share, or a number, goes on without them."
+        f"{len(found)} images cannot be read, but of {num_images} at most {allowed} may be unreadable "
+        f"(--max-bad {max_bad:g}); stopped at the last of these:\n  "
+        + "\n  ".join(found[-MAX_LISTED:])
+        + "\n`imgrec audit` checks all images and proposes "
+        "what to remove; a larger --max-bad, a share or a number, continues without them."
     )
 
 
 def _estimated_bytes(source: Source, shrink: Shrink) -> int:
-    """Return about how many bytes the pixels will take, by the sizes of some images."""
+    """Return about how many bytes the pixels will take, from the sizes of some images."""
     sizes = []
     for samples in source.parts.values():
         places = np.unique(np.linspace(0, len(samples) - 1, num=min(NUM_MEASURED, len(samples))).astype(np.int64))

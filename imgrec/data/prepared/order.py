@@ -1,4 +1,4 @@
-"""Results that come in any order, put into theirs."""
+"""Results that arrive in any order, sorted by index."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -13,8 +13,11 @@ def in_order(
 ) -> Iterator[tuple[int, Result]]:
     """Yield (index, result) by index: 0, 1, 2, ...
 
-    size: what a result takes. When those that wait for an earlier one take more than `most` together, they go first:
-    one that takes for ever must not fill the memory with those behind it.
+    Args:
+        results: Pairs of index and result, in any order.
+        size: Bytes of a result.
+        most: Bytes of results that may wait for an earlier one. With more, they are yielded before it, so that one
+            slow result cannot fill the memory.
     """
     waiting: dict[int, Result] = {}
     gone: set[int] = set()

@@ -1,4 +1,4 @@
-"""The pixels of images, one after the other, in files of bounded size."""
+"""Files of pixels: images one after the other, in files of limited size."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ SHARD_BYTES = 1 << 30
 
 
 class Where(NamedTuple):
-    """The shard of an image, by number, and the byte at which its pixels begin."""
+    """Index of the shard of an image, and the first byte of its pixels."""
 
     shard: int
     offset: int
@@ -23,9 +23,11 @@ NOWHERE = Where(-1, -1)  # of an image that could not be read
 
 
 class Packer:
-    """Writes `pixels-00000.bin`, `pixels-00001.bin`, ... into a folder; an image lies in one file, in one piece.
+    """Writes `pixels-00000.bin`, `pixels-00001.bin`, ... into a folder, each image contiguous in one file.
 
-    shard_bytes: a new file begins before this is passed; a single image may be larger.
+    Args:
+        folder: Where to write.
+        shard_bytes: Maximum size of a file, unless a single image is larger.
     """
 
     def __init__(self, folder: Path, *, shard_bytes: int = SHARD_BYTES) -> None:
@@ -36,7 +38,7 @@ class Packer:
         self._size = 0
 
     def add(self, pixels: UInt8Array) -> Where:
-        """Write an image, uint8 (H, W, 3), and return where it is. Raises: OSError."""
+        """Write an image, uint8 (H, W, 3), and return its place."""
         start = -(-self._size // ALIGNMENT) * ALIGNMENT
         if self._file is None or (self._size and start + pixels.nbytes > self.shard_bytes):
             self.finish()
@@ -48,7 +50,7 @@ class Packer:
         return Where(len(self.shards), start)
 
     def finish(self) -> None:
-        """Force the file that is being written to the disk and describe it. Raises: OSError."""
+        """Flush the current file to the disk and record it."""
         if self._file is None:
             return
         self._file.flush()
@@ -57,7 +59,7 @@ class Packer:
         self.shards.append(describe_shard(self.folder / f"pixels-{len(self.shards):05d}.bin"))
 
     def close(self) -> None:
-        """Close the file that is being written, if any, as it is."""
+        """Close the current file, if any, as it is."""
         if self._file is not None:
             self._file.close()
             self._file = None

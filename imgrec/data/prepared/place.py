@@ -1,4 +1,4 @@
-"""Where a folder of prepared data comes to be: built beside its place, and moved there when it is whole."""
+"""Output folders that are built beside their place and moved there when complete."""
 
 import os
 import shutil
@@ -18,24 +18,33 @@ _LOCK = "lock"
 def check_output(output: Path, *, marks: tuple[str, ...], overwrite: bool) -> None:
     """Check that a folder can be made at `output`.
 
-    marks: names of files by which a folder is known to be an earlier one of these; nothing else is ever overwritten.
-    Raises: DataError: something is there.
+    Args:
+        output: The folder.
+        marks: Names of files that identify an earlier output; nothing else is ever overwritten.
+        overwrite: Whether an earlier output may be replaced.
+
+    Raises:
+        DataError: `output` exists and may not be replaced.
     """
     if not output.exists() and not output.is_symlink():
         return
     if not output.is_dir() or output.is_symlink():
-        raise DataError(f"--output {output} is there, and is no folder. Name another.")
+        raise DataError(f"--output {output} exists and is no folder. Choose another.")
     if not any(output.iterdir()):
         return
     is_ours = any((output / mark).is_file() for mark in marks)
     if not is_ours:
-        raise DataError(f"--output {output} holds other things. Name a folder that is empty, or not there yet.")
+        raise DataError(f"--output {output} has other content. Choose a folder that is empty or does not exist.")
     if not overwrite:
-        raise DataError(f"--output {output} holds prepared data already. --overwrite makes it anew.")
+        raise DataError(f"--output {output} has prepared data already. Replace it with --overwrite.")
 
 
 def check_room(output: Path, needed: int) -> None:
-    """Check that the disk of `output` has `needed` bytes free. Raises: DataError."""
+    """Check that the disk of `output` has `needed` bytes free.
+
+    Raises:
+        DataError: It has not.
+    """
     parent = next(folder for folder in output.absolute().parents if folder.is_dir())
     free = shutil.disk_usage(parent).free
     if needed > free:
@@ -47,17 +56,21 @@ def check_room(output: Path, needed: int) -> None:
 
 @contextmanager
 def new_folder(output: Path) -> Iterator[Path]:
-    """Give a hidden, empty folder beside `output`, which becomes `output` when the block ends without an error.
+    """Yield a hidden, empty folder beside `output`, which is renamed to `output` at the end of the block.
 
-    What an interrupted process left there is removed first; on an error nothing stays, and `output` is as it was.
-    Raises: DataError: another process is at it, or the disk is full, read-only or closed to us.
+    Remains of an interrupted process are removed first. On an error the folder is removed, and `output` is unchanged.
+
+    Raises:
+        DataError: Another process is writing it, or the disk is full or not writable.
     """
     part = output.parent / f".{output.name}.part"
     try:
         part.mkdir(parents=True, exist_ok=True)
         with (part / _LOCK).open("wb") as lock:
             if not try_lock(lock.fileno()):
-                raise DataError(f"Another process is preparing {output} ({part}). Wait for it, or name another folder.")
+                raise DataError(
+                    f"Another process is preparing {output} ({part}). Wait for it, or choose another folder."
+                )
             try:
                 _clear(part)
                 yield part
@@ -70,7 +83,7 @@ def new_folder(output: Path) -> Iterator[Path]:
         if error.filename is not None and not str(error.filename).startswith(str(part)):
             raise
         raise DataError(
-            f"--output {output} cannot be written: {reason}. What was there before is untouched."
+            f"--output {output} cannot be written: {reason}. What was there before is unchanged."
         ) from error
 
 
@@ -85,7 +98,7 @@ def _clear(part: Path) -> None:
 
 
 def _put_in_place(part: Path, output: Path) -> None:
-    """Rename `part` to `output`; what is there steps aside first, and is deleted last."""
+    """Rename `part` to `output`; an earlier output is moved aside first and deleted last."""
     old = output.parent / f".{output.name}.old"
     shutil.rmtree(old, ignore_errors=True)
     _sync(part)
@@ -98,7 +111,7 @@ def _put_in_place(part: Path, output: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
-    if os.name == "nt":  # knows no such thing
+    if os.name == "nt":  # cannot sync folders
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:

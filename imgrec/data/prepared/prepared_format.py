@@ -1,8 +1,8 @@
-"""The format of prepared data: shards of pixels, a table of images, and a description that comes last.
+"""The format of prepared data: files of pixels, a table of images, and a manifest that is written last.
 
-prepared.json       what is here: version, side, classes, counts, shards with their sizes and digests
-images.parquet    a row per image: name, label, split, group, sizes, shard, offset, and a code for bad files
-pixels-00000.bin    uint8 pixels, each image (height, width, 3) in one piece that begins at a multiple of 64 bytes
+prepared.json       version, side, classes, counts, files of pixels with their sizes and digests
+images.parquet      a row per image: name, label, split, group, sizes, shard, offset, and a code for unreadable files
+pixels-00000.bin    uint8 pixels, each image (height, width, 3) contiguous from a multiple of 64 bytes on
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from imgrec.core.files.digest import sha256_of
 from imgrec.core.files.json_file import write_json
 from imgrec.data.samples import UInt8Array
 from imgrec.errors import DataError
@@ -24,21 +25,22 @@ __all__ = [
     "Manifest",
     "Shard",
     "describe_shard",
-    "file_digest",
     "pixel_digest",
+    "table_path",
 ]
 
 MANIFEST = "prepared.json"
 TABLE = "images.parquet"
 FORMAT = "imgrec-prepared"
-VERSION = 1
+VERSION = 2  # 1: `heap` in place of `is_unsplit`, and the table is pictures.parquet
+_TABLE_OF_VERSION_1 = "pictures.parquet"
 ALIGNMENT = 64  # a cache line
 _END_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Shard:
-    """A file of pixels. ends: digest of its first and last MiB, quick to check whatever its size."""
+    """A file of pixels; `ends` is the digest of its first and last MiB, quick to check whatever its size."""
 
     name: str
     num_bytes: int
@@ -47,19 +49,28 @@ class Shard:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What `prepared.json` says.
+    """The content of `prepared.json`.
 
-    side, interpolation: how images were made smaller. class_names, task, heap: as the source had them; heap = it
-    named no splits. counts: images per part. num_bad: those that could not be read. fingerprint: of the source's
-    names, labels, groups and classes; files_fingerprint: of its files' sizes and times of last change, or "".
-    table: digest of the table. imgrec: the version that wrote it.
+    Args:
+        side: Pixels of the shorter side of larger images.
+        interpolation: Interpolation of the resize.
+        class_names: Class names of the source.
+        task: Task of the source.
+        is_unsplit: Whether the source defines no splits.
+        counts: Number of images per part.
+        num_bad: Number of images that could not be read.
+        fingerprint: Digest of the source's names, labels and classes.
+        files_fingerprint: Digest of its files' sizes and times of last change, "" where images are in no files.
+        table: SHA-256 of the table.
+        shards: Files of pixels.
+        imgrec: Version of imgrec that wrote it.
     """
 
     side: int
     interpolation: str
     class_names: list[str]
     task: str
-    heap: bool
+    is_unsplit: bool
     counts: dict[str, int]
     num_bad: int
     fingerprint: str
@@ -69,12 +80,20 @@ class Manifest:
     imgrec: str
 
     def write(self, root: Path) -> None:
-        """Write `prepared.json` into `root`. Raises: RunFolderError."""
+        """Write `prepared.json` into `root`.
+
+        Raises:
+            RunFolderError: It cannot be written.
+        """
         write_json(root / MANIFEST, {"format": FORMAT, "version": VERSION, **asdict(self)})
 
     @classmethod
     def read(cls, root: Path) -> "Manifest":
-        """Read `prepared.json` of a folder. Raises: DataError: it is absent, damaged, or of another version."""
+        """Read `prepared.json` of a folder, of this or an earlier version.
+
+        Raises:
+            DataError: It is absent, damaged, or of a later version.
+        """
         path = root / MANIFEST
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
@@ -85,12 +104,14 @@ class Manifest:
         except (OSError, ValueError) as error:
             raise _damaged(path, str(error)) from None
         if not isinstance(values, dict) or values.get("format") != FORMAT:
-            raise DataError(f"{path} describes something else than prepared data of imgrec.")
-        if values.get("version") != VERSION:
+            raise DataError(f"{path} is no description of prepared data.")
+        if values.get("version") not in range(1, VERSION + 1):
             raise DataError(
-                f"{root} is of version {values.get('version')} of the format; this imgrec reads version {VERSION}. "
+                f"{root} has version {values.get('version')} of the format; this imgrec reads 1 to {VERSION}. "
                 "Prepare the data again, or use the imgrec that made it."
             )
+        if values["version"] == 1 and "heap" in values:
+            values["is_unsplit"] = values.pop("heap")
         return cls._from_values(values, path)
 
     @classmethod
@@ -106,9 +127,18 @@ class Manifest:
         return manifest
 
     def check(self, root: Path) -> None:
-        """Check that the files of `root` are those described. Raises: DataError: one is missing, cut off or changed."""
-        if file_digest(root / TABLE) != self.table:
-            raise _damaged(root / TABLE, f"it is not the file that {MANIFEST} describes")
+        """Check that the files of `root` are those described; of pixels, size and both ends.
+
+        Raises:
+            DataError: One is missing, truncated or changed.
+        """
+        path = table_path(root)
+        try:
+            table = sha256_of(path)
+        except OSError as error:
+            raise _damaged(path, error.strerror or str(error)) from None
+        if table != self.table:
+            raise _damaged(path, f"it is not the file that {MANIFEST} describes")
         for shard in self.shards:
             path = root / shard.name
             size = path.stat().st_size if path.is_file() else None
@@ -118,6 +148,12 @@ class Manifest:
                 raise _damaged(path, f"{size:,} bytes instead of {shard.num_bytes:,}")
             if describe_shard(path) != shard:
                 raise _damaged(path, f"its content is not what {MANIFEST} describes")
+
+
+def table_path(root: Path) -> Path:
+    """Return the table of the prepared data in `root`."""
+    old = root / _TABLE_OF_VERSION_1
+    return old if old.is_file() else root / TABLE
 
 
 def describe_shard(path: Path) -> Shard:
@@ -130,17 +166,8 @@ def describe_shard(path: Path) -> Shard:
     return Shard(path.name, size, digest.hexdigest())
 
 
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file. Raises: DataError: it is missing."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise _damaged(path, error.strerror or str(error)) from None
-
-
 def pixel_digest(pixels: UInt8Array) -> bytes:
-    """Return 16 bytes that tell an image, uint8 (H, W, 3) in one piece, from every other."""
+    """Return the digest of an image, uint8 (H, W, 3), contiguous: 16 bytes of BLAKE2b over shape and pixels."""
     shape = f"{pixels.shape[0]}x{pixels.shape[1]}".encode()
     return hashlib.blake2b(pixels.data, digest_size=16, key=shape).digest()
 

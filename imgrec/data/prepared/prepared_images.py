@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.data.prepared.prepared_format import TABLE, Manifest
+from imgrec.data.prepared.prepared_format import Manifest, table_path
 from imgrec.data.samples import Samples, UInt8Array
 from imgrec.errors import ImageError
 
@@ -20,7 +20,7 @@ __all__ = ["Place", "PreparedImages", "PreparedSamples", "open_prepared"]
 
 @dataclass(frozen=True)
 class Place:
-    """Where N images are: arrays int64 (N,); -1 in `shard` and `offset` for one that could not be read."""
+    """Places of N images: arrays int64 (N,); -1 in `shard` and `offset` for one that could not be read."""
 
     shard: NDArray[np.int64]
     offset: NDArray[np.int64]
@@ -33,12 +33,14 @@ class Place:
 
 
 class PreparedImages:
-    """Images in the files of pixels of a folder of prepared data.
+    """Images in the files of pixels of prepared data, which each process maps into memory at first use.
 
-    shards: the names of the files. place: where in them each image is. digests: what tells images apart without
-    reading them (`pixel_digest`). bad: path, code and detail of those that could not be read, by index.
-
-    The files are mapped into memory when the first image is asked for, in every process anew.
+    Args:
+        root: Folder of the files.
+        shards: Names of the files.
+        place: Place of each image in them.
+        digests: `pixel_digest` of each image.
+        bad: Path, code and detail of images that could not be read, by index.
     """
 
     in_memory: ClassVar[bool] = False  # reading costs little, but resizing and augmenting is worth processes
@@ -63,15 +65,23 @@ class PreparedImages:
         return len(self.place.offset)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the maps behind: pickling one would copy a whole file."""
+        """Return the state without the maps: pickling one would copy a whole file."""
         return {**self.__dict__, "_maps": {}}
 
     def __getitem__(self, index: int, /) -> UInt8Array:
-        """Return a copy of image `index`, uint8 (H, W, 3). Raises: ImageError: its file could not be read."""
+        """Return a copy of image `index`, uint8 (H, W, 3).
+
+        Raises:
+            ImageError: Its file could not be read.
+        """
         return self.view(index).copy()
 
     def view(self, index: int) -> UInt8Array:
-        """Return image `index` where it lies, read-only: uint8 (H, W, 3). Raises: ImageError, as indexing."""
+        """Return a read-only view of image `index`, uint8 (H, W, 3).
+
+        Raises:
+            ImageError: Its file could not be read.
+        """
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         index %= len(self)
@@ -83,15 +93,21 @@ class PreparedImages:
         return pixels[start : start + height * width * 3].reshape(height, width, 3)
 
     def open(self, index: int) -> "LazyImage":
-        """Return image `index` for a part of it to be taken, without a copy. Raises: ImageError, as indexing."""
+        """Return image `index` for cropping, without a copy.
+
+        Raises:
+            ImageError: Its file could not be read.
+        """
         from imgrec.data.images.lazy_image import DecodedImage
 
         return DecodedImage(self.view(index))
 
     def batch(self, indices: NDArray[np.int64]) -> UInt8Array:
-        """Return copies of several images of one size: uint8 (N, H, W, 3).
+        """Return copies of several images of one size, uint8 (N, H, W, 3).
 
-        Raises: ValueError: they are of several sizes; ImageError, as indexing.
+        Raises:
+            ValueError: They have several sizes.
+            ImageError: The file of one could not be read.
         """
         return np.stack([self.view(int(index)) for index in indices])
 
@@ -104,19 +120,19 @@ class PreparedImages:
 
 @dataclass(frozen=True)
 class PreparedSamples(Samples):
-    """Samples whose images are prepared ones."""
+    """Samples with prepared images."""
 
     images: PreparedImages
 
 
 def open_prepared(root: Path, manifest: Manifest) -> dict[str, PreparedSamples]:
-    """Return the parts of prepared data by the table in `root`, with labels that index `manifest.class_names`.
+    """Return the parts of prepared data, with labels that index `manifest.class_names`, -1 for none.
 
-    A label of -1 means none. The files are not compared with `manifest`: that is `Manifest.check`.
+    Does not compare the files with `manifest`; see `Manifest.check`.
     """
     import pyarrow.parquet as pq
 
-    table = pq.read_table(root / TABLE)
+    table = pq.read_table(table_path(root))
     columns = {name: table[name].to_pylist() for name in ("name", "group", "digest", "code", "detail")}
     places = [table[name].to_numpy().astype(np.int64) for name in ("shard", "offset", "height", "width")]
     labels = _labels(table["label"].to_pylist(), manifest)

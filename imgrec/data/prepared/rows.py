@@ -1,4 +1,4 @@
-"""The table of prepared data, and what tells whether its source is still the same."""
+"""The table of prepared data, and the digest of its source files."""
 
 import hashlib
 import os
@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 
 from imgrec.data.prepared.pack import Where
-from imgrec.data.prepared.shrink import Shrunk, file_paths
+from imgrec.data.prepared.shrink import Shrunk
 from imgrec.data.samples import Samples
+from imgrec.data.splits.join import file_paths
 from imgrec.errors import ImageError
 
-__all__ = ["Rows", "files_fingerprint", "fingerprint"]
+__all__ = ["Rows", "files_fingerprint"]
 
 _NUMBERS = ("shard", "offset", "height", "width", "source_height", "source_width")
 
 
 class Rows:
-    """What became of N images, in the order of all parts. bad: what is wrong with those that could not be read."""
+    """The rows of N images, in the order of all parts; `bad` are the errors of those that could not be read, by row."""
 
     def __init__(self, num_rows: int) -> None:
         self.bad: dict[int, ImageError] = {}
@@ -28,12 +29,12 @@ class Rows:
         self._digests = np.zeros((num_rows, 16), dtype=np.uint8)
 
     def add(self, row: int, image: Shrunk, where: Where) -> None:
-        """Take in an image whose pixels have been written."""
+        """Record an image whose pixels have been written."""
         self._numbers[:, row] = (*where, *image.pixels.shape[:2], *image.source_size)
         self._digests[row] = np.frombuffer(image.digest, dtype=np.uint8)
 
     def write(self, path: Path, parts: Mapping[str, Samples], *, class_names: Sequence[str]) -> None:
-        """Write the table as Parquet: a row per image, with its label and group by name. Raises: OSError."""
+        """Write the table as Parquet: a row per image, with its label and group by name."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -64,18 +65,8 @@ def _labels(samples: Samples, class_names: Sequence[str]) -> list[Any]:
     return [class_names[label] if label >= 0 else None for label in samples.labels.tolist()]
 
 
-def fingerprint(parts: Mapping[str, Samples], class_names: Sequence[str]) -> str:
-    """Return a SHA-256 over classes, and the names, labels and groups of all parts."""
-    digest = hashlib.sha256("\0".join(class_names).encode("utf-8", "surrogateescape"))
-    for part, samples in parts.items():
-        texts = [part, *samples.names, *(samples.groups or [])]
-        digest.update("\0".join(texts).encode("utf-8", "surrogateescape"))
-        digest.update(np.ascontiguousarray(samples.labels).tobytes())
-    return digest.hexdigest()
-
-
 def files_fingerprint(parts: Mapping[str, Samples]) -> str:
-    """Return a SHA-256 over the size and the time of last change of all files; "" where images are in none."""
+    """Return the SHA-256 of sizes and times of last change of all files, "" where images are in no files."""
     digest = hashlib.sha256()
     for samples in parts.values():
         paths = file_paths(samples.images)

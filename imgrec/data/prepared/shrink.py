@@ -1,4 +1,4 @@
-"""One image as prepared data keeps it: the first half of `Preprocess(mode="crop")`, its resize without its crop."""
+"""Resizing for prepared data: the resize of `Preprocess(mode="crop")` without its crop."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,22 +10,23 @@ from PIL import Image
 
 from imgrec.core.config.checks import check_choice, check_count
 from imgrec.core.system.worker_pool import Lost, default_workers, run_in_workers
-from imgrec.data.images.image import FileImages
+from imgrec.data.images.collections import FileImages
 from imgrec.data.images.preprocess import Interpolation
 from imgrec.data.prepared.prepared_format import pixel_digest
-from imgrec.data.samples import Images, ImagesView, Samples, UInt8Array
+from imgrec.data.samples import Images, Samples, UInt8Array
+from imgrec.data.splits.join import file_paths
 from imgrec.errors import ImageError
 
-__all__ = ["MAX_SIDE_PX", "Shrink", "Shrunk", "file_paths", "kept_size", "shrink_all"]
+__all__ = ["MAX_SIDE_PX", "Shrink", "Shrunk", "kept_size", "shrink_all"]
 
-# Above it, the longest strip that imgrec reads is more than `Preprocess` resizes as a whole before its crop.
+# Above, the longest image that imgrec reads would be larger than `Preprocess` resizes as a whole before its crop.
 MAX_SIDE_PX = 1536
 TIMEOUT_S = 60.0  # for one image; 89 megapixels take about 2 s
 
 
 @dataclass(frozen=True)
 class Shrunk:
-    """An image made ready. pixels: uint8 (H, W, 3). source_size: height and width before. digest: of `pixels`."""
+    """A resized image: pixels uint8 (H, W, 3), height and width before, digest of the pixels."""
 
     pixels: UInt8Array
     source_size: tuple[int, int]
@@ -34,11 +35,17 @@ class Shrunk:
 
 @dataclass(frozen=True)
 class Shrink:
-    """Resizes images until their shorter side is `side` pixels; smaller ones stay as they are.
+    """Resizes images to `side` pixels on their shorter side; smaller ones stay as they are.
 
-    A square `Preprocess(mode="crop", resize=side)` of the same interpolation then does to the result what is left of
-    what it would have done to the image: the same pixels, bit for bit.
-    Raises: ConfigError: a value that does not fit.
+    A square `Preprocess(mode="crop", resize=side)` of the same interpolation gives the same pixels from the result as
+    from the image itself, bit for bit.
+
+    Args:
+        side: Pixels of the shorter side, 8 to `MAX_SIDE_PX`.
+        interpolation: Interpolation of the resize.
+
+    Raises:
+        ConfigError: An argument is out of range.
     """
 
     side: int = 256
@@ -49,7 +56,7 @@ class Shrink:
         check_choice("--interpolation", self.interpolation, get_args(Interpolation))
 
     def __call__(self, image: UInt8Array) -> UInt8Array:
-        """Return the image, uint8 (H, W, 3), in the size that is kept."""
+        """Return the resized image, uint8 (H, W, 3)."""
         height, width = kept_size(image.shape[0], image.shape[1], side=self.side)
         if (height, width) == image.shape[:2]:
             return image
@@ -57,7 +64,7 @@ class Shrink:
         return np.array(Image.fromarray(image).resize((width, height), resample))
 
     def read(self, images: Images, index: int) -> Shrunk | ImageError:
-        """Return image `index` made ready, or what is wrong with it."""
+        """Return image `index` resized, or the error that reading it raised."""
         try:
             image = images[index]
         except ImageError as error:
@@ -67,7 +74,7 @@ class Shrink:
 
 
 def kept_size(height: int, width: int, *, side: int) -> tuple[int, int]:
-    """Return the height and width that prepared data keeps; the longer side is rounded down, as `Preprocess` does."""
+    """Return height and width after resizing; the longer side is rounded down, as in `Preprocess`."""
     if min(height, width) <= side:
         return height, width
     return (side, width * side // height) if width >= height else (height * side // width, side)
@@ -76,10 +83,10 @@ def kept_size(height: int, width: int, *, side: int) -> tuple[int, int]:
 def shrink_all(
     samples: Samples, shrink: Shrink, *, workers: int | None = None, timeout_s: float = TIMEOUT_S
 ) -> Iterator[tuple[int, Shrunk | ImageError]]:
-    """Yield (index, image or what is wrong with it) of all samples, in the order in which they get done.
+    """Yield (index, image or error) of all samples, as they are finished.
 
-    Files are decoded by `workers` processes (None: one a processor), where a crash or a hang costs one image; all
-    other images by this one, in order.
+    Files are decoded by `workers` processes (None = one per processor), where a crash or a timeout costs one image;
+    other images by this process, in order.
     """
     paths = file_paths(samples.images)
     if paths is None:
@@ -97,11 +104,3 @@ def shrink_all(
 def _read_file(item: tuple[str, Shrink]) -> Shrunk | ImageError:
     path, shrink = item
     return shrink.read(FileImages([Path(path)]), 0)
-
-
-def file_paths(images: Images) -> list[Path] | None:
-    """Return the files of a collection that is of files, or a view of one."""
-    if isinstance(images, ImagesView):
-        inner = file_paths(images.images)
-        return None if inner is None else [inner[int(index)] for index in images.indices]
-    return list(images.paths) if type(images) is FileImages else None

@@ -1,4 +1,4 @@
-"""Look whether prepared data is still what was written, pixel by pixel."""
+"""Verification of prepared data against the digests of all its images."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,31 +9,32 @@ from imgrec.errors import DataError
 
 __all__ = ["verify"]
 
-MAX_SAID = 5  # images that a message names
+MAX_LISTED = 5  # images in a message
 
 
 def verify(root: Path, *, progress: Callable[[int, int], None] | None = None) -> int:
-    """Compare every image in the folder `root` with its digest; return their number. Opening compares only some.
+    """Compare every image in the folder `root` with its digest, and return the number of images.
 
-    Raises: DataError: a file is missing, cut off or changed.
+    Raises:
+        DataError: A file is missing, truncated or changed.
     """
     manifest = Manifest.read(root)
     manifest.check(root)
     parts = open_prepared(root, manifest)
     total = sum(len(samples) for samples in parts.values())
-    wrong = []
+    changed = []
     done = 0
     for samples in parts.values():
         images = samples.images
         for index in range(len(images)):
             if index not in images.bad and pixel_digest(images.view(index)) != images.digests[index]:
-                wrong.append(samples.names[index])
+                changed.append(samples.names[index])
             done += 1
             if progress is not None:
                 progress(done, total)
-    if wrong:
+    if changed:
         raise DataError(
-            f"{root}: {len(wrong)} of {total} images are not what was written: {', '.join(wrong[:MAX_SAID])}"
-            f"{', ...' if len(wrong) > MAX_SAID else ''}. Make it again: imgrec prepare ... --overwrite."
+            f"{root}: {len(changed)} of {total} images differ from what was written: {', '.join(changed[:MAX_LISTED])}"
+            f"{', ...' if len(changed) > MAX_LISTED else ''}. Make it again: imgrec prepare ... --overwrite."
         )
     return total

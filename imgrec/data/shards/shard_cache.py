@@ -1,4 +1,4 @@
-"""Shards on this machine: local ones as they lie, remote ones fetched whole into a folder that keeps to a size."""
+"""Local paths of shards: remote ones are fetched whole into a folder of limited size."""
 
 import hashlib
 import logging
@@ -27,7 +27,7 @@ _TOUCH_S = 1.0  # how exactly the time of the last use is known
 
 @dataclass(frozen=True)
 class Shard:
-    """One tar file. place: its path or URL; size: its bytes; sha256: of all of it, where known."""
+    """A tar file: its path or URL, its size in bytes, and its SHA-256 where it is known."""
 
     place: str
     size: int
@@ -40,19 +40,20 @@ class Shard:
 
     @property
     def is_remote(self) -> bool:
-        """Whether it must be fetched."""
+        """Whether `place` is a URL."""
         return is_remote(self.place)
 
 
 @dataclass
 class ShardCache:
-    """Gives each shard a path on this machine.
+    """Provides a local path for each shard.
 
-    folder: holds the remote shards that were fetched; shared by all processes of the machine, and by later runs.
-    limit_bytes: what its shards may take together. The least recently used go first.
-    options: what fsspec needs for the protocol.
+    A remote shard is fetched by one process while others that need it wait, and appears when it is complete.
 
-    A shard is fetched by one process while the others that need it wait, and appears under its name when it is whole.
+    Args:
+        folder: Folder for remote shards, shared by all processes of the machine and by later runs.
+        limit_bytes: Limit for all shards in it; the least recently used are deleted first.
+        options: Options for fsspec.
     """
 
     folder: Path
@@ -61,7 +62,11 @@ class ShardCache:
     _touched: dict[str, float] = field(default_factory=dict, repr=False)
 
     def check_room(self, shards: Sequence[Shard], *, num_needed: int, num_processes: int = 1) -> None:
-        """Check that `num_needed` of the largest remote shards fit, for each process. Raises: ConfigError."""
+        """Check that `num_needed` of the largest remote shards fit, for each process.
+
+        Raises:
+            ConfigError: They do not.
+        """
         sizes = sorted((shard.size for shard in shards if shard.is_remote), reverse=True)
         needed = sum(sizes[: num_needed * num_processes])
         if needed > self.limit_bytes:
@@ -74,20 +79,28 @@ class ShardCache:
             )
 
     def path(self, shard: Shard) -> Path:
-        """Return where the shard lies on this machine, and fetch it if it does not. Raises: DataError."""
+        """Return the local path of the shard, after fetching it if need be.
+
+        Raises:
+            DataError: It cannot be fetched or stored.
+        """
         if not shard.is_remote:
             return Path(shard.place)
-        path = self.folder / _name_here(shard)
+        path = self.folder / _cached_name(shard)
         if not path.exists():
             self._fetch(shard, path)
         self._touch(path)
         return path
 
     def read(self, shard: Shard, *, offset: int, size: int) -> bytes:
-        """Return `size` bytes of a shard from `offset` on, fewer where it ends before. Raises: DataError."""
+        """Return `size` bytes of a shard from `offset` on, fewer where it ends earlier.
+
+        Raises:
+            DataError: The shard is gone, or cannot be fetched.
+        """
         for _ in range(3):
             path = self.path(shard)
-            # Opened for each image: that costs some microseconds, and no descriptor outlives a fork or an eviction.
+            # Opened for each image, for some microseconds: no descriptor outlives a fork or a deletion.
             with suppress(FileNotFoundError), path.open("rb") as file:
                 file.seek(offset)
                 return file.read(size)
@@ -105,18 +118,18 @@ class ShardCache:
                     with self.alone("room"):
                         self._make_room(shard.size)
                         file = stack.enter_context(durable_write(path, size=shard.size))
-                        file.truncate(shard.size)  # so that the next one to make room sees what this one will take
+                        file.truncate(shard.size)  # so that other processes count the size that it will have
                     download(shard.place, self.options, file=file, size=shard.size, sha256=shard.sha256)
                     with self.alone("room"):
                         stack.close()  # renames it
             except RunFolderError as error:
                 raise DataError(
-                    f"{printable_url(shard.place)} cannot be kept in {self.folder}: {_first_sentence(error)} "
+                    f"{printable_url(shard.place)} cannot be stored in {self.folder}: {_first_sentence(error)} "
                     f"Set data.cache_dir=FOLDER, or a smaller data.cache_gb."
                 ) from error
 
     def _make_room(self, size: int) -> None:
-        """Remove the least recently used shards until `size` more bytes keep to the limit."""
+        """Delete the least recently used shards until `size` more bytes fit the limit."""
         sweep_parts(self.folder)
         found = [(entry, entry.stat()) for entry in self.folder.iterdir() if entry.suffix in (".tar", ".part")]
         excess = sum(status.st_size for _, status in found) + size - self.limit_bytes
@@ -126,7 +139,7 @@ class ShardCache:
                 excess -= status.st_size
 
     def _touch(self, path: Path) -> None:
-        """Note the use of a shard, in the time of its file, where all processes see it."""
+        """Record the use of a shard as the time of its file, which all processes see."""
         now = time.monotonic()
         if now - self._touched.get(path.name, -_TOUCH_S) >= _TOUCH_S:
             self._touched[path.name] = now
@@ -135,7 +148,11 @@ class ShardCache:
 
     @contextmanager
     def alone(self, name: str) -> Iterator[None]:
-        """Wait until no other process is in a block of this name."""
+        """Wait until no other process is in a block of this name.
+
+        Raises:
+            DataError: The folder cannot be written.
+        """
         with ExitStack() as stack:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
@@ -148,12 +165,12 @@ class ShardCache:
             try:
                 yield
             finally:
-                # Not left to closing: a process forked meanwhile has a copy of the descriptor, and the lock with it.
+                # Closing would not do: a process forked meanwhile holds a copy of the descriptor, and so the lock.
                 unlock(file.fileno())
 
 
 class Prefetcher:
-    """Fetches shards before they are needed, one after the other, in a thread that ends with the process."""
+    """Fetches shards before they are needed, one by one, in a daemon thread."""
 
     def __init__(self, cache: ShardCache) -> None:
         self.cache = cache
@@ -161,7 +178,7 @@ class Prefetcher:
         self._thread: threading.Thread | None = None
 
     def fetch(self, shard: Shard) -> None:
-        """Fetch the shard some time soon, if it is a remote one."""
+        """Queue a remote shard; returns at once."""
         if not shard.is_remote:
             return
         self._queue.put(shard)
@@ -172,22 +189,22 @@ class Prefetcher:
     def _work(self) -> None:
         while True:
             shard = self._queue.get()
-            with suppress(ImgrecError):  # who needs the shard meets the error too, and says it
+            with suppress(ImgrecError):  # raised again where the shard is needed
                 self.cache.path(shard)
 
 
 def default_cache_dir() -> Path:
-    """Return the folder for fetched shards where none is named: that of the user for caches."""
+    """Return the default folder for remote shards, in the user's folder for caches."""
     base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
     return (Path(base) if base else Path.home() / ".cache") / "imgrec" / "shards"
 
 
-def _name_here(shard: Shard) -> str:
-    """Return the file name of a shard in the cache, another one for other contents as far as they are known."""
+def _cached_name(shard: Shard) -> str:
+    """Return the file name of a shard in the cache, which changes with its known size and digest."""
     mark = hashlib.sha256(f"{shard.place}\0{shard.size}\0{shard.sha256}".encode()).hexdigest()[:16]
     return f"{mark}-{shard.name[-100:].removesuffix('.tar')}.tar"
 
 
 def _first_sentence(error: Exception) -> str:
-    """Return what happened, without the advice for run folders that may follow."""
+    """Return the cause without the advice for run folders that may follow."""
     return str(error).partition(". ")[0].rstrip(".") + "."

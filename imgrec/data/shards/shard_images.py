@@ -1,4 +1,4 @@
-"""Images inside tar files, read one at a time from the place that an index gives."""
+"""Images in tar files, each read from the place given by an index."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,9 +17,10 @@ __all__ = ["ShardImages", "StringColumn", "base_images", "shards_of"]
 
 @dataclass(frozen=True)
 class StringColumn(Sequence[str]):
-    """Texts in one block of memory, as Arrow keeps them: many millions of names as Python objects would not fit.
+    """A sequence of texts backed by Arrow, for millions of names that would not fit into memory as Python objects.
 
-    column: a `pyarrow.StringArray` without gaps.
+    Args:
+        column: A `pyarrow.StringArray` without nulls.
     """
 
     column: Any
@@ -46,10 +47,15 @@ class StringColumn(Sequence[str]):
 
 @dataclass(frozen=True)
 class ShardImages:
-    """N images in shards.
+    """N images in shards. One with a side below MIN_SIDE_PX is refused: `too_small`.
 
-    shards: the tar files. shard: int32 (N,), which of them. offset, size: int64 (N,), where in it, in bytes.
-    names: what messages call each image. One with a side below MIN_SIDE_PX is refused: `too_small`.
+    Args:
+        shards: The tar files.
+        cache: Provides their local paths.
+        names: Name of each image in messages.
+        shard: int32 (N,), index into `shards`.
+        offset: int64 (N,), first byte of the image file in its shard.
+        size: int64 (N,), bytes of the image file.
     """
 
     shards: Sequence[Shard]
@@ -67,20 +73,29 @@ class ShardImages:
         return self.open(index).pixels()
 
     def open(self, index: int) -> LazyImage:
-        """Return image `index` with nothing but its header read. Raises: ImageError, here or when it is decoded."""
+        """Return image `index` with only its header parsed.
+
+        Raises:
+            ImageError: It cannot be read; also raised later, when it is decoded.
+        """
         return image_from_bytes(self.read(index), name=self.names[index])
 
     def read(self, index: int) -> bytes:
-        """Return the bytes of the image file. Raises: ImageError: the shard is cut short; DataError: it is gone."""
+        """Return the bytes of the image file.
+
+        Raises:
+            ImageError: The shard is truncated.
+            DataError: The shard is gone.
+        """
         shard, size = self.shards[self.shard[index]], int(self.size[index])
         data = self.cache.read(shard, offset=int(self.offset[index]), size=size)
         if len(data) < size:
-            raise ImageError(self.names[index], "truncated", f"{shard.name} ends before it does; copy that file again")
+            raise ImageError(self.names[index], "truncated", f"{shard.name} ends inside it; copy that file again")
         return data
 
 
 def base_images(images: Images) -> ShardImages:
-    """Return the collection that a choice of the images of `ShardImages` was made from."""
+    """Return the collection behind views of it."""
     while isinstance(images, ImagesView):
         images = images.images
     assert isinstance(images, ShardImages)
@@ -88,7 +103,7 @@ def base_images(images: Images) -> ShardImages:
 
 
 def shards_of(images: Images) -> NDArray[np.int32]:
-    """Return the number of the shard of each image, int32 (N,), also of a choice of the images of `ShardImages`."""
+    """Return the index of the shard of each image, int32 (N,), of `ShardImages` or a view of it."""
     if isinstance(images, ImagesView):
         numbers: NDArray[np.int32] = shards_of(images.images)[np.asarray(images.indices, dtype=np.int64)]
         return numbers

@@ -1,4 +1,4 @@
-"""From what a user writes to a list of shards: `{000..127}`, `*` and `?` of local paths, lists of both."""
+"""Lists of shards from patterns: `{000..127}` and `{a,b}`, and for local paths `*` and `?`."""
 
 import glob
 import re
@@ -18,7 +18,8 @@ _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 def list_shards(key: str, places: str | Sequence[str]) -> list[str]:
     """Return the paths and URLs that `data.<key>` names, in its order; matches of a pattern are sorted.
 
-    Raises: DataError: one twice, none, a local file that is not there, or a pattern in a URL.
+    Raises:
+        DataError: No shards, one twice, a local file that does not exist, or `*` in a URL.
     """
     given = [places] if isinstance(places, str) else list(places)
     found = [place for text in given for pattern in expand_braces(text) for place in _matches(key, pattern)]
@@ -31,26 +32,27 @@ def list_shards(key: str, places: str | Sequence[str]) -> list[str]:
 
 
 def expand_braces(text: str) -> list[str]:
-    """Replace `{a,b}` by each of its words and `{08..11}` by each number, as long as they are written.
+    """Return `text` with `{a,b}` replaced by each choice and `{08..11}` by each number, zero-padded.
 
-    Raises: DataError: more than MAX_SHARDS, or braces within braces.
+    Raises:
+        DataError: More than MAX_SHARDS results, or nested braces.
     """
     if re.search(r"\{[^}]*\{", text):
-        raise DataError(f"{text}: braces within braces. Write a list: [...,...].")
+        raise DataError(f"{text}: nested braces. Write a list: [...,...].")
     done, todo = [], [text]
     while todo:
         text = todo.pop()
-        match = next((match for match in _BRACES.finditer(text) if _words(match[1])), None)
+        match = next((match for match in _BRACES.finditer(text) if _choices(match[1])), None)
         if match is None:
             done.append(text)
         else:
-            todo += [text[: match.start()] + word + text[match.end() :] for word in reversed(_words(match[1]))]
+            todo += [text[: match.start()] + choice + text[match.end() :] for choice in reversed(_choices(match[1]))]
         if len(done) + len(todo) > MAX_SHARDS:
             raise DataError(f"{text}: more than {MAX_SHARDS:,} shards.")
     return done
 
 
-def _words(inside: str) -> list[str]:
+def _choices(inside: str) -> list[str]:
     span = _RANGE.fullmatch(inside)
     if span is None:
         return inside.split(",") if "," in inside else []
@@ -68,7 +70,7 @@ def _matches(key: str, place: str) -> list[str]:
             return _matches(key, place.removeprefix("file://"))
         if "*" in place:
             raise DataError(
-                f"data.{key}={printable_url(place)}: what a server has cannot be listed. Write braces in place of *: "
+                f"data.{key}={printable_url(place)}: remote files cannot be listed. Write braces instead of *: "
                 "train-{000000..000127}.tar"
             )
         return [place]

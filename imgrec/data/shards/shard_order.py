@@ -1,32 +1,39 @@
-"""The order of training on shards: a pure function of (seed, epoch, rank) that needs only a few shards at a time."""
+"""The order of training images in shards: a function of seed, epoch and rank that needs few shards at a time."""
 
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imgrec.core.keyed_random import generator
 from imgrec.data.loading.sampler import KeyedBatchSampler, SampleKey
 
 __all__ = ["ShardBatchSampler"]
 
-# Set apart the streams of random numbers. None is 0: NumPy takes [seed, epoch] and [seed, epoch, 0] for the same.
+# Keys of independent random streams. None is 0: NumPy treats [seed, epoch] and [seed, epoch, 0] as equal.
 _ORDER, _CUTS, _DRAWS = 1, 2, 3
 
 
 class ShardBatchSampler(KeyedBatchSampler):
-    """Shuffled batches for one rank, such that each stretch of the epoch reads from `shuffle_shards` shards only.
+    """Shuffled batches for one rank that read from only `shuffle_shards` shards at a time.
 
-    The shards are put into an order drawn for the epoch, and this row of samples is cut into equal lengths, one for
-    each rank: a shard belongs to one rank, but for those that a cut goes through (at most world_size - 1). Then a
-    rank goes through its shards with `shuffle_shards` of them open: as one closes, the next opens. A sample's place
-    is drawn uniformly between the opening and the closing of its shard. So a sample and its neighbour in the shard end
-    up about `shuffle_shards` shards apart, and with no more shards than that the shuffle is complete.
+    The shards are shuffled for each epoch, and their samples, in this order, are cut into equal lengths, one for each
+    rank: at most world_size - 1 shards are shared by two ranks. A rank keeps `shuffle_shards` of its shards open: as
+    one closes, the next opens. The position of a sample is drawn uniformly between the opening and the closing of its
+    shard. Neighbours in a shard end up about `shuffle_shards` shards apart; with all shards open the shuffle is
+    complete.
 
-    Everything else is as in `KeyedBatchSampler`: every sample once per epoch, batches of nearly equal size, as many on
-    every rank, and an epoch can be entered at any batch.
+    The rest is as in `KeyedBatchSampler`: every sample once per epoch, batches of nearly equal size, as many on every
+    rank, and an epoch can be resumed at any batch.
 
-    shards: integers (N,), the shard of each sample.
-    announce: called with the number of a shard some time before the first batch that reads from it.
+    Args:
+        shards: Integers (N,), the shard of each sample.
+        batch_size: Samples per batch and rank.
+        shuffle_shards: Number of open shards.
+        seed: Seed of the order.
+        rank: Rank of this process.
+        world_size: Number of processes.
+        announce: Called with the number of a shard some time before the first batch that reads from it.
     """
 
     def __init__(
@@ -54,13 +61,13 @@ class ShardBatchSampler(KeyedBatchSampler):
         samples = np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int64)
         starts, ends = _open_times(len(pieces), self.shuffle_shards)
         place = np.repeat(np.arange(len(pieces)), [len(piece) for piece in pieces])
-        draws = np.random.default_rng([self.seed, epoch, _DRAWS, self.rank]).random(len(samples))
+        draws = generator(self.seed, epoch, _DRAWS, self.rank).random(len(samples))
         times = starts[place] + draws * (ends - starts)[place]
         return np.array_split(samples[np.argsort(times, kind="stable")], len(self))
 
     def _pieces(self, epoch: int) -> list[NDArray[np.int64]]:
-        """Return the samples of each shard of this rank, in the order of the shards; the outer two may be cut."""
-        rng = np.random.default_rng([self.seed, epoch, _ORDER])
+        """Return the samples of each shard of this rank, in the order of the shards; the first and last may be cut."""
+        rng = generator(self.seed, epoch, _ORDER)
         order = rng.permutation(len(self._members))
         ends = np.cumsum([len(self._members[shard]) for shard in order])
         first, last = (self.num_samples * rank // self.world_size for rank in (self.rank, self.rank + 1))
@@ -69,8 +76,8 @@ class ShardBatchSampler(KeyedBatchSampler):
             members = self._members[shard]
             start = end - len(members)
             if start < last and end > first:
-                # Which samples a cut parts is drawn too, or it would always be the same ones.
-                members = np.random.default_rng([self.seed, epoch, _CUTS, int(shard)]).permutation(members)
+                # Shuffled before the cut, or it would always separate the same samples.
+                members = generator(self.seed, epoch, _CUTS, int(shard)).permutation(members)
                 pieces.append(members[max(first - start, 0) : last - start])
         return pieces
 
@@ -99,10 +106,10 @@ def _nobody_listens(shard: int) -> None:
 
 
 def _open_times(num_shards: int, num_open: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return when each of `num_shards` opens and closes, in units of shards; at most `num_open` at any time.
+    """Return when each of `num_shards` opens and closes, in units of shards; at most `num_open` are open at a time.
 
-    At every whole number one closes and the next opens; the first `num_open` open together and the last close together,
-    so that the ends of an epoch are mixed as well as its middle.
+    The first `num_open` open together and the last close together, so that the ends of an epoch are mixed as well as
+    its middle.
     """
     place = np.arange(num_shards)
     starts = np.maximum(place - num_open + 1, 0).astype(np.float64)

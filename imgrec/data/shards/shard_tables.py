@@ -1,4 +1,4 @@
-"""The indexes of the shards of a data set: those that lie beside them, and those that must be made first."""
+"""The indexes of the shards of a data set: stored beside them, or made in one pass and kept in the cache."""
 
 import hashlib
 import json
@@ -29,17 +29,26 @@ log = logging.getLogger("imgrec")
 
 MAX_INDEX_BYTES = 1 << 33
 NUM_THREADS = 3  # that fetch and index shards; each needs one shard in the cache
-_SOME = 20  # shards to index that are worth a word
+_SOME = 20  # shards to index, from which on a message tells of it
 
 
 @dataclass(frozen=True)
 class Part:
-    """The images of some shards. table: their index; shard: int32 (N,), each image's place in `shards`."""
+    """The images of some shards.
+
+    Args:
+        table: Index of the images.
+        shards: The shards.
+        shard: int32 (N,), position in `shards` of each image's shard.
+        facts: Metadata of the index: `class_names` and `multilabel`.
+        excluded: Number of excluded members and samples by reason.
+    """
 
     table: "pyarrow.Table"
     shards: Sequence[Shard]
     shard: NDArray[np.int32]
     facts: Mapping[str, Any]
+    excluded: Counter[str]
 
 
 @dataclass
@@ -47,7 +56,7 @@ class ShardTables:
     """Finds or makes the index of every shard.
 
     An index made here is kept in the cache under the shard's place, size and time of change, so that each shard is
-    gone through once, and a pass that was stopped goes on.
+    read once, and a pass that was interrupted resumes.
     """
 
     cache: ShardCache
@@ -55,7 +64,11 @@ class ShardTables:
     _beside: dict[str, tuple["pyarrow.Table", dict[str, Any]] | None] = field(default_factory=dict)
 
     def of_root(self, root: str) -> dict[str, list[str]]:
-        """Return the shards of each split that imgrec wrote into a folder. Raises: DataError: it has no index."""
+        """Return the shards of each split in a folder that imgrec wrote.
+
+        Raises:
+            DataError: It has no index.
+        """
         root = root.rstrip("/") or root
         beside = self._index_beside(root)
         if beside is None:
@@ -69,7 +82,11 @@ class ShardTables:
         return places
 
     def part(self, places: Sequence[str]) -> Part:
-        """Return the index of these shards. Raises: DataError: one that is not there, or cannot be used."""
+        """Return the index of these shards.
+
+        Raises:
+            DataError: One is absent or cannot be used.
+        """
         found: list[tuple[pyarrow.Table, list[Shard], Mapping[str, Any]]] = []
         for folder, group in groupby(places, key=lambda place: place.rpartition("/")[0]):
             of_folder = list(group)
@@ -81,7 +98,7 @@ class ShardTables:
         return _joined(found)
 
     def _index_beside(self, folder: str) -> tuple["pyarrow.Table", dict[str, Any]] | None:
-        """Return the index that lies in the folder of shards, None where there is none."""
+        """Return the index in the folder of shards, None where there is none."""
         if folder not in self._beside:
             place = f"{folder}/{INDEX_NAME}" if folder else INDEX_NAME
             data = None
@@ -105,7 +122,7 @@ class ShardTables:
         try:
             facts = file_facts(place, self.cache.options) if is_remote(place) else _local_facts(place)
         except FileNotFoundError:
-            raise DataError(f"{printable_url(place)} is not there.") from None
+            raise DataError(f"{printable_url(place)} does not exist.") from None
         shard = Shard(place, size=facts["size"])
         mark = hashlib.sha256(json.dumps([place, facts, asdict(self.keys), VERSION]).encode()).hexdigest()[:32]
         path = self.cache.folder / "index" / f"{mark}.parquet"
@@ -131,11 +148,11 @@ def _local_facts(place: str) -> dict[str, Any]:
 
 
 def _check_shards(beside: Any, name: str) -> None:
-    """Check what an index says about its shards. Raises: DataError: a name that leads elsewhere, no size."""
+    """Check the names and sizes of shards in an index, which may be hostile."""
     table, facts = beside
     shards = facts.get("shards")
     if not isinstance(shards, dict) or not set(table["shard"].unique().to_pylist()) <= set(shards):
-        raise DataError(f"{name} does not list its shards. Make it anew.")
+        raise DataError(f"{name} does not list its shards. Make it again.")
     for shard, known in shards.items():
         is_plain = not set(shard) & set("/\\?#*:\0") and shard not in ("", ".", "..")
         is_sized = isinstance(known, dict) and isinstance(known.get("size"), int) and known["size"] >= 0
@@ -146,7 +163,7 @@ def _check_shards(beside: Any, name: str) -> None:
 def _rows_of(
     places: Sequence[str], table: "pyarrow.Table", facts: Mapping[str, Any]
 ) -> tuple["pyarrow.Table", list[Shard], Mapping[str, Any]]:
-    """Return the rows of some shards of an index, in the order of the shards. Raises: DataError: one has changed."""
+    """Return the rows of some shards of an index, in the order of the shards."""
     import pyarrow.compute
 
     shards = []
@@ -165,29 +182,28 @@ def _check_local(shard: Shard) -> None:
         return
     size = Path(shard.place).stat().st_size if Path(shard.place).is_file() else None
     if size != shard.size:
-        what = "is not there" if size is None else f"has {size:,} bytes, but its index says {shard.size:,}"
+        what = "does not exist" if size is None else f"has {size:,} bytes, but its index says {shard.size:,}"
         raise DataError(f"{shard.place} {what}. Copy or prepare it again.")
 
 
 def _joined(found: Sequence[tuple["pyarrow.Table", list[Shard], Mapping[str, Any]]]) -> Part:
-    """Put the tables of several indexes one after the other."""
+    """Concatenate several indexes."""
     import pyarrow
 
     shards: list[Shard] = []
     numbers = []
-    left_out: Counter[str] = Counter()
+    excluded: Counter[str] = Counter()
     for table, of_table, facts in found:
         numbers.append(_shard_numbers(table, of_table, first=len(shards)))
         shards += of_table
-        left_out.update(facts.get("left_out", {}))
+        excluded.update(facts.get("excluded", facts.get("left_out", {})))  # the key of version 1
     lists = [facts.get("class_names") for _, _, facts in found]
     joined = {
         "class_names": lists[0] if all(names == lists[0] for names in lists) else None,
         "multilabel": any(facts.get("multilabel") for _, _, facts in found),
-        "left_out": dict(left_out),
     }
     table = pyarrow.concat_tables([table.drop_columns("shard") for table, _, _ in found])
-    return Part(table, shards, np.concatenate(numbers), joined)
+    return Part(table, shards, np.concatenate(numbers), joined, excluded)
 
 
 def _shard_numbers(table: "pyarrow.Table", shards: Sequence[Shard], *, first: int) -> NDArray[np.int32]:

@@ -1,4 +1,4 @@
-"""Where every image of some shards is, and what it shows: made from the tar files once, kept as a Parquet file.
+"""The index of shards: place, label and group of every image, made in one pass over the tar files, stored as Parquet.
 
 A WebDataset sample is a run of members that share their name up to its first dot: `0001.jpg`, `0001.cls`, `0001.json`.
 """
@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from imgrec.core.files.atomic_write import durable_write
-from imgrec.data.images.image import MAX_FILE_BYTES
+from imgrec.core.text import listed, printable
+from imgrec.data.images.formats import FORMAT_OF_SUFFIX
+from imgrec.data.images.limits import MAX_FILE_BYTES
 from imgrec.data.shards.tar_members import Member, TarReader
-from imgrec.data.sources.assemble import listed, printable
 from imgrec.data.sources.walk import is_hidden
 from imgrec.errors import DataError
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["INDEX_NAME", "Keys", "index_shard", "load_index", "make_index", "save_index"]
 
 INDEX_NAME = "index.parquet"
-IMAGE_ENDINGS = tuple("jpg jpeg png webp bmp gif tif tiff ppm pgm avif".split())  # noqa: SIM905
+IMAGE_ENDINGS = tuple(suffix[1:] for suffix in FORMAT_OF_SUFFIX)
 LABEL_ENDINGS = ("cls", "txt", "json")
 MAX_LABEL_BYTES = 1 << 20
 VERSION = 1
@@ -33,10 +34,12 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Keys:
-    """What to take of a sample.
+    """Which members of a sample to use.
 
-    image: ending of the image's member, such as `jpg` or `left.png`; None = the one listed ending that there is.
-    label, group: keys in the `json` member; without `label`, the label is the text of `cls`, else of `txt`.
+    Args:
+        image: Ending of the image's member, such as `jpg` or `left.png`; None = the only one of an image format.
+        label: Key of the label in the `json` member; None = the label is the text of `cls`, else of `txt`.
+        group: Key of the group in the `json` member; None = no groups.
     """
 
     image: str | None = None
@@ -46,23 +49,23 @@ class Keys:
 
 @dataclass
 class _Collector:
-    """Turns the members of one shard into rows, and remembers what it leaves out and what is wrong."""
+    """Turns the members of one shard into rows, with counts of what is excluded and a list of faults."""
 
     file: BinaryIO
     name: str
     keys: Keys
     rows: list[dict[str, Any]] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)
+    excluded: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
 
     def add(self, key: str, members: Mapping[str, Member]) -> None:
         """Add the sample `key` with its members by ending."""
         found = [ending for ending in members if self._is_image(ending)]
-        of_no_use = set(members) - set(found) - set(LABEL_ENDINGS)
+        others = set(members) - set(found) - set(LABEL_ENDINGS)
         if not found:
-            self.left_out["sample without an image"] += 1
+            self.excluded["sample without an image"] += 1
             return
-        self.left_out.update(f".{printable(ending)}" for ending in of_no_use)
+        self.excluded.update(f".{printable(ending)}" for ending in others)
         image = members[found[0]]
         if len(found) > 1:
             self.problems.append(f"{printable(key)} has {listed(found)}; set data.image_key to one of them")
@@ -120,24 +123,26 @@ def _as_labels(value: Any) -> list[str] | None:
 
 
 def index_shard(file: BinaryIO, *, name: str, keys: Keys) -> "pyarrow.Table":
-    """Return the rows of one shard, from one pass over its headers and labels.
+    """Return the index of one shard, from one pass over its headers and labels.
 
-    Members with other endings are never looked into. Raises: DataError: no whole tar; samples that cannot be told apart
-    or have no label; no images.
+    Members with other endings are not read.
+
+    Raises:
+        DataError: The file is no complete tar file, has no images, or has samples without a label or of one name.
     """
     reader = TarReader(file, name)
     collector = _Collector(file, name, keys)
     for key, members in _samples(reader, collector):
         collector.add(key, members)
-    collector.left_out.update(reader.left_out)
+    collector.excluded.update(reader.excluded)
     if collector.problems:
         shown = "\n  ".join(collector.problems[:10])
         raise DataError(f"{name}: {len(collector.problems)} samples cannot be used:\n  {shown}")
     if not collector.rows:
-        endings = f"Found: {listed(sorted(collector.left_out))}" if collector.left_out else "It is empty"
+        endings = f"Found: {listed(sorted(collector.excluded))}" if collector.excluded else "It is empty"
         raise DataError(f"{name} holds no images ({', '.join(IMAGE_ENDINGS)}). {endings}.")
     has_lists = any(len(row["labels"]) != 1 for row in collector.rows)
-    facts = {"multilabel": has_lists, "left_out": dict(collector.left_out)}
+    facts = {"multilabel": has_lists, "excluded": dict(collector.excluded)}
     return make_index([{"shard": name, **row} for row in collector.rows], facts)
 
 
@@ -149,13 +154,13 @@ def _samples(reader: TarReader, collector: _Collector) -> Iterator[tuple[str, di
         members: dict[str, Member] = {}
         for _, ending, member in run:
             if any(is_hidden(part) for part in member.name.split("/") if part != "."):
-                collector.left_out["hidden"] += 1
+                collector.excluded["hidden"] += 1
             elif ending in members:
                 collector.problems.append(f"{printable(member.name)} is there twice")
             else:
                 members[ending] = member
         if key in seen and members:
-            collector.problems.append(f"{printable(key)} is there twice, with others between")
+            collector.problems.append(f"{printable(key)} is there twice, with other samples between")
         seen.add(key)
         if members:
             yield key, members
@@ -186,7 +191,7 @@ def _schema() -> "pyarrow.Schema":
 
 
 def make_index(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> "pyarrow.Table":
-    """Return the table of an index. facts: plain values that are kept with it."""
+    """Return the table of an index, with `facts`, plain values, as its metadata."""
     import pyarrow
 
     table = pyarrow.Table.from_pylist(list(rows), schema=_schema())
@@ -194,7 +199,11 @@ def make_index(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> "
 
 
 def save_index(index: "pyarrow.Table", path: Path) -> None:
-    """Write an index, whole or not at all. Raises: RunFolderError."""
+    """Write an index atomically.
+
+    Raises:
+        RunFolderError: It cannot be written.
+    """
     import pyarrow.parquet
 
     with durable_write(path) as file:
@@ -202,7 +211,11 @@ def save_index(index: "pyarrow.Table", path: Path) -> None:
 
 
 def load_index(data: bytes, *, name: str) -> tuple["pyarrow.Table", dict[str, Any]]:
-    """Return the table and the facts of an index. Raises: DataError: damaged, or not made by `save_index`."""
+    """Return the table and the metadata of an index.
+
+    Raises:
+        DataError: It is damaged, or not made by `save_index`.
+    """
     import pyarrow
     import pyarrow.parquet
 
@@ -214,7 +227,7 @@ def load_index(data: bytes, *, name: str) -> tuple["pyarrow.Table", dict[str, An
         table = table.select(_schema().names).cast(_schema())
     except (pyarrow.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{name} is no index of shards, or damaged ({first}). Make it anew.") from None
+        raise DataError(f"{name} is no index of shards, or damaged ({first}). Make it again.") from None
     if any(table[column].null_count for column in ("shard", "name", "offset", "size", "labels")):
-        raise DataError(f"{name} is damaged: cells are empty. Make it anew.")
+        raise DataError(f"{name} is damaged: cells are empty. Make it again.")
     return table, facts

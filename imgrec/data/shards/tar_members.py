@@ -1,8 +1,8 @@
-"""The members of a tar file by one pass over its headers. Nothing is unpacked, and little is believed.
+"""The members of an untrusted tar file, from one pass over its headers; nothing is unpacked.
 
-Read are ustar and the extensions of GNU and pax for long names (POSIX.1-2001, "pax Interchange Format"). What could
-make two readers see different files in the same bytes (sparse members, sizes given twice, negative numbers, anything
-behind the end) is refused, not guessed at.
+Reads ustar and the GNU and pax extensions for long names (POSIX.1-2001, "pax Interchange Format"). What could make two
+readers see different files in the same bytes is refused: sparse members, sizes given twice, negative numbers, anything
+after the end mark. `tarfile` accepts all of these, and takes twice as long.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ MAX_NAME_BYTES = 4096
 _MAX_PAX_BYTES = 1 << 16
 
 _FILES = (b"0", b"\0", b"7")
-_PASSED_OVER = (b"5", b"K")  # folders, and long names of links
+_IGNORED = (b"5", b"K")  # folders, and long names of links
 _REFUSED = {b"1": "hard link", b"2": "symbolic link", b"3": "device", b"4": "device", b"6": "pipe"}
 _WITHOUT_CONTENT = (b"5", *_REFUSED)
 
@@ -37,20 +37,26 @@ class Member:
 
 @dataclass
 class TarReader:
-    """Goes through the regular files of a tar file.
+    """Lists the regular files of a tar file.
 
-    file: open for reading, at any place. name: what messages call it.
-    left_out: how many members are no samples' business, by reason: links and devices, names that lead out.
+    Args:
+        file: The file, open for reading, at any position.
+        name: Name of the file in messages.
+        excluded: Number of excluded members by reason: links, devices, names that lead outside.
     """
 
     file: BinaryIO
     name: str
-    left_out: Counter[str] = field(default_factory=Counter)
+    excluded: Counter[str] = field(default_factory=Counter)
     _size: int = 0
     _place: int = 0
 
     def members(self) -> Iterator[Member]:
-        """Yield the members in their order. Raises: DataError: the file is cut short, damaged, or no plain tar."""
+        """Yield the members in their order.
+
+        Raises:
+            DataError: The file is truncated, damaged, or no uncompressed tar file.
+        """
         self._size = self.file.seek(0, 2)
         self._place, num_members, long_name = 0, 0, None
         while (header := self._header()) is not None:
@@ -58,7 +64,7 @@ class TarReader:
             if num_members > MAX_MEMBERS:
                 raise DataError(f"{self.name} has more than {MAX_MEMBERS:,} members.")
             kind, offset = header[156:157], self._place
-            # What has no content may still state a size: a hard link that of its target.
+            # A member without content may still state a size: a hard link that of its target.
             size = 0 if kind in _WITHOUT_CONTENT else self._number(header[124:136])
             self._skip(size, header)
             if kind in (b"x", b"g", b"L"):
@@ -73,7 +79,7 @@ class TarReader:
         """Return the next header, None at the end mark."""
         header = self._read(self._place, BLOCK_BYTES)
         if not header and self._place:
-            raise DataError(f"{self.name} has no end mark: the file has been cut short. Copy or download it again.")
+            raise DataError(f"{self.name} has no end mark: the file is truncated. Copy or download it again.")
         if len(header) == BLOCK_BYTES and not any(header):
             return None
         total = sum(header[:148]) + 8 * 32 + sum(header[156:])
@@ -84,14 +90,14 @@ class TarReader:
 
     def _what_it_is(self, header: bytes) -> str:
         if self._place:
-            return f"is damaged or cut short: no header where one is due, at byte {self._place:,}"
+            return f"is damaged or truncated: no header where one is due, at byte {self._place:,}"
         if (
             header[:2] == b"\x1f\x8b"
             or header[:3] == b"BZh"
             or header[:6] == b"\xfd7zXZ\0"
             or header[:4] == b"(\xb5/\xfd"
         ):
-            return "is compressed, so that no image in it can be found by its place. Unpack it to a plain .tar"
+            return "is compressed, so that images in it have no fixed position. Decompress it to a plain .tar"
         return "is no tar file"
 
     def _skip(self, size: int, header: bytes) -> None:
@@ -99,13 +105,13 @@ class TarReader:
         if end > self._size:
             name = _ustar_name(header).decode("utf-8", "backslashreplace")
             raise DataError(
-                f"{self.name} has been cut short: {name} should reach to byte {end:,}, but the file has {self._size:,}"
+                f"{self.name} is truncated: {name} should reach to byte {end:,}, but the file has {self._size:,}"
                 ". Copy or download it again."
             )
         self._place = end + -size % BLOCK_BYTES
 
     def _long_name(self, kind: bytes, offset: int, size: int) -> bytes | None:
-        """Return the next member's name by a GNU or pax header. Raises: DataError: damage, or tricks."""
+        """Return the next member's name from a GNU or pax header."""
         if size > _MAX_PAX_BYTES:
             raise DataError(f"{self.name} has an extended header of {size:,} bytes; at most {_MAX_PAX_BYTES:,}.")
         data = self._read(offset, size)
@@ -116,7 +122,7 @@ class TarReader:
         tricks += [key for key in records if kind == b"g" and key == b"path"]
         if tricks:
             raise DataError(
-                f"{self.name} has a member with its own {tricks[0].decode()}, which is not read. Pack it anew."
+                f"{self.name} has a member with its own {tricks[0].decode()}, which is not supported. Pack it again."
             )
         return records.get(b"path")
 
@@ -132,22 +138,22 @@ class TarReader:
             data = data[length:]
 
     def _is_sample(self, kind: bytes, name: bytes) -> bool:
-        """Tell whether a member is a regular file inside; count it among those left out if it is neither."""
+        """Return whether a member is a regular file with a name inside the shard; count it as excluded if not."""
         if kind in _FILES and not name.endswith(b"/"):
             path = PurePosixPath(name.decode("latin-1"))
             if not (
                 path.is_absolute() or ".." in path.parts or b"\0" in name or len(name) > MAX_NAME_BYTES or not name
             ):
                 return True
-            self.left_out["name that leads out of the shard"] += 1
+            self.excluded["name that leads outside the shard"] += 1
         elif kind in _REFUSED:
-            self.left_out[_REFUSED[kind]] += 1
-        elif kind not in _PASSED_OVER and kind not in _FILES:
-            raise DataError(f"{self.name} has a member of the unknown or sparse type {kind!r}. Pack it anew with tar.")
+            self.excluded[_REFUSED[kind]] += 1
+        elif kind not in _IGNORED and kind not in _FILES:
+            raise DataError(f"{self.name} has a member of the unknown or sparse type {kind!r}. Pack it again with tar.")
         return False
 
     def _check_end(self) -> None:
-        """Check that nothing but zeros follows the end mark: other readers would show it, or hide it."""
+        """Check that only zeros follow the end mark: other readers may read on."""
         place = self._place
         while data := self._read(place, 1 << 20):
             if any(data):

@@ -1,11 +1,10 @@
-"""Writes images as WebDataset shards: tar files of image files as they are, with their labels, and one index.
+"""Writes images as WebDataset shards: tar files of unchanged image files with their labels, and an index.
 
 The same input gives the same bytes: no times, no owners, a fixed order.
 """
 
 import hashlib
 import json
-import re
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -18,12 +17,15 @@ import numpy as np
 from PIL import Image
 
 from imgrec.core.files.atomic_write import durable_write
-from imgrec.data.images.image import FileImages, decode_image, read_regular_file
+from imgrec.core.keyed_random import lasting_order
+from imgrec.core.text import listed
+from imgrec.data.images.collections import FileImages
+from imgrec.data.images.formats import FORMAT_OF_SUFFIX, format_of
+from imgrec.data.images.image import decode_image, read_regular_file
 from imgrec.data.prepared.place import check_output, new_folder
 from imgrec.data.samples import Images, ImagesView, Samples
 from imgrec.data.shards.shard_images import ShardImages
 from imgrec.data.shards.tar_index import IMAGE_ENDINGS, INDEX_NAME, make_index, save_index
-from imgrec.data.sources.assemble import listed
 from imgrec.errors import DataError, RunFolderError
 
 if TYPE_CHECKING:
@@ -32,16 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["write_tar_shards"]
 
 _ORDER_SEED = 0  # any constant
-_STARTS = {
-    "jpg": rb"\xff\xd8\xff",
-    "png": rb"\x89PNG",
-    "gif": rb"GIF8[79]a",
-    "webp": rb"RIFF....WEBP",
-    "bmp": rb"BM",
-    "tif": rb"II\*\0|MM\0\*",
-    "avif": rb"....ftypavi[fs]",
-    "ppm": rb"P[1-6][\s#]",
-}
 
 
 def write_tar_shards(
@@ -56,13 +48,18 @@ def write_tar_shards(
 
     Image files are copied byte for byte; images that are no files become PNG. Each is followed by `.cls` (the number
     of its class; not for several labels) and `.json` (path, label or labels, group, split). Within a split the order is
-    shuffled, so that every shard holds something of everything.
+    shuffled, so that every shard has images of all classes. `output` appears when everything is written.
 
-    shard_mb: the size of a shard, at most, in megabytes of 10^6 bytes (but for a larger image).
-    progress: called with the number of images done and of all.
-    parts: "train", "val" and "test", or "all" for a heap that is divided when it is read.
-    `output` appears when everything is written. Raises: DataError: `output` is not empty, or has no room; an image
-    without a label. ImageError: a file that is no image.
+    Args:
+        parts: Samples by split, or as "all" for unsplit data, which is split when it is read.
+        class_names: Name of each label.
+        output: Folder to create.
+        shard_mb: Maximum size of a shard in megabytes (10^6 bytes), unless a single image is larger.
+        progress: Called with the number of images done and of all.
+
+    Raises:
+        DataError: `output` is not empty, the disk is full, or an image has no label.
+        ImageError: A file is no image.
     """
     _check_labels(parts)
     check_output(output, marks=(), overwrite=False)
@@ -71,7 +68,7 @@ def write_tar_shards(
             _write(parts, class_names, work, shard_bytes=int(shard_mb * 1_000_000), progress=progress)
     except RunFolderError as error:
         what = str(error).partition(". ")[0]
-        raise DataError(f"{what}. Free some space, or name a folder on another disk: --output DIR.") from error
+        raise DataError(f"{what}. Free some space, or choose a folder on another disk: --output DIR.") from error
 
 
 def _write(
@@ -96,9 +93,7 @@ def _check_labels(parts: Mapping[str, Samples]) -> None:
     for samples in parts.values():
         without = [samples.names[place] for place in np.flatnonzero(samples.labels == -1)[:4]]
         if samples.labels.ndim == 1 and without:
-            raise DataError(
-                f"Images without a label, which shards need: {listed(without)}. Label them or leave them out."
-            )
+            raise DataError(f"Images without a label, which shards need: {listed(without)}. Label or exclude them.")
 
 
 @dataclass
@@ -113,7 +108,7 @@ class _Writer:
 
     def write(self, split: str, samples: Samples) -> Iterator[None]:
         """Write the shards of a split, and yield after each image."""
-        order = np.argsort(np.random.PCG64(_ORDER_SEED).random_raw(len(samples)), kind="stable")
+        order = lasting_order(len(samples), _ORDER_SEED)
         num_digits = len(str(max(len(samples) - 1, 0)))
         shard, num_shards = None, 0
         with ExitStack() as stack:
@@ -154,7 +149,7 @@ class _Writer:
         self.shards[shard.name] = {"size": shard.size, "sha256": shard.digest.hexdigest(), "split": split}
 
     def index(self, *, are_many: bool) -> "pyarrow.Table":
-        """Return the index of everything written. are_many: whether an image has several labels."""
+        """Return the index of everything written; `are_many`: whether images have several labels."""
         import pyarrow
 
         facts = {"class_names": list(self.class_names), "multilabel": are_many, "shards": self.shards}
@@ -224,10 +219,10 @@ def _original(images: Images, index: int) -> bytes | None:
 
 
 def _ending(data: bytes, name: str) -> str:
-    """Return the ending for an image file by its first bytes. Raises: ImageError: no image."""
-    known = next((ending for ending, start in _STARTS.items() if re.match(start, data, re.DOTALL)), None)
-    if known is not None:
-        return known
+    """Return the usual ending for an image file by its first bytes."""
+    kind = format_of(data)
+    if kind is not None:
+        return next(suffix[1:] for suffix, of_suffix in FORMAT_OF_SUFFIX.items() if of_suffix == kind)
     decode_image(data, name=name)
     suffix = Path(name).suffix.lower()[1:]
-    return suffix if suffix in IMAGE_ENDINGS else "jpg"  # readers go by the content, but want one that they know
+    return suffix if suffix in IMAGE_ENDINGS else "jpg"  # readers detect the format by content

@@ -1,4 +1,4 @@
-"""Images in array files: npz in the layout of MedMNIST, or with `images` and `labels`; and the idx files of MNIST."""
+"""Images in array files: npz in the layout of MedMNIST or with `images` and `labels`, and idx files as of MNIST."""
 
 import gzip
 import zlib
@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.data.images.image import ArrayImages
+from imgrec.core.text import listed
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.loading.datamodule import ImageDataModule
-from imgrec.data.samples import Samples, Splits, UInt8Array
-from imgrec.data.sources.assemble import Found, assemble, listed, sort_names
+from imgrec.data.samples import Note, Samples, Splits, UInt8Array
+from imgrec.data.sources.assemble import Found, assemble, sort_names
 from imgrec.errors import DataError, did_you_mean
 
 Array = NDArray[Any]
 
 
 class ArraysData(ImageDataModule):
-    """Images in an npz file; see `read_arrays`. `class_names` are the names of labels 0, 1, ..."""
+    """Data module for images in an npz file; arguments as in `read_arrays`, with its `label_names` as `class_names`."""
 
     def __init__(
         self,
@@ -39,7 +40,7 @@ class ArraysData(ImageDataModule):
         }
 
     def read(self, class_names: Sequence[str] | None) -> Splits:
-        """Read the splits; with `class_names`, map labels to that list by name. Raises: DataError."""
+        """Read the splits; with `class_names`, map labels to that list by name."""
         return read_arrays(**self.options, seed=self.seed, class_names=class_names)
 
 
@@ -55,12 +56,19 @@ def read_arrays(
     """Read `train_images`, `train_labels`, `val_...`, `test_...`, or `images` and `labels`, from an npz file.
 
     Images are uint8 (N, H, W), (N, H, W, 1), (N, H, W, 3) or channels first (N, 1, H, W), (N, 3, H, W). Labels are
-    whole numbers or text (N,) or (N, 1), or (N, C) of 0 and 1 for several labels per image. An array `groups` (or
+    integers or text (N,) or (N, 1), or (N, C) of 0 and 1 for several labels per image. An array `groups` (or
     `train_groups`, ...) names what must stay in one split.
 
-    label_names: names of labels 0, 1, ...; None = the array `class_names` of the file, or else the numbers themselves.
-    class_names, val_fraction, test_fraction, seed: as in `assemble`.
-    Raises: DataError: the file or an array cannot be used; and as `assemble`.
+    Args:
+        path: The npz file.
+        label_names: Names of labels 0, 1, ...; None = the file's array `class_names`, else the numbers.
+        val_fraction: As in `assemble`, like `test_fraction`, `seed` and `class_names`.
+        test_fraction: See `assemble`.
+        seed: See `assemble`.
+        class_names: See `assemble`.
+
+    Raises:
+        DataError: The file or an array cannot be used; or as in `assemble`.
     """
     file = Path(path)
     content = _load(file)
@@ -115,7 +123,7 @@ def _load(file: Path) -> Mapping[str, Array]:
 
 
 def _prefixes(file: Path, content: Mapping[str, Array]) -> dict[str, str]:
-    """Return what the keys of each part begin with. Raises: DataError: none of the layouts."""
+    """Return the prefix of the keys of each part."""
     if "images" in content and "labels" in content:
         return {"all": ""}
     found = {part: f"{part}_" for part in ("train", "val", "test") if f"{part}_images" in content}
@@ -207,10 +215,11 @@ def _index(values: Array, index_of: Mapping[str, int]) -> NDArray[np.int64]:
     return np.array([index_of[str(value)] for value in distinct], dtype=np.int64)[inverse]
 
 
-def _notes(labels: Mapping[str, Array]) -> list[str]:
+def _notes(labels: Mapping[str, Array]) -> list[Note]:
     if all(array.ndim == 2 and np.all(array.sum(axis=1) == 1) for array in labels.values()):
         shape = next(iter(labels.values())).shape
-        return [f"Labels {shape} are read as several per image, but each row has exactly one 1. Save (N,) for one."]
+        text = f"Labels {shape} are read as several per image, but each row has exactly one 1. Save (N,) for one."
+        return [Note("layout", text)]
     return []
 
 
@@ -218,10 +227,12 @@ def _notes(labels: Mapping[str, Array]) -> list[str]:
 
 
 def read_idx(path: Path, *, num_dims: int) -> UInt8Array:
-    """Read an idx file of bytes, packed with gzip or not.
+    """Read an idx file of bytes, compressed with gzip or not.
 
     The format (Y. LeCun, MNIST): 0, 0, 8 for bytes, the number of dimensions, each size as a big-endian int32, values.
-    Raises: DataError: the file is not that, or is cut off.
+
+    Raises:
+        DataError: The file is not of this format, or truncated.
     """
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
@@ -230,4 +241,4 @@ def read_idx(path: Path, *, num_dims: int) -> UInt8Array:
         shape = np.frombuffer(content, dtype=">i4", count=num_dims, offset=4)
         return np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * num_dims).reshape(shape)
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise DataError(f"{path} is damaged: {error}. Get it again.") from None
+        raise DataError(f"{path} is damaged: {error}. Download it again.") from None

@@ -1,14 +1,14 @@
-"""From what a source found to the splits of a run: one class list, the missing splits, and a word on what is odd."""
+"""From what a source found to the splits of a run: one class list, missing splits drawn, notes on what is odd."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from imgrec.data.samples import Samples, Splits, Task
+from imgrec.core.text import listed
+from imgrec.data.samples import Note, Samples, Splits, Task, count_classes
 from imgrec.data.splits.split import split_indices
 from imgrec.errors import DataError, did_you_mean
 
@@ -27,13 +27,16 @@ SPLIT_OF: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Found:
-    """What a source found, not yet divided.
+    """What a source found, before missing splits are drawn.
 
-    where: what messages call the source, such as `data.root=photos`.
-    parts: "train", "val", "test" as far as the source names them, or "all" for one heap.
-    label_names: what label i of every part means.
-    class_names: the class list, where the source lays it down; None = the labels that occur in training.
-    hint: what to do about labels that the class list lacks.
+    Args:
+        where: Name of the source in messages, such as `data.root=photos`.
+        parts: Samples by split, "train", "val" and "test" as far as the source defines them, or "all" for unsplit data.
+        label_names: Name of label i, the same in all parts.
+        class_names: Class list, where the source defines one; None = the labels that occur in training.
+        task: "single" or "multilabel".
+        notes: Notes of the source.
+        hint: Advice on labels that the class list lacks.
     """
 
     where: str
@@ -41,19 +44,25 @@ class Found:
     label_names: Sequence[str]
     class_names: Sequence[str] | None = None
     task: Task = "single"
-    notes: Sequence[str] = ()
+    notes: Sequence[Note] = ()
     hint: str = ""
 
 
 def assemble(
     found: Found, *, class_names: Sequence[str] | None, val_fraction: float, test_fraction: float, seed: int
 ) -> Splits:
-    """Divide what has no split yet, and put every label under one class list.
+    """Draw the splits that are missing, and map all labels to one class list.
 
-    class_names: the list of a checkpoint, which comes before the source's own.
-    val_fraction, test_fraction: shares of the heap that is divided; a training part without a validation part gives
-        `val_fraction` of itself. A share of 0 makes no such split; shares that sum to 1 leave none for training.
-    Raises: DataError: one class only, labels outside the class list, too few images to divide.
+    Args:
+        found: What the source found.
+        class_names: Class list of a checkpoint, which overrides the source's own.
+        val_fraction: Share of unsplit data for validation, 0 to 1; of the training split, where it has a test but no
+            validation split. 0 makes no such split.
+        test_fraction: Share of unsplit data for the test; with a sum of 1, none is left for training.
+        seed: Seed of the split.
+
+    Raises:
+        DataError: One class only, labels outside the class list, or too few images to split.
     """
     names = list(class_names or found.class_names or _names_in_training(found))
     if len(names) < (2 if found.task == "single" else 1):
@@ -64,8 +73,8 @@ def assemble(
         part: _relabel(samples, part=part, found=found, names=names, taught_by=taught_by)
         for part, samples in found.parts.items()
     }
-    splits = _divide(parts, val_fraction=val_fraction, test_fraction=test_fraction, seed=seed)
-    notes = [*found.notes, *_missing_classes(splits, names), *_shared_groups(splits)]
+    splits = _split(parts, val_fraction=val_fraction, test_fraction=test_fraction, seed=seed)
+    notes = [*found.notes, *split_notes(splits, names)]
     return Splits(class_names=names, task=found.task, notes=tuple(notes), is_unsplit="all" in found.parts, **splits)
 
 
@@ -78,26 +87,17 @@ def sort_names(names: Iterable[str]) -> list[str]:
         return sorted(distinct)
 
 
-def listed(names: Sequence[str], limit: int = 8) -> str:
-    """Join names for a message on one line, the first `limit` of them."""
-    shown = ", ".join(printable(name) for name in names[:limit])
-    return shown if len(names) <= limit else f"{shown}, ... ({len(names)} in all)"
-
-
-def printable(name: str) -> str:
-    """Escape what would break a line of text: control characters, line ends, bytes that are not UTF-8."""
-    if name.isprintable():
-        return name
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)
-
-
 def storable(name: str) -> str:
-    """Return a name that every file format takes: bytes that are not UTF-8 become escapes."""
+    """Return a name that can be stored as UTF-8: other bytes become escapes."""
     return name if name.isascii() else name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def check_folder(key: str, path: str) -> None:
-    """Check that a folder is there. Raises: DataError: with the nearest name in the last folder that is."""
+    """Check that the folder of `data.<key>` exists.
+
+    Raises:
+        DataError: It does not; with the nearest name in the last folder that does.
+    """
     if Path(path).is_dir():
         return
     if Path(path).exists():
@@ -121,23 +121,17 @@ def _names_in_training(found: Found) -> list[str]:
     parts = found.parts.values() if training is None else [found.parts[training]]
     used = np.zeros(len(found.label_names), dtype=bool)
     for samples in parts:
-        used |= _per_class(samples.labels, len(used)) > 0
+        used |= count_classes(samples.labels, len(used)) > 0
     return [name for name, is_used in zip(found.label_names, used, strict=True) if is_used]
 
 
-def _per_class(labels: NDArray[np.int64] | NDArray[np.uint8], num_classes: int) -> NDArray[np.int64]:
-    counts: NDArray[np.int64]
-    counts = labels.sum(axis=0, dtype=np.int64) if labels.ndim == 2 else np.bincount(labels, minlength=num_classes)
-    return counts
-
-
 def _relabel(samples: Samples, *, part: str, found: Found, names: Sequence[str], taught_by: str) -> Samples:
-    """Return the samples with labels that index `names`. Raises: DataError: a label that is not in `names`."""
+    """Return the samples with labels that index `names`."""
     if list(found.label_names) == names:
         return samples
     index_of = {name: index for index, name in enumerate(names)}
     new = np.array([index_of.get(name, -1) for name in found.label_names], dtype=np.int64)
-    used = _per_class(samples.labels, len(new)) > 0
+    used = count_classes(samples.labels, len(new)) > 0
     if unknown := [found.label_names[int(i)] for i in np.flatnonzero(used & (new < 0))]:
         raise DataError(
             f"{found.where}: {'' if part == 'all' else part + ' '}labels that {taught_by} does not know: "
@@ -154,9 +148,7 @@ def _relabel(samples: Samples, *, part: str, found: Found, names: Sequence[str],
 # The splits
 
 
-def _divide(
-    parts: Mapping[str, Samples], *, val_fraction: float, test_fraction: float, seed: int
-) -> dict[str, Samples]:
+def _split(parts: Mapping[str, Samples], *, val_fraction: float, test_fraction: float, seed: int) -> dict[str, Samples]:
     if "all" in parts:
         whole, fractions = parts["all"], _fractions(val_fraction, test_fraction)
     elif "train" in parts and "val" not in parts and val_fraction > 0:
@@ -164,8 +156,8 @@ def _divide(
     else:
         return {name: parts[name] for name in ("train", "val", "test") if name in parts}
     indices = split_indices(whole.labels, fractions=fractions, seed=seed, groups=whole.groups)
-    divided = {name: whole.subset(indices[name]) for name in fractions if len(indices[name])}
-    return divided | ({"test": parts["test"]} if "test" in parts else {})
+    drawn = {name: whole.subset(indices[name]) for name in fractions if len(indices[name])}
+    return drawn | ({"test": parts["test"]} if "test" in parts else {})
 
 
 def _fractions(val_fraction: float, test_fraction: float) -> dict[str, float]:
@@ -178,24 +170,25 @@ def _fractions(val_fraction: float, test_fraction: float) -> dict[str, float]:
     return {"train": max(round(train_fraction, 9), 0.0), "val": val_fraction, "test": test_fraction}
 
 
-# What is odd
+# Notes on splits
 
 
-def _missing_classes(splits: Mapping[str, Samples], names: Sequence[str]) -> list[str]:
-    notes = []
+def split_notes(splits: Mapping[str, Samples], class_names: Sequence[str]) -> list[Note]:
+    """Return notes on classes without samples in a split, and on groups that are in two splits."""
+    return [*_missing_classes(splits, class_names), *_leaking_groups(splits)]
+
+
+def _missing_classes(splits: Mapping[str, Samples], class_names: Sequence[str]) -> Iterator[Note]:
     for part, samples in splits.items():
-        counts = _per_class(samples.labels, len(names))
-        missing = [name for name, count in zip(names, counts, strict=True) if count == 0]
-        if missing:
-            effect = "the network cannot learn them" if part == "train" else "their scores there are undefined"
-            notes.append(f"No {part} images of {listed(missing)}: {effect}.")
-    return notes
+        counts = count_classes(samples.labels, len(class_names))
+        if missing := [name for name, count in zip(class_names, counts, strict=True) if count == 0]:
+            effect = "the model cannot learn them" if part == "train" else "their metrics there are undefined"
+            yield Note("missing_class", f"No {part} images of {listed(missing)}: {effect}.")
 
 
-def _shared_groups(splits: Mapping[str, Samples]) -> list[str]:
+def _leaking_groups(splits: Mapping[str, Samples]) -> Iterator[Note]:
     groups = {part: set(samples.groups) for part, samples in splits.items() if samples.groups is not None}
-    return [
-        f"Groups in both {one} and {other}: {listed(shared)}: the scores on {other} may be too good."
-        for one, other in combinations(groups, 2)
-        if (shared := sorted(groups[one] & groups[other]))
-    ]
+    for one, other in combinations(groups, 2):
+        if shared := sorted(groups[one] & groups[other]):
+            text = f"Groups in both {one} and {other}: {listed(shared)}: metrics on {other} may be too good."
+            yield Note("leaking_groups", text)

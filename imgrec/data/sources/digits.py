@@ -1,4 +1,4 @@
-"""scikit-learn's handwritten digits: 1,797 real images that need no download."""
+"""scikit-learn's handwritten digits: 1,797 images that need no download."""
 
 import gzip
 from collections.abc import Sequence
@@ -9,21 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.data.images.image import ArrayImages
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.data.samples import Samples, Splits
 from imgrec.data.sources.assemble import Found, assemble
 
 
 class DigitsData(ImageDataModule):
-    """The digits 0 to 9 at 8x8 px, gray; see `read_digits`."""
+    """Data module for the digits 0 to 9, gray, 8x8 px; arguments as in `read_digits`."""
 
     def __init__(self, *, val_fraction: float = 0.1, test_fraction: float = 0.2, **loader: Any) -> None:
         super().__init__(**loader)
         self.options: dict[str, Any] = {"val_fraction": val_fraction, "test_fraction": test_fraction}
 
     def read(self, class_names: Sequence[str] | None) -> Splits:
-        """Read the splits; with `class_names`, map labels to that list by name. Raises: DataError."""
+        """Read the splits; with `class_names`, map labels to that list by name."""
         return read_digits(**self.options, seed=self.seed, class_names=class_names)
 
 
@@ -34,7 +34,7 @@ def read_digits(
     seed: int = 1,
     class_names: Sequence[str] | None = None,
 ) -> Splits:
-    """Read the digits, 0 to 16 scaled to 0 to 255, and divide them; the four arguments as in `assemble`."""
+    """Read the digits, values 0 to 16 scaled to 0 to 255, and split them; arguments as in `assemble`."""
     table = _read_table()
     samples = Samples(
         names=[f"digits/{i:04d}" for i in range(len(table))],

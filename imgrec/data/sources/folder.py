@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from imgrec.data.images.image import FileImages
+from imgrec.core.text import listed
+from imgrec.data.images.collections import FileImages
 from imgrec.data.loading.datamodule import ImageDataModule
-from imgrec.data.samples import Samples, Splits
-from imgrec.data.sources.assemble import SPLIT_OF, Found, assemble, check_folder, listed, storable
+from imgrec.data.samples import Note, Samples, Splits
+from imgrec.data.sources.assemble import SPLIT_OF, Found, assemble, check_folder, storable
 from imgrec.data.sources.walk import Walk, looks_like_image
 from imgrec.errors import ConfigError, DataError
 
@@ -19,11 +20,11 @@ Folders = Mapping[str, str]  # name -> path, sorted by name
 Files = Mapping[str, Sequence[str]]  # class -> paths
 
 _NO_CLASS = ""  # stands for a class folder where images lie in none
-_OTHERS = "Array files, tables and sets of torchvision are named by data=arrays, data=table or data=torchvision."
+_OTHERS = "For array files, tables and sets of torchvision use data=arrays, data=table or data=torchvision."
 
 
 class FolderData(ImageDataModule):
-    """Images in class folders; see `read_folder`."""
+    """Data module for images in class folders; arguments as in `read_folder`."""
 
     def __init__(
         self,
@@ -53,7 +54,7 @@ class FolderData(ImageDataModule):
         }
 
     def read(self, class_names: Sequence[str] | None) -> Splits:
-        """Read the splits; with `class_names`, map labels to that list by name. Raises: DataError."""
+        """Read the splits; with `class_names`, map labels to that list by name."""
         return read_folder(**self.options, seed=self.seed, class_names=class_names)
 
 
@@ -73,16 +74,26 @@ def read_folder(
 ) -> Splits:
     r"""List the images of class folders; a class is a folder with everything below it.
 
-    root: holds class folders, or folders named train, val and test (or a usual synonym) that hold them.
-    train, val, test: such folders by themselves; they come before those of `root`.
-    val_fraction, test_fraction, seed, class_names: as in `assemble`.
-    group_pattern: regular expression whose first group, found in a file's name, names what must stay in one split
-        (`^(\d+)_` for `00042_frame7.png`); with a "/" in it, it is looked for in `class/file`.
-    exclude: patterns of names or paths to leave out, as of a shell.
+    The class list is the sorted names of the training folders. Hidden entries, files that are no images and links to
+    outside the data folder are excluded, with a note.
 
-    The class list is the sorted names of the training folders. Hidden entries, files that are no images and links
-    that lead out of the data folder are left out, and `Splits.notes` says so.
-    Raises: DataError: a folder that is absent, empty, or holds no class folders; and as `assemble`.
+    Args:
+        root: Folder of class folders, or of folders named train, val and test (or a usual synonym) that hold them.
+        train: Folder of class folders for training; overrides that of `root`, as the next two do.
+        val: The same for validation.
+        test: The same for the test.
+        val_fraction: As in `assemble`, like `test_fraction`, `seed` and `class_names`.
+        test_fraction: See `assemble`.
+        seed: See `assemble`.
+        class_names: See `assemble`.
+        group_pattern: Regular expression searched in a file's name; its first group names what must stay in one split
+            (`^(\d+)_` for `00042_frame7.png`). With a "/" in it, it is searched in `class/file`.
+        exclude: Shell patterns of names or paths to exclude.
+        allow_empty_class: Whether a class folder may have no images.
+
+    Raises:
+        DataError: A folder is absent, empty, or holds no class folders; or as in `assemble`.
+        ConfigError: `group_pattern` is no regular expression.
     """
     where, parts, walk = _open(root, {"train": train, "val": val, "test": test}, exclude)
     folders = {part: _class_folders(path, walk) for part, path in parts.items()}
@@ -112,10 +123,13 @@ def list_folder(
     group_pattern: str | None = None,
     exclude: Sequence[str] = (),
 ) -> Found:
-    """List images as `read_folder` does, but to look at and not to train on: nothing is divided, little is refused.
+    """List images as `read_folder` does, but without splitting them and with few checks; for audits and packing.
 
-    There may be one class, or none; class folders may be empty; images that lie in a split's folder and in no class
-    folder get the label -1. Raises: DataError: a folder that is absent, or no image at all.
+    There may be one class, or none; class folders may be empty; images in a split's folder but in no class folder get
+    the label -1.
+
+    Raises:
+        DataError: A folder is absent, or there is no image at all.
     """
     where, parts, walk = _open(root, {"train": train, "val": val, "test": test}, exclude)
     folders = {part: _class_folders(path, walk, may_be_flat=True) for part, path in parts.items()}
@@ -128,7 +142,7 @@ def list_folder(
         where=where,
         parts={part: _samples(part, files[part], folders[part], names, group_pattern) for part in parts},
         label_names=names,
-        notes=[*walk.notes(), *([hint] if hint else [])],
+        notes=[*walk.notes(), *([Note("layout", hint)] if hint else [])],
     )
 
 
@@ -136,7 +150,7 @@ def list_folder(
 
 
 def _open(root: str | None, splits: Mapping[str, str | None], exclude: Sequence[str]) -> tuple[str, Folders, Walk]:
-    """Return what messages call the data, the folder of each part, and what lists files in them."""
+    """Return the name of the data in messages, the folder of each part, and a `Walk` for them."""
     named = {name: path for name, path in splits.items() if path is not None}
     given = named if root is None else {"root": root, **named}
     for key, path in given.items():
@@ -146,7 +160,7 @@ def _open(root: str | None, splits: Mapping[str, str | None], exclude: Sequence[
 
 
 def _find_parts(root: str | None, given: Folders, walk: Walk) -> dict[str, str]:
-    """Return the folder of each split, or of the heap "all". Raises: DataError: none, or more than one answer."""
+    """Return the folder of each split, or that of all images as "all"."""
     if root is None:
         if not given:
             raise DataError("No data is named. Set data.root=FOLDER, or data.train=FOLDER, or data.test=FOLDER.")
@@ -156,7 +170,7 @@ def _find_parts(root: str | None, given: Folders, walk: Walk) -> dict[str, str]:
     if splits:
         for name, path in folders.items():
             if name.lower() not in SPLIT_OF:
-                walk.leave_out(path, "beside the folders of the splits")
+                walk.add_excluded(path, "beside the folders of the splits")
         return {**splits, **given}
     if "train" in given:
         raise DataError(f"data.root={root} holds class folders, and data.train={given['train']} too. Name only one.")
@@ -164,7 +178,7 @@ def _find_parts(root: str | None, given: Folders, walk: Walk) -> dict[str, str]:
 
 
 def _split_folders(root: str, folders: Folders) -> dict[str, str]:
-    """Return the folders called train, val, test or alike, unless that is a class among others."""
+    """Return the folders named train, val, test or a synonym, unless that is a class among others."""
     splits: dict[str, str] = {}
     for name, path in folders.items():
         split = SPLIT_OF.get(name.lower())
@@ -173,11 +187,11 @@ def _split_folders(root: str, folders: Folders) -> dict[str, str]:
     classes = [name for name in folders if name.lower() not in SPLIT_OF]
     if not classes or any(_has_subfolder(path) for path in splits.values()):
         return splits
-    if splits.keys() <= {"train"}:  # a "train" without class folders, beside "bus" and "car", runs on rails
+    if splits.keys() <= {"train"}:  # "train" without class folders beside "bus" and "car" is a class
         return {}
     raise DataError(
         f"data.root={root} holds class folders ({listed(classes)}), and {listed(list(splits.values()))} without class "
-        f"folders inside. Leave out what is no class (data.exclude), or rename what is one."
+        f"folders inside. Exclude what is no class (data.exclude), or rename what is one."
     )
 
 
@@ -190,15 +204,15 @@ def _has_subfolder(path: str) -> bool:
 
 
 def _subfolders(path: str, walk: Walk, *, files_are: str | None = None) -> dict[str, str]:
-    """Return the visible folders in `path`, sorted by name; its files are left out as `files_are`."""
+    """Return the visible folders in `path`, sorted by name; its files are excluded as `files_are`."""
     folders = {}
     for entry in walk.entries(path):
-        if walk.passes_over(entry.path, entry.name):
+        if walk.skips(entry.path, entry.name):
             continue
         if entry.is_dir():
             folders[entry.name] = entry.path
         elif files_are is not None:
-            walk.leave_out(entry.path, files_are)
+            walk.add_excluded(entry.path, files_are)
     return dict(sorted(folders.items()))
 
 
@@ -229,11 +243,11 @@ def _check_empty(
         described = [f"{path}{walk.why_empty(path)}" for path in empty]
         raise DataError(f"Class folders without images: {listed(described)}. {advice}")
     for path in empty:
-        walk.leave_out(path, "class folder without images")
+        walk.add_excluded(path, "class folder without images")
 
 
 def _depth_hint(names: Sequence[str], parts: Folders) -> str:
-    """Return what is wrong with one folder that holds the class folders, as archives like to unpack, or ""."""
+    """Return advice where the class folders are one level deeper, as many archives unpack them; else ""."""
     if len(names) != 1:
         return ""
     part, top = next(iter(parts.items()))
@@ -260,10 +274,7 @@ def _samples(
 
 
 def _groups(part: str, keys: Sequence[str], group_pattern: str) -> list[str]:
-    """Return the group of each file by its key `class/.../file`. In val and test, a file may be a group of its own.
-
-    Raises: DataError: a file to be divided here is in no group.
-    """
+    """Return the group of each file by its key `class/.../file`; in val and test, a file may be a group of its own."""
     try:
         pattern = re.compile(group_pattern)
     except re.error as error:
@@ -272,5 +283,5 @@ def _groups(part: str, keys: Sequence[str], group_pattern: str) -> list[str]:
     found = [match and match[min(pattern.groups, 1)] for match in map(pattern.search, texts)]
     without = [key for key, group in zip(keys, found, strict=True) if group is None]
     if without and part in ("all", "train"):
-        raise DataError(f"data.group_pattern={group_pattern!r} finds no group in {listed(without, 4)}.")
+        raise DataError(f"data.group_pattern={group_pattern!r} finds no group in {listed(without, limit=4)}.")
     return [key if group is None else group for key, group in zip(keys, found, strict=True)]

@@ -1,4 +1,4 @@
-"""Read a table file into rows that know their line: CSV, TSV, JSON lines or Parquet."""
+"""Table files as rows with their line numbers: CSV, TSV, JSON lines or Parquet."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ PARQUET_SUFFIXES = (".parquet", ".pq")
 
 @dataclass
 class Table:
-    """Rows with their place, "line 3" or "row 3"; and lines that are no rows, as messages."""
+    """Rows with their place, "line 3" or "row 3", and a message for each line that is no row."""
 
     columns: list[str]
     rows: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
@@ -25,11 +25,13 @@ class Table:
 
 
 def read_records(path: Path) -> Table:
-    """Read a table by the ending of its name.
+    """Read a table, whose format is given by the suffix of its name.
 
-    Text is UTF-8, with or without a byte-order mark; the delimiter is the one of `,` `;` tab `|` that divides the
-    header most often.
-    Raises: DataError: the file is absent, of another kind, empty, or cannot be read as what its name says.
+    Text is UTF-8, with or without a byte-order mark; the delimiter is the one of `,` `;` tab `|` that is most frequent
+    in the header.
+
+    Raises:
+        DataError: The file is absent, of another kind, empty, or not what its suffix says.
     """
     if not path.is_file():
         near = did_you_mean(

@@ -1,4 +1,4 @@
-"""WebDataset shards: tar files of images and labels, on this machine or at URLs, more of them than the disk holds."""
+"""WebDataset shards as a source: tar files of images and labels, local or remote, larger than the disk if need be."""
 
 import math
 from collections import Counter
@@ -11,17 +11,18 @@ import numpy as np
 
 from imgrec.core.config.checks import check_count, check_number
 from imgrec.core.system.hardware import num_processors
-from imgrec.data.images.image import MAX_FILE_BYTES
+from imgrec.core.text import listed
+from imgrec.data.images.limits import MAX_FILE_BYTES
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.data.loading.workers import MAX_WORKERS
-from imgrec.data.samples import Samples, Splits
+from imgrec.data.samples import Note, Samples, Splits
 from imgrec.data.shards.shard_cache import Prefetcher, ShardCache, default_cache_dir
 from imgrec.data.shards.shard_images import ShardImages, StringColumn, base_images, shards_of
 from imgrec.data.shards.shard_list import list_shards
 from imgrec.data.shards.shard_order import ShardBatchSampler
 from imgrec.data.shards.shard_tables import Part, ShardTables
 from imgrec.data.shards.tar_index import Keys
-from imgrec.data.sources.assemble import Found, assemble, listed, sort_names
+from imgrec.data.sources.assemble import Found, assemble, sort_names
 from imgrec.errors import DataError
 
 if TYPE_CHECKING:
@@ -31,9 +32,16 @@ AHEAD = 2  # shards in the cache besides those in use: the one that comes next, 
 
 
 class ShardsData(ImageDataModule):
-    """Images in tar files; see `read_shards`. `class_names` are the names of labels 0, 1, ...
+    """Data module for images in tar shards; arguments as in `read_shards`, with its `label_names` as `class_names`.
 
-    shuffle_shards: how many shards are open at a time in training; an image is mixed with those of so many.
+    Args:
+        shuffle_shards: Number of shards that are open at a time in training, and among which images are shuffled.
+        image_key: See `Keys`, like `label_key` and `group_key`.
+        label_key: See `Keys`.
+        group_key: See `Keys`.
+        cache_dir: Folder for remote shards and indexes; None = the user's folder for caches.
+        cache_gb: Limit of the cache in gigabytes (10^9 bytes).
+        storage_options: Options for fsspec.
     """
 
     def __init__(
@@ -76,14 +84,14 @@ class ShardsData(ImageDataModule):
         }
 
     def read(self, class_names: Sequence[str] | None) -> Splits:
-        """Read the splits; with `class_names`, map labels to that list by name. Raises: DataError."""
+        """Read the splits; with `class_names`, map labels to that list by name."""
         return read_shards(**self.options, cache=self.cache, seed=self.seed, class_names=class_names)
 
     def make_train_sampler(self, samples: Samples, *, rank: int, world_size: int) -> ShardBatchSampler:
-        """Return an order that needs `shuffle_shards` shards at a time, and has the next one fetched."""
+        """Return a sampler that needs `shuffle_shards` shards at a time, and fetches the next one ahead."""
         shards, numbers = base_images(samples.images).shards, shards_of(samples.images)
         if self.num_workers == "auto" and any(shard.is_remote for shard in shards):
-            self.num_workers = None  # the measurement reads from everywhere, and so would fetch shard after shard
+            self.num_workers = None  # measuring reads everywhere, which would fetch all shards
         num_nodes = 1 if self.trainer is None else self.trainer.num_nodes
         num_needed = self.shuffle_shards + self._num_ahead(len(numbers) / max(len(np.unique(numbers)), 1))
         self.cache.check_room(shards, num_needed=num_needed, num_processes=-(-world_size // num_nodes))
@@ -99,7 +107,7 @@ class ShardsData(ImageDataModule):
         )
 
     def _num_ahead(self, images_per_shard: float) -> int:
-        """Return how many shards must be there besides the open ones: loader processes read some batches ahead."""
+        """Return how many shards are needed besides the open ones, because workers read some batches ahead."""
         num_workers = self.num_workers if isinstance(self.num_workers, int) else min(num_processors(), MAX_WORKERS)
         images = self.batch_size * (1 + num_workers * self.prefetch)
         return AHEAD + math.ceil(images / images_per_shard)
@@ -119,16 +127,25 @@ def read_shards(
     seed: int = 1,
     class_names: Sequence[str] | None = None,
 ) -> Splits:
-    """List the images of shards. Images are read later, one by one, where the index says they are.
+    """List the images of shards; each is read later from the place given by the index.
 
-    root: folder or URL of shards that imgrec wrote; or
-    train, val, test: shards by path or URL, with braces (`train-{000000..000127}.tar`), local ones with `*` too.
-    label_names: names of labels 0, 1, ...; None = those of the writer, or the labels themselves.
-    keys: what to take of a sample. cache: where remote shards and indexes are kept.
-    class_names, val_fraction, test_fraction, seed: as in `assemble`.
+    Shards that imgrec did not write are indexed in one pass over them; the index is kept in the cache.
 
-    Shards that imgrec did not write are indexed by one pass over them; the index is kept in the cache.
-    Raises: DataError: a shard that is absent, damaged, in two splits, or without images; and as `assemble`.
+    Args:
+        cache: Cache for remote shards and indexes.
+        root: Folder or URL of shards that imgrec wrote.
+        train: Shards by path or URL, with braces (`train-{000000..000127}.tar`); local ones may have `*` too.
+        val: The same for validation.
+        test: The same for the test.
+        label_names: Names of labels 0, 1, ...; None = those of the writer, or the labels themselves.
+        keys: Which members of a sample to use.
+        val_fraction: As in `assemble`, like `test_fraction`, `seed` and `class_names`.
+        test_fraction: See `assemble`.
+        seed: See `assemble`.
+        class_names: See `assemble`.
+
+    Raises:
+        DataError: A shard is absent, damaged, in two splits, or without images; or as in `assemble`.
     """
     tables = ShardTables(cache, keys)
     given = {name: place for name, place in (("train", train), ("val", val), ("test", test)) if place is not None}
@@ -155,21 +172,19 @@ def _check_once(places: Mapping[str, Sequence[str]]) -> None:
     for split, of_split in places.items():
         for place in of_split:
             if (other := split_of.setdefault(place, split)) != split:
-                raise DataError(f"{place} is in data.{other} and in data.{split}: scores on it would be too good.")
+                raise DataError(f"{place} is in data.{other} and in data.{split}: metrics on it would be too good.")
 
 
 def _class_names(parts: Mapping[str, Part]) -> list[str] | None:
-    """Return the class list that the writer of all the shards has laid down, None where they have none in common."""
+    """Return the class list that the writer stored in all the shards, None where they have none in common."""
     lists = [part.facts.get("class_names") for part in parts.values()]
     return lists[0] if lists[0] and all(names == lists[0] for names in lists) else None
 
 
-def _notes(parts: Mapping[str, Part]) -> list[str]:
-    left_out: Counter[str] = Counter()
-    for part in parts.values():
-        left_out.update(part.facts.get("left_out", {}))
-    counts = [f"{count:,} {reason}" for reason, count in sorted(left_out.items())]
-    return [f"Left out of the shards: {listed(counts)}."] if counts else []
+def _notes(parts: Mapping[str, Part]) -> list[Note]:
+    excluded = sum((part.excluded for part in parts.values()), Counter[str]())
+    counts = [f"{count:,} {reason}" for reason, count in sorted(excluded.items())]
+    return [Note("excluded", f"Excluded from the shards: {listed(counts)}.")] if counts else []
 
 
 # Labels
@@ -177,7 +192,7 @@ def _notes(parts: Mapping[str, Part]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Labels:
-    """All labels of all parts. names: what the network learns; name_of: from the text in a shard to its name."""
+    """The labels of all parts: class names, class name by label as stored in a shard, whether images have several."""
 
     names: Sequence[str]
     name_of: Mapping[str, str]
@@ -185,7 +200,7 @@ class _Labels:
 
     @staticmethod
     def of(parts: Mapping[str, Part], label_names: Sequence[str] | None) -> "_Labels":
-        """Collect the labels. Raises: DataError: a number that is none of `label_names`."""
+        """Collect the labels."""
         import pyarrow.compute
 
         texts = {
@@ -241,13 +256,13 @@ def _samples(part: Part, labels: _Labels, cache: ShardCache) -> Samples:
 
 
 def _check_places(images: ShardImages) -> None:
-    """Check that every image lies inside its shard. Raises: DataError: the index is damaged or deceives."""
+    """Check that every image is inside its shard, whatever a damaged or hostile index says."""
     ends = np.array([shard.size for shard in images.shards], dtype=np.int64)[images.shard]
     good = (images.offset >= 0) & (images.size >= 0) & (images.size <= MAX_FILE_BYTES)
     good &= images.offset <= ends - images.size
     if not good.all():
         first = int(np.argmin(good))
-        raise DataError(f"{images.names[first]}: its index says a place outside of the shard. Make the index anew.")
+        raise DataError(f"{images.names[first]}: its index names a place outside the shard. Make the index again.")
 
 
 def _groups(table: "pyarrow.Table") -> StringColumn | None:

@@ -1,4 +1,4 @@
-"""A table of images: one row each, with its path, its label, and where it belongs."""
+"""Images listed in a table, one row each: path, label and optionally split, group and metadata."""
 
 import math
 import os
@@ -9,16 +9,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.data.images.image import FileImages
+from imgrec.data.images.collections import FileImages
 from imgrec.data.loading.datamodule import ImageDataModule
-from imgrec.data.samples import Column, Samples, Splits
+from imgrec.data.samples import Column, Note, Samples, Splits
 from imgrec.data.sources.assemble import Found, assemble, check_folder, sort_names, storable
 from imgrec.data.sources.table_rows import Columns, Reader, Row
 from imgrec.errors import DataError
 
 
 class TableData(ImageDataModule):
-    """Images named by a table; see `read_table`."""
+    """Data module for images listed in a table; arguments as in `read_table`."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class TableData(ImageDataModule):
         }
 
     def read(self, class_names: Sequence[str] | None) -> Splits:
-        """Read the splits; with `class_names`, map labels to that list by name. Raises: DataError."""
+        """Read the splits; with `class_names`, map labels to that list by name."""
         return read_table(**self.options, seed=self.seed, class_names=class_names)
 
 
@@ -80,18 +80,29 @@ def read_table(
 ) -> Splits:
     """Read images and labels from a table of `read_records`.
 
-    path: one table, divided by `split_column` (train, val, test or a usual synonym) or here; or
-    train, val, test: a table for each split.
-    root: folder that relative paths count from; None = the folder of the table.
-    label_delimiter: divides several labels of an image, as ";" in "dog;night"; a list in JSON or Parquet needs none,
-        but any delimiter set. The task is then "multilabel", and no label at all is allowed.
-    group_column: names what must stay in one split.
-    metadata_columns: what else to carry along to the table of predictions, by which its scores are then divided:
-        names of columns, or "others" for all that have no other role. A column of numbers alone is one of numbers.
-    class_names, val_fraction, test_fraction, seed: as in `assemble`.
+    Labels are text; numbers become text ("3"). The class list is sorted, by value where all labels are integers.
 
-    Labels are text; numbers become text ("3"). The class list is sorted, by value where all labels are whole numbers.
-    Raises: DataError: everything wrong with the rows in one message, with line numbers; and as `assemble`.
+    Args:
+        path: One table for all splits; or a table for each in `train`, `val` and `test`.
+        train: Table of the training split.
+        val: Table of the validation split.
+        test: Table of the test split.
+        root: Folder that relative paths start from; None = the folder of the table.
+        path_column: Column of image paths.
+        label_column: Column of labels.
+        split_column: Column with train, val or test (or a usual synonym); None = splits are drawn.
+        group_column: Column that names what must stay in one split.
+        label_delimiter: Separator of several labels of an image, as ";" in "dog;night". With any delimiter, a cell in
+            JSON or Parquet may be a list, the task is "multilabel", and an image may have no label.
+        metadata_columns: Columns to keep for slices of the metrics: names, or "others" for all that have no other
+            role. A column is numeric where all its values are numbers.
+        val_fraction: As in `assemble`, like `test_fraction`, `seed` and `class_names`.
+        test_fraction: See `assemble`.
+        seed: See `assemble`.
+        class_names: See `assemble`.
+
+    Raises:
+        DataError: The rows have faults, all of them in one message with line numbers; or as in `assemble`.
     """
     columns = Columns(path_column, label_column, split_column, group_column, label_delimiter, metadata_columns)
     where, reader = _read({"all": path, "train": train, "val": val, "test": test}, columns=columns, root=root)
@@ -113,21 +124,23 @@ def list_table(
     group_column: str | None = None,
     label_delimiter: str | None = None,
 ) -> Found:
-    """Read a table as `read_table` does, but to look at and not to train on: nothing is divided.
+    """Read a table as `read_table` does, but without splitting it; for audits and packing.
 
-    Files that are not there, rows without a label (-1) and images named twice are kept; `Found.notes` says so.
-    Raises: DataError: rows without a path or with an unknown split, and tables that cannot be read.
+    Missing files, rows without a label (-1) and images listed twice are kept, with a note.
+
+    Raises:
+        DataError: A row has no path or an unknown split, or a table cannot be read.
     """
     columns = Columns(path_column, label_column, split_column, group_column, label_delimiter)
     where, reader = _read({"all": path, "train": train, "val": val, "test": test}, columns=columns, root=root)
     if not reader.rows or any(not row.part or row.path.endswith(os.sep) for row in reader.rows):
         reader.raise_problems(where)
         raise DataError(f"{where}: no rows.")
-    return _found(where, reader, notes=[f"{where}: {problem}." for problem in reader.shown_problems()])
+    return _found(where, reader, notes=[Note("table", f"{where}: {problem}.") for problem in reader.shown_problems()])
 
 
 def _read(files: Mapping[str, str | None], *, columns: Columns, root: str | None) -> tuple[str, Reader]:
-    """Return what messages call the tables, and their rows with what is wrong with them."""
+    """Return the name of the tables in messages, and a reader with their rows."""
     tables = {part: file for part, file in files.items() if file}
     _check_tables(tables, columns.split)
     if root is not None:
@@ -138,7 +151,7 @@ def _read(files: Mapping[str, str | None], *, columns: Columns, root: str | None
     return ", ".join(f"data.{'path' if part == 'all' else part}={file}" for part, file in tables.items()), reader
 
 
-def _found(where: str, reader: Reader, *, notes: Sequence[str] = ()) -> Found:
+def _found(where: str, reader: Reader, *, notes: Sequence[Note] = ()) -> Found:
     names = sort_names(label for row in reader.rows for label in row.labels)
     by_part: dict[str, list[Row]] = {}
     for row in reader.rows:
@@ -180,7 +193,7 @@ def _samples(rows: Sequence[Row], names: Sequence[str], columns: Columns) -> Sam
 
 
 def _column(texts: Sequence[str]) -> Column:
-    """Return numbers where every text that says something is a number, texts otherwise."""
+    """Return numbers where every text that is not empty is a number, texts otherwise."""
     try:
         numbers = [float(text) if text else float("nan") for text in texts]
     except ValueError:

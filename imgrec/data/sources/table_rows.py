@@ -1,4 +1,4 @@
-"""The rows of tables of images, and everything that is wrong with them."""
+"""Rows of tables of images, with every fault found in them."""
 
 import os
 import stat
@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from imgrec.data.sources.assemble import SPLIT_OF, listed, printable
+from imgrec.core.text import listed, printable
+from imgrec.data.sources.assemble import SPLIT_OF
 from imgrec.data.sources.records import Table, read_records
 from imgrec.errors import DataError, did_you_mean
 
@@ -17,14 +18,19 @@ __all__ = ["MAX_LISTED", "Columns", "Reader", "Row"]
 # ruff: noqa: PTH116, PTH118
 
 MAX_LISTED = 20  # problems that a message shows
-NO_FILE = "no such file:"
 
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns are called; None = there is none. label_delimiter: divides several labels of an image.
+    """Names of the columns; None = there is none.
 
-    metadata: columns to carry along; "others" = every one that has no other role.
+    Args:
+        path: Column of paths.
+        label: Column of labels.
+        split: Column of splits.
+        group: Column of groups.
+        label_delimiter: Separator of several labels of an image.
+        metadata: Columns to keep as metadata; "others" = every one that has no other role.
     """
 
     path: str
@@ -35,7 +41,7 @@ class Columns:
     metadata: Sequence[str] | Literal["others"] | None = None
 
     def others(self, names: Sequence[str]) -> list[str]:
-        """Return which of a table's columns are carried along."""
+        """Return which of a table's columns are kept as metadata."""
         if self.metadata == "others":
             return [name for name in names if name not in (self.path, self.label, self.split, self.group)]
         return list(self.metadata or ())
@@ -43,9 +49,15 @@ class Columns:
 
 @dataclass(frozen=True)
 class Row:
-    """A row. place: what messages call it. labels: each once. part: "all" or a split, "" for an unknown one.
+    """A row.
 
-    metadata: what the columns that are carried along say, as text by column, "" for nothing.
+    Args:
+        place: Name of the row in messages, such as "line 3".
+        path: Path of the image.
+        labels: Labels, each once.
+        part: "all" or a split, "" for an unknown one.
+        group: Group, "" for none.
+        metadata: Text by metadata column, "" for an empty cell.
     """
 
     place: str
@@ -58,34 +70,42 @@ class Row:
 
 @dataclass
 class Reader:
-    """Collects rows, and everything that is wrong with them.
+    """Collects rows and their faults.
 
-    root: folder that relative paths count from; None = the folder of each table.
+    Args:
+        columns: Names of the columns.
+        root: Folder that relative paths start from; None = the folder of each table.
+        name_files: Whether places need the name of their table.
     """
 
     columns: Columns
     root: str | None
-    name_files: bool  # whether a place needs its table's name
+    name_files: bool
     rows: list[Row] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    has_missing_file: bool = False
     _first: dict[str, Row] = field(default_factory=dict)  # by normalised path
 
     def add(self, part: str, file: Path) -> None:
-        """Read a table for `part`, or for the splits in its column. Raises: DataError: a column is missing."""
+        """Read a table for `part`, or for the splits in its column.
+
+        Raises:
+            DataError: A column is missing.
+        """
         table = read_records(file)
         _check_columns(table, file, self.columns)
         prefix = f"{file.name} " if self.name_files else ""
         base = self.root or str(file.parent)
-        carried = self.columns.others(table.columns)
+        kept = self.columns.others(table.columns)
         self.problems += [prefix + problem for problem in table.problems]
         for place, values in table.rows:
             row, problems = _parse(prefix + place, values, columns=self.columns, part=part, base=base)
-            row = replace(row, metadata={name: _text(values.get(name)) for name in carried}) if carried else row
-            problems = problems or self._problems_with_before(row)
+            row = replace(row, metadata={name: _text(values.get(name)) for name in kept}) if kept else row
+            problems = [*self._file_problems(row), *problems] or self._problems_with_earlier(row)
             self.problems += [f"{row.place}: {problem}" for problem in problems]
             self.rows.append(row)
 
-    def _problems_with_before(self, row: Row) -> list[str]:
+    def _problems_with_earlier(self, row: Row) -> list[str]:
         first = self._first.setdefault(os.path.normpath(row.path), row)
         if first is row:
             return []
@@ -93,6 +113,18 @@ class Reader:
             return [f"{printable(row.path)} again, as in {first.place}"]
         now, before = listed(row.labels) or "nothing", listed(first.labels) or "nothing"
         return [f"{printable(row.path)} is {now} here, but {before} in {first.place}"]
+
+    def _file_problems(self, row: Row) -> list[str]:
+        if row.path.endswith(os.sep):
+            return ["no path"]
+        try:
+            mode = os.stat(row.path).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            self.has_missing_file = True
+            return [f"no such file: {printable(row.path)}"]
+        except (OSError, ValueError) as error:
+            return [f"{printable(row.path)} cannot be read: {getattr(error, 'strerror', None) or error}"]
+        return [] if stat.S_ISREG(mode) else [f"{printable(row.path)} is not a regular file"]
 
     def shown_problems(self) -> list[str]:
         """Return the first problems, and how many more there are."""
@@ -105,9 +137,9 @@ class Reader:
         if not self.problems:
             return
         shown = self.shown_problems()
-        if any(NO_FILE in problem for problem in self.problems):
+        if self.has_missing_file:
             base = f"data.root={self.root}" if self.root else "the table's folder; data.root=FOLDER changes that"
-            shown.append(f"(relative paths count from {base})")
+            shown.append(f"(relative paths start from {base})")
         count = f"{len(self.problems)} problem{'s' if len(self.problems) > 1 else ''}"
         raise DataError(f"{where}: {count}:\n  " + "\n  ".join(shown))
 
@@ -129,11 +161,9 @@ def _check_columns(table: Table, file: Path, columns: Columns) -> None:
 
 
 def _parse(place: str, values: Mapping[str, Any], *, columns: Columns, part: str, base: str) -> tuple[Row, list[str]]:
-    """Return the row and what is wrong with it."""
+    """Return the row and its faults, those of its file aside."""
     problems = []
-    name = _text(values.get(columns.path))
-    path = os.path.join(base, name)
-    problems.append(_file_problem(path) if name else "no path")
+    path = os.path.join(base, _text(values.get(columns.path)))
     labels, problem = _labels(values.get(columns.label), columns.label_delimiter)
     problems.append(problem)
     if columns.split is not None:
@@ -147,7 +177,7 @@ def _parse(place: str, values: Mapping[str, Any], *, columns: Columns, part: str
 
 
 def _labels(value: Any, delimiter: str | None) -> tuple[tuple[str, ...], str]:
-    """Return the labels of a cell, each once, and what is wrong with it."""
+    """Return the labels of a cell, each once, and its fault or ""."""
     if isinstance(value, list):
         if delimiter is None:
             return (), "several labels; set data.label_delimiter to train with them"
@@ -159,19 +189,9 @@ def _labels(value: Any, delimiter: str | None) -> tuple[tuple[str, ...], str]:
 
 
 def _text(value: Any) -> str:
-    """Return a cell as text: nothing for a missing value, 3 for 3.0 (a column with gaps turns whole numbers so)."""
+    """Return a cell as text: "" for a missing value, "3" for 3.0 (pandas stores integers with gaps as floats)."""
     if value is None or value != value:  # NaN
         return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value).strip()
-
-
-def _file_problem(path: str) -> str:
-    try:
-        mode = os.stat(path).st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        return f"{NO_FILE} {printable(path)}"
-    except (OSError, ValueError) as error:
-        return f"{printable(path)} cannot be read: {getattr(error, 'strerror', None) or error}"
-    return "" if stat.S_ISREG(mode) else f"{printable(path)} is not a regular file"

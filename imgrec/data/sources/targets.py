@@ -1,7 +1,7 @@
-"""What a verb is pointed at: a folder, a table, or a configuration's data; read whole and divided by nobody.
+"""The data that a command line names: a folder, a table, or the data of a configuration; unsplit data stays unsplit.
 
-`imgrec audit photos/`, `imgrec prepare labels.csv data.label_column=kind` and `imgrec split data=torchvision
-data.name=...` all arrive here. The words are those of `train`, so what works there works here.
+Used by `imgrec audit photos/`, `imgrec prepare labels.csv data.label_column=kind`, `imgrec split data=torchvision
+data.name=...`. Overrides are those of `train`.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imgrec.data.samples import SPLITS, Samples, Splits, Task
+from imgrec.data.samples import SPLITS, Note, Samples, Splits, Task
 from imgrec.data.sources.records import JSON_SUFFIXES, PARQUET_SUFFIXES, TEXT_SUFFIXES
 from imgrec.errors import ConfigError, DataError, did_you_mean
 
@@ -19,70 +19,82 @@ if TYPE_CHECKING:
     from imgrec.data.loading.datamodule import ImageDataModule
     from imgrec.data.sources.assemble import Found
 
-__all__ = ["WORDS_HELP", "Target", "add_columns", "is_word", "open_data", "read_target", "sort_words"]
+__all__ = ["OVERRIDES_HELP", "Target", "add_columns", "is_override", "open_data", "read_target", "target_and_overrides"]
 
-WORDS_HELP = "key=value words as for train: data=folder data.root=photos data.group_pattern='^(\\d+)_'"
+OVERRIDES_HELP = "overrides as for train, key=value: data=folder data.root=photos data.group_pattern='^(\\d+)_'"
 _SOURCES = dict.fromkeys((*TEXT_SUFFIXES, *JSON_SUFFIXES, *PARQUET_SUFFIXES), "table") | {".npz": "arrays"}
 _COLUMNS = ("path_column", "label_column", "split_column", "group_column", "label_delimiter", "group_pattern")
 
 
 @dataclass(frozen=True)
 class Target:
-    """Images and labels as the data itself has them.
+    """Images and labels, in the splits that the data itself defines.
 
-    where: what messages call the data, such as `data.root=photos`.
-    parts: "train", "val", "test" as far as the data names them, or "all" for one heap; at least one image in all.
-    class_names: label i means class_names[i]; the label -1 means none. Classes without an image are listed too.
-    notes: a line each for what was left out or is odd.
-    labelled: whether any image has a label.
+    Args:
+        where: Name of the data in messages, such as `data.root=photos`.
+        parts: Samples by split, "train", "val" and "test" as far as the data defines them, or "all" for unsplit data;
+            at least one image in all.
+        class_names: Label i means class_names[i], -1 none. Classes without an image are listed too.
+        task: "single" or "multilabel".
+        notes: Remarks on the data.
+        labelled: Whether any image has a label.
     """
 
     where: str
     parts: Mapping[str, Samples]
     class_names: Sequence[str]
     task: Task
-    notes: Sequence[str]
+    notes: Sequence[Note]
     labelled: bool
 
 
 def add_columns(parser: argparse.ArgumentParser) -> None:
-    """Give a verb the options by which a table's columns, and a folder's groups, are named."""
+    """Add options for the columns of a table and the groups of a folder."""
     for key in _COLUMNS:
         parser.add_argument(f"--{key.replace('_', '-')}", metavar="X", help=f"short for data.{key}=X")
 
 
-def sort_words(arguments: argparse.Namespace) -> tuple[str | None, list[str]]:
-    """Return the target and the words of a command line whose `target` is a list, with what `add_columns` brought.
+def target_and_overrides(arguments: argparse.Namespace) -> tuple[str | None, list[str]]:
+    """Return the target and the overrides in the list `arguments.target`, with the options of `add_columns`.
 
-    Raises: ConfigError: no target, or two.
+    Raises:
+        ConfigError: No target, or two.
     """
     from imgrec.core.config.overrides import quote
 
-    paths = [word for word in arguments.target if not is_word(word)]
-    words = [word for word in arguments.target if is_word(word)]
-    words += [f"data.{key}={quote(getattr(arguments, key))}" for key in _COLUMNS if getattr(arguments, key) is not None]
+    paths = [argument for argument in arguments.target if not is_override(argument)]
+    overrides = [argument for argument in arguments.target if is_override(argument)]
+    overrides += [
+        f"data.{key}={quote(getattr(arguments, key))}" for key in _COLUMNS if getattr(arguments, key) is not None
+    ]
     if len(paths) > 1 or not arguments.target:
         given = f"not {' and '.join(paths)}" if paths else "none is given"
         raise ConfigError(f"Name one folder or one table, or data=NAME; {given}.")
-    return (paths[0] if paths else None), words
+    return (paths[0] if paths else None), overrides
 
 
-def is_word(word: str) -> bool:
-    """Tell a `key=value` word from the path of a folder or a table, which may have a "=" in it too."""
-    return "=" in word and not Path(word).exists()
+def is_override(argument: str) -> bool:
+    """Return whether an argument is an override, `key=value`, and not a path that contains "="."""
+    return "=" in argument and not Path(argument).exists()
 
 
-def read_target(target: str | None, words: Sequence[str] = ()) -> Target:
-    """Read the images of a folder or a table, or of the data that `words` name.
+def read_target(target: str | None, overrides: Sequence[str] = ()) -> Target:
+    """List the images of a folder or a table, or of the data that `overrides` name.
 
-    target: a folder of class folders, or of train, val and test folders, or of images; a table; None = `words` say.
-    words: overrides as for train, each `key=value`; with `target`, changes of its keys (`data.label_column=kind`).
+    Unsplit data stays unsplit: `val_fraction` and `test_fraction` have no effect, unless a split file or folds are
+    given.
 
-    A heap is not divided: `val_fraction` and `test_fraction` count for nothing, unless a split file or folds are named.
-    Raises: ConfigError: a word that cannot be. DataError: nothing there, or no image in it.
+    Args:
+        target: A folder of class folders, of train, val and test folders, or of images; a table; None = `overrides`
+            name the data.
+        overrides: Overrides as for train, `key=value`.
+
+    Raises:
+        ConfigError: An override is invalid.
+        DataError: There is no such data, or no image in it.
     """
-    data = open_data(target, words, preprocess=None, augment=None)
-    where = target or " ".join(word for word in words if word.startswith("data"))
+    data = open_data(target, overrides, preprocess=None, augment=None)
+    where = target or " ".join(override for override in overrides if override.startswith("data"))
     if data.split_file is not None or data.fold is not None:
         return _from_splits(data.splits, where=where)
     if (found := _list(data)) is not None:
@@ -92,22 +104,29 @@ def read_target(target: str | None, words: Sequence[str] = ()) -> Target:
     return _from_splits(data.read(None), where=where)
 
 
-def open_data(target: str | None, words: Sequence[str] = (), **given: Any) -> "ImageDataModule":
-    """Return the data that `target` and `words`, as for `read_target`, name: divided as train divides it, not read yet.
+def open_data(target: str | None, overrides: Sequence[str] = (), **given: Any) -> "ImageDataModule":
+    """Return the data module that train would use for `target` and `overrides`, not read yet.
 
-    given: arguments of the data module that win over the configuration's. Raises: ConfigError, DataError.
+    Args:
+        target: As in `read_target`.
+        overrides: As in `read_target`.
+        given: Arguments of the data module that override the configuration.
+
+    Raises:
+        ConfigError: An override is invalid.
+        DataError: There is no such data.
     """
     from imgrec.core.config.build import build
     from imgrec.core.config.compose import compose_config
     from imgrec.core.system.lean_imports import lean_imports
 
-    with compose_config("train", [*_words_for(target), *words]) as config, lean_imports():
+    with compose_config("train", [*_overrides_for(target), *overrides]) as config, lean_imports():
         data: ImageDataModule = build(config.data, **given)
     return data
 
 
-def _words_for(target: str | None) -> list[str]:
-    """Return the words that name `target`. Raises: DataError: it is nothing that a source reads."""
+def _overrides_for(target: str | None) -> list[str]:
+    """Return the overrides that name `target`."""
     from imgrec.core.config.overrides import quote
 
     if target is None:
@@ -125,7 +144,7 @@ def _words_for(target: str | None) -> list[str]:
 
 
 def _list(data: "ImageDataModule") -> "Found | None":
-    """Return what a folder or a table holds, faults and all; None for a source that has no such faults."""
+    """Return the content of a folder or a table with its faults; None for other sources."""
     from imgrec.data.sources.folder import FolderData, list_folder
     from imgrec.data.sources.table import TableData, list_table
 

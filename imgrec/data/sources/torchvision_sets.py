@@ -1,4 +1,4 @@
-"""The classification sets of torchvision, by name, from a local folder; downloaded only when told to."""
+"""Classification data sets of torchvision, by name, from a local folder; downloads only with `download=True`."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.data.images.image import ArrayImages, FileImages
+from imgrec.data.images.collections import ArrayImages, FileImages
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.data.samples import Images, Samples, Splits, UInt8Array
 from imgrec.data.sources.arrays import read_idx
@@ -42,18 +42,18 @@ SETS: Mapping[str, Mapping[str, Arguments]] = {
     "OxfordIIITPet": _by_split(train="trainval", test="test"),
     "Places365": _by_split(train="train-standard", val="val"),
 }
-"""What to call each set with for each of its parts. Parts without labels are left out."""
+"""Arguments for each part of each data set. Parts without labels are excluded."""
 
-# Options that would change what a label or an image is behind imgrec's back, or that have a key of their own.
+# Options that would change images or labels unnoticed, or that have a key of their own.
 _OWN_OPTIONS = frozenset(
     {"root", "download", "transform", "transforms", "target_transform", "target_type", "target_types", "loader"}
 )
-_WITHOUT_DOWNLOAD = frozenset({"FER2013", "ImageNet"})  # these do not know the word
+_WITHOUT_DOWNLOAD = frozenset({"FER2013", "ImageNet"})  # they have no such argument
 _IDX_PART = {"train": "train", "test": "t10k"}
 
 
 class TorchvisionData(ImageDataModule):
-    """A data set of torchvision; see `read_torchvision`."""
+    """Data module for a data set of torchvision; arguments as in `read_torchvision`."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class TorchvisionData(ImageDataModule):
         }
 
     def read(self, class_names: Sequence[str] | None) -> Splits:
-        """Read the splits; with `class_names`, map labels to that list by name. Raises: DataError."""
+        """Read the splits; with `class_names`, map labels to that list by name."""
         return read_torchvision(**self.options, seed=self.seed, class_names=class_names)
 
 
@@ -94,14 +94,22 @@ def read_torchvision(
 ) -> Splits:
     """Open a data set of `torchvision.datasets` that is in `SETS`.
 
-    root: folder as torchvision wants it. For MNIST, FashionMNIST and KMNIST a folder with the four published files
-        (`train-images-idx3-ubyte.gz`, ...), packed or not, will do as well; nothing is written there.
-    options: further arguments of the set, such as {"split": "balanced"} for EMNIST or {"size": "160px"} for Imagenette.
-    class_names, val_fraction, test_fraction, seed: as in `assemble`. A set with its own validation part keeps it.
+    Classes without an image in any part are excluded from the class list. A set with its own validation split keeps it.
 
-    Classes without an image in any part are left out of the class list.
-    Raises: DataError: an unknown set, one that is not for classification, is not there or cannot be had; and as
-    `assemble`. ConfigError: an option that the set does not take.
+    Args:
+        name: Name of the class in `torchvision.datasets`.
+        root: Folder as torchvision expects it. For MNIST, FashionMNIST and KMNIST also a folder with the four published
+            files (`train-images-idx3-ubyte.gz`, ...), compressed or not; nothing is written there.
+        download: Whether to download what is missing.
+        options: Further arguments of the data set, such as {"split": "balanced"} for EMNIST.
+        val_fraction: As in `assemble`, like `test_fraction`, `seed` and `class_names`.
+        test_fraction: See `assemble`.
+        seed: See `assemble`.
+        class_names: See `assemble`.
+
+    Raises:
+        DataError: The data set is unknown, not for classification, or not available; or as in `assemble`.
+        ConfigError: The data set does not take an option.
     """
     _check_name(name)
     _check_options(name, options := dict(options or {}))
@@ -137,9 +145,9 @@ def _check_name(name: str) -> None:
         raise DataError(f"data.name={name}: for class folders use data=folder data.root=FOLDER.")
     known = ", ".join(sorted(SETS))
     if name in datasets.__all__:
-        raise DataError(f"data.name={name} is not a set for image classification. Such are: {known}.")
+        raise DataError(f"data.name={name} is not a set for image classification. Available: {known}.")
     same = next((other for other in SETS if other.lower() == name.lower()), None)
-    near = f" Did you mean '{same}'?" if same else did_you_mean(name, SETS) or f" There are: {known}."
+    near = f" Did you mean '{same}'?" if same else did_you_mean(name, SETS) or f" Available: {known}."
     raise DataError(f"data.name={name} is no data set of torchvision.{near}")
 
 
@@ -149,7 +157,7 @@ def _check_options(name: str, options: Arguments) -> None:
         raise ConfigError(f"data.options.{taken[0]}: imgrec sets it itself for {name}. Remove it.")
 
 
-# What a set gives
+# The parts of a data set
 
 
 def _with_names(part: _Part, names: Sequence[str]) -> Samples:
@@ -164,7 +172,7 @@ def _with_names(part: _Part, names: Sequence[str]) -> Samples:
 
 
 def _open(name: str, part: str, root: str, options: Arguments, *, download: bool) -> _Part:
-    """Let torchvision open a part. Raises: DataError: whatever it raises, in one line."""
+    """Open a part with torchvision; whatever that raises becomes a DataError of one line."""
     from torchvision import datasets
 
     arguments = {**SETS[name][part], **options}
@@ -202,15 +210,15 @@ def _explain(error: Exception, name: str, root: str, *, download: bool) -> DataE
         return _not_there(name, root)
     if download and (isinstance(error, OSError) or "downloading" in text):
         return DataError(
-            f"{name} could not be downloaded to data.root={root} ({text[:200]}). Copy it there from where there is a "
-            f"network, and set data.download=false."
+            f"{name} could not be downloaded to data.root={root} ({text[:200]}). Copy it there by hand, and set "
+            f"data.download=false."
         )
     hint = " Further arguments of the set go into data.options." if isinstance(error, TypeError) else ""
     return DataError(f"data.name={name}, data.root={root}: {text[:300]}{hint}")
 
 
 def _paths(data: Any) -> list[Path]:
-    """Return the files of a set that keeps a list of them; with these, imgrec decodes as everywhere."""
+    """Return the files of a data set that lists them, so that imgrec decodes them itself."""
     if hasattr(data, "all_categories"):  # INaturalist
         return [Path(data.root, data.all_categories[category], file) for category, file in data.index]
     for attribute in ("_image_files", "_images", "imgs", "_samples", "data"):
@@ -228,7 +236,7 @@ def _labels(data: Any) -> NDArray[np.int64] | NDArray[np.uint8]:
     for attribute in ("targets", "labels", "_labels", "y"):
         if (values := getattr(data, attribute, None)) is not None:
             labels = np.asarray(values, dtype=np.int64)
-            return labels if labels.ndim == 1 else labels[:, 0]  # QMNIST: the digit, then who wrote it
+            return labels if labels.ndim == 1 else labels[:, 0]  # QMNIST: digit, then writer
     for attribute, place in (("_samples", 1), ("index", 0)):
         if (entries := getattr(data, attribute, None)) is not None:
             return _as_indices([entry[place] for entry in entries])
@@ -242,7 +250,7 @@ def _as_indices(labels: Sequence[int | None]) -> NDArray[np.int64]:
 
 
 def _label_names(data: Any, labels: NDArray[np.int64] | NDArray[np.uint8]) -> list[str]:
-    """Return the set's own names, several for a class joined by commas, or numbers where it has none."""
+    """Return the data set's class names, several of one class joined by commas, or numbers where it has none."""
     for attribute in ("classes", "categories", "attr_names", "all_categories", "class_to_idx"):
         if values := getattr(data, attribute, None):
             names = [value if isinstance(value, str) else ", ".join(value) for value in values]
@@ -252,12 +260,14 @@ def _label_names(data: Any, labels: NDArray[np.int64] | NDArray[np.uint8]) -> li
     if labels.ndim == 2:
         names = names[: labels.shape[1]]
     times = Counter(names)
-    return [name if times[name] == 1 else f"{name} ({index})" for index, name in enumerate(names)]  # two cranes
+    return [
+        name if times[name] == 1 else f"{name} ({index})" for index, name in enumerate(names)
+    ]  # ImageNet has two "crane"
 
 
 @dataclass(frozen=True)
 class PilImages:
-    """Images that a torchvision set hands out as PIL images."""
+    """Images of a data set of torchvision that returns PIL images."""
 
     data: Any
     names: Sequence[str]
@@ -272,11 +282,11 @@ class PilImages:
             raise ImageError(self.names[index], "damaged", f"cannot be decoded ({error})") from error
 
 
-# The files of MNIST and its kin
+# The idx files of MNIST, FashionMNIST and KMNIST
 
 
 def _find_idx_files(name: str, root: Path) -> dict[str, Path]:
-    """Return the four published files by their name without .gz, or nothing where they are not all there."""
+    """Return the four published files by their name without .gz, or {} where one is missing."""
     if name not in ("MNIST", "FashionMNIST", "KMNIST"):
         return {}
     wanted = [f"{part}-{kind}-ubyte" for part in _IDX_PART.values() for kind in ("images-idx3", "labels-idx1")]
@@ -295,6 +305,6 @@ def _open_idx(name: str, part: str, files: Mapping[str, Path]) -> _Part:
     images = read_idx(files[f"{prefix}-images-idx3-ubyte"], num_dims=3)
     labels = read_idx(files[f"{prefix}-labels-idx1-ubyte"], num_dims=1).astype(np.int64)
     if len(images) != len(labels):
-        raise DataError(f"{name}: {len(images)} {part} images, but {len(labels)} labels. Get the files again.")
+        raise DataError(f"{name}: {len(images)} {part} images, but {len(labels)} labels. Download the files again.")
     names = [f"{name}/{part}/{i:05d}" for i in range(len(labels))]
     return Samples(names, ArrayImages(images), labels), getattr(datasets, name).classes

@@ -1,1 +1,1 @@
-"""Train, val and test splits and folds: by class, group or time; split files."""
+"""Train, val and test splits and folds, by class, group or time; split files."""

@@ -1,4 +1,4 @@
-"""Division by time: what comes first is learned from, what comes last is the test, as in use."""
+"""Splits by time: the earliest samples for training, the latest for the test."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -19,16 +19,22 @@ _MONTH = re.compile(r"\d{4}-\d{2}")
 
 
 def read_times(values: Sequence[Any], names: Sequence[str], *, column: str) -> FloatArray:
-    """Return the values of a column as float64 (N,) that grow with time; `names` of the samples are for messages.
+    """Return the values of a column as float64 (N,) that increase with time.
 
-    Numbers are taken as they are; text is a number, or an ISO 8601 date or date and time (2024-05, 2024-05-31,
-    2024-05-31T12:30:00+02:00). Raises: DataError: values of another kind, none, or of both kinds.
+    Args:
+        values: Numbers, dates, or texts: a number, or an ISO 8601 date or date and time (2024-05, 2024-05-31,
+            2024-05-31T12:30:00+02:00).
+        names: Names of the samples, for messages.
+        column: Name of the column, for messages.
+
+    Raises:
+        DataError: A value is no time, or values are of several kinds.
     """
     found = [_time(value) for value in values]
     if wrong := [place for place, kind_and_time in enumerate(found) if kind_and_time is None]:
         shown = ", ".join(f"{str(values[i])!r} ({names[i]})" for i in wrong[:3])
         raise DataError(
-            f"Column {column!r} is no time in {len(wrong)} of {len(values)} rows: {shown}. A time is a number or an "
+            f"Column {column!r} is not a time in {len(wrong)} of {len(values)} rows: {shown}. A time is a number or an "
             f"ISO date, such as 2024-05-31 or 2024-05-31T12:30:00."
         )
     times = [kind_and_time for kind_and_time in found if kind_and_time is not None]
@@ -36,13 +42,13 @@ def read_times(values: Sequence[Any], names: Sequence[str], *, column: str) -> F
     if len(first_of) > 1:
         shown = ", ".join(f"{str(values[place])!r} ({kind})" for kind, place in sorted(first_of.items()))
         raise DataError(
-            f"Column {column!r} holds times of several kinds, which have no order: {shown}. Write all alike."
+            f"Column {column!r} holds times of several kinds, which cannot be compared: {shown}. Use one kind."
         )
     return np.array([moment for _, moment in times])
 
 
 def _time(value: Any) -> tuple[str, float] | None:
-    """Return the kind of a time and its place on that kind's axis; None for what is no time."""
+    """Return the kind of a time and its value; None for what is no time."""
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime.combine(value, time())
     if not isinstance(value, datetime):
@@ -61,20 +67,24 @@ def _time(value: Any) -> tuple[str, float] | None:
 
 
 def split_by_time(times: FloatArray, *, fractions: Mapping[str, float], groups: Sequence[str] | None = None) -> Sides:
-    """Divide N samples along time: the earliest into train, then val, the latest into test.
+    """Split N samples along time: the earliest into train, then val, the latest into test.
 
-    A group counts as being where its latest sample is: training then holds nothing that is later than its end, and
-    what may be out of place is an early image in validation or test. Samples of one time stay together. The borders
-    are those nearest to the wished shares.
-    Returns: uint8 (N, 1), as one column of `deal_folds`.
-    Raises: DataError: fewer times than parts, or a part that would stay empty.
+    A group is placed by its latest sample: no training sample is later than the first validation time, but a group in
+    validation or test may have early samples. Samples of one time stay together. Borders are those nearest to the
+    fractions.
+
+    Returns:
+        uint8 (N, 1), as one column of `deal_folds`.
+
+    Raises:
+        DataError: There are fewer different times than splits.
     """
     latest = _latest(times, groups)
     moments, counts = np.unique(latest, return_counts=True)
     parts = [name for name in SPLITS if fractions.get(name, 0) > 0]
     if len(moments) < len(parts):
         raise DataError(
-            f"{len(moments)} different times cannot be divided into {len(parts)} parts ({', '.join(parts)}): images "
+            f"{len(moments)} different times cannot be divided into {len(parts)} splits ({', '.join(parts)}): images "
             f"of one time{'' if groups is None else ', and of one group,'} stay together."
         )
     part_of_moment = _borders(counts, [fractions[part] for part in parts])
@@ -93,7 +103,7 @@ def _latest(times: FloatArray, groups: Sequence[str] | None) -> FloatArray:
 
 
 def _borders(counts: NDArray[np.int64], shares: Sequence[float]) -> NDArray[np.int64]:
-    """Return the part of each moment: borders nearest to the shares, each part with one moment at least."""
+    """Return the split of each moment: borders nearest to the shares, each split with one moment at least."""
     reached = np.concatenate(([0], np.cumsum(counts)))  # samples before each border
     wished = np.cumsum(shares) / np.sum(shares) * reached[-1]
     borders = [0]

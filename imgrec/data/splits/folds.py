@@ -1,15 +1,15 @@
-"""k-fold division: each part of the data is the test once, validation comes out of the rest by the same rules."""
+"""k-fold splits: each fold is the test once, and validation is taken from the rest by the same rules."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from hashlib import blake2b
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imgrec.core.keyed_random import library_seed
 from imgrec.data.samples import SPLITS, Samples, Splits
+from imgrec.data.sources.assemble import split_notes
 from imgrec.data.splits.join import pool
 from imgrec.data.splits.split import IndexArray, fold_numbers, split_indices
 from imgrec.errors import ConfigError
@@ -19,42 +19,55 @@ __all__ = [
     "Sides",
     "apply_folds",
     "as_sides",
+    "assign",
     "check_fold",
-    "count_classes",
     "deal_folds",
     "deal_once",
-    "divide",
 ]
 
 Labels = NDArray[np.int64] | NDArray[np.uint8]
-Sides = NDArray[np.uint8]  # which part each sample is in: 0 train, 1 val, 2 test (as in SPLITS), or UNUSED
+Sides = NDArray[np.uint8]  # the split of each sample: 0 train, 1 val, 2 test (as in SPLITS), or UNUSED
 
 UNUSED = len(SPLITS)
-# Where groups bind: on data of 43 classes with few groups each, a third of the classes that validation lacks at 1, for
-# sizes that are a few per cent of themselves off.
+# With groups. On data of 43 classes with few groups each, validation lacks a third as many classes as with 1, for sizes
+# that are a few per cent off.
 _SIZE_WEIGHT = 0.25
-_ABOUT_DIVISION = (*(f"No {name} images of " for name in SPLITS), "Groups in both ")
+_ABOUT_SPLIT = ("missing_class", "leaking_groups")  # codes of notes that another split replaces
 
 
 def apply_folds(splits: Splits, *, fold: int, folds: int, val_fraction: float, seed: int) -> Splits:
-    """Divide all samples of a data set, whatever splits they came in, as fold `fold` of `folds` has them.
+    """Split all samples of a data set, whatever splits they came in, with fold `fold` of `folds` as the test.
 
-    Samples of a group stay together. val_fraction: share of all samples, taken from what is not the test.
-    The same seed gives the same folds, in whatever order the samples are listed, and those that a split file of this
-    seed holds. Raises: ConfigError: no such fold. DataError: too few samples or groups.
+    Samples of a group stay together. The same seed gives the same folds, whatever the order of the samples, and the
+    same as in a split file of this seed.
+
+    Args:
+        splits: The data set.
+        fold: Fold that is the test, 0 to folds - 1.
+        folds: Number of folds.
+        val_fraction: Share of all samples for validation.
+        seed: Seed of the folds.
+
+    Raises:
+        ConfigError: There is no such fold.
+        DataError: There are too few samples or groups.
     """
     check_fold(fold, folds=folds)
     whole = pool((splits.train, splits.val, splits.test))
     sides = deal_folds(
         whole.labels, folds=folds, val_fraction=val_fraction, seed=seed, groups=whole.groups, only=fold
     )  # fmt: skip
-    return divide(whole, sides[:, fold], like=splits)
+    return assign(whole, sides[:, fold], like=splits)
 
 
 def check_fold(fold: Any, *, folds: int) -> None:
-    """Check the number of a fold. Raises: ConfigError."""
+    """Check the number of a fold.
+
+    Raises:
+        ConfigError: It is not one of 0 to folds - 1, or `folds` is below 2.
+    """
     if isinstance(folds, bool) or not isinstance(folds, int) or folds < 2:
-        raise ConfigError(f"data.folds={folds}: two folds or more are needed, one of them for the test.")
+        raise ConfigError(f"data.folds={folds}: at least 2 folds are needed, one of them for the test.")
     if isinstance(fold, bool) or not isinstance(fold, int) or not 0 <= fold < folds:
         every = ",".join(str(number) for number in range(folds)) if folds <= 10 else f"0,1,...,{folds - 1}"
         raise ConfigError(
@@ -72,12 +85,23 @@ def deal_folds(
     repeats: int = 1,
     only: int | None = None,
 ) -> Sides:
-    """Divide N samples `folds` times, so that each is in the test exactly once; and that `repeats` times anew.
+    """Split N samples into folds, each the test once, `repeats` times with other folds.
 
-    labels, groups: as in `split_indices`. val_fraction: share of all samples.
-    Returns: uint8 (N, repeats * folds); column repeat * folds + fold. With `only`, the other columns are not worked out
-        and stay UNUSED.
-    Raises: ConfigError: a share that leaves no training samples. DataError: too few samples or groups.
+    Args:
+        labels: As in `split_indices`.
+        folds: Number of folds.
+        val_fraction: Share of all samples for validation.
+        seed: Seed of the folds.
+        groups: As in `split_indices`.
+        repeats: Number of repeats.
+        only: Column to compute; the others stay UNUSED.
+
+    Returns:
+        uint8 (N, repeats * folds), column repeat * folds + fold.
+
+    Raises:
+        ConfigError: `val_fraction` leaves no training samples.
+        DataError: There are too few samples or groups.
     """
     share = val_fraction * folds / (folds - 1)  # of what is not the test
     if val_fraction < 0 or share >= 1 - 1e-9:
@@ -87,19 +111,14 @@ def deal_folds(
         )
     sides = np.full((len(labels), repeats * folds), UNUSED, dtype=np.uint8)
     for repeat in range(repeats):
-        number_of = fold_numbers(labels, folds=folds, seed=_seed(seed, repeat), groups=groups)
+        number_of = fold_numbers(labels, folds=folds, seed=library_seed(seed, repeat), groups=groups)
         for fold in range(folds):
             column = repeat * folds + fold
             if only in (None, column):
                 sides[:, column] = _one_fold(
-                    labels, number_of == fold, share=share, seed=_seed(seed, repeat, fold), groups=groups
+                    labels, number_of == fold, share=share, seed=library_seed(seed, repeat, fold), groups=groups
                 )
     return sides
-
-
-def _seed(*key: int) -> int:
-    """Return a seed for one of many draws: near seeds and near numbers share nothing."""
-    return int.from_bytes(blake2b(repr(key).encode(), digest_size=8).digest(), "big")
 
 
 def _one_fold(
@@ -118,7 +137,11 @@ def _one_fold(
 def deal_once(
     labels: Labels, *, fractions: Mapping[str, float], seed: int, groups: Sequence[str] | None = None
 ) -> Sides:
-    """Divide N samples by `split_indices`. Returns: uint8 (N, 1), as one column of `deal_folds`. Raises: DataError."""
+    """Split N samples by `split_indices`; return uint8 (N, 1), as one column of `deal_folds`.
+
+    Raises:
+        DataError: There are too few samples or groups.
+    """
     found = split_indices(labels, fractions=fractions, seed=seed, groups=groups, size_weight=_SIZE_WEIGHT)
     return as_sides(found, len(labels))
 
@@ -134,45 +157,14 @@ def as_sides(indices: Mapping[str, IndexArray], count: int) -> Sides:
 # From sides to splits
 
 
-def divide(whole: Samples, sides: Sides, *, like: Splits) -> Splits:
-    """Return the splits of `whole` that `sides` (N,) says, with the classes, the task and the notes of `like`.
+def assign(whole: Samples, sides: Sides, *, like: Splits) -> Splits:
+    """Return `whole` in the splits that `sides` (N,) gives, with the classes, task and notes of `like`.
 
-    Notes on the division that `like` had give way to those on this one. A part without samples is None.
+    Notes of `like` on its own splits are replaced by those on these. A split without samples is None.
     """
     found = {name: np.flatnonzero(sides == side) for side, name in enumerate(SPLITS)}
     parts = {name: whole.subset(indices) for name, indices in found.items() if len(indices)}
-    kept = [note for note in like.notes if not note.startswith(_ABOUT_DIVISION)]
-    notes = [*kept, *_missing_classes(parts, like.class_names), *_leaking_groups(parts)]
+    kept = [note for note in like.notes if note.code not in _ABOUT_SPLIT]
+    notes = [*kept, *split_notes(parts, like.class_names)]
     train, val, test = (parts.get(name) for name in SPLITS)
     return replace(like, train=train, val=val, test=test, notes=tuple(notes))
-
-
-def count_classes(labels: Labels, num_classes: int) -> IndexArray:
-    """Return int64 (C,): how many samples each class has."""
-    is_several = labels.ndim == 2
-    counts = labels.sum(axis=0) if is_several else np.bincount(labels.astype(np.int64), minlength=num_classes)
-    return np.asarray(counts, dtype=np.int64)
-
-
-def _missing_classes(parts: Mapping[str, Samples], class_names: Sequence[str]) -> list[str]:
-    notes = []
-    for part, samples in parts.items():
-        counts = count_classes(samples.labels, len(class_names))
-        if missing := [name for name, count in zip(class_names, counts, strict=True) if count == 0]:
-            effect = "the network cannot learn them" if part == "train" else "their scores there are undefined"
-            notes.append(f"No {part} images of {', '.join(missing[:8])}{_more(len(missing) - 8)}: {effect}.")
-    return notes
-
-
-def _leaking_groups(parts: Mapping[str, Samples]) -> list[str]:
-    groups = {part: set(samples.groups) for part, samples in parts.items() if samples.groups is not None}
-    return [
-        f"Groups in both {one} and {other}: {', '.join(shared[:8])}{_more(len(shared) - 8)}: the scores on {other} "
-        f"may be too good."
-        for one, other in combinations(groups, 2)
-        if (shared := sorted(groups[one] & groups[other]))
-    ]
-
-
-def _more(count: int) -> str:
-    return f" and {count} more" if count > 0 else ""

@@ -1,36 +1,44 @@
-"""Groups that must stay together, from several reasons at once: a patient, a video, images that are duplicates."""
+"""Groups of samples joined by several relations: same patient, same video, duplicates."""
 
 from collections.abc import Sequence
 
-__all__ = ["merge_groups"]
+__all__ = ["DisjointSets", "merge_groups"]
+
+
+class DisjointSets:
+    """Union-find on 0 to n - 1; the root of a set is its smallest member."""
+
+    def __init__(self, count: int) -> None:
+        self._parent = list(range(count))
+
+    def root(self, member: int) -> int:
+        """Return the smallest member of the set that `member` is in."""
+        parent = self._parent
+        while parent[member] != member:
+            parent[member] = parent[parent[member]]  # path halving
+            member = parent[member]
+        return member
+
+    def join(self, one: int, other: int) -> None:
+        """Merge the sets of two members."""
+        one, other = self.root(one), self.root(other)
+        self._parent[max(one, other)] = min(one, other)
 
 
 def merge_groups(*groupings: Sequence[str], called: Sequence[str]) -> list[str]:
-    """Join groupings of N samples into the finest one that tears no group of any of them.
+    """Return the finest grouping of N samples that keeps together every group of all groupings.
 
-    groupings: a group name per sample each; a name means nothing outside its grouping.
-    called: a name per sample, either a sample's own or that of its group in one of the groupings. A joined group gets
-        the first in the alphabet of its samples' names.
+    Args:
+        groupings: Each a group name per sample; names have no meaning across groupings.
+        called: A name per sample. A merged group gets the alphabetically first name of its samples.
     """
-    parent = list(range(len(called)))
+    sets = DisjointSets(len(called))
     for grouping in groupings:
         first: dict[str, int] = {}
         for sample, group in enumerate(grouping):
-            _join(parent, first.setdefault(group, sample), sample)
-    roots = [_root(parent, sample) for sample in range(len(called))]
+            sets.join(first.setdefault(group, sample), sample)
+    roots = [sets.root(sample) for sample in range(len(called))]
     name_of: dict[int, str] = {}
     for root, name in zip(roots, called, strict=True):
         name_of[root] = min(name, name_of.get(root, name))
     return [name_of[root] for root in roots]
-
-
-def _root(parent: list[int], sample: int) -> int:
-    while parent[sample] != sample:
-        parent[sample] = parent[parent[sample]]  # halve the way for whoever comes next
-        sample = parent[sample]
-    return sample
-
-
-def _join(parent: list[int], one: int, other: int) -> None:
-    one, other = _root(parent, one), _root(parent, other)
-    parent[max(one, other)] = min(one, other)

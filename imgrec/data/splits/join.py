@@ -1,4 +1,4 @@
-"""All images of a data set in one heap, whatever splits it came in, in an order that depends on their names alone."""
+"""All samples of a data set joined, whatever splits they came in, sorted by name."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,25 +7,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgrec.data.images.image import FileImages
+from imgrec.data.images.collections import FileImages
 from imgrec.data.samples import Column, Images, ImagesView, Samples, UInt8Array
 from imgrec.errors import DataError
 
 if TYPE_CHECKING:
     from imgrec.data.images.lazy_image import LazyImage
 
-__all__ = ["JoinedImages", "common_folder", "pool"]
+__all__ = ["JoinedImages", "file_paths", "pool"]
 
 
 def pool(parts: Iterable[Samples | None]) -> Samples:
-    """Return the samples of all parts, sorted by name, so that nothing depends on the order in which files are listed.
+    """Return the samples of all parts, sorted by name.
 
     A sample without a group, among others that have one, is a group of its own.
-    Raises: DataError: no samples, or two of one name: names tell samples apart in a split file.
+
+    Raises:
+        DataError: There are no samples, or two of one name.
     """
     found = [part for part in parts if part is not None and len(part)]
     if not found:
-        raise DataError("The data holds no images to divide.")
+        raise DataError("The data has no images to split.")
     names = [name for part in found for name in part.names]
     _refuse_twice(names)
     has_groups = any(part.groups is not None for part in found)
@@ -40,7 +42,7 @@ def pool(parts: Iterable[Samples | None]) -> Samples:
 
 
 def _join_columns(parts: Sequence[Mapping[str, Column]]) -> dict[str, Column]:
-    """Return the columns that all parts have, one part after the other; as texts where one part has texts."""
+    """Return the columns that all parts have, concatenated; as texts where one part has texts."""
     shared = [name for name in parts[0] if all(name in part for part in parts)]
     return {name: _join_column([part[name] for part in parts]) for name in shared}
 
@@ -63,45 +65,35 @@ def _refuse_twice(names: Sequence[str]) -> None:
         return
     seen: set[str] = set()
     twice = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-    raise DataError(f"Two images are called {twice}. A division needs names that tell images apart.")
-
-
-def common_folder(names: Sequence[str]) -> str:
-    """Return the folder that all names lie in, with its slash; "" where there is none.
-
-    What follows it in a name stays the same when the data is moved, and however its folder was typed.
-    """
-    low, high = min(names), max(names)  # what these two share at the start, all names share
-    shared = next((place for place, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))
-    return low[: low[:shared].rfind("/") + 1]
+    raise DataError(f"Two images are named {twice}. Splitting needs unique names.")
 
 
 def _join(collections: Sequence[Images]) -> Images:
-    """Return one collection of several; views of one collection, and files, stay what they are, with what they can."""
+    """Return several collections as one; views of one collection and files keep their type."""
     if len(collections) == 1:
         return collections[0]
     views = [images for images in collections if isinstance(images, ImagesView)]
     if len(views) == len(collections) and len({id(view.images) for view in views}) == 1:
         indices = np.concatenate([np.asarray(view.indices, dtype=np.int64) for view in views])
         return ImagesView(views[0].images, indices)
-    paths = [_paths(images) for images in collections]
+    paths = [file_paths(images) for images in collections]
     found = [some for some in paths if some is not None]
     if len(found) == len(paths):
         return FileImages([path for some in found for path in some])
     return JoinedImages(tuple(collections))
 
 
-def _paths(images: Images) -> Sequence[Path] | None:
-    """Return the files of a collection that is of files alone, or a view of one."""
+def file_paths(images: Images) -> list[Path] | None:
+    """Return the files of `FileImages` or a view of it, None for other collections."""
     if isinstance(images, ImagesView):
-        inner = _paths(images.images)
+        inner = file_paths(images.images)
         return None if inner is None else [inner[int(index)] for index in images.indices]
-    return images.paths if type(images) is FileImages else None
+    return list(images.paths) if type(images) is FileImages else None
 
 
 @dataclass(frozen=True)
 class JoinedImages:
-    """Several collections, one after the other."""
+    """The concatenation of several collections."""
 
     parts: Sequence[Images]
 
@@ -118,7 +110,11 @@ class JoinedImages:
         return part[place]
 
     def open(self, index: int) -> "LazyImage":
-        """Return image `index`, not decoded yet where its collection can do that. Raises: ImageError."""
+        """Return image `index`, not decoded yet where its collection supports that.
+
+        Raises:
+            ImageError: It cannot be read.
+        """
         from imgrec.data.images.lazy_image import open_image
 
         return open_image(*self._place(index))

@@ -1,7 +1,7 @@
-"""Seeded division of a data set: each class in every split, each group in only one.
+"""Seeded splits of a data set: each class in every split, each group in only one.
 
-The order is drawn from raw PCG64 words, whose stream NumPy guarantees never to change (`Generator.permutation` may): the
-same seed gives the same split with every release.
+The order is drawn from raw PCG64 output, whose stream NumPy guarantees never to change (`Generator.permutation` may):
+the same seed gives the same split with every release.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from imgrec.core.keyed_random import lasting_order
 from imgrec.errors import DataError
 
 __all__ = ["DEFAULT_FRACTIONS", "IndexArray", "fold_numbers", "split_indices"]
@@ -28,23 +29,29 @@ def split_indices(
     groups: Sequence[str] | None = None,
     size_weight: float = 1.0,
 ) -> dict[str, IndexArray]:
-    """Divide N samples by `fractions`, the same way for the same seed.
-
-    labels: int64 (N,) class indices, or uint8 (N, C) of 0 and 1 for several labels per sample.
-    fractions: share of each split; the rest up to 1 goes into none. A split with share 0 is empty.
-    groups: a name per sample; all samples of a name land in one split.
+    """Split N samples by `fractions`, the same way for the same seed.
 
     Without groups, each split has its exact share of each class, rounded up or down, but at least one sample of a
     class with as many samples as there are splits; the only sample of a class goes to the largest split. Several
-    labels: iterative stratification. With groups, sizes come first and class shares second; a `size_weight` below 1
-    lets sizes off their shares where that brings classes nearer to theirs.
+    labels: iterative stratification. With groups, sizes come first and class shares second.
 
-    Returns: sorted indices of each split.
-    Raises: DataError: fractions that are negative or sum above 1, too few samples or groups.
+    Args:
+        labels: int64 (N,) class indices, or uint8 (N, C) of 0 and 1 for several labels per sample.
+        seed: Seed of the split.
+        fractions: Share of each split, 0 to 1; a rest up to 1 goes into none. A split with share 0 is empty.
+        groups: Group of each sample; all samples of a group are in one split.
+        size_weight: With groups, a value below 1 allows sizes to differ from their shares where that improves the
+            shares of classes.
+
+    Returns:
+        Sorted indices of each split.
+
+    Raises:
+        DataError: Fractions are negative or sum to more than 1, or there are too few samples or groups.
     """
     names, shares = _check_fractions(fractions)
     _check_count(len(labels), "images", names)
-    order = _shuffled(len(labels), seed)
+    order = lasting_order(len(labels), seed)
     if groups is not None:
         side = _by_group(labels, groups, names=names, shares=shares, seed=seed, size_weight=size_weight)
     elif labels.ndim == 2:
@@ -55,7 +62,7 @@ def split_indices(
     if empty := [name for name in names if len(found[name]) == 0]:
         kind = "images" if groups is None else "groups"
         raise DataError(
-            f"No {kind} are left for {', '.join(empty)}: {len(labels)} images hold too few {kind} per class to divide "
+            f"No {kind} are left for {', '.join(empty)}: {len(labels)} images hold too few {kind} per class to split "
             f"by {_listed(fractions)}. Add images, or set the fraction of {', '.join(empty)} to 0."
         )
     return {name: found.get(name, np.empty(0, dtype=np.int64)) for name in fractions}
@@ -64,36 +71,44 @@ def split_indices(
 def fold_numbers(
     labels: NDArray[np.int64] | NDArray[np.uint8], *, folds: int, seed: int, groups: Sequence[str] | None = None
 ) -> IndexArray:
-    """Deal N samples into `folds` parts as equal as can be, the same way for the same seed.
+    """Assign N samples to folds as equal as possible, the same way for the same seed.
 
-    Without groups, the parts differ by one sample at most, in all and in each class; several labels: iterative
-    stratification. With groups, class shares come first and sizes second. `labels` and `groups` are those of
-    `split_indices`; in contrast to it, no part comes before the others: a class with fewer samples, or groups, than
-    folds is absent from some.
+    Without groups, folds differ by one sample at most, in total and in each class; several labels: iterative
+    stratification. With groups, class shares come first and sizes second. Unlike in `split_indices`, no fold is
+    preferred: a class with fewer samples, or groups, than folds is absent from some.
 
-    Returns: int64 (N,) the fold of each sample, 0 to folds - 1.
-    Raises: DataError: fewer samples or groups than folds.
+    Args:
+        labels: As in `split_indices`.
+        folds: Number of folds.
+        seed: Seed of the folds.
+        groups: As in `split_indices`.
+
+    Returns:
+        int64 (N,), the fold of each sample, 0 to folds - 1.
+
+    Raises:
+        DataError: There are fewer samples or groups than folds.
     """
     names = [f"fold {number}" for number in range(folds)]
     shares = np.full(folds, 1 / folds)
     kind, count = ("images", len(labels)) if groups is None else ("groups", len(set(groups)))
     if count < folds:
         raise DataError(
-            f"{count} {kind} cannot be dealt into {folds} folds: each fold is the test once and needs one of its own. "
-            f"Take {count} folds or fewer, or add {kind}."
+            f"{count} {kind} cannot be split into {folds} folds, of which each needs at least one. "
+            f"Use at most {count} folds, or add {kind}."
         )
     if groups is not None:
         return _by_group(
             labels, groups, names=names, shares=shares, seed=seed, size_weight=_SIZE_WEIGHT_OF_FOLDS, is_folds=True
         )
-    order = _shuffled(len(labels), seed)
+    order = lasting_order(len(labels), seed)
     if labels.ndim == 2:
         return _by_label_set(labels, shares=shares, order=order)
     return _by_class(labels, shares=shares, num_splits=0, order=order)
 
 
 def _check_fractions(fractions: Mapping[str, float]) -> tuple[list[str], FloatArray]:
-    """Return the splits that get something and their shares; a last unnamed share holds what goes into none."""
+    """Return the splits that are not empty and their shares; a last unnamed share is what goes into none."""
     total = sum(fractions.values())
     if min(fractions.values(), default=0.0) < 0 or not _TINY < total <= 1 + _TINY:
         raise DataError(
@@ -117,11 +132,6 @@ def _listed(fractions: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {fraction:g}" for name, fraction in fractions.items())
 
 
-def _shuffled(count: int, seed: int) -> IndexArray:
-    words = np.random.PCG64(seed).random_raw(count)
-    return np.argsort(words, kind="stable").astype(np.int64)
-
-
 # One label per sample
 
 
@@ -129,7 +139,7 @@ def _by_class(labels: NDArray[np.generic], *, shares: FloatArray, num_splits: in
     by_class = order[np.argsort(labels[order], kind="stable")]
     borders = np.flatnonzero(np.diff(labels[by_class])) + 1
     side = np.empty(len(labels), dtype=np.int64)
-    carry = np.zeros(len(shares))  # what rounding has owed each split so far, so that whole splits keep their share too
+    carry = np.zeros(len(shares))  # rounding errors so far, so that sizes of whole splits are kept too
     for members in np.split(by_class, borders):
         counts = _apportion(len(members), shares=shares, carry=carry, num_splits=num_splits)
         carry += len(members) * shares - counts
@@ -179,7 +189,7 @@ def _by_label_set(labels: NDArray[np.generic], *, shares: FloatArray, order: Ind
 # Groups
 
 _SIZE = 0  # column of a group's size in `_Balance`; class c is column c + 1
-_SIZE_WEIGHT_OF_FOLDS = 0.1  # their shares are equal, so right classes make right sizes
+_SIZE_WEIGHT_OF_FOLDS = 0.1  # their shares are equal, so balanced classes give balanced sizes
 Counts = tuple[IndexArray, IndexArray]  # the columns that a group has anything in, and how much
 
 
@@ -193,10 +203,10 @@ def _by_group(
     size_weight: float,
     is_folds: bool = False,
 ) -> IndexArray:
-    """Place the groups one by one, the largest first, each where `_Balance` suffers least.
+    """Place the groups one by one, the largest first, each where the cost of `_Balance` is lowest.
 
-    is_folds: sizes are ranked by half powers of two only, so that other seeds give other folds though all sizes differ;
-        and no split is the first to get a rare class.
+    With `is_folds`, sizes are compared by half powers of two only, so that seeds matter where all sizes differ; and no
+    split is preferred for a rare class.
     """
     group_names, group_of = np.unique(np.asarray(groups), return_inverse=True)
     _check_count(len(group_names), "groups", names)
@@ -207,7 +217,7 @@ def _by_group(
     if is_folds:
         balance.largest = None
         sizes = np.frexp(sizes.astype(np.float64) ** 2)[1]
-    order = _shuffled(len(sizes), seed)
+    order = lasting_order(len(sizes), seed)
     side = np.empty(len(labels), dtype=np.int64)
     for group in order[np.argsort(-sizes[order], kind="stable")]:
         side[members[group]] = balance.place(*counts[group])
@@ -225,10 +235,10 @@ def _count(labels: NDArray[np.generic]) -> Counts:
 
 
 class _Balance:
-    """What each split has of each class, and of samples, against its share.
+    """Number of samples of each class, and of all, in each split, against its share.
 
-    A placement costs what it adds to the sum of (have - target)^2 / target over classes and size; the size weighs
-    `size_weight` times as much as all classes together. Two rules come before the cost: the `largest` split, if any,
+    The cost of a placement is what it adds to the sum of (have - target)^2 / target over classes and size; the size
+    has `size_weight` times the weight of all classes together. Two rules precede the cost: the `largest` split, if any,
     gets the last group of a class that it would lack, and the last groups go to splits that have none.
     """
 

@@ -1,18 +1,18 @@
-"""Whether the samples of a data set are those that a split file was made for, and what changed if they are not."""
+"""Compare a data set with the one that a split file was made for."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 
+from imgrec.core.text import listed
+from imgrec.data.fingerprint import fingerprint
 from imgrec.data.samples import Samples
-from imgrec.data.splits.join import common_folder
 
-__all__ = ["BETWEEN", "Changes", "find_changes", "fingerprint", "label_texts", "relative_names"]
+__all__ = ["BETWEEN", "Changes", "common_folder", "find_changes", "label_texts", "labels_fingerprint", "relative_names"]
 
-BETWEEN = "\x1f"  # divides several labels of a sample: the separator of units in ASCII, which no label holds
+BETWEEN = "\x1f"  # between several labels of a sample: the unit separator of ASCII, which occurs in no label
 _SHOWN = 3
-_TRIED = 200  # names by which the data's folder is found anew
+_TRIED = 200  # names by which the data's folder is found again
 
 
 def label_texts(samples: Samples, class_names: Sequence[str]) -> list[str]:
@@ -24,18 +24,23 @@ def label_texts(samples: Samples, class_names: Sequence[str]) -> list[str]:
     ]
 
 
-def fingerprint(names: Sequence[str], labels: Sequence[str], class_names: Sequence[str]) -> str:
-    """Return a SHA-256 over names relative to the data's folder, labels and classes; their order counts for nothing."""
-    digest = sha256("\0".join(sorted(class_names)).encode("utf-8", "surrogateescape"))
-    for name, label in sorted(zip(names, labels, strict=True)):
-        digest.update(f"\0\0{name}\0{label}".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
+def labels_fingerprint(names: Sequence[str], labels: Sequence[str], class_names: Sequence[str]) -> str:
+    """Return the fingerprint of relative names, labels and classes, whatever their order."""
+    rows = sorted(zip(names, labels, strict=True))
+    return fingerprint(sorted(class_names), (f"\0\0{name}\0{label}" for name, label in rows))
+
+
+def common_folder(paths: Sequence[str]) -> str:
+    """Return the folder, with its slash, that all paths begin with; "" where there is none."""
+    low, high = min(paths), max(paths)  # what these two share at the start, all paths share
+    shared = next((place for place, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))
+    return low[: low[:shared].rfind("/") + 1]
 
 
 def relative_names(names: Sequence[str], known: Sequence[str] = ()) -> list[str]:
     """Return names relative to the data's folder: the one that makes them most like `known`, else the common one.
 
-    The common folder alone would not do: one new file beside it, and every name would be another.
+    The common folder alone would not do: one new file beside it would change every name.
     """
     folder = common_folder(names)
     found = [name[len(folder) :] for name in names]
@@ -46,7 +51,7 @@ def relative_names(names: Sequence[str], known: Sequence[str] = ()) -> list[str]
 
 
 def _folder_by(known: Sequence[str], names: Sequence[str]) -> str:
-    """Return the folder that most of some `known` names count from, judged by names that end with them."""
+    """Return the folder that most of the `known` names are relative to, by names that end with them."""
     step = max(1, len(known) // _TRIED)
     by_last: dict[str, list[str]] = {}
     for name in names:
@@ -60,7 +65,7 @@ def _folder_by(known: Sequence[str], names: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Changes:
-    """What changed since the file was made; names relative to the data's folder."""
+    """What changed since the file was made; names are relative to the data's folder."""
 
     added: list[str]
     removed: list[str]
@@ -80,7 +85,9 @@ class Changes:
             "new classes": self.new_classes,
             "classes gone": self.lost_classes,
         }
-        return "; ".join(f"{len(names)} {kind}: {_first(names)}" for kind, names in kinds.items() if names)
+        return "; ".join(
+            f"{len(names)} {kind}: {listed(names, limit=_SHOWN)}" for kind, names in kinds.items() if names
+        )
 
 
 def find_changes(
@@ -92,16 +99,12 @@ def find_changes(
         added=sorted(now.keys() - before.keys()),
         removed=sorted(before.keys() - now.keys()),
         relabelled=[
-            f"{name} ({_said(now[name])}, was {_said(before[name])})" for name in both if now[name] != before[name]
+            f"{name} ({_shown(now[name])}, was {_shown(before[name])})" for name in both if now[name] != before[name]
         ],
         new_classes=sorted(set(classes_now) - set(classes_before)),
         lost_classes=sorted(set(classes_before) - set(classes_now)),
     )
 
 
-def _said(label: str) -> str:
+def _shown(label: str) -> str:
     return label.replace(BETWEEN, " + ") or "no label"
-
-
-def _first(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

@@ -1,4 +1,4 @@
-"""A data set divided as a split file says, if it is still the data set that the file was made for."""
+"""Split a data set as a split file defines it, if it is still the data set that the file was made for."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from imgrec.data.samples import SPLITS, Splits
-from imgrec.data.splits.folds import check_fold, divide
+from imgrec.data.samples import SPLITS, Note, Splits
+from imgrec.data.splits.folds import assign, check_fold
 from imgrec.data.splits.join import pool
 from imgrec.data.splits.split_changes import find_changes, label_texts, relative_names
 from imgrec.data.splits.split_format import SplitFile, read_split_file
@@ -18,11 +18,16 @@ __all__ = ["apply_split_file", "describe"]
 
 
 def apply_split_file(splits: Splits, *, file: Path, fold: int | None) -> Splits:
-    """Divide all samples of a data set, whatever splits they came in, as a split file says.
+    """Split all samples of a data set, whatever splits they came in, as a split file defines it.
 
-    fold: the part that is the test, 0 to repeats * folds - 1, for a file of folds; None for one without.
-    Raises: ConfigError: the fold is missing, unknown, or not asked for. DataError: the file cannot be read, or the data
-        are not those that it was made for; what changed is said.
+    Args:
+        splits: The data set.
+        file: The split file.
+        fold: Fold that is the test, 0 to repeats * folds - 1; None for a file without folds.
+
+    Raises:
+        ConfigError: The fold is missing, out of range, or given for a file without folds.
+        DataError: The file cannot be read, or was made for other data; the message lists what changed.
     """
     found = read_split_file(file)
     column = _column(found, file=file, fold=fold)
@@ -36,7 +41,7 @@ def apply_split_file(splits: Splits, *, file: Path, fold: int | None) -> Splits:
     if whole.groups is None and any(found.groups):
         whole = replace(whole, groups=[group or name for group, name in zip(found.groups, found.names, strict=True)])
     like = replace(splits, notes=(*splits.notes, *_edit_note(found, file)))
-    return divide(whole, found.sides[:, column], like=like)
+    return assign(whole, found.sides[:, column], like=like)
 
 
 def _column(found: SplitFile, *, file: Path, fold: int | None) -> int:
@@ -44,7 +49,7 @@ def _column(found: SplitFile, *, file: Path, fold: int | None) -> int:
     if found.folds == 0:
         if fold is not None:
             raise ConfigError(
-                f"data.fold={fold}, but {file} holds one division and no folds. Leave data.fold out, or make folds: "
+                f"data.fold={fold}, but {file} holds one split and no folds. Remove data.fold, or make folds: "
                 f"{_command(found, file)} --folds 5"
             )
         return 0
@@ -71,14 +76,15 @@ def _command(found: SplitFile, file: Path) -> str:
     return found.command or f"imgrec split DATA --output {file}"
 
 
-def _edit_note(found: SplitFile, file: Path) -> list[str]:
-    return [f"{file} was edited by hand after it was written."] if found.is_edited else []
+def _edit_note(found: SplitFile, file: Path) -> list[Note]:
+    return [Note("edited", f"{file} was edited after it was written.")] if found.is_edited else []
 
 
 def describe(file: Path) -> dict[str, Any]:
-    """Return what a checkpoint keeps of a split file, as plain values. Raises: DataError: the file cannot be read.
+    """Return what a checkpoint stores of a split file, as plain values; `train_sizes` and others count per fold.
 
-    train_sizes, test_sizes: samples for each fold.
+    Raises:
+        DataError: The file cannot be read.
     """
     found = read_split_file(file)
     sizes = {name: np.count_nonzero(found.sides == side, axis=0).tolist() for side, name in enumerate(SPLITS)}

@@ -5,8 +5,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.samples import UInt8Array
 from imgrec.deploy.benchmark.measure import Contender
@@ -63,13 +61,9 @@ def of_openvino(path: Path, *, size: tuple[int, int], threads: int) -> list[Cont
 
 
 def _from_pixels(run: Callable[[Any], Any]) -> Callable[[UInt8Array], Any]:
-    import torch
+    from imgrec.models.inference import infer
 
-    def run_on_pixels(images: UInt8Array) -> Any:
-        with torch.inference_mode():
-            return run(torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))))
-
-    return run_on_pixels
+    return lambda images: infer(run, [images]).logits
 
 
 def _in_bf16(run: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -10,20 +10,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from imgrec.data.images.image import FileImages
+from imgrec.data.images.collections import FileImages
 from imgrec.data.images.lazy_image import LazyImage, open_image
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.samples import Images, Samples, UInt8Array
 from imgrec.data.sources.walk import Walk
 from imgrec.deploy.bundle.bundle import Bundle
 from imgrec.errors import DataError
+from imgrec.models.inference import infer
 
 __all__ = [
     "ImageSet",
     "Progress",
+    "images_of_folder",
     "logits_of_bundle",
     "logits_of_network",
-    "images_of_folder",
     "prepared",
     "some_of",
 ]
@@ -84,10 +85,7 @@ def logits_of_network(
     """Return logits (N, C) of a network in PyTorch, float32, as validation and evaluation compute them."""
 
     def run(batch: list[UInt8Array]) -> Logits:
-        images = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).contiguous()
-        with torch.inference_mode():
-            logits: Logits = network(images).float().numpy()
-        return logits
+        return infer(network, [np.stack(batch)]).logits
 
     return logits_by(run, preprocess.from_lazy_image, image_set, batch_size=batch_size, progress=progress)
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -13,6 +12,7 @@ from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.samples import Task, UInt8Array
 from imgrec.deploy.bundle import BundleInfo
 from imgrec.evaluation.decisions import Decisions
+from imgrec.models.inference import infer
 
 __all__ = ["CheckpointModel"]
 
@@ -66,7 +66,4 @@ class CheckpointModel:
 
     def run(self, images: Sequence[UInt8Array], /) -> NDArray[np.float32]:
         """Return logits float32 (N, C) of N images of one size."""
-        batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
-        with torch.inference_mode():
-            logits: NDArray[np.float32] = self.network(batch).float().numpy()
-        return logits
+        return infer(self.network, [np.stack(images)]).logits

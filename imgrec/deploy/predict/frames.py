@@ -8,7 +8,7 @@ from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from imgrec.data.images.image import MAX_PIXELS, refuse_too_small
+from imgrec.data.images.limits import MAX_PIXELS, refuse_too_small
 from imgrec.deploy.predict.files import identify
 from imgrec.deploy.predict.item import Item, bad_item
 from imgrec.errors import DataError

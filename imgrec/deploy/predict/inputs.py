@@ -13,8 +13,8 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from imgrec.data.images.image import MAX_FILE_BYTES
-from imgrec.data.sources.assemble import listed, printable
+from imgrec.core.text import listed, printable
+from imgrec.data.images.limits import MAX_FILE_BYTES
 from imgrec.data.sources.walk import Walk, is_hidden
 from imgrec.deploy.predict.files import FileSource
 from imgrec.deploy.predict.frames import VIDEO_SUFFIXES, CameraSource, Pace, VideoSource
@@ -148,12 +148,12 @@ def _place(path: str, pace: Pace, notes: list[str]) -> Source:
 def _folder(path: str, notes: list[str]) -> FileSource:
     walk = Walk([os.path.realpath(path)])
     (files,) = walk.files([path])
-    notes += walk.notes()
+    notes += [note.text for note in walk.notes()]
     return FileSource(files)
 
 
 def _note(names: Sequence[str], reason: str) -> str:
-    return f"Skipped {len(names)} {'entry' if len(names) == 1 else 'entries'} ({reason}): {listed(names, 4)}."
+    return f"Skipped {len(names)} {'entry' if len(names) == 1 else 'entries'} ({reason}): {listed(names, limit=4)}."
 
 
 def _matches(pattern: str) -> list[str]:

@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from imgrec.data.sources.assemble import listed
+from imgrec.core.text import listed
 from imgrec.data.sources.records import JSON_SUFFIXES, PARQUET_SUFFIXES, Table, read_records
 from imgrec.deploy.predict.files import FileSource
 from imgrec.errors import DataError, did_you_mean

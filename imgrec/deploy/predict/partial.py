@@ -154,13 +154,13 @@ class PartialTable:
             format_, theirs = first["format"], first["key"]
         except (ValueError, TypeError, KeyError):
             raise self._damaged() from None
-        if format_ != FORMAT and isinstance(format_, int):
+        if not isinstance(format_, int) or not isinstance(theirs, dict):
+            raise self._damaged()
+        if format_ != FORMAT:
             raise DataError(
                 f"{self.path} holds rows with the columns of another version of imgrec, which cannot be resumed. Add "
                 "--restart to discard them and predict all images, or give another --output."
             )
-        if not isinstance(theirs, dict):
-            raise self._damaged()
         ours = json.loads(json.dumps(key))
         differing = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
         if differing:

@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgrec.data.images.image import MAX_FILE_BYTES
-from imgrec.data.sources.walk import SUFFIXES, is_hidden, starts_as_image
+from imgrec.data.images.formats import FORMAT_OF_SUFFIX, HEAD_BYTES, format_of
+from imgrec.data.images.limits import MAX_FILE_BYTES
+from imgrec.data.sources.walk import is_hidden
 from imgrec.deploy.predict.files import identify
 from imgrec.deploy.predict.item import Item, bad_item
 from imgrec.errors import ImageError
@@ -20,7 +21,6 @@ __all__ = ["ZipSource"]
 
 MAX_RATIO, SMALL_BYTES = 100, 16 << 20  # a member that expands more than this, to more than SMALL_BYTES, is refused
 _ENCRYPTED = 1  # of the flags of a member
-_HEAD_BYTES = 32
 
 
 class ZipSource:
@@ -75,7 +75,8 @@ class ZipSource:
         if any(is_hidden(part) for part in parts if part not in (".", "..")):
             self.skipped.setdefault("hidden", []).append(member.filename)
             return False
-        if Path(member.filename).suffix.lower() in SUFFIXES or _problem_of(member) or self._starts_as_image(member):
+        has_suffix = Path(member.filename).suffix.lower() in FORMAT_OF_SUFFIX
+        if has_suffix or _problem_of(member) or self._starts_as_image(member):
             return True
         self.skipped.setdefault("not an image that imgrec reads", []).append(member.filename)
         return False
@@ -83,7 +84,7 @@ class ZipSource:
     def _starts_as_image(self, member: zipfile.ZipInfo) -> bool:
         try:
             with self._archive.open(member) as file:
-                return starts_as_image(file.read(_HEAD_BYTES))
+                return format_of(file.read(HEAD_BYTES)) is not None
         except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError):
             return False
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from imgrec.core.text import listed
+from imgrec.data.splits.split_changes import common_folder
 from imgrec.errors import DataError
 from imgrec.evaluation.compare.runs import Run
 from imgrec.evaluation.predictions.predictions import Predictions, visible
@@ -89,7 +91,7 @@ def _match_rows(first: Predictions, other: Predictions, *, names: tuple[str, str
     for about, paths in zip(names, (ours, theirs), strict=True):
         _check_unique(about, paths)
     if set(ours) != set(theirs):
-        below = _common_folder(ours), _common_folder(theirs)
+        below = common_folder(ours), common_folder(theirs)
         moved = [path[len(below[0]) :] for path in ours], [path[len(below[1]) :] for path in theirs]
         if set(moved[0]) != set(moved[1]):
             raise _difference(ours, theirs, names) if set(ours) & set(theirs) else _difference(*moved, names)
@@ -107,15 +109,6 @@ def _check_unique(about: str, paths: Sequence[str]) -> None:
         seen: set[str] = set()
         doubled = next(path for path in paths if path in seen or seen.add(path))  # type: ignore[func-returns-value]
         raise DataError(f"{about} contains {visible(doubled)} twice: its images cannot be matched by path.")
-
-
-def _common_folder(paths: Sequence[str]) -> str:
-    """Return the folder, with its slash, common to all paths; "" where there is none."""
-    low, high = min(paths), max(paths)
-    length = next(
-        (i for i, pair in enumerate(zip(low, high, strict=False)) if pair[0] != pair[1]), min(map(len, (low, high)))
-    )
-    return low[: low.rfind("/", 0, length) + 1]
 
 
 def _difference(ours: Sequence[str], theirs: Sequence[str], names: tuple[str, str]) -> DataError:
@@ -140,7 +133,4 @@ def _check_labels(first: Predictions, labels: np.ndarray, names: tuple[str, str]
 
 
 def _list(texts: Sequence[str]) -> str:
-    if not texts:
-        return "none"
-    rest = f" and {len(texts) - SHOWN:,} more" if len(texts) > SHOWN else ""
-    return ", ".join(visible(text) for text in texts[:SHOWN]) + rest
+    return listed(texts, limit=SHOWN) or "none"

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from imgrec.core.text import counted
 from imgrec.evaluation.compare.comparison import LOWER_IS_BETTER, Comparison, Difference, Pair
 from imgrec.evaluation.statistics.proportions import LEVEL, POWER_Z
 
@@ -100,9 +101,7 @@ def _better(main: Difference, names: tuple[str, str]) -> Verdict:
 
 def _unclear(pair: Pair, comparison: Comparison, names: tuple[str, str]) -> Verdict:
     main, unit = pair.main, comparison.unit
-    found = (
-        f"{_pair(names)} are not distinguishable with {comparison.num_units:,} {_plural(unit, comparison.num_units)}"
-    )
+    found = f"{_pair(names)} are not distinguishable with {counted(comparison.num_units, unit)}"
     if main.low is not None and main.high is not None:
         value, *ends = (_told(main, number) for number in (main.value, main.low, main.high))
         points = " points of accuracy" if main.metric in _POINTS else f" in {SHOWN[main.metric]}"
@@ -149,10 +148,6 @@ def _pair(names: tuple[str, str]) -> str:
 
 def _points(shown: str) -> str:
     return "point" if float(shown) == 1 else "points"
-
-
-def _plural(unit: str, count: int) -> str:
-    return unit if count == 1 else f"{unit}s"
 
 
 def _told(main: Difference, value: float) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.core.config.checks import listed
+from imgrec.core.text import listed
 from imgrec.evaluation.decisions.conformal import ConformalRule, Method, fewest_samples, fit_conformal
 from imgrec.evaluation.decisions.naming import percent
 from imgrec.evaluation.decisions.operating import Measure, OperatingPoint, fit_threshold

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from imgrec.core.config.checks import listed
+from imgrec.core.text import listed
 from imgrec.errors import ConfigError, did_you_mean
 
 __all__ = ["as_mapping", "check_classes", "percent"]

@@ -1,1 +1,1 @@
-"""Figures, thumbnails and the printed table of an evaluation."""
+"""Figures of an evaluation: matplotlib, thumbnails, and the table of metrics in the terminal."""

@@ -1,6 +1,7 @@
-"""The images of an evaluation, from its table alone: confusion_matrix.png, pr_curves.png, reliability.png.
+"""Figures of an evaluation, drawn from its predictions: confusion_matrix.png, pr_curves.png, reliability.png.
 
-`python -m imgrec.evaluation.figures.draw_all FOLDER` draws them from the table in FOLDER, once its standard input has ended.
+`python -m imgrec.evaluation.figures.draw_all FOLDER` waits for the end of its standard input and then draws them from
+FOLDER/predictions.parquet.
 """
 
 import gc
@@ -20,13 +21,17 @@ from imgrec.evaluation.predictions.predictions import Predictions
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["FIGURES", "draw_images", "figure_of"]
+__all__ = ["FIGURES", "draw_figures", "figure_of"]
 
 FIGURES = ("confusion_matrix", "pr_curves", "reliability")
 
 
-def draw_images(predictions: Predictions, folder: Path) -> None:
-    """Draw them into `folder`; several labels per image have no confusion matrix. Raises: RunFolderError."""
+def draw_figures(predictions: Predictions, folder: Path) -> None:
+    """Write the figures into `folder`; with several labels per image without a confusion matrix.
+
+    Raises:
+        RunFolderError: A file cannot be written.
+    """
     for name in FIGURES:
         if name != "confusion_matrix" or predictions.task == "single":
             save_png(figure_of(name, predictions), folder / f"{name}.png")
@@ -54,14 +59,14 @@ def figure_of(name: str, predictions: Predictions) -> "Figure":
 
 
 def main() -> None:
-    """Draw the images of the folder that the command line names."""
-    gc.disable()  # what matplotlib makes lives as long as this process, which is a second
+    """Draw the figures of the folder given as command-line argument."""
+    gc.disable()  # faster; the process lives for a second
     import matplotlib.backends.backend_agg
-    import matplotlib.figure  # noqa: F401 - what takes longest, before the table is there
+    import matplotlib.figure  # noqa: F401 - imported while the predictions are being written
 
     folder = Path(sys.argv[1])
     sys.stdin.read()
-    draw_images(read_parquet(folder / "predictions.parquet"), folder)
+    draw_figures(read_parquet(folder / "predictions.parquet"), folder)
 
 
 if __name__ == "__main__":

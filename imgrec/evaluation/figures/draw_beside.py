@@ -1,7 +1,7 @@
-"""A table of predictions, and its images drawn by a process of their own while this one goes on.
+"""Predictions and figures of an evaluation, the figures drawn by another process in parallel.
 
-Importing matplotlib and drawing take as long as all numbers of an evaluation, and Python's threads would take turns.
-Nothing depends on that process: where it does not come to its end, this one draws.
+Importing matplotlib and drawing take as long as computing all metrics, and threads would compete for the GIL. If the
+process fails, the figures are drawn here.
 """
 
 import os
@@ -12,31 +12,33 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from imgrec.core.system.hardware import num_processors
-from imgrec.evaluation.figures.draw_all import draw_images
+from imgrec.evaluation.figures.draw_all import draw_figures
 from imgrec.evaluation.predictions.parquet import write_parquet
 from imgrec.evaluation.predictions.predictions import Predictions
 
-__all__ = ["table_and_images"]
+__all__ = ["write_with_figures"]
 
-FEWEST_ROWS = 2_000  # below, the process would start for longer than it saves
-MOST_NUMBERS = 5_000_000  # logits of a table that may be in memory twice: with its probabilities 120 MB
-PATIENCE_S = 300.0
+FEWEST_ROWS = 2_000  # for fewer, starting the process takes longer than drawing
+MOST_NUMBERS = 5_000_000  # logits that may be in memory twice: with probabilities 120 MB
+TIMEOUT_S = 300.0
 
 
 @contextmanager
-def table_and_images(predictions: Predictions, folder: Path) -> Iterator[None]:
-    """Write predictions.parquet into `folder`, and draw its images while the block runs.
+def write_with_figures(predictions: Predictions, folder: Path) -> Iterator[None]:
+    """Write predictions.parquet into `folder`, and draw its figures while the block runs.
 
-    They are there when it has ended; after an error inside, too, which says nothing about them. Ctrl-C and other ends
-    do not wait for them. Raises: RunFolderError: something cannot be written.
+    The figures exist when the block has ended, also after an exception; KeyboardInterrupt does not wait for them.
+
+    Raises:
+        RunFolderError: A file cannot be written.
     """
     process = _start(folder) if _is_worth_it(predictions) else None
     try:
         write_parquet(predictions, folder / "predictions.parquet")
         if process is None:
-            draw_images(predictions, folder)
+            draw_figures(predictions, folder)
         else:
-            _go(process)
+            _start_drawing(process)
         yield
     except Exception:
         if process is not None:
@@ -47,7 +49,7 @@ def table_and_images(predictions: Predictions, folder: Path) -> Iterator[None]:
             _end(process)
         raise
     if process is not None and not _is_done(process):
-        draw_images(predictions, folder)
+        draw_figures(predictions, folder)
 
 
 def _is_worth_it(predictions: Predictions) -> bool:
@@ -55,33 +57,33 @@ def _is_worth_it(predictions: Predictions) -> bool:
 
 
 def _start(folder: Path) -> "subprocess.Popen[bytes] | None":
-    """Return the process, which makes itself ready and waits for `_go`; None where this system starts none."""
-    path = os.pathsep.join(place or os.getcwd() for place in sys.path)  # noqa: PTH109
+    """Start the process, which waits for `_start_drawing`; None where the system cannot start it."""
+    path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # noqa: PTH109
     try:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "imgrec.evaluation.figures.draw_all", str(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,  # what goes wrong there goes wrong here again, and is said
+            stderr=subprocess.DEVNULL,  # an error occurs again here, and is reported
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": path},
-            start_new_session=True,  # Ctrl-C is for this process, which ends that one
+            start_new_session=True,  # Ctrl-C reaches this process alone, which ends the other
         )
     except OSError:
         return None
 
 
-def _go(process: "subprocess.Popen[bytes]") -> None:
-    """Tell the process that the table is there, or will not be."""
+def _start_drawing(process: "subprocess.Popen[bytes]") -> None:
+    """Signal that the predictions are written, or will not be."""
     assert process.stdin is not None
-    with suppress(BrokenPipeError):  # it has failed, as will be seen
+    with suppress(BrokenPipeError):  # it has failed: see its exit code
         process.stdin.close()
 
 
 def _is_done(process: "subprocess.Popen[bytes]") -> bool:
-    """Wait for the process; whether it has drawn."""
-    _go(process)
+    """Wait for the process; return whether it has drawn the figures."""
+    _start_drawing(process)
     try:
-        return process.wait(PATIENCE_S) == 0
+        return process.wait(TIMEOUT_S) == 0
     except BaseException as error:
         _end(process)
         if isinstance(error, subprocess.TimeoutExpired):
@@ -91,5 +93,5 @@ def _is_done(process: "subprocess.Popen[bytes]") -> bool:
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
     process.kill()
-    _go(process)
+    _start_drawing(process)
     process.wait()

@@ -1,7 +1,7 @@
-"""Images of an evaluation, drawn without any global state of matplotlib: safe in threads and beside a user's plots.
+"""Confusion matrix, PR curves and image grids as matplotlib figures, without pyplot's global state: thread-safe.
 
-Each `draw_` function returns a Figure; `render` turns it into an array for TensorBoard, `save_png` into a file.
-Colours are told apart by the colour-blind (Okabe and Ito 2008). Names are drawn as they are, never as formulas.
+Each `draw_` function returns a Figure; `render` turns it into an array for TensorBoard, `save_png` into a file. Colours
+after Okabe and Ito 2008, distinguishable by the colour-blind. Names are drawn as plain text, never as formulas.
 """
 
 from collections import Counter
@@ -37,9 +37,9 @@ TITLE_SHARE = 0.14  # height of a title, where the width of an image is 1
 
 
 def draw_confusion_matrix(confusion: NDArray[np.int64], *, class_names: Sequence[str]) -> "Figure":
-    """Draw counts (C, C), rows the true class, coloured by the share of the row; grey where a class has no image.
+    """Draw counts (C, C), rows are labels, coloured by their share of the row; grey where a class has no image.
 
-    Counts are written into the cells for up to 25 classes; with many classes only every k-th name is.
+    With up to 25 classes the counts are written into the cells; with many classes only every k-th name is shown.
     """
     from matplotlib.colors import PowerNorm
 
@@ -50,7 +50,7 @@ def draw_confusion_matrix(confusion: NDArray[np.int64], *, class_names: Sequence
     figure, axes, bar_axes = _place_matrix(side, margin=_longest_inches(names, size_pt=_name_size(cell_pt)))
     support = confusion.sum(axis=1, keepdims=True)
     share = np.divide(confusion, support, out=np.full(confusion.shape, np.nan), where=support > 0)
-    # The square root lifts a confusion of 1 % off the paper; on a linear scale only the diagonal would show.
+    # Square root: on a linear scale only the diagonal would be visible.
     norm = PowerNorm(0.5, vmin=1e-9, vmax=1)
     image = axes.imshow(np.ma.masked_invalid(share), cmap=_shades(), norm=norm, interpolation="nearest")
     _label_classes(axes, names, cell_pt=cell_pt)
@@ -63,7 +63,7 @@ def draw_confusion_matrix(confusion: NDArray[np.int64], *, class_names: Sequence
 def _place_matrix(side: float, *, margin: float) -> tuple["Figure", Any, Any]:
     """Return a figure with square axes of `side` inches, `margin` inches for names, and narrow axes for the colours.
 
-    Placed by hand: matplotlib's layout engines are slow with many names, and cut off the label beside long ones.
+    No layout engine: they are slow with many names, and cut off the axis label beside long ones.
     """
     from matplotlib.figure import Figure
 
@@ -87,7 +87,7 @@ def _longest_inches(names: Sequence[str], *, size_pt: float) -> float:
 
 
 def _shades() -> Any:
-    """Return light to dark blue; exactly nothing is white, no image at all is grey."""
+    """Return light to dark blue; 0 is white, a class without images grey."""
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap
 
@@ -109,14 +109,14 @@ def _label_classes(axes: Any, names: Sequence[str], *, cell_pt: float) -> None:
     axes.set_xticks(ticks, shown, fontsize=size, rotation=0 if fits_level else 90, parse_math=False)
     axes.set_yticks(ticks, shown, fontsize=size, parse_math=False)
     axes.tick_params(length=2)
-    axes.set_xlabel("predicted class" + (f" (one name in {step} is written)" if step > 1 else ""))
-    axes.set_ylabel("true class")
+    axes.set_xlabel("prediction" + (f" (1 of {step} names shown)" if step > 1 else ""))
+    axes.set_ylabel("label")
 
 
 def _label_shares(bar: Any) -> None:
     levels = [0.01, 0.05, 0.1, 0.25, 0.5, 1]
     bar.set_ticks(levels, labels=[f"{level:.0%}" for level in levels], fontsize=8)
-    bar.set_label("share of the true class", fontsize=8)
+    bar.set_label("share of the row", fontsize=8)
 
 
 def _write_counts(axes: Any, confusion: NDArray[np.int64], share: FloatArray, *, cell_pt: float) -> None:
@@ -157,7 +157,7 @@ def draw_pr_curves(
 
 
 def _place_curves(axes: Any) -> None:
-    """Give the axes the width that the legend leaves. By hand: a layout engine draws everything twice to know it."""
+    """Give the axes the width beside the legend. No layout engine: it would draw everything twice."""
     width, height = CURVES_INCHES
     legend = axes.get_legend()
     texts = [text.get_text() for text in legend.get_texts()]
@@ -178,7 +178,7 @@ def _draw_steps(axes: Any, ranking: Ranking, **style: Any) -> None:
 
 
 def _draw_rest(axes: Any, rankings: Sequence[Ranking], *, mean_area: float) -> None:
-    """Draw every curve thin and grey, and their mean over the classes thick and black."""
+    """Draw all curves thin and grey, and their mean over the classes thick and black."""
     grid = np.linspace(0, 1, 201)
     defined = [ranking for ranking in rankings if len(ranking.found)]
     if not defined:
@@ -201,7 +201,7 @@ def _finish_curves(axes: Any, *, title: str) -> None:
 
 
 def draw_image_grid(images: NDArray[np.uint8], titles: Sequence[str]) -> "Figure":
-    """Draw images (N, H, W, 3), values 0-255, in rows as even as a square, each under its title."""
+    """Draw images (N, H, W, 3), values 0-255, in a square grid with titles."""
     from matplotlib.figure import Figure
 
     num_columns = int(np.ceil(np.sqrt(len(images))))
@@ -232,7 +232,11 @@ def render(figure: "Figure") -> NDArray[np.uint8]:
 
 
 def save_png(figure: "Figure", path: Path) -> None:
-    """Write the figure as PNG, whole or not at all. Raises: RunFolderError: the file cannot be written."""
+    """Write the figure as PNG, atomically.
+
+    Raises:
+        RunFolderError: The file cannot be written.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas: Any = FigureCanvasAgg(figure)
@@ -241,7 +245,7 @@ def save_png(figure: "Figure", path: Path) -> None:
 
 
 def _class_titles(class_names: Sequence[str]) -> list[str]:
-    """Return the names as they can be drawn, with the class index where that alone would not tell them apart."""
+    """Return drawable names, with the class index where they would be ambiguous."""
     names = [drawable(name) for name in class_names]
     counts = Counter(names)
     is_unclear = [counts[name] > 1 or UNKNOWN_LETTER in name for name in names]
@@ -249,7 +253,7 @@ def _class_titles(class_names: Sequence[str]) -> list[str]:
 
 
 def drawable(text: str, *, longest: int = LONGEST_NAME) -> str:
-    """Return `text` with a box for each letter that the font lacks, and without the middle above `longest` letters."""
+    """Return `text` with a box for each character that the font lacks, shortened in the middle to `longest`."""
     shown = "".join(letter if ord(letter) in _letters() else UNKNOWN_LETTER for letter in visible(text))
     half = longest // 2
     return shown if len(shown) <= longest else f"{shown[:half]}\N{HORIZONTAL ELLIPSIS}{shown[1 - half :]}"
@@ -257,7 +261,7 @@ def drawable(text: str, *, longest: int = LONGEST_NAME) -> str:
 
 @cache
 def _letters() -> frozenset[int]:
-    """Return the code points that matplotlib's font has; another one would draw a box and print a warning."""
+    """Return the code points of matplotlib's font; others would draw a box and print a warning."""
     from matplotlib.font_manager import findfont, get_font
 
     return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())

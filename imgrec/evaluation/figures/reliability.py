@@ -1,4 +1,4 @@
-"""The reliability diagram: what the network said against what came true, before and after temperature."""
+"""The reliability diagram: accuracy over confidence, before and after temperature scaling."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,8 @@ _BLUE, _RED = COLOURS[0], COLOURS[1]
 def draw_reliability(calibration: Mapping[str, Any]) -> "Figure":
     """Draw `before` and `after` of calibration.json side by side: bins of equal counts with their Wilson intervals.
 
-    On the diagonal a network is right as often as it says. Below it is too sure, above not sure enough. The strip
-    below shows where the answers are.
+    Below the diagonal a model is overconfident, above it underconfident. The strip below is the histogram of
+    confidences.
     """
     from matplotlib.figure import Figure
 
@@ -29,7 +29,7 @@ def draw_reliability(calibration: Mapping[str, Any]) -> "Figure":
     if calibration["temperature"] != 1:
         parts.append((f"temperature {calibration['temperature']:.3g}", calibration["after"]))
     figure = Figure(figsize=(WIDTH * len(parts), HEIGHT), dpi=DPI)
-    kind = "label" if calibration["task"] == "multilabel" else "answer"
+    is_multilabel = calibration["task"] == "multilabel"
     squares = [_place(figure, column, bottom=HEIGHT - SIDE - 0.3, height=SIDE) for column in range(len(parts))]
     strips = [_place(figure, column, bottom=0.55, height=0.22 * SIDE) for column in range(len(parts))]
     for square, strip, (title, measured) in zip(squares, strips, parts, strict=True):
@@ -37,31 +37,31 @@ def draw_reliability(calibration: Mapping[str, Any]) -> "Figure":
         _draw_bins(square, measured["bins_mass"], title=title, measured=measured)
         _draw_counts(strip, measured["bins_width"])
         square.tick_params(labelbottom=False)
-        strip.set_xlabel("what the network said")
-    squares[0].set_ylabel(f"share of {kind}s that came true")
+        strip.set_xlabel("probability of a label" if is_multilabel else "confidence")
+    squares[0].set_ylabel("share of positive labels" if is_multilabel else "accuracy")
     strips[0].set_ylabel("share")
     return figure
 
 
 def _place(figure: "Figure", column: int, *, bottom: float, height: float) -> Any:
-    """Return axes of that height (inches), below and above each other. By hand: a layout engine draws all twice."""
+    """Return axes of that height (inches). No layout engine: it would draw everything twice."""
     width = figure.get_figwidth()
     left = WIDTH * column + WIDTH - SIDE - 0.1
     return figure.add_axes((left / width, bottom / HEIGHT, SIDE / width, height / HEIGHT))
 
 
 def _draw_bins(axes: Any, bins: Sequence[Mapping[str, Any]], *, title: str, measured: Mapping[str, Any]) -> None:
-    said, true, low, high = (
+    confidence, accuracy, low, high = (
         np.array([one[key] for one in bins]) for key in ("confidence", "accuracy", "accuracy_low", "accuracy_high")
     )
     axes.plot([0, 1], [0, 1], color="#888888", linewidth=1, linestyle="--", zorder=1)
-    # The interval may end a rounding error short of its own share.
-    bars = [np.maximum(true - low, 0), np.maximum(high - true, 0)]
-    axes.vlines(said, true, said, color=_RED, linewidth=2.5, alpha=0.35, zorder=2)
-    axes.errorbar(said, true, yerr=bars, fmt="o", markersize=4, color=_BLUE, capsize=2, linewidth=1, zorder=3)
+    # The share may lie outside its interval by a rounding error.
+    bars = [np.maximum(accuracy - low, 0), np.maximum(high - accuracy, 0)]
+    axes.vlines(confidence, accuracy, confidence, color=_RED, linewidth=2.5, alpha=0.35, zorder=2)
+    axes.errorbar(confidence, accuracy, yerr=bars, fmt="o", markersize=4, color=_BLUE, capsize=2, linewidth=1, zorder=3)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.set_title(title, fontsize=11)
-    shown = {"ECE": "ece_width", "  by chance": "ece_by_chance", "log loss": "log_loss"}
+    shown = {"ECE": "ece_width", "  if calibrated": "ece_by_chance", "log loss": "log_loss"}
     lines = [f"{name} {measured[key]:.4f}" for name, key in shown.items()]
     axes.text(0.03, 0.97, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=9)
     axes.grid(alpha=0.25)

@@ -1,4 +1,4 @@
-"""Small copies of the images that a report shows, kept beside its numbers, so that it can be built without them."""
+"""Thumbnails of the images in a report, stored with its data so that it can be rebuilt without the images."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -21,36 +21,47 @@ log = logging.getLogger("imgrec")
 
 THUMBNAILS_NAME = "thumbnails.parquet"
 LONGEST_PX = 128
-SMALL_PX = 48  # up to here an image is kept without loss
+SMALL_PX = 48  # up to this size an image is stored losslessly
 QUALITY = 82
-MAX_BYTES = 7_000_000  # of all thumbnails; a third more as text in the page
+MAX_BYTES = 7_000_000  # of all thumbnails; base64 in the page adds a third
 
 
 def write_thumbnails(predictions: Predictions, samples: Samples, folder: Path) -> int:
-    """Write `thumbnails.parquet` (path, image) of the images that the page will show; return how many.
+    """Write `thumbnails.parquet` (path, image) of the images in the report.
 
-    samples: where the images are, found by their names. One that cannot be read is left out. Only pixels are kept,
-    not what else a file says. Raises: RunFolderError: the file cannot be written.
+    Only pixels are stored, no metadata such as EXIF.
+
+    Args:
+        predictions: Determine which images are shown.
+        samples: Hold the images, found by their names; unreadable ones are skipped.
+        folder: Of the evaluation.
+
+    Returns:
+        The number of thumbnails.
+
+    Raises:
+        RunFolderError: The file cannot be written.
     """
-    places = {name: place for place, name in enumerate(samples.names)}
-    return _write(predictions, folder, lambda row: _small(samples, places.get(predictions.names[row])))
+    indices = {name: index for index, name in enumerate(samples.names)}
+    return _write(predictions, folder, lambda row: _small(samples, indices.get(predictions.names[row])))
 
 
 def write_thumbnails_from(predictions: Predictions, folder: Path, *, root: Path | None) -> tuple[int, int]:
-    """Write `thumbnails.parquet` from the files that the table names, below `root` where it is given.
+    """Write `thumbnails.parquet` from the files at the paths of the predictions, or below `root`.
 
-    Returns how many were found, and how many were looked for. None found: nothing is written.
+    Returns:
+        The numbers of images found and wanted; if none is found, nothing is written.
     """
     wanted = choose_images(predictions)
-    places = {row: _find(predictions.names[row], root) for row in wanted}
-    if not any(places.values()):
+    files = {row: _find(predictions.names[row], root) for row in wanted}
+    if not any(files.values()):
         return 0, len(wanted)
-    found = _write(predictions, folder, lambda row: _small_file(places[row]))
+    found = _write(predictions, folder, lambda row: _small_file(files[row]))
     return found, len(wanted)
 
 
 def _find(name: str, root: Path | None) -> Path | None:
-    """Return the file of an image: as named, or the longest end of its path that is there below `root`."""
+    """Return the file of an image: its path, or the longest tail of its path that exists below `root`."""
     path = Path(name)
     if root is None:
         return path if path.is_file() else None
@@ -83,23 +94,23 @@ def _write(predictions: Predictions, folder: Path, small: Callable[[int], UInt8A
 def _write_table(names: Sequence[str], contents: Sequence[bytes], path: Path) -> None:
     import pyarrow.parquet as pq
 
-    # As in predictions.parquet: a name that is no Unicode is written out, and matched so.
+    # Names that are not valid Unicode are escaped as in predictions.parquet.
     shown = [name.encode("utf-8", "backslashreplace").decode() for name in names]
     table = arrow.table({"path": arrow.texts(shown), "image": arrow.contents(contents)})
     with durable_write(path) as file:
         pq.write_table(table, file, compression="none")
 
 
-def _small(samples: Samples, place: int | None) -> UInt8Array | None:
-    if place is None:
+def _small(samples: Samples, index: int | None) -> UInt8Array | None:
+    if index is None:
         return None
     try:
-        image = open_image(samples.images, place)
+        image = open_image(samples.images, index)
         height, width = image.height_width
         if max(height, width) <= LONGEST_PX:
             return image.pixels()
         return image.window((0, 0, width, height), size=_fit(height, width))
-    except ImageError:  # gone or changed since it was scored
+    except ImageError:  # missing or changed since the evaluation
         return None
 
 
@@ -120,7 +131,7 @@ def _fit(height: int, width: int) -> tuple[int, int]:
 
 
 def _encode(image: UInt8Array) -> bytes:
-    """Return uint8 (H, W, 3) as PNG where the image is small, as JPEG otherwise: WebP takes 20 times as long."""
+    """Return uint8 (H, W, 3) as PNG where the image is small, otherwise as JPEG; WebP is 20 times slower."""
     import cv2
 
     pixels = np.ascontiguousarray(image[..., ::-1])

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -10,9 +9,9 @@ from typing import Any
 
 from imgrec.core.files.atomic_write import write_bytes
 from imgrec.core.files.csv_cell import guarded
-from imgrec.core.files.json_file import plain
+from imgrec.core.files.json_file import plain, write_json
 from imgrec.errors import ConfigError
-from imgrec.evaluation.figures.draw_all import draw_images
+from imgrec.evaluation.figures.draw_all import draw_figures
 from imgrec.evaluation.metrics.compute import compute_metrics
 from imgrec.evaluation.metrics.slices import write_slices
 from imgrec.evaluation.predictions.parquet import write_parquet
@@ -32,7 +31,7 @@ def write_evaluation(predictions: Predictions, folder: Path) -> dict[str, Any]:
     """
     write_parquet(predictions, folder / "predictions.parquet")
     metrics = write_numbers(predictions, folder)
-    draw_images(predictions, folder)
+    draw_figures(predictions, folder)
     return metrics
 
 
@@ -49,28 +48,10 @@ def write_numbers(
     if taken := sorted(metrics.keys() & more.keys()):
         raise ConfigError(f"metrics: {taken[0]!r} is a built-in metric. Give yours another name.")
     metrics |= more
-    write_bytes(folder / "metrics.json", _to_json(metrics))
+    write_json(folder / "metrics.json", metrics)
     write_bytes(folder / "per_class.csv", _to_csv(metrics))
     write_slices(predictions, folder / "slices.json")
     return metrics
-
-
-def _to_json(metrics: Mapping[str, Any]) -> bytes:
-    """Return the metrics as readable JSON: one line per metric, per class, per row of the matrix."""
-    lines = (f"  {json.dumps(name)}: {_to_block(plain(value))}" for name, value in metrics.items())
-    text = "{\n" + ",\n".join(lines) + "\n}\n"
-    return text.encode("utf-8", "backslashreplace")  # a stray surrogate becomes the \udcff that JSON knows
-
-
-def _to_block(value: Any) -> str:
-    if isinstance(value, dict) and "per_class" in value:  # intervals: a line each, like the metrics
-        lines = (f"    {json.dumps(name)}: {_to_block(item)}" for name, item in value.items())
-        return "{\n" + ",\n".join(lines) + "\n  }"
-    is_rows = isinstance(value, list) and value and isinstance(value[0], (list, dict))
-    if not is_rows:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
-    rows = ",\n".join(f"    {json.dumps(row, ensure_ascii=False, allow_nan=False)}" for row in value)
-    return f"[\n{rows}\n  ]"
 
 
 def _to_csv(metrics: Mapping[str, Any]) -> bytes:

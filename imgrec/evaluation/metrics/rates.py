@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.evaluation.predictions.predictions import visible
+from imgrec.core.text import listed
 
 __all__ = ["Ranking", "mean_defined", "name_some", "rank", "rank_classes"]
 
@@ -90,6 +90,5 @@ def rank_classes(probabilities: FloatArray, is_positive: NDArray[np.bool_]) -> l
 
 def name_some(class_names: Sequence[str], chosen: NDArray[np.bool_]) -> str:
     """Return the chosen class names as part of a note: `2 classes: ant, bee`; long lists are cut and counted."""
-    names = [visible(name) for name, is_chosen in zip(class_names, chosen, strict=True) if is_chosen]
-    rest = f" and {len(names) - NAMES_IN_A_NOTE} more" if len(names) > NAMES_IN_A_NOTE else ""
-    return f"{len(names)} class{'es' * (len(names) > 1)}: {', '.join(names[:NAMES_IN_A_NOTE])}{rest}"
+    names = [name for name, is_chosen in zip(class_names, chosen, strict=True) if is_chosen]
+    return f"{len(names)} class{'es' * (len(names) > 1)}: {listed(names, limit=NAMES_IN_A_NOTE)}"

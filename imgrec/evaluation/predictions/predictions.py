@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from imgrec.core.text import printable as visible
 from imgrec.errors import DataError, MissingExtraError
 from imgrec.evaluation.decisions.probabilities import predicted_labels, to_probabilities
 
@@ -119,16 +120,3 @@ class Predictions:
                 f"The logits of {len(broken)} of {len(self)} images are NaN or infinite, "
                 f"first {visible(self.names[broken[0]])}. Use a checkpoint from before training diverged."
             )
-
-
-def visible(text: str) -> str:
-    r"""Return `text` with unprintable characters escaped: a line break as \n, the byte FF of a file name as \xff."""
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() else _write_out(letter) for letter in text)
-
-
-def _write_out(letter: str) -> str:
-    if "\udc80" <= letter <= "\udcff":  # how Python carries a byte of a file name that is not UTF-8
-        return f"\\x{ord(letter) - 0xDC00:02x}"
-    return letter.encode("unicode_escape").decode("ascii")

@@ -1,1 +1,1 @@
-"""report.html and sweep.html, built from the files in a folder alone."""
+"""report.html and sweep.html, and the evaluation in TensorBoard."""

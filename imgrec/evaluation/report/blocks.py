@@ -1,11 +1,13 @@
-"""What a section of a page is made of. A section says what to show; the templates say how it looks.
+"""Building blocks of a report page. A section lists what to show; the templates define how it looks.
 
-Every text is shown as text, whatever it holds: Jinja escapes it, or the script of the page sets it as text content.
+All text is shown as plain text: Jinja escapes it, or the script of the page sets it as text content.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
+
+from imgrec.evaluation.predictions.predictions import visible
 
 __all__ = [
     "Absent",
@@ -16,26 +18,27 @@ __all__ = [
     "Facts",
     "ImageCard",
     "ImageGallery",
+    "Paragraph",
     "Section",
     "Table",
-    "Words",
+    "notes",
 ]
 
-Kind = Literal["text", "number", "bar", "heat", "about"]
+Kind = Literal["text", "number", "bar", "heat", "detail"]
 
 
 @dataclass(frozen=True)
-class Words:
-    """A paragraph. tone: "" or "note" (smaller), "warning"."""
+class Paragraph:
+    """A paragraph. tone: "", "note" (smaller) or "warning"."""
 
     text: str
     tone: str = ""
-    template: ClassVar[str] = "words"
+    template: ClassVar[str] = "paragraph"
 
 
 @dataclass(frozen=True)
 class Absent:
-    """What stands where there is nothing to show: why, and the command that makes it."""
+    """Stands where there is nothing to show: the reason, and the command that produces it."""
 
     text: str
     command: str = ""
@@ -45,7 +48,7 @@ class Absent:
 
 @dataclass(frozen=True)
 class Facts:
-    """Names and their values, one below the other."""
+    """A list of names and values."""
 
     rows: Sequence[tuple[str, str]]
     template: ClassVar[str] = "facts"
@@ -53,23 +56,31 @@ class Facts:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table. title: plain words. about: a longer explanation, shown on hover.
+    """A column of a table.
 
-    kind: "about" is text that a narrow screen goes without.
+    Attributes:
+        title: Plain text.
+        kind: "detail" is text that is hidden on a narrow screen.
+        tooltip: Longer explanation, shown on hover.
     """
 
     title: str
     kind: Kind = "text"
-    about: str = ""
+    tooltip: str = ""
 
 
 @dataclass(frozen=True)
 class Cell:
     """A cell of a table.
 
-    order: what sorting goes by; None goes last. share, low, high: of a bar and its interval, 0 to 1.
-    shade: of a heat cell, 0 (good) to 1 (bad). tone: "", "best", "good", "bad" or "soft". link: a relative address.
-    note: below the text, smaller: an interval.
+    Attributes:
+        text: What is shown.
+        order: Sort key; None is sorted last.
+        share, low, high: Length of a bar and its interval, 0 to 1.
+        shade: Of a heat cell, 0 (good) to 1 (bad).
+        tone: "", "best", "good", "bad" or "soft".
+        link: Relative URL.
+        note: Smaller text below, such as an interval.
     """
 
     text: str
@@ -85,9 +96,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells. name: what the table is called aloud. search: what to look for, "" = no search field.
+    """Rows of cells.
 
-    num_shown: rows seen at once, the rest on request; 0 = all.
+    Attributes:
+        name: Accessible name.
+        search: What the search field looks for; "" = no search field.
+        num_shown: Rows shown at first, the rest on request; 0 = all.
     """
 
     name: str
@@ -100,7 +114,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """Something that the script of the page draws from `data`: plain JSON. kind: the name of the script's function."""
+    """A chart that the script of the page draws. kind: key of the script's `charts`; data: plain JSON."""
 
     kind: str
     name: str
@@ -110,33 +124,29 @@ class Chart:
 
 @dataclass(frozen=True)
 class ImageCard:
-    """One or more images of equal meaning side by side, under one caption. uris: (data URI, what it is)."""
+    """One or more images side by side under one caption. uris: (data URI, alternative text)."""
 
     uris: Sequence[tuple[str, str]]
     title: str
     lines: Sequence[str] = ()
-    is_small: bool = False
     tone: str = ""
 
 
 @dataclass(frozen=True)
 class ImageGallery:
-    """A gallery. is_wide: each entry holds several images."""
+    """A grid of images. is_wide: one entry per row."""
 
     images: Sequence[ImageCard]
     is_wide: bool = False
     template: ClassVar[str] = "images"
 
 
-Block = Words | Absent | Facts | Table | Chart | ImageGallery
+Block = Paragraph | Absent | Facts | Table | Chart | ImageGallery
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page under a heading. anchor: its address in the page. lead: what it shows, in a sentence or two.
-
-    is_empty: nothing to show, so that the table of contents can say so.
-    """
+    """A section of the page. anchor: its id; lead: what it shows, in one or two sentences."""
 
     anchor: str
     title: str
@@ -147,3 +157,8 @@ class Section:
     def is_empty(self) -> bool:
         """Whether there is nothing to show."""
         return all(isinstance(block, Absent) for block in self.blocks)
+
+
+def notes(data: Mapping[str, Any]) -> list[Block]:
+    """Return the `notes` of a JSON file of the evaluation as small paragraphs."""
+    return [Paragraph(visible(str(note)), "note") for note in data.get("notes", [])]

@@ -1,4 +1,4 @@
-"""What an evaluation left in its folder, read for its page: a file that is missing or damaged is a fact, no error."""
+"""The files of an evaluation's folder, read for its report. A missing or damaged file is recorded, not raised."""
 
 import base64
 import csv
@@ -15,14 +15,16 @@ from imgrec.evaluation.metrics.compute import compute_metrics
 from imgrec.evaluation.predictions.parquet import read_parquet
 from imgrec.evaluation.predictions.predictions import Predictions, visible
 
-__all__ = ["EvaluationFolder", "Part", "read_folder", "read_json", "read_thumbnails"]
+__all__ = ["EvaluationFolder", "JsonFile", "read_folder", "read_json", "read_thumbnails"]
 
 FORMAT = 1
+# Keys of earlier releases, and their present names.
+RENAMED = {"foreign": "ood", "own": "in_distribution", "left_out": "excluded", "is_floor": "is_majority_class"}
 
 
 @dataclass(frozen=True)
-class Part:
-    """A file of the folder. data: what it holds, None where it is not there; problem: why it cannot be used."""
+class JsonFile:
+    """A JSON file of the folder. data: its content, None where it is missing; problem: why it cannot be used."""
 
     name: str
     data: dict[str, Any] | None = None
@@ -33,101 +35,111 @@ class Part:
 class EvaluationFolder:
     """The folder of an evaluation.
 
-    predictions: None where the table cannot be read; `problem` says why. scores: as `metrics.json` has them.
-    thumbnails: data URIs of small copies, by the image's name. history: the rows of `history.csv` of the run.
+    Attributes:
+        predictions: None where the table cannot be read; `problem` is the reason.
+        metrics: Content of `metrics.json`.
+        thumbnails: Data URIs of small copies, by the path of the image.
+        history: Rows of `history.csv` of the run.
     """
 
     path: Path
     predictions: Predictions | None
     problem: str
-    scores: dict[str, Any]
+    metrics: dict[str, Any]
     thumbnails: dict[str, str]
     history: list[dict[str, str]] = field(default_factory=list)
 
-    def part(self, name: str) -> Part:
-        """Return a JSON file of the folder."""
+    def file(self, name: str) -> JsonFile:
+        """Read a JSON file of the folder."""
         return read_json(self.path / name)
 
     @cached_property
     def common(self) -> str:
-        """The folder that all images lie in, with its last slash; "" where there is none."""
+        """The common folder of all images, with its last slash; "" where there is none."""
         names = self.predictions.names if self.predictions is not None else []
-        first, last = min(names, default=""), max(names, default="")  # what these two share, all names share
+        first, last = min(names, default=""), max(names, default="")  # a prefix of these two is one of all
         pairs = enumerate(zip(first, last, strict=False))
-        end = next((place for place, (a, b) in pairs if a != b), 0)
+        end = next((index for index, (a, b) in pairs if a != b), 0)
         return first[: max(first.rfind("/", 0, end), first.rfind("\\", 0, end)) + 1]
 
     def short(self, name: str) -> str:
-        """Return an image's name as the page shows it, without the folder that all lie in."""
+        """Return the path of an image as the page shows it, without the common folder."""
         return visible(name.removeprefix(self.common))
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
-        """What `provenance.json` holds; empty where it cannot be read."""
-        return self.part("provenance.json").data or {}
+        """Content of `provenance.json`; empty where it cannot be read."""
+        return self.file("provenance.json").data or {}
 
     @property
     def is_of_training(self) -> bool:
-        """Whether this is the end of a training, so that its data is what the network was trained on."""
+        """Whether a training run made this evaluation, so that its data is what the model was trained on."""
         return self.provenance.get("job") == "train"
 
     @property
     def class_names(self) -> list[str]:
-        """The classes, in the order of everything."""
-        return [str(name) for name in self.scores["class_names"]]
+        """Class names, in the order of the labels."""
+        return [str(name) for name in self.metrics["class_names"]]
 
     @property
     def is_multilabel(self) -> bool:
         """Whether an image may have several labels."""
-        return bool(self.scores["task"] == "multilabel")
+        return bool(self.metrics["task"] == "multilabel")
 
 
 def read_folder(path: Path) -> EvaluationFolder:
-    """Read the folder. Raises: DataError: neither a table of predictions nor scores in it."""
+    """Read the folder of an evaluation.
+
+    Raises:
+        DataError: It holds neither a table of predictions nor metrics.
+    """
     predictions, problem = None, ""
     try:
         predictions = read_parquet(path / "predictions.parquet")
     except DataError as error:
         problem = str(error)
-    metrics = read_json(path / "metrics.json")
-    scores = metrics.data
-    if scores is None and predictions is not None:
-        scores = plain(compute_metrics(predictions))
-    if scores is None or not _is_scores(scores):
-        reason = problem or metrics.problem or "metrics.json has another form"
+    file = read_json(path / "metrics.json")
+    metrics = file.data
+    if metrics is None and predictions is not None:
+        metrics = plain(compute_metrics(predictions))
+    if metrics is None or not _is_metrics(metrics):
+        reason = problem or file.problem or "metrics.json has another format"
         raise DataError(
             f"{visible(str(path))} is not the folder of an evaluation: {reason}. Give the folder that holds "
             "predictions.parquet and metrics.json: a run's evaluation/, or the run_dir of evaluate.py."
         )
     thumbnails = {name: as_uri(content) for name, content in read_thumbnails(path).items()}
-    return EvaluationFolder(path, predictions, problem, scores, thumbnails, _read_history(path.parent))
+    return EvaluationFolder(path, predictions, problem, metrics, thumbnails, _read_history(path.parent))
 
 
-def read_json(path: Path) -> Part:
-    """Read a JSON file whose top level is an object, of format 1 where it says one."""
+def read_json(path: Path) -> JsonFile:
+    """Read a JSON file whose top level is an object, with format 1 or no format number."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_renamed)
     except FileNotFoundError:
-        return Part(path.name)
+        return JsonFile(path.name)
     except (OSError, ValueError) as error:
-        return Part(path.name, problem=f"{path.name} cannot be read: {_first_line(error)}.")
+        return JsonFile(path.name, problem=f"{path.name} cannot be read: {_first_line(error)}.")
     if not isinstance(data, dict):
-        return Part(path.name, problem=f"{path.name} holds no JSON object.")
+        return JsonFile(path.name, problem=f"{path.name} is not a JSON object.")
     if data.get("format", FORMAT) != FORMAT:
-        return Part(path.name, problem=f"{path.name} has format {data['format']!r}; this imgrec reads {FORMAT}.")
-    return Part(path.name, data)
+        return JsonFile(path.name, problem=f"{path.name} has format {data['format']!r}; this imgrec reads {FORMAT}.")
+    return JsonFile(path.name, data)
 
 
-def _is_scores(scores: dict[str, Any]) -> bool:
-    names = scores.get("class_names")
-    return isinstance(names, list) and scores.get("task") in ("single", "multilabel") and bool(scores.get("per_class"))
+def _renamed(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {RENAMED.get(key, key): value for key, value in pairs}
+
+
+def _is_metrics(metrics: dict[str, Any]) -> bool:
+    names = metrics.get("class_names")
+    return (
+        isinstance(names, list) and metrics.get("task") in ("single", "multilabel") and bool(metrics.get("per_class"))
+    )
 
 
 def read_thumbnails(path: Path) -> dict[str, bytes]:
-    """Return small images, as PNG or JPEG files, by name.
-
-    None where `thumbnails.parquet` is missing or damaged: a page lives without.
-    """
+    """Return the bytes of PNG or JPEG files by image path; empty where `thumbnails.parquet` is missing or damaged."""
     import pyarrow as pa
 
     try:

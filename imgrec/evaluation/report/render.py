@@ -1,7 +1,7 @@
-"""From sections to one HTML file that asks for nothing outside itself.
+"""Rendering of sections to one self-contained HTML file.
 
-Jinja escapes every text. The one script of the page is allowed by its digest in the page's own policy, so that a name
-that looks like a script has nowhere to run even if it got in unescaped.
+Jinja escapes every text. The content security policy of the page allows its one script by digest and nothing else, so a
+name that looks like a script could not run even if it were not escaped.
 """
 
 import base64
@@ -20,36 +20,29 @@ if TYPE_CHECKING:
 
 __all__ = ["embed", "render_page"]
 
-TEMPLATES = Path(__file__).parent / "templates"
-ASSETS = Path(__file__).parent / "assets"
+HERE = Path(__file__).parent
 SCRIPTS = ("dom", "theme", "table", "lines", "gallery", "matrix", "threshold", "parallel", "start")
-STYLES = ("page", "blocks", "print")
 
 
-def render_page(template: str, *, title: str, sections: Sequence[Section], **words: Any) -> bytes:
-    """Return a page: UTF-8, self-contained. words: what else the template takes."""
+def render_page(template: str, *, title: str, sections: Sequence[Section], **variables: Any) -> bytes:
+    """Return a self-contained page as UTF-8. variables: what else the template uses."""
     from markupsafe import Markup
 
     script = _script()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     text = (
         _environment()
         .get_template(template)
-        .render(
-            title=title,
-            sections=sections,
-            script=Markup(script),
-            script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-            style=Markup(_joined(STYLES, "css")),
-            **words,
-        )
+        .render(title=title, sections=sections, script=Markup(script), script_digest=digest, **variables)
     )
     return html_page.encode(text)
 
 
 def embed(data: Mapping[str, Any] | Sequence[Any]) -> str:
-    """Return JSON that can stand in <script type="application/json">: plain ASCII, without <, > and &.
+    """Return JSON for <script type="application/json">: ASCII without <, > and &.
 
-    Raises: ValueError: NaN or infinity, which JSON lacks.
+    Raises:
+        ValueError: NaN or infinity.
     """
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))  # ASCII: U+2028 and lone surrogates are \\uXXXX
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
@@ -59,15 +52,11 @@ def embed(data: Mapping[str, Any] | Sequence[Any]) -> str:
 def _environment() -> "Environment":
     from markupsafe import Markup
 
-    return html_page.environment(TEMPLATES, embed=lambda data: Markup(embed(data)))
+    return html_page.environment(HERE / "templates", HERE / "assets", embed=lambda data: Markup(embed(data)))
 
 
 @cache
 def _script() -> str:
-    """Return the script between its tags, byte for byte: the policy names its digest."""
-    return f'\n"use strict";\n(() => {{\n{_joined(SCRIPTS, "js")}}})();\n'
-
-
-@cache
-def _joined(names: tuple[str, ...], kind: str) -> str:
-    return "".join((ASSETS / f"{name}.{kind}").read_text(encoding="utf-8") for name in names)
+    """Return the script between its tags, byte for byte: the policy holds its digest."""
+    parts = ((HERE / "assets" / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
+    return f'\n"use strict";\n(() => {{\n{"".join(parts)}}})();\n'

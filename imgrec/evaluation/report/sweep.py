@@ -1,4 +1,4 @@
-"""sweep.html: what a sweep came to, from its sweep.json alone."""
+"""sweep.html: the results of a sweep, generated from its sweep.json."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
@@ -8,7 +8,7 @@ from urllib.parse import quote
 from imgrec.core.files.atomic_write import write_bytes
 from imgrec.errors import DataError
 from imgrec.evaluation.predictions.predictions import visible
-from imgrec.evaluation.report.blocks import Block, Cell, Chart, Column, Kind, Section, Table, Words
+from imgrec.evaluation.report.blocks import Block, Cell, Chart, Column, Kind, Paragraph, Section, Table
 from imgrec.evaluation.report.evaluation_folder import read_json
 from imgrec.evaluation.report.render import render_page
 from imgrec.evaluation.report.sections.headline import Headline
@@ -17,26 +17,28 @@ from imgrec.evaluation.report.sections.numbers import count, duration
 __all__ = ["SWEEP_REPORT_NAME", "write_sweep_report"]
 
 SWEEP_REPORT_NAME = "sweep.html"
-NUM_AXES = 3  # scores with an axis of their own, besides the one that ranks
+NUM_AXES = 3  # metrics with an axis, besides the one that ranks the jobs
 NUM_SHOWN = 50
 SHOWN_METRICS = ("accuracy", "subset_accuracy", "f1_macro", "auroc_macro", "log_loss")
 
 
 def write_sweep_report(folder: Path) -> Path:
-    """Write sweep.html into the folder of a sweep, from its sweep.json; return its path.
+    """Write sweep.html into the folder of a sweep; return its path.
 
-    Raises: DataError: no sweep.json, or a damaged one. RunFolderError: the page cannot be written.
+    Raises:
+        DataError: sweep.json is missing or damaged.
+        RunFolderError: The page cannot be written.
     """
-    part = read_json(folder / "sweep.json")
-    if part.data is None:
-        raise DataError(
-            f"{visible(str(folder))}: {part.problem or 'there is no sweep.json'}. Give the folder of a sweep."
-        )
+    file = read_json(folder / "sweep.json")
+    if file.data is None:
+        raise DataError(f"{visible(str(folder))}: {file.problem or 'no sweep.json'}. Give the folder of a sweep.")
     try:
-        content = _to_html(part.data, folder)
+        content = _to_html(file.data, folder)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         reason = f"{type(error).__name__}: {visible(str(error))[:120]}"
-        raise DataError(f"{visible(str(folder))}: sweep.json is damaged or of another imgrec ({reason}).") from error
+        raise DataError(
+            f"{visible(str(folder))}: sweep.json is damaged or was written by another version of imgrec ({reason})."
+        ) from error
     write_bytes(folder / SWEEP_REPORT_NAME, content)
     return folder / SWEEP_REPORT_NAME
 
@@ -45,14 +47,14 @@ def _to_html(data: Mapping[str, Any], folder: Path) -> bytes:
     jobs = data["jobs"]
     done = [job for job in jobs if job["status"] == "ok"]
     sections = [
-        Section("settings", "Settings and scores", "Each line is a job, from its settings to its scores. Choose one to "
-                "read it; the best is orange.", [_parallel(data, done)] if done else [Words("No job has finished.")]),
-        Section("jobs", "Jobs", "Best first. A job's number leads to its report.", [_table(data, folder)]),
+        Section("settings", "Overrides and metrics", "Each line is a job. Hover over a line to read its values; the "
+                "best job is orange.", [_parallel(data, done)] if done else [Paragraph("No job has finished.")]),
+        Section("jobs", "Jobs", "Best first, with links to the reports.", [_table(data, folder)]),
     ]  # fmt: skip
     failed = [job for job in jobs if job["status"] != "ok"]
     if failed:
-        lead = "Repeat the command with the sweep's folder (hydra.sweep.dir=...) to run only these again."
-        sections.append(Section("failed", "Not finished", lead, [_failed(failed)]))
+        lead = "To run only these jobs again, repeat the command with hydra.sweep.dir set to the folder of the sweep."
+        sections.append(Section("failed", "Unfinished jobs", lead, [_failed(failed)]))
     return render_page(
         "sweep.html",
         title=f"Sweep of {len(jobs)} jobs",
@@ -72,25 +74,25 @@ def _head(data: Mapping[str, Any], done: Sequence[Mapping[str, Any]]) -> Headlin
     if best is not None:
         shown = {key: best["overrides"].get(key) for key in data["varied"]} or best["overrides"]
         setting = ", ".join(f"{key}={value}" for key, value in shown.items())
-        sentences.append(f"Job {best['number']}: {visible(setting) or 'no settings'}.")
+        sentences.append(f"Job {best['number']}: {visible(setting) or 'no overrides'}.")
         sentences.append(
-            "The best of many is partly luck: its score is a little too good. Judge it on data that chose nothing, and "
-            "over several seeds."
+            "The metric of the best of many jobs is optimistic. Evaluate the job on data that was not used to select "
+            "it, and with several seeds."
         )
     value = "" if best is None else f"{best['score']:.4g}"
-    return Headline(visible(data["monitor"]), value, "", None, None, None, sentences, subject, [])
+    return Headline(visible(data["monitor"]), value, sentences, subject)
 
 
 def _best(done: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the first job with a score: jobs come best first."""
+    """Return the first job with a metric: jobs are sorted, best first."""
     return next((job for job in done if job["score"] is not None), None)
 
 
 def _parallel(data: Mapping[str, Any], done: Sequence[Mapping[str, Any]]) -> Chart:
     names = [name for name in SHOWN_METRICS if any(name in job["metrics"] for job in done)][:NUM_AXES]
     axes = [{"name": visible(key), "place": place} for place, key in enumerate(data["varied"])]
-    axes += [{"name": visible(name), "place": len(axes) + place, "score": True} for place, name in enumerate(names)]
-    axes.append({"name": visible(data["monitor"] or "score"), "place": len(axes), "score": True})
+    axes += [{"name": visible(name), "place": len(axes) + place, "is_metric": True} for place, name in enumerate(names)]
+    axes.append({"name": visible(data["monitor"] or "metric"), "place": len(axes), "is_metric": True})
     rows = [
         {
             "number": job["number"],
@@ -103,12 +105,12 @@ def _parallel(data: Mapping[str, Any], done: Sequence[Mapping[str, Any]]) -> Cha
         for job in done
     ]
     best = _best(done)
-    place = -1 if best is None else done.index(best)
-    return Chart("parallel", "Parallel coordinates", {"axes": axes, "jobs": rows, "best": place})
+    index = -1 if best is None else done.index(best)
+    return Chart("parallel", "Parallel coordinates", {"axes": axes, "jobs": rows, "best": index})
 
 
 def _value(text: Any) -> Any:
-    """Return an override as a number where it is one."""
+    """Return an override as a number where it can be parsed as one."""
     if text is None:
         return None
     try:
@@ -122,7 +124,7 @@ def _table(data: Mapping[str, Any], folder: Path) -> Table:
     jobs = data["jobs"]
     names = [name for name in SHOWN_METRICS if any(name in job["metrics"] for job in jobs)]
     kinds: list[tuple[str, Kind]] = [("job", "text"), *((visible(key), "text") for key in data["varied"])]
-    kinds += [("status", "text"), (visible(data["monitor"] or "score"), "number")]
+    kinds += [("status", "text"), (visible(data["monitor"] or "metric"), "number")]
     kinds += [*((name, "number") for name in names), ("time", "number")]
     best = _best([job for job in jobs if job["status"] == "ok"])
     rows = []
@@ -151,18 +153,18 @@ def _number(value: float | None) -> Cell:
 
 
 def _link(job: Mapping[str, Any], folder: Path) -> str:
-    """Return the address of a job's report, relative to the sweep's; "" where there is none."""
+    """Return the URL of a job's report, relative to sweep.html; "" where there is none."""
     path = PurePath(str(job["folder"]))
     if path.is_absolute() or ".." in path.parts:
         return ""
     for place in (path / "evaluation" / "report.html", path / "report.html"):
         if (folder / place).is_file():
-            return "./" + quote(place.as_posix())  # never a scheme, whatever the folder is called
+            return "./" + quote(place.as_posix())  # "./": a folder name is never read as a URL scheme
     return ""
 
 
 def _failed(jobs: Sequence[Mapping[str, Any]]) -> Block:
-    columns = [Column("job"), Column("settings"), Column("status"), Column("why")]
+    columns = [Column("job"), Column("overrides"), Column("status"), Column("error")]
     rows = [
         [
             Cell(f"job {job['number']}", job["number"]),
@@ -172,4 +174,4 @@ def _failed(jobs: Sequence[Mapping[str, Any]]) -> Block:
         ]
         for job in jobs
     ]
-    return Table("Not finished", columns, rows)
+    return Table("Unfinished jobs", columns, rows)

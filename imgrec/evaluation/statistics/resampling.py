@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from imgrec.core.keyed_random import generator
+
 __all__ = ["CHUNK", "Design", "cluster_design", "simple_design", "stratified_design"]
 
 CHUNK = 100  # resamples at a time: their weights of 10,000 rows (8 MB) stay near the processor
@@ -41,7 +43,7 @@ class Design:
     def chunks(self, resamples: int, *, seed: int) -> Iterator[NDArray[np.float64]]:
         """Yield the weights (N, b) of at most CHUNK resamples at a time, `resamples` in total."""
         for number, start in enumerate(range(0, resamples, CHUNK)):
-            random = np.random.default_rng([seed, number])
+            random = generator(seed, number)
             of_units = self._draw(min(CHUNK, resamples - start), random)
             yield of_units if self.num_units == len(self.unit) else of_units[self.unit]
 

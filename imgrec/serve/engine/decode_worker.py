@@ -18,7 +18,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from imgrec.data.images.image import FORMATS
+from imgrec.data.images.formats import FORMATS
 from imgrec.data.images.lazy_image import image_from_bytes
 from imgrec.data.images.pillow_warnings import no_pillow_warnings
 from imgrec.data.images.preprocess import Preprocess

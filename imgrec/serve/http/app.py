@@ -15,8 +15,8 @@ from starlette.responses import JSONResponse, Response
 from imgrec.serve.access.gate import Caller
 from imgrec.serve.access.keys import Output
 from imgrec.serve.engine.batcher import Batcher
-from imgrec.serve.engine.saliency_map import explain_image
 from imgrec.serve.engine.models import ServedModel
+from imgrec.serve.engine.saliency_map import explain_image
 from imgrec.serve.engine.service import Result, Service
 from imgrec.serve.http import openapi
 from imgrec.serve.http.middleware import Shell, error_body, error_headers

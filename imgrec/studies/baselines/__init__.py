@@ -1,1 +1,1 @@
-"""What classical machine learning reaches on the same images: features made by hand, and models without a GPU."""
+"""Classical baselines on the same splits: hand-crafted or frozen features with scikit-learn models."""

@@ -1,4 +1,4 @@
-"""From the images of a split to features, chunk by chunk, in as many processes as there are processors."""
+"""Feature extraction for a split, in chunks, with one worker per processor."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,46 +19,46 @@ from imgrec.errors import DataError, ImgrecError
 from imgrec.studies.baselines.features import Descriptor, working_factor
 from imgrec.studies.baselines.pixels import FloatArray, is_gray
 
-__all__ = ["Extracted", "Look", "Progress", "extract", "look_at", "shrink"]
+__all__ = ["Extracted", "ImageFacts", "Progress", "extract", "inspect_images", "shrink"]
 
 CHUNK = 128  # images in memory at a time: of 224 px, 19 MB
-NUM_LOOKED_AT = 256
-FEW = 1000  # images in memory that are described before another process would have begun
+NUM_INSPECTED = 256
+FEW = 1000  # images in memory that take less time than starting a worker
 
 Progress = Callable[[int, int], None]
 Transform = Callable[[UInt8Array], UInt8Array]
 
 
 @dataclass(frozen=True)
-class Look:
-    """What the training images are like: (height, width) after preprocessing, and whether all seen are gray."""
+class ImageFacts:
+    """Size of the training images after preprocessing, and whether all that were inspected are gray."""
 
     height_width: tuple[int, int]
     is_gray: bool
 
     @property
     def factor(self) -> int:
-        """By what the sides are divided before features are made by hand."""
+        """The integer factor by which sides are reduced for hand-crafted features."""
         return working_factor(self.height_width)
 
     @property
     def working_size(self) -> tuple[int, int]:
-        """(height, width) of the images that features are made of."""
+        """(height, width) of the images that hand-crafted features are computed from."""
         height, width = self.height_width
         return max(1, height // self.factor), max(1, width // self.factor)
 
 
 @dataclass(frozen=True)
 class Extracted:
-    """The features of a split by the name of their descriptor: float32 (N, D) each; and ms per image and process."""
+    """Features of a split by descriptor, float32 (N, D) each, and milliseconds per image in one process."""
 
     features: Mapping[str, FloatArray]
     ms_per_image: Mapping[str, float]
 
 
-def look_at(samples: Samples, preprocess: Transform) -> Look:
-    """Look at up to 256 images, evenly spaced. Raises: DataError: of different sizes. ImageError."""
-    places = np.unique(np.linspace(0, len(samples) - 1, NUM_LOOKED_AT).astype(int)).tolist()
+def inspect_images(samples: Samples, preprocess: Transform) -> ImageFacts:
+    """Inspect up to 256 images, evenly spaced. Raises: DataError: Different sizes. ImageError: An unreadable image."""
+    places = np.unique(np.linspace(0, len(samples) - 1, NUM_INSPECTED).astype(int)).tolist()
     dataset = ImageDataset(samples, preprocess=preprocess)
     grays: list[bool] = []
     size: tuple[int, int] | None = None
@@ -68,22 +68,24 @@ def look_at(samples: Samples, preprocess: Transform) -> Look:
         _check_size(images, size)
         grays.append(is_gray(images))
     assert size is not None
-    return Look(size, all(grays))
+    return ImageFacts(size, all(grays))
 
 
 def extract(
     samples: Samples,
     *,
     preprocess: Transform,
-    look: Look,
+    facts: ImageFacts,
     descriptors: Mapping[str, Descriptor],
     progress: Progress | None = None,
 ) -> Extracted:
-    """Describe all images of a split, in its order.
+    """Return the features of all images of a split, in its order.
 
-    Raises: DataError: images of other sizes than `look` found. ImageError: an image that cannot be read.
+    Raises:
+        DataError: An image of another size than `facts` has.
+        ImageError: An image cannot be read.
     """
-    dataset = _DescribedDataset(samples, preprocess=preprocess, look=look, descriptors=descriptors)
+    dataset = _DescribedDataset(samples, preprocess=preprocess, facts=facts, descriptors=descriptors)
     parts: dict[str, list[FloatArray]] = {name: [] for name in descriptors}
     seconds = dict.fromkeys(descriptors, 0.0)
     done = 0
@@ -107,7 +109,7 @@ def batches_of(samples: Samples, *, preprocess: Transform, batch_size: int) -> A
 
 
 def shrink(images: UInt8Array, size: tuple[int, int]) -> UInt8Array:
-    """Return images (n, H, W, 3) made smaller to (height, width), each pixel the mean of what it covers."""
+    """Return images (n, H, W, 3) reduced to (height, width) by area averaging."""
     if images.shape[1:3] == size:
         return images
     small = [cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_AREA) for image in images]
@@ -115,21 +117,21 @@ def shrink(images: UInt8Array, size: tuple[int, int]) -> UInt8Array:
 
 
 class _DescribedDataset(ImageDataset):
-    """Whole batches of features in place of images, so that a loader's processes make them."""
+    """Batches of features in place of images, computed by the workers of a loader."""
 
     def __init__(
-        self, samples: Samples, *, preprocess: Transform, look: Look, descriptors: Mapping[str, Descriptor]
+        self, samples: Samples, *, preprocess: Transform, facts: ImageFacts, descriptors: Mapping[str, Descriptor]
     ) -> None:
         super().__init__(samples, preprocess=preprocess)
-        self.look = look
+        self.facts = facts
         self.descriptors = descriptors
 
     def __getitem__(self, keys: Sequence[SampleKey]) -> Any:
         batch = super().__getitem__(keys)
         try:
             images = _images(batch)
-            _check_size(images, self.look.height_width)
-            small = shrink(images, self.look.working_size)
+            _check_size(images, self.facts.height_width)
+            small = shrink(images, self.facts.working_size)
             described: dict[str, Any] = {"indices": torch.tensor([index for index, _ in keys]), "seconds": {}}
             for name, descriptor in self.descriptors.items():
                 start = time.perf_counter()
@@ -141,7 +143,7 @@ class _DescribedDataset(ImageDataset):
 
 
 def _batches(dataset: ImageDataset, *, num_workers: int, size: int = CHUNK) -> Any:
-    """Yield batches in order, raising what a process met instead of one; end the processes when done."""
+    """Yield batches in order; raise the error of a worker; end the workers when done."""
     sampler = EvalBatchSampler(len(dataset), batch_size=size, rank=0, world_size=1)
     loader = make_loader(dataset, sampler, num_workers=num_workers)
     with closing(_Ending(loader)):
@@ -152,7 +154,7 @@ def _batches(dataset: ImageDataset, *, num_workers: int, size: int = CHUNK) -> A
 
 
 class _Ending:
-    """Ends a loader's processes when it is closed, whatever happened."""
+    """Ends the workers of a loader when it is closed."""
 
     def __init__(self, loader: Any) -> None:
         self.loader = loader
@@ -162,8 +164,8 @@ class _Ending:
 
 
 def _num_workers(samples: Samples) -> int:
-    is_little = bool(getattr(samples.images, "in_memory", False)) and len(samples) <= FEW
-    return 0 if is_little or num_processors() == 1 else num_processors()
+    is_small = bool(getattr(samples.images, "in_memory", False)) and len(samples) <= FEW
+    return 0 if is_small or num_processors() == 1 else num_processors()
 
 
 def _images(batch: Any) -> UInt8Array:

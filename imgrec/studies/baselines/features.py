@@ -1,6 +1,6 @@
-"""Features made by hand: local binary patterns (LBP) and colours, and which settings suit which images.
+"""Hand-crafted features: local binary patterns, colour histograms, and the choice of settings by image size.
 
-Each takes images uint8 (n, H, W, 3) and returns float32 (n, D), every image by itself, so nothing is learned here.
+Each maps images uint8 (n, H, W, 3) to float32 (n, D), every image independently of the others.
 """
 
 import math
@@ -18,7 +18,7 @@ from imgrec.studies.baselines.pixels import FloatArray, gray
 
 __all__ = ["ColorHistogram", "Descriptor", "Lbp", "choose_descriptor", "working_factor"]
 
-LEVELS = 8  # of red, of green and of blue: 512 colours, few enough that most are met in an image of some 1,000 pixels
+LEVELS = 8  # of red, green and blue: 512 colours
 GRAY_LEVELS = 64
 CELLS = 8  # of HOG on the shorter side
 
@@ -27,21 +27,22 @@ class Descriptor(Protocol):
     """Images uint8 (n, H, W, 3) to features float32 (n, D)."""
 
     def __call__(self, images: UInt8Array, /) -> FloatArray:
-        """Describe each image by itself."""
+        """Return the features of each image."""
         ...
 
     def __str__(self) -> str:
-        """Return the settings in words, for a table."""
+        """Return the settings as text, for a table."""
         ...
 
 
 @dataclass(frozen=True)
 class Lbp:
-    """Uniform local binary patterns by scikit-image: a histogram of textures. Ojala, Pietikainen and Maenpaa 2002.
+    """Histograms of uniform local binary patterns, by scikit-image. Ojala, Pietikainen and Maenpaa 2002.
 
-    radii: of the circle, in pixels, each with 8 points: 10 bins (`method="uniform"`, turned alike counts as one).
-    grid: the image is cut into grid x grid parts with a histogram each, so that place counts too. Square roots of
-    shares, as `ColorHistogram`.
+    Args:
+        radii: Of the circles, in pixels. Each has 10 bins: rotation-invariant uniform patterns of 8 points.
+        grid: The image is cut into grid x grid parts with a histogram each.
+        points: On each circle.
     """
 
     radii: tuple[int, ...] = (1, 2, 3)
@@ -71,9 +72,9 @@ class Lbp:
 
 @dataclass(frozen=True)
 class ColorHistogram:
-    """How often each colour is met: 8 levels of red, green and blue together (512), or 64 levels of brightness.
+    """A joint histogram of 8 levels of red, green and blue (512 bins), or of 64 levels of brightness.
 
-    Swain and Ballard 1991. Square roots of shares: their dot product is the Bhattacharyya coefficient of histograms.
+    Swain and Ballard 1991. Values are square roots of shares: their dot product is the Bhattacharyya coefficient.
     """
 
     is_gray: bool = False
@@ -94,18 +95,19 @@ class ColorHistogram:
 def choose_descriptor(name: str, *, height_width: tuple[int, int], is_gray: bool) -> Descriptor:
     """Return the descriptor `hog`, `lbp` or `color` with settings for images of this size.
 
-    HOG takes 16 directions of 360 degrees, interpolated, and about 8 cells on the shorter side (of 28 and 32 px: 4 px
-    each), whatever the size; small gray images, mostly one thing that fills them, get a black border of half a cell.
-    docs/decisions.md says on which images that was chosen.
-    Raises: DataError: images too small for it.
+    HOG gets 16 signed orientations, interpolation, and about 8 cells along the shorter side (4 px each at 28 and 32).
+    Gray images up to 32 px, mostly one object that fills them, get a black border of half a cell.
+
+    Raises:
+        DataError: The images are too small.
     """
     shorter = min(height_width)
     if name == "hog":
         return _choose_hog(shorter, is_gray=is_gray)
     if name == "lbp":
         if shorter < 8:
-            raise DataError(f"LBP needs images of 8 px or more, these are {_times(height_width)}. Leave lbp out.")
-        # A circle of 3 px is most of an image of 8; a grid of 4 has 7x7 px a part at 28 px, 28x28 at 112.
+            raise DataError(f"LBP needs images of 8 px or more, these are {_times(height_width)}. Omit lbp.")
+        # A circle of radius 3 nearly fills an image of 8 px; a grid of 4 has parts of 7x7 px at 28 px, 28x28 at 112.
         return Lbp(radii=(1, 2, 3) if shorter >= 16 else (1,), grid=4 if shorter >= 16 else 2)
     assert name == "color"
     return ColorHistogram(is_gray=is_gray)
@@ -113,7 +115,7 @@ def choose_descriptor(name: str, *, height_width: tuple[int, int], is_gray: bool
 
 def _choose_hog(shorter: int, *, is_gray: bool) -> Hog:
     if shorter < 4:
-        raise DataError(f"HOG needs images of 4 px or more, these have a side of {shorter}. Leave hog out.")
+        raise DataError(f"HOG needs images of 4 px or more, these have a side of {shorter}. Omit hog.")
     cell = max(2, round(shorter / CELLS))
     pad_px = cell // 2 if is_gray and shorter <= 32 else 0
     return Hog(cell, orientations=16, is_signed=True, interpolate=True, is_gray=is_gray, pad_px=pad_px)
@@ -134,5 +136,5 @@ def _times(height_width: Sequence[int]) -> str:
 
 
 def working_factor(height_width: tuple[int, int], *, largest_px: int = 128) -> int:
-    """Return by what whole number to divide the sides, so that the longer one is at most `largest_px`: 224 px by 2."""
+    """Return the integer factor that reduces the longer side to at most `largest_px`: 2 for 224 px."""
     return max(1, math.ceil(max(height_width) / largest_px))

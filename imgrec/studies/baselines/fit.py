@@ -1,4 +1,4 @@
-"""Choose a model's settings, fit it, and let it speak about the images that are scored."""
+"""Choosing settings of a model, fitting it, and computing its scores per class."""
 
 import pickle
 import time
@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imgrec.core.keyed_random import shuffled
 from imgrec.studies.baselines.models import Case, Family
 from imgrec.studies.baselines.pixels import FloatArray
 
 __all__ = ["Choice", "Fitted", "Labelled", "choose", "class_scores", "fit", "proportional"]
 
-MOST_TUNED = 20_000  # training images by which settings are compared: enough to tell factors of three apart
+MOST_TUNED = 20_000  # training images for comparing settings, which differ by factors of three
 FOLDS = 3
-TINY = 1e-6  # in place of a probability of 0, whose logarithm a table cannot hold
+TINY = 1e-6  # in place of a probability of 0, whose logarithm is not finite
 IntArray = NDArray[np.int64]
 
 
@@ -37,7 +38,7 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Choice:
-    """settings: what was chosen. tried: the accuracy of each candidate. chosen_on: what it was measured on, or None."""
+    """Chosen settings, the accuracy of each candidate, and what it was measured on (None: nothing to choose)."""
 
     settings: Mapping[str, Any]
     tried: Sequence[tuple[Mapping[str, Any], float]] = ()
@@ -46,7 +47,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fitted estimator. seconds: of fitting. size_bytes: of it as a file. notes: what went less than well."""
+    """A fitted estimator, the seconds that fitting took, its pickled size, and notes such as missing convergence."""
 
     estimator: Any
     seconds: float
@@ -55,9 +56,9 @@ class Fitted:
 
 
 def choose(family: Family, train: Labelled, *, val: Labelled | None, seed: int) -> Choice:
-    """Choose settings by their accuracy on `val`, or else by cross-validation within `train` that keeps groups whole.
+    """Choose settings by accuracy on `val`, or by cross-validation within `train`, which keeps groups together.
 
-    Of more than 20,000 training images a part is used, the classes in proportion.
+    At most 20,000 training images are used, the classes in proportion.
     """
     if len(family.candidates) == 1:
         return Choice(family.candidates[0])
@@ -98,9 +99,9 @@ def _fitted(family: Family, settings: Mapping[str, Any], train: Labelled, *, see
 
 
 def class_scores(family: Family, estimator: Any, features: FloatArray, *, num_classes: int) -> FloatArray:
-    """Return what a model says of each image and class: float32 (N, C), the largest for the class it predicts.
+    """Return a score per image and class, float32 (N, C), whose argmax is the predicted class.
 
-    Logarithms of probabilities, or decision values. A class without a training image is below all others.
+    Logarithms of probabilities, or decision values. A class without training images has the lowest score.
     """
     if family.scores == "probabilities":
         known = np.log(np.maximum(estimator.predict_proba(features), TINY))
@@ -116,10 +117,10 @@ def class_scores(family: Family, estimator: Any, features: FloatArray, *, num_cl
 
 
 def proportional(labels: IntArray, most: int, *, seed: int) -> IntArray:
-    """Return at most `most` places, in order, the classes in proportion and each there while there is room for it."""
+    """Return at most `most` sorted indices, classes in proportion, every class represented while there is room."""
     if len(labels) <= most:
         return np.arange(len(labels))
-    order = np.random.default_rng(seed).permutation(len(labels))
+    order = shuffled(len(labels), seed)
     rank = np.empty(len(labels))
     for label in np.unique(labels):
         of_class = order[labels[order] == label]
@@ -133,7 +134,7 @@ def _accuracy(family: Family, settings: Mapping[str, Any], train: Labelled, held
 
 
 def _folds(train: Labelled, *, seed: int) -> list[tuple[Labelled, Labelled]]:
-    """Return the sides of 3 folds, or of 2 where classes or groups are few; none where not even that can be."""
+    """Return (train, validation) of 3 folds, of 2 where classes or groups are small, or none."""
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     smallest = int(np.bincount(train.labels)[np.unique(train.labels)].min())
@@ -160,7 +161,7 @@ def _size(estimator: Any) -> int:
 
 
 class _Counter:
-    """A file that only counts its bytes."""
+    """A file that counts its bytes and keeps none."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -1,4 +1,4 @@
-"""Features of a network whose weights stay as they are: what enters its last layer."""
+"""Frozen features: what enters the head of a pretrained or trained model."""
 
 import time
 
@@ -6,11 +6,12 @@ import numpy as np
 import torch
 
 from imgrec.data.samples import Samples
+from imgrec.models.inference import infer
 from imgrec.models.network import ImageNetwork
 from imgrec.studies.baselines.extract import Extracted, Progress, Transform, batches_of
 from imgrec.studies.baselines.pixels import FloatArray
 
-__all__ = ["extract_frozen", "frozen_features", "ms_per_image"]
+__all__ = ["extract_frozen", "ms_per_image"]
 
 BATCH_SIZE = 32
 TIMED = 128  # images
@@ -19,13 +20,14 @@ TIMED = 128  # images
 def extract_frozen(
     network: ImageNetwork, samples: Samples, *, name: str, preprocess: Transform, progress: Progress | None = None
 ) -> Extracted:
-    """Describe all images of a split, in its order: float32 (N, D) under `name`. Uses the GPU if there is one."""
-    network = network.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    """Return features of all images of a split, in order: float32 (N, D) under `name`; on the GPU if there is one."""
+    device = _device()
+    network = network.eval().to(device)
     parts: list[FloatArray] = []
     seconds, done = 0.0, 0
     for images in batches_of(samples, preprocess=preprocess, batch_size=BATCH_SIZE):
         start = time.perf_counter()
-        parts.append(frozen_features(network, images))
+        parts.append(infer(network, [images], device=device, with_features=True).features)
         seconds += time.perf_counter() - start
         done += len(images)
         if progress is not None:
@@ -33,35 +35,20 @@ def extract_frozen(
     return Extracted({name: np.concatenate(parts)}, {name: 1000 * seconds / len(samples)})
 
 
-def frozen_features(network: ImageNetwork, images: torch.Tensor) -> FloatArray:
-    """Return what the last layer is given for images (n, 3, H, W), 0 to 255: float32 (n, D).
-
-    Where that is a map (a last layer that is a convolution), its mean over places.
-    """
-    seen: list[torch.Tensor] = []
-    head = network.get_submodule(sorted(network.head_parameters)[0].rpartition(".")[0])
-    handle = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    try:
-        with torch.inference_mode():
-            network(images.to(next(network.parameters()).device))
-    finally:
-        handle.remove()
-    features = seen[0].flatten(2).mean(dim=2) if seen[0].ndim > 2 else seen[0]
-    return np.asarray(features.float().cpu())
-
-
 def ms_per_image(network: torch.nn.Module, samples: Samples, *, preprocess: Transform) -> float:
-    """Return the milliseconds that a network needs for an image that is ready, in batches of 32, after one to warm up.
+    """Measure the milliseconds per preprocessed image in batches of 32, after one warm-up batch.
 
-    Of the first 128 images of `samples`. On the GPU if there is one.
+    Of the first 128 images of `samples`; on the GPU if there is one.
     """
     few = samples.subset(list(range(min(len(samples), TIMED))))
     batches = list(batches_of(few, preprocess=preprocess, batch_size=BATCH_SIZE))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = _device()
     network = network.eval().to(device)
-    with torch.inference_mode():
-        network(batches[0].to(device)).cpu()
-        start = time.perf_counter()
-        for images in batches:
-            network(images.to(device)).cpu()
+    infer(network, batches[:1], device=device)
+    start = time.perf_counter()
+    infer(network, batches, device=device)
     return 1000 * (time.perf_counter() - start) / len(few)
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,7 +1,6 @@
-"""Histograms of oriented gradients, a batch at a time. Dalal and Triggs 2005, doi:10.1109/CVPR.2005.177.
+"""Histograms of oriented gradients (HOG) for batches. Dalal and Triggs 2005, doi:10.1109/CVPR.2005.177.
 
-Without interpolation the numbers are those of scikit-image's `hog` (without its square root of pixels), which takes one
-image at a time, and several times as long.
+@HOG@
 """
 
 from dataclasses import dataclass
@@ -15,21 +14,24 @@ from imgrec.studies.baselines.pixels import FloatArray, gray
 
 __all__ = ["Hog"]
 
-CLIP = 0.2  # no gradient may outweigh all others of its block: Dalal and Triggs 2005, section 6.4
+CLIP = 0.2  # of L2-Hys: Dalal and Triggs 2005, section 6.4
 TINY = 1e-5
 Float64Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Hog:
-    """Images uint8 (n, H, W, 3) to edges float32 (n, D).
+    """Maps images uint8 (n, H, W, 3) to HOG features float32 (n, D).
 
-    cell_px: side of a cell. orientations: bins of 180 degrees, or of 360 if `is_signed`: dark to bright is then another
-    direction than bright to dark. block: cells on a side of what is normalised together, overlapping.
-    interpolate: each gradient counts for the two nearest directions and the four nearest cells, by nearness; otherwise
-    for the bin and the cell that it is in. An image moved or turned a little then changes little.
-    is_gray: take the brightness; otherwise, at each pixel, the channel with the strongest gradient.
-    pad_px: black pixels put around: an edge at the border falls into as many blocks as one in the middle.
+    Args:
+        cell_px: Side of a cell.
+        orientations: Number of bins.
+        block: Cells along a side of a block; blocks overlap.
+        is_signed: Bins cover 360 degrees and not 180, so that dark to bright differs from bright to dark.
+        interpolate: Share each gradient among the two nearest bins and the four nearest cells, so that small shifts and
+            rotations change little.
+        is_gray: Use the brightness; otherwise the channel with the strongest gradient at each pixel.
+        pad_px: Black border, so that an edge at the border falls into as many blocks as one in the centre.
     """
 
     cell_px: int = 4
@@ -41,7 +43,7 @@ class Hog:
     pad_px: int = 0
 
     def __call__(self, batch: UInt8Array, /) -> FloatArray:
-        """Describe each image by itself."""
+        """Return the features of each image."""
         images = gray(batch)[..., None] if self.is_gray else batch
         pad = (self.pad_px, self.pad_px)
         strength, angle = _gradients(np.pad(images, ((0, 0), pad, pad, (0, 0))).astype(np.float64))
@@ -56,25 +58,25 @@ class Hog:
         return 360 if self.is_signed else 180
 
     def _shares(self, turn: Float64Array, place: int) -> NDArray[np.floating] | NDArray[np.bool_]:
-        """Return how much of each gradient counts for the direction at `place`: 0 to 1, (n, H, W)."""
+        """Return the weight of each gradient in the orientation bin `place`, 0 to 1, (n, H, W)."""
         if not self.interpolate:
             return np.asarray(np.minimum(turn.astype(np.int64), self.orientations - 1) == place)
         away = np.abs(turn - (place + 0.5))
         return np.asarray(np.maximum(1 - np.minimum(away, self.orientations - away), 0))
 
     def __str__(self) -> str:
-        words = [
+        parts = [
             f"cells of {self.cell_px} px",
             f"{self.orientations} orientations of {self._degrees} degrees",
             f"blocks of {self.block}x{self.block}",
             "L2-Hys",
         ]
-        words += ["interpolated"] * self.interpolate + [f"border of {self.pad_px} px"] * (self.pad_px > 0)
-        return ", ".join(words)
+        parts += ["interpolated"] * self.interpolate + [f"border of {self.pad_px} px"] * (self.pad_px > 0)
+        return ", ".join(parts)
 
 
 def _gradients(images: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """Return strength and direction (-180 to 180 degrees) of the gradient, (n, H, W) each; 0 at the borders."""
+    """Return magnitude and direction (-180 to 180 degrees) of the gradient, (n, H, W) each; 0 at the borders."""
     down, across = np.zeros_like(images), np.zeros_like(images)
     down[:, 1:-1] = images[:, 2:] - images[:, :-2]
     across[:, :, 1:-1] = images[:, :, 2:] - images[:, :, :-2]
@@ -86,9 +88,9 @@ def _gradients(images: Float64Array) -> tuple[Float64Array, Float64Array]:
 
 
 def _windows(side: int, cell: int, *, overlap: bool) -> Float64Array:
-    """Return what each pixel of a side counts for each cell, (cells, side): the same in a cell, or less by distance.
+    """Return the weight of each pixel along a side in each cell, (cells, side): constant in the cell, or linear.
 
-    Both sum to 1 per cell. An incomplete cell is cut off.
+    Weights sum to 1 per cell; an incomplete cell is dropped.
     """
     centres = (np.arange(side // cell)[:, None] + 0.5) * cell
     away = np.abs(np.arange(side) + 0.5 - centres) / cell

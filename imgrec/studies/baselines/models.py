@@ -1,4 +1,4 @@
-"""The models that features are given to, and the settings among which validation chooses."""
+"""Models of the baselines and the settings that are compared on validation data."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,20 +7,20 @@ from typing import Any, Literal
 
 from imgrec.core.system.hardware import num_processors
 
-__all__ = ["FLOORS", "MODELS", "Case", "Family", "Scores"]
+__all__ = ["MODELS", "TRIVIAL", "Case", "Family", "Scores"]
 
 Scores = Literal["probabilities", "decision_values"]
 
 TREES = 200
 ITERATIONS = 100  # of gradient boosting, at most
-LANDMARKS = 2000  # of the kernel approximation: as many numbers of each image are kept
-EXACT_KERNEL = 5000  # training images up to which the kernel is not approximated: its cost grows with the square
-COMPONENTS = 64  # principal ones, that gradient boosting works on where features are more
+LANDMARKS = 2000  # of the Nystroem approximation
+EXACT_KERNEL = 5000  # training images, above which the kernel is approximated: its cost is quadratic
+COMPONENTS = 64  # principal components for gradient boosting, where there are more features
 
 
 @dataclass(frozen=True)
 class Case:
-    """What a model is made for."""
+    """Size of the training data, and the seed."""
 
     num_train: int
     num_features: int
@@ -31,9 +31,10 @@ class Case:
 class Family:
     """A kind of model.
 
-    make: a case, and settings by name, to an estimator of scikit-learn that is not fitted.
-    candidates: settings to choose among, the most cautious first; that one wins a tie. One alone is not compared.
-    scores: what the model says of an image: probabilities, or decision values, which are no probabilities.
+    Attributes:
+        make: From a `Case` and settings by name to an unfitted scikit-learn estimator.
+        candidates: Settings to choose from, the most regularised first, which wins a tie.
+        scores: Kind of the output: probabilities, or decision values.
     """
 
     make: Callable[..., Any]
@@ -75,7 +76,7 @@ def _logistic_regression(case: Case, *, C: float) -> Any:  # noqa: N803
 def _knn(case: Case, *, k: int) -> Any:
     from sklearn.neighbors import KNeighborsClassifier
 
-    # Trees of points help in few dimensions only; here every image is compared with every other.
+    # Search trees do not help in many dimensions.
     return KNeighborsClassifier(min(k, case.num_train), weights="distance", algorithm="brute", n_jobs=num_processors())
 
 
@@ -93,10 +94,10 @@ def _gradient_boosting(case: Case, *, learning_rate: float) -> Any:
     boosting = HistGradientBoostingClassifier(
         learning_rate=learning_rate,
         max_iter=ITERATIONS,
-        early_stopping=False,  # its own part for that would be cut without regard to groups
+        early_stopping=False,  # its own validation split would ignore groups
         random_state=case.seed,
     )
-    # Its cost is trees x classes x features: all of thousands would take most of the time.
+    # Its cost is trees x classes x features.
     components = min(COMPONENTS, case.num_train, case.num_features)
     return (
         make_pipeline(PCA(components, random_state=case.seed), boosting) if case.num_features > COMPONENTS else boosting
@@ -109,7 +110,7 @@ def _dummy(case: Case, strategy: str) -> Any:
     return DummyClassifier(strategy=strategy, random_state=case.seed)
 
 
-# Features come scaled to a mean length of 1, so that C and gamma mean the same for all of them.
+# Features are scaled to a mean length of 1, so that C and gamma mean the same for all of them.
 MODELS: dict[str, Family] = {
     "linear_svm": Family(_linear_svm, [{"C": c} for c in (0.1, 0.3, 1, 3, 10)], "decision_values"),
     "kernel_svm": Family(_kernel_svm, [{"C": c, "gamma": 1.0} for c in (1, 3, 10)], "decision_values"),
@@ -119,8 +120,8 @@ MODELS: dict[str, Family] = {
     "gradient_boosting": Family(_gradient_boosting, [{"learning_rate": 0.1}], "probabilities"),
 }
 
-# What needs no features at all: the largest class for everything, and draws with the frequencies of training.
-FLOORS: dict[str, Family] = {
+# Without features: the most frequent class, and draws with the class frequencies of training.
+TRIVIAL: dict[str, Family] = {
     "majority": Family(partial(_dummy, strategy="most_frequent"), [{}], "probabilities"),
     "stratified": Family(partial(_dummy, strategy="stratified"), [{}], "probabilities"),
 }

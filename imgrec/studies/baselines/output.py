@@ -1,4 +1,4 @@
-"""What a contest leaves: baselines.json, a table of predictions per baseline, and a table for the terminal."""
+"""Results of baselines: baselines.json, predictions of each baseline, and a table for the terminal."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -17,64 +17,67 @@ from imgrec.evaluation.metrics.intervals import RESAMPLES
 from imgrec.evaluation.predictions.parquet import write_parquet
 from imgrec.evaluation.predictions.predictions import Predictions, visible
 from imgrec.evaluation.statistics.proportions import wilson
-from imgrec.studies.baselines.network import NetworkLine
-from imgrec.studies.baselines.run import Baseline, Contest
+from imgrec.studies.baselines.model_row import ModelRow
+from imgrec.studies.baselines.run import Baseline, BaselineTable
 
-__all__ = ["BASELINES", "FORMAT", "print_contest", "to_json", "write_contest"]
+__all__ = ["BASELINES", "FORMAT", "print_baselines", "to_json", "write_baselines"]
 
 FORMAT = 1
 BASELINES = "baselines.json"
-COLUMNS = ("", "accuracy", "95 %", "F1 macro", "features", "fit", "an image", "size")
-FIRST_TO_GO = ("features", "F1 macro", "size", "fit")
+COLUMNS = ("", "accuracy", "95 % interval", "macro F1", "features", "fit", "per image", "size")
+DROPPED_FIRST = ("features", "macro F1", "size", "fit")  # where the terminal is narrow
 UNLIMITED = 1000
 
 
-def write_contest(contest: Contest, folder: Path, *, network: NetworkLine | None = None) -> dict[str, Any]:
-    """Write the tables, then baselines.json, into `folder` and, with a network, into its evaluation folder.
+def write_baselines(table: BaselineTable, folder: Path, *, network: ModelRow | None = None) -> dict[str, Any]:
+    """Write predictions, then baselines.json, into `folder`; with a model, baselines.json into its evaluation too.
 
-    Returns: the contents of baselines.json, which by its being there says that all is whole.
-    Raises: RunFolderError: a file cannot be written.
+    Returns:
+        The contents of baselines.json; the file exists only if everything has been written.
+
+    Raises:
+        RunFolderError: A file cannot be written.
     """
-    (folder / BASELINES).unlink(missing_ok=True)  # of an earlier contest: not beside tables of this one
-    for baseline in contest.baselines:
+    (folder / BASELINES).unlink(missing_ok=True)  # of an earlier run: its predictions are about to be replaced
+    for baseline in table.baselines:
         write_parquet(baseline.predictions, folder / baseline.name / "predictions.parquet")
-    content = to_json(contest, folder=folder, network=network)
+    content = to_json(table, folder=folder, network=network)
     for place in [folder] if network is None else [folder, network.folder]:
         write_json(place / BASELINES, content)
     return content
 
 
-def to_json(contest: Contest, *, folder: Path, network: NetworkLine | None = None) -> dict[str, Any]:
-    """Return what baselines.json holds; baselines best first."""
+def to_json(table: BaselineTable, *, folder: Path, network: ModelRow | None = None) -> dict[str, Any]:
+    """Return the contents of baselines.json, best baseline first."""
     return {
         "format": FORMAT,
-        "split": contest.scored,
+        "split": table.scored,
         "task": "single",
-        "num_classes": len(contest.class_names),
-        "num_train": contest.sizes["train"],
-        "num_val": contest.sizes.get("val", 0) if contest.scored != "val" else 0,
-        "num_test": contest.sizes[contest.scored],
-        "seed": contest.seed,
-        "data_fingerprint": contest.data_fingerprint,
-        "image_size_px": list(contest.look.height_width),
-        "is_gray": contest.look.is_gray,
+        "num_classes": len(table.class_names),
+        "num_train": table.sizes["train"],
+        "num_val": table.sizes.get("val", 0) if table.scored != "val" else 0,
+        "num_test": table.sizes[table.scored],
+        "seed": table.seed,
+        "data_fingerprint": table.data_fingerprint,
+        "image_size_px": list(table.facts.height_width),
+        "is_gray": table.facts.is_gray,
         "num_cores": num_processors(),
-        "notes": list(contest.notes),
+        "notes": list(table.notes),
         "folder": str(folder),
-        "baselines": [_row(baseline) for baseline in contest.baselines],
+        "baselines": [_row(baseline) for baseline in table.baselines],
         "network": None if network is None else _network_row(network),
     }
 
 
 def accuracy_of(predictions: Predictions) -> dict[str, Any]:
-    """Return accuracy, its 95 % interval, the number of errors, and macro F1 (None: undefined).
+    """Return accuracy, its 95 % interval, the number of errors, and macro F1 (None where undefined).
 
-    The interval is that of an evaluation: Wilson's, or with groups by resampling these; None where all are of one.
+    The interval is that of an evaluation: Wilson's, or a bootstrap over groups; None where there is one group only.
     """
     is_grouped = predictions.groups is not None
     scores = compute_metrics(predictions, resamples=RESAMPLES if is_grouped else 0)
-    right, macro_f1 = len(predictions) - scores["num_errors"], scores["f1"]["macro"]
-    interval = scores["intervals"]["accuracy"] if is_grouped else wilson(right, len(predictions)).tolist()
+    num_correct, macro_f1 = len(predictions) - scores["num_errors"], scores["f1"]["macro"]
+    interval = scores["intervals"]["accuracy"] if is_grouped else wilson(num_correct, len(predictions)).tolist()
     return {
         "accuracy": scores["accuracy"],
         "accuracy_interval": interval,
@@ -88,7 +91,7 @@ def _row(baseline: Baseline) -> dict[str, Any]:
         "name": baseline.name,
         "features": baseline.features,
         "model": baseline.model,
-        "is_floor": baseline.is_floor,
+        "is_majority_class": baseline.is_majority_class,
         "num_features": baseline.num_features,
         **accuracy_of(baseline.predictions),
         "fit_s": baseline.fit_s,
@@ -108,11 +111,11 @@ def _row(baseline: Baseline) -> dict[str, Any]:
 def _note(baseline: Baseline) -> str | None:
     notes = list(baseline.notes)
     if baseline.scores == "decision_values":
-        notes.append("Its scores are decision values: good for ranking, no probabilities.")
+        notes.append("Its scores are decision values, not probabilities.")
     return " ".join(notes) or None
 
 
-def _network_row(network: NetworkLine) -> dict[str, Any]:
+def _network_row(network: ModelRow) -> dict[str, Any]:
     return {
         "name": network.name,
         **accuracy_of(network.predictions),
@@ -124,14 +127,11 @@ def _network_row(network: NetworkLine) -> dict[str, Any]:
     }
 
 
-def print_contest(content: Mapping[str, Any], *, console: Console | None = None) -> None:
-    """Print baselines.json as one table, best first, the network among its baselines.
-
-    A narrow terminal gets fewer columns: baselines.json has them all.
-    """
+def print_baselines(content: Mapping[str, Any], *, console: Console | None = None) -> None:
+    """Print baselines.json as a table, best first, with the model in it; a narrow terminal gets fewer columns."""
     console = console or Console()
-    for gone in range(len(FIRST_TO_GO) + 1):
-        table = _table(content, _without(FIRST_TO_GO[:gone]), console)
+    for dropped in range(len(DROPPED_FIRST) + 1):
+        table = _table(content, _without(DROPPED_FIRST[:dropped]), console)
         width = console.measure(table, options=console.options.update(width=UNLIMITED)).maximum
         if width <= console.width:
             break
@@ -140,8 +140,8 @@ def print_contest(content: Mapping[str, Any], *, console: Console | None = None)
         console.print(_plain(f"Note: {note}", console), soft_wrap=True)
 
 
-def _without(gone: Collection[str]) -> list[str]:
-    return [column for column in COLUMNS if column not in gone]
+def _without(dropped: Collection[str]) -> list[str]:
+    return [column for column in COLUMNS if column not in dropped]
 
 
 def _table(content: Mapping[str, Any], columns: Sequence[str], console: Console) -> Table:
@@ -162,7 +162,7 @@ def _in_order(content: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], bool]
 
 
 def _cells(row: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a line shows, by the heads in `COLUMNS`."""
+    """Return the cells of a row by the names in `COLUMNS`."""
     ends = row["accuracy_interval"]
     num_features = row.get("num_features")
     cells = (
@@ -179,7 +179,7 @@ def _cells(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _all_notes(content: Mapping[str, Any]) -> list[str]:
-    """Return the notes on all, then those on baselines, each once, with the names that it is about."""
+    """Return general notes, then notes on baselines, each once, with the names that they are about."""
     about: dict[str, list[str]] = {}
     for row in content["baselines"]:
         if row["note"]:
@@ -198,5 +198,5 @@ def _size(count: int) -> str:
 
 
 def _plain(text: str, console: Console) -> Text:
-    """Return text without control characters, in letters that the terminal has."""
+    """Return text without control characters, in the encoding of the terminal."""
     return Text(visible(text).encode(console.encoding, "backslashreplace").decode(console.encoding))

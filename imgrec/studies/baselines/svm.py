@@ -1,4 +1,7 @@
-"""A linear support vector machine for many images: that of scikit-learn's LinearSVC, in matrix products."""
+"""LinearSVC's optimisation problem solved with matrix products, for many images.
+
+@SVM@
+"""
 
 import warnings
 
@@ -12,18 +15,21 @@ from imgrec.studies.baselines.pixels import FloatArray
 
 __all__ = ["LinearSvm"]
 
-ROUNDING = 1e-7  # of float32 sums of squares, in shares of all of them: keeps the matrix positive definite
+ROUNDING = 1e-7  # relative error of float32 sums of squares: keeps the matrix positive definite
 
 
 class LinearSvm(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Each class against the rest by squared hinge loss: least w'w / 2 + C sum max(0, 1 - y f(x))^2, in the primal.
+    """One-vs-rest linear SVM with squared hinge loss: minimises w'w / 2 + C sum max(0, 1 - y f(x))^2 in the primal.
 
-    The loss is majorised where it is zero, so that each step is a least-squares problem with the same matrix for every
-    step and class: one Cholesky factor and some tens of products with the features. Steps gain momentum (Nesterov
-    1983) until it leads uphill (O'Donoghue and Candes 2015, doi:10.1007/s10208-013-9150-3). As in LinearSVC, the
-    intercept is penalised. Two classes get a vector each, one the negative of the other.
+    Each step minimises a quadratic upper bound of the loss that has the same matrix for every step and class: one
+    Cholesky factor and some tens of products with the features. Steps have momentum (Nesterov 1983) with adaptive
+    restart (O'Donoghue and Candes 2015, doi:10.1007/s10208-013-9150-3). As in LinearSVC, the intercept is penalised.
+    With two classes each has a weight vector, one the negative of the other.
 
-    tol: least decrease guaranteed by the next step, in shares of the loss. Warns ConvergenceWarning after `max_iter`.
+    Args:
+        C: Inverse regularisation strength.
+        tol: Stop when the next step would decrease the loss by less than this share of it.
+        max_iter: Steps, after which a ConvergenceWarning is issued.
     """
 
     def __init__(self, C: float = 1.0, *, tol: float = 1e-4, max_iter: int = 300) -> None:  # noqa: N803
@@ -39,20 +45,20 @@ class LinearSvm(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         products += (1 / (2 * self.C) + ROUNDING * np.trace(products)) * np.eye(len(products))
         factor = cho_factor(products, overwrite_a=True)
         weights = np.zeros((features.shape[1] + 1, len(self.classes_)), dtype=np.float32)
-        ahead, pace = weights, np.ones(len(self.classes_))
+        extrapolated, pace = weights, np.ones(len(self.classes_))
         for _ in range(self.max_iter):
-            gradient, loss = self._gradient(features, signs, ahead)
+            gradient, loss = self._gradient(features, signs, extrapolated)
             step = cho_solve(factor, gradient).astype(np.float32)
             if ((gradient * step).sum(axis=0) <= self.tol * loss).all():
                 break
-            moved = ahead - step
-            pace = np.where((gradient * (moved - weights)).sum(axis=0) > 0, 1, pace)  # uphill: without momentum
+            moved = extrapolated - step
+            pace = np.where((gradient * (moved - weights)).sum(axis=0) > 0, 1, pace)  # restart
             faster = (1 + np.sqrt(1 + 4 * pace**2)) / 2
-            ahead = (moved + (pace - 1) / faster * (moved - weights)).astype(np.float32)
+            extrapolated = (moved + (pace - 1) / faster * (moved - weights)).astype(np.float32)
             weights, pace = moved, faster
         else:
             warnings.warn("Support vector machine: stopped before it had converged.", ConvergenceWarning, stacklevel=2)
-        self.coef_, self.intercept_ = ahead[:-1].T.copy(), ahead[-1].copy()
+        self.coef_, self.intercept_ = extrapolated[:-1].T.copy(), extrapolated[-1].copy()
         return self
 
     def _gradient(self, features: FloatArray, signs: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -73,6 +79,6 @@ class LinearSvm(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _gram(features: FloatArray) -> NDArray[np.float64]:
-    """Return the products of all columns and of a column of ones: (D + 1, D + 1)."""
+    """Return the Gram matrix of the columns and of a column of ones, (D + 1, D + 1)."""
     sums = features.sum(axis=0)
     return np.block([[features.T @ features, sums[:, None]], [sums, np.float32(len(features))]]).astype(np.float64)

@@ -1,7 +1,7 @@
-"""Where on an image a decision comes from, and whether that can be trusted. Names are imported when first used.
+"""The study `explain`: saliency maps with checks of their faithfulness.
 
-`occlusion`, `faithfulness`, `baseline`, `cells`, `similarity`, `overlay` and `verdict` need no torch: they take the
-network as a function from images to probabilities, whatever runs it.
+`occlusion`, `faithfulness`, `baseline`, `cells`, `similarity`, `overlay` and `verdict` do not import torch: they take
+the model as a function from images to probabilities. Names of this package are imported when first used.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""The types of this package: images, maps, and the network seen as a function of images. No torch."""
+"""Types of this package: images, maps, and a model as a function from images to probabilities. No torch."""
 
 from collections.abc import Callable, Iterator
 
@@ -10,13 +10,12 @@ __all__ = ["FloatArray", "Predict", "UInt8Array", "in_batches"]
 UInt8Array = NDArray[np.uint8]
 FloatArray = NDArray[np.float64]
 
-# Images uint8 (N, H, W, 3), as the network sees them -> probabilities (N, C). A network of torch, a session of ONNX
-# Runtime or a test's formula: what is built on it needs none of them.
 Predict = Callable[[UInt8Array], FloatArray]
+"""Preprocessed images uint8 (N, H, W, 3) to probabilities (N, C): PyTorch, ONNX Runtime, or a formula in a test."""
 
 
 def in_batches(images: Iterator[UInt8Array], *, predict: Predict, target: int, batch_size: int) -> FloatArray:
-    """Return the probability of class `target` for each image (H, W, 3), never holding more than a batch of them."""
+    """Return the probability of class `target` for each image (H, W, 3), with one batch in memory at a time."""
     scores: list[FloatArray] = []
     batch: list[UInt8Array] = []
     for image in images:

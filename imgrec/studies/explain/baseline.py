@@ -1,4 +1,4 @@
-"""What is put in the place of a part of an image to take away what it shows. No torch."""
+"""Baseline images: what replaces a removed part of an image. No torch."""
 
 import cv2
 import numpy as np
@@ -9,16 +9,20 @@ from imgrec.studies.explain.arrays import UInt8Array
 __all__ = ["BASELINES", "make_baseline"]
 
 BASELINES = ("blurred", "mean", "black")
-_BLUR_SHARE = 1 / 16  # of the longer side: 14 px at 224, at which no part of an object can be made out any more
+_BLUR_SHARE = 1 / 16  # of the longer side, 14 px at 224: parts of objects cannot be recognised any more
 
 
 def make_baseline(image: UInt8Array, kind: str) -> UInt8Array:
-    """Return an image (H, W, 3) of the same size without what is to be seen on `image`.
+    """Return an uninformative image of the same size.
 
-    blurred: by a Gaussian of 1/16 of the longer side: the colours stay, no edge is added (Fong and Vedaldi 2017).
-    mean: the mean colour of the image (Petsiuk et al. 2018 delete so). black: zeros (Sundararajan et al. 2017), which
-        is itself an object with edges where a part of a bright image is taken away.
-    Raises: ConfigError: another kind.
+    Args:
+        image: (H, W, 3).
+        kind: "blurred", by a Gaussian of 1/16 of the longer side: keeps colours and adds no edges (Fong and Vedaldi
+            2017). "mean", the mean colour (Petsiuk et al. 2018). "black" (Sundararajan et al. 2017): adds edges where
+            a part of a bright image is replaced.
+
+    Raises:
+        ConfigError: Another kind.
     """
     check_choice("explain.baseline", kind, BASELINES)
     if kind == "black":

@@ -1,8 +1,8 @@
-"""An image divided into cells, in which maps are compared and images masked. No torch.
+"""A grid of cells, in which images are masked for deletion and insertion. No torch.
 
-Why not pixel by pixel. Methods differ in grain: Grad-CAM is smooth, gradients are speckled. Speckles deleted one by one
-tear up an image everywhere, which lowers any score whatever the order; so would a random order of pixels. Cells give
-every method, and the random orders that they are measured against, the same grain.
+Cells and not pixels: Grad-CAM is smooth, gradients are speckled, and single deleted pixels spread over the image lower
+any probability, whatever their order. Cells give every method, and the random orders that it is compared with, the same
+resolution.
 """
 
 from typing import NamedTuple
@@ -14,11 +14,16 @@ from imgrec.studies.explain.arrays import FloatArray
 
 __all__ = ["MOST_CELLS", "Cells", "make_cells"]
 
-MOST_CELLS = 14  # along a side: 16 px each at 224, the grid of tokens of a ViT-B/16
+MOST_CELLS = 14  # along a side: 16 px each at 224, as the tokens of ViT-B/16
 
 
 class Cells(NamedTuple):
-    """numbers: int64 (H, W), the cell that each pixel is in, 0 to K - 1 row by row. shape: rows, columns."""
+    """A grid of K cells.
+
+    Attributes:
+        numbers: int64 (H, W), the cell of each pixel, 0 to K - 1 row by row.
+        shape: Rows and columns.
+    """
 
     numbers: NDArray[np.int64]
     shape: tuple[int, int]
@@ -35,7 +40,7 @@ class Cells(NamedTuple):
 
 
 def make_cells(height: int, width: int, *, most: int = MOST_CELLS) -> Cells:
-    """Divide an image into at most `most` cells along each side, of sizes that differ by a pixel at most."""
+    """Return a grid of at most `most` cells along each side, whose sizes differ by at most one pixel."""
     rows, columns = min(height, most), min(width, most)
     row = np.arange(height) * rows // height
     column = np.arange(width) * columns // width

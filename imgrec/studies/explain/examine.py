@@ -1,4 +1,4 @@
-"""A map of one image with all that is known about its worth."""
+"""Saliency maps of one image with the checks of their faithfulness."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from imgrec.studies.explain.arrays import FloatArray, UInt8Array
 from imgrec.studies.explain.baseline import BASELINES, make_baseline
 from imgrec.studies.explain.cells import make_cells
 from imgrec.studies.explain.faithfulness import Curves, Faithfulness, compare, map_order, measure_orders, random_orders
-from imgrec.studies.explain.methods import Heat, Method
+from imgrec.studies.explain.methods import Method, SaliencyMap
 from imgrec.studies.explain.network import FromLogits, as_predict, device_of, softmax, to_images
 from imgrec.studies.explain.randomize import STAGES, randomized
 from imgrec.studies.explain.similarity import rank_correlation, structural_similarity
@@ -20,12 +20,12 @@ from imgrec.studies.explain.verdict import CHANGED_BELOW, Verdict, judge
 
 __all__ = ["NUM_RANDOMIZED", "Examination", "Examiner", "Stage"]
 
-# Networks shuffled whole, over which the correlation is averaged: a map of 7 x 7 cells correlates by chance by 0.3.
+# Fully shuffled networks, over which the correlation is averaged: maps of 7 x 7 cells correlate by 0.3 by chance.
 NUM_RANDOMIZED = 3
 
 
 class Stage(NamedTuple):
-    """How alike the map is to that of a network shuffled down to a stage; `spearman` is None for an empty map."""
+    """Similarity of the map to that of a network shuffled down to a stage; `spearman` is None for a constant map."""
 
     stage: str
     spearman: float | None
@@ -34,18 +34,28 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True)
 class Examination:
-    """One map and its checks.
+    """A saliency map and its checks.
 
-    image: the image as the network sees it. probability: of the target. heat, randomized: the map, and that of the
-    network shuffled whole. curves, random: of the map and of random orders. faithfulness: None for an empty map.
-    stages: of the cascade, the head first; the last one is the mean over `NUM_RANDOMIZED` networks.
+    Attributes:
+        method: Name of the method.
+        image: uint8 (H, W, 3), preprocessed.
+        target: Index of the explained class.
+        probability: Of the target.
+        saliency: The map.
+        randomized: (H, W), the map of the fully shuffled network.
+        curves: Deletion and insertion curves of the map.
+        random: The same of random orders.
+        faithfulness: None for a constant map.
+        stages: Similarity to the maps of shuffled networks, the head first; the last is the mean over
+            `NUM_RANDOMIZED` networks.
+        verdict: What the checks amount to.
     """
 
     method: str
     image: UInt8Array
     target: int
     probability: float
-    heat: Heat
+    saliency: SaliencyMap
     randomized: FloatArray
     curves: Curves
     random: Sequence[Curves]
@@ -55,24 +65,29 @@ class Examination:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What the method says about how the map was made."""
-        return self.heat.facts
+        """How the map was made."""
+        return self.saliency.facts
 
     @property
     def has_changed(self) -> bool:
-        """Whether little of the map was left when the network was shuffled whole; an empty one cannot change."""
+        """Whether the map changed when all weights were shuffled; a constant map cannot."""
         return self.faithfulness is not None and (self.stages[-1].spearman or 0.0) < CHANGED_BELOW
 
 
 class Examiner:
-    """Makes the maps of a network and checks them.
+    """Makes saliency maps and checks them, each image independently of the others.
 
-    network: in evaluation mode, images (N, 3, H, W) of 0 to 255 to logits; not changed. methods: one map each.
-    baseline: what stands for nothing, see `make_baseline`; of the maps and of the checks alike.
-    num_random: random orders an image; seed: of these and of the shuffled weights. Every image is checked by itself:
-    what comes out does not depend on the others.
-    from_logits: how logits become probabilities: task and temperature of what is explained.
-    Raises: ConfigError: a value that cannot be.
+    Args:
+        network: In evaluation mode, images (N, 3, H, W) of 0 to 255 to logits; not changed.
+        methods: One map each.
+        baseline: Kind of uninformative image, of the maps and of the checks; see `make_baseline`.
+        num_random: Random orders per image that deletion and insertion are compared with.
+        seed: Of the random orders and of the shuffled weights.
+        from_logits: Logits to probabilities, with the task and temperature of the model.
+        batch_size: Masked images per forward pass.
+
+    Raises:
+        ConfigError: A value out of range.
     """
 
     def __init__(
@@ -99,37 +114,37 @@ class Examiner:
         self.predict = as_predict(network, from_logits=from_logits)
 
     def __call__(self, image: UInt8Array, *, target: int) -> list[Examination]:
-        """Return a map of the image (H, W, 3) for class `target` by each method, checked."""
+        """Return a checked map of the image (H, W, 3) for class `target` by each method."""
         baseline = make_baseline(image, self.baseline)
-        heats = [self._heat(method, self.network, image, baseline=baseline, target=target) for method in self.methods]
+        maps = [self._map(method, self.network, image, baseline=baseline, target=target) for method in self.methods]
         cells = make_cells(*image.shape[:2])
-        orders = [map_order(heat.values, cells, seed=self.seed) for heat in heats]
+        orders = [map_order(saliency.values, cells, seed=self.seed) for saliency in maps]
         orders += random_orders(cells, count=self.num_random, seed=self.seed)
         curves = measure_orders(
             image, orders, baseline=baseline, predict=self.predict, target=target, batch_size=self.batch_size
         )
-        others = self._randomized_heats(image, baseline=baseline, target=target)
+        others = self._randomized_maps(image, baseline=baseline, target=target)
         return [
             self._examination(
-                image, target, heat=heat, method=method, curves=one, random=curves[len(heats) :], others=other
+                image, target, saliency=saliency, method=method, curves=one, random=curves[len(maps) :], others=other
             )
-            for method, heat, one, other in zip(self.methods, heats, curves, others, strict=False)
+            for method, saliency, one, other in zip(self.methods, maps, curves, others, strict=False)
         ]
 
-    def _heat(
+    def _map(
         self, method: Method, network: nn.Module, image: UInt8Array, *, baseline: UInt8Array, target: int
-    ) -> Heat:
+    ) -> SaliencyMap:
         return method(network, image, baseline=baseline, target=target, from_logits=self.from_logits)
 
-    def _randomized_heats(
+    def _randomized_maps(
         self, image: UInt8Array, *, baseline: UInt8Array, target: int
     ) -> list[list[tuple[str, FloatArray]]]:
-        """Return, for each method, its maps of shuffled networks with the name of the stage."""
-        heats: list[list[tuple[str, FloatArray]]] = [[] for _ in self.methods]
+        """Return for each method its maps of shuffled networks, with the names of the stages."""
+        maps: list[list[tuple[str, FloatArray]]] = [[] for _ in self.methods]
         for stage, network in self._shuffled(image):
-            for method, kept in zip(self.methods, heats, strict=True):
-                kept.append((stage, self._heat(method, network, image, baseline=baseline, target=target).values))
-        return heats
+            for method, kept in zip(self.methods, maps, strict=True):
+                kept.append((stage, self._map(method, network, image, baseline=baseline, target=target).values))
+        return maps
 
     def _shuffled(self, image: UInt8Array) -> Iterator[tuple[str, nn.Module]]:
         images = to_images(image[None], device_of(self.network))
@@ -142,27 +157,29 @@ class Examiner:
         image: UInt8Array,
         target: int,
         *,
-        heat: Heat,
+        saliency: SaliencyMap,
         method: Method,
         curves: Curves,
         random: Sequence[Curves],
         others: Sequence[tuple[str, FloatArray]],
     ) -> Examination:
-        is_empty = bool(np.ptp(heat.values) == 0)
+        is_empty = bool(np.ptp(saliency.values) == 0)
         faithfulness = None if is_empty else compare(curves, random)
-        stages = [_stage(name, heat.values, [values for stage, values in others if stage == name]) for name in STAGES]
+        stages = [
+            _stage(name, saliency.values, [values for stage, values in others if stage == name]) for name in STAGES
+        ]
         return Examination(
             method=method.name,
             image=image,
             target=target,
             probability=float(curves.deletion[0]),
-            heat=heat,
+            saliency=saliency,
             randomized=others[-1][1],
             curves=curves,
             random=random,
             faithfulness=faithfulness,
             stages=stages,
-            # A shuffled network whose map is empty has another map than the original: no correlation.
+            # A constant map of a shuffled network differs from the original: no correlation.
             verdict=judge(
                 faithfulness,
                 correlation=stages[-1].spearman or 0.0,

@@ -1,8 +1,9 @@
-"""Whether a map shows what the network decides by: take away, or bring back, what it calls important. No torch.
+"""Faithfulness of a saliency map by deletion and insertion, compared with random orders. No torch.
 
-Petsiuk, Das, Saenko 2018, "RISE", arXiv:1806.07421, section 4.2. Deletion: the score should fall early, so a small area
-under its curve is good. Insertion: it should rise early, so a large one is good. Both areas say little by themselves,
-as they depend on the image and on what is put in its place; so the same image is measured with random orders too.
+Petsiuk, Das, Saenko 2018, "RISE", arXiv:1806.07421, section 4.2. Deletion removes the most important cells first: the
+probability should fall early, so a small area under the curve is good. Insertion adds them first to a baseline: it
+should rise early, so a large area is good. Both areas depend on the image and the baseline, so random orders are
+measured on the same image.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,9 +23,12 @@ Order = NDArray[np.int64]
 
 
 class Curves(NamedTuple):
-    """The probability of the target over the part of the image that is masked, for one order of cells.
+    """The probability of the target against the share of masked pixels, for one order of cells.
 
-    fraction: of the pixels deleted, or inserted, 0 to 1 (S + 1,). deletion, insertion: probabilities (S + 1,).
+    Attributes:
+        fraction: Share of the pixels deleted, or inserted, 0 to 1, (S + 1,).
+        deletion: Probabilities (S + 1,).
+        insertion: Probabilities (S + 1,).
     """
 
     fraction: FloatArray
@@ -43,10 +47,9 @@ class Curves(NamedTuple):
 
 
 class Faithfulness(NamedTuple):
-    """A map's curves beside those of random orders on the same image.
+    """Areas under the curves of a map and of R random orders on the same image.
 
-    gains: how much better than the mean of the random orders; above 0 is better. beats: better than every one of them,
-    which an order drawn by chance would be in one case of R + 1.
+    `beats_deletion` and `beats_insertion`: better than every random order, which happens by chance once in R + 1 cases.
     """
 
     deletion_area: float
@@ -58,19 +61,19 @@ class Faithfulness(NamedTuple):
 
     @property
     def deletion_gain(self) -> float:
-        """Random area minus the map's: 0.2 means that the score is lower by 0.2 on average while deleting."""
+        """Mean random area minus the area of the map; above 0 is better than random."""
         return self.random_deletion_area - self.deletion_area
 
     @property
     def insertion_gain(self) -> float:
-        """The map's area minus the random one."""
+        """Area of the map minus the mean random area; above 0 is better than random."""
         return self.insertion_area - self.random_insertion_area
 
 
 def map_order(values: FloatArray, cells: Cells, *, seed: int = 0) -> Order:
-    """Return the cells (K,) from the most to the least important by a map (H, W); equal ones by chance.
+    """Return the cells (K,) from the most to the least important by a map (H, W), ties in random order.
 
-    By chance, as the zeros of a Grad-CAM would otherwise be taken from the top left on, which is an order too.
+    Otherwise the zeros of a Grad-CAM map would be taken from the top left on, which is an order too.
     """
     means = cells.means(values)
     return np.lexsort((np.random.default_rng(seed).random(len(means)), -means))
@@ -92,10 +95,16 @@ def measure_orders(
     num_steps: int = NUM_STEPS,
     batch_size: int = 32,
 ) -> list[Curves]:
-    """Return the curves of several orders of the cells of one image (H, W, 3).
+    """Return the curves of several orders of the cells of one image.
 
-    baseline: what deleted cells show, the size of `image`. target: the class whose probability is followed.
-    The two ends, the whole image and nothing of it, are the same for all orders and asked for once.
+    Args:
+        image: (H, W, 3).
+        orders: Each a permutation of the cells.
+        baseline: (H, W, 3), what deleted cells show.
+        predict: The model. The whole image and the baseline are run once for all orders.
+        target: Index of the class.
+        num_steps: Points of a curve after the first.
+        batch_size: Images per call of `predict`.
     """
     cells = make_cells(*image.shape[:2])
     counts = _counts(cells, num_steps)
@@ -113,7 +122,7 @@ def measure_orders(
 
 
 def compare(curves: Curves, random: Sequence[Curves]) -> Faithfulness:
-    """Set the curves of a map beside those of random orders on the same image."""
+    """Compare the curves of a map with those of random orders on the same image."""
     deletions = [one.deletion_area for one in random]
     insertions = [one.insertion_area for one in random]
     return Faithfulness(
@@ -140,7 +149,7 @@ def _masked(
     for order in orders:
         rank = np.empty(cells.number, dtype=np.int64)
         rank[order] = np.arange(cells.number)
-        place = rank[cells.numbers][:, :, None]  # (H, W, 1): how many cells come before this pixel's
+        place = rank[cells.numbers][:, :, None]  # (H, W, 1): the rank of each pixel's cell
         for below, above in ((baseline, image), (image, baseline)):
             for count in counts:
                 yield np.where(place < count, below, above)

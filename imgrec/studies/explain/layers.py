@@ -1,7 +1,7 @@
-"""Find the layer whose activations still say where on the image something is: the last one before all is averaged.
+"""The layer for Grad-CAM: the last one with a spatial layout, found by a forward pass and not by a table of names.
 
-By trying, not by a table of names: an image goes through the network, each output of a module is looked at, and the
-last one is taken that has the layout of an image and from which the logits are computed place by place.
+Every module's output is recorded; the last one is taken that has the layout of an image and that the logits depend on
+at its places.
 """
 
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ from imgrec.errors import ConfigError
 
 __all__ = ["FeatureLayer", "find_feature_layer", "recorded_output", "to_planes"]
 
-MIN_SIDE = 4  # cells of a map; where no layer has as many, the finest one is taken
+MIN_SIDE = 4  # places along a side; where no layer has as many, 2 are enough
 
 Layout = Literal["NCHW", "NHWC", "tokens", "class token + tokens"]
 
 
 class FeatureLayer(NamedTuple):
-    """name: of the module, as in `named_modules`. Its output has `layout`, of height x width places."""
+    """A module by its name in `named_modules`; its output has `layout` with height x width places."""
 
     name: str
     layout: Layout
@@ -30,16 +30,21 @@ class FeatureLayer(NamedTuple):
 
 
 def find_feature_layer(network: nn.Module, images: Tensor) -> FeatureLayer:
-    """Return the last layer whose output keeps the layout of the images and which nothing goes around.
+    """Return the last layer whose output keeps the layout of the images and which no other path goes around.
 
-    images: float (N, 3, H, W), 0 to 255, of which two noisy copies of the first are looked at.
-    Layouts: (N, C, h, w); (N, h, w, C), as in Swin; tokens (N, h w, C), with or without a class token first, as in ViT.
-    A layer counts only if the logits have a gradient at some of its places (after its last attention a ViT looks at the
-    class token alone), and if they learn of the image by no other way (as around the inside of a residual block).
-    Raises: ConfigError: no layer is such; or the network looks at nothing.
+    Layouts are (N, C, h, w); (N, h, w, C), as in Swin; tokens (N, h w, C), with or without a class token, as in ViT.
+    The logits must have a gradient at some of the places (after its last attention a ViT uses the class token only),
+    and must not depend on the image by another path (such as the skip connection around a residual block).
+
+    Args:
+        network: In evaluation mode.
+        images: float (N, 3, H, W), 0 to 255; two noisy copies of the first are used.
+
+    Raises:
+        ConfigError: There is no such layer, or the logits do not depend on the image.
     """
     height, width = images.shape[2:]
-    # Two images tell the batch from a dimension of one; noise, as a dead ReLU would hide that a place is used.
+    # Two images tell the batch from a dimension of 1; noise, because a dead ReLU would hide that a place is used.
     noise = torch.randint(-64, 65, (2, *images.shape[1:]), generator=torch.Generator().manual_seed(0))
     probe = (images[:1].detach() + noise.to(images)).clamp(0, 255).requires_grad_()
     found: list[tuple[FeatureLayer, Tensor]] = []
@@ -55,13 +60,13 @@ def find_feature_layer(network: nn.Module, images: Tensor) -> FeatureLayer:
             if _is_the_only_way(network, probe, layer):
                 return layer
     raise ConfigError(
-        "No layer of this network keeps the layout of the image, which Grad-CAM needs. "
-        "Use integrated_gradients or occlusion, which look at the image alone."
+        "No layer of this model keeps the layout of the image, which Grad-CAM needs. "
+        "Use integrated_gradients or occlusion."
     )
 
 
 def to_planes(output: Tensor, layer: FeatureLayer) -> Tensor:
-    """Return an output of the layer, or its gradient, as (N, C, h, w)."""
+    """Return an output of the layer, or a gradient of it, as (N, C, h, w)."""
     if layer.layout == "NCHW":
         return output
     if layer.layout == "NHWC":
@@ -72,10 +77,9 @@ def to_planes(output: Tensor, layer: FeatureLayer) -> Tensor:
 
 @contextmanager
 def recorded_output(network: nn.Module, name: str) -> Iterator[list[Tensor]]:
-    """Keep what the module `name` returns while the block lasts, each call's output after the other.
+    """Record the outputs of the module `name` inside the `with` block.
 
-    A forward hook and `torch.autograd.grad` afterwards: backward hooks fail at ReLUs that work in place, and would have
-    us change the user's network.
+    A forward hook, followed by `torch.autograd.grad`: backward hooks fail at in-place ReLUs.
     """
     kept: list[Tensor] = []
     handle = network.get_submodule(name).register_forward_hook(lambda *arguments: kept.append(arguments[-1]))
@@ -87,7 +91,7 @@ def recorded_output(network: nn.Module, name: str) -> Iterator[list[Tensor]]:
 
 @contextmanager
 def _outputs_of_all(network: nn.Module) -> Iterator[list[tuple[str, Tensor]]]:
-    """Keep (name, output) of every module inside `network` in the order in which they finish."""
+    """Record (name, output) of every module inside `network` in the order in which they finish."""
     kept: list[tuple[str, Tensor]] = []
 
     def keeping(name: str) -> Any:
@@ -106,7 +110,7 @@ def _outputs_of_all(network: nn.Module) -> Iterator[list[tuple[str, Tensor]]]:
 
 
 def _layouts(output: Tensor, *, name: str, height: int, width: int) -> Iterator[FeatureLayer]:
-    """Yield how the shape of an output can be read as an image of height x width px, the likeliest last."""
+    """Yield how the shape of an output can be read as an image of height x width px, the most likely last."""
     shape = tuple(output.shape)
     if output.ndim == 4:
         if _is_reduced(shape[1], shape[2], height=height, width=width):
@@ -123,7 +127,7 @@ def _layouts(output: Tensor, *, name: str, height: int, width: int) -> Iterator[
 
 
 def _is_reduced(rows: int, columns: int, *, height: int, width: int) -> bool:
-    """Return whether rows x columns places can be a reduced image: the same step both ways, to a place or so."""
+    """Return whether rows x columns can be a downscaled image: the same stride in both directions, up to a place."""
     if not (1 < rows <= height and 1 < columns <= width):
         return False
     step = ((height / rows) * (width / columns)) ** 0.5
@@ -134,8 +138,8 @@ def _check_looks(logits: Tensor, probe: Tensor) -> None:
     (gradient,) = torch.autograd.grad(logits.square().sum(), probe, retain_graph=True, allow_unused=True)
     if gradient is None or not bool(gradient.abs().max() > 0):
         raise ConfigError(
-            "The network's output does not depend on the image: there is nothing to explain. "
-            "Train it first; a ViT, for one, starts with a head of zeros."
+            "The model's output does not depend on the image: there is nothing to explain. "
+            "Train it first; a ViT, for example, starts with a head of zeros."
         )
 
 
@@ -148,7 +152,7 @@ def _is_used(logits: Tensor, output: Tensor, layer: FeatureLayer) -> bool:
 
 
 def _is_the_only_way(network: nn.Module, probe: Tensor, layer: FeatureLayer) -> bool:
-    """Return whether the logits lose the image where the layer's output is cut off from it."""
+    """Return whether the logits no longer depend on the image when the output of the layer is detached."""
     module = network.get_submodule(layer.name)
     handle = module.register_forward_hook(lambda *arguments: arguments[-1].detach().clone())
     try:

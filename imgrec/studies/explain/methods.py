@@ -1,4 +1,4 @@
-"""Three ways to ask a network where on an image the score of a class comes from."""
+"""Attribution methods: Grad-CAM, integrated gradients, occlusion."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,18 +16,23 @@ from imgrec.studies.explain.layers import FeatureLayer, find_feature_layer, reco
 from imgrec.studies.explain.network import FromLogits, as_predict, device_of, softmax, to_images
 from imgrec.studies.explain.occlusion import occlusion_map
 
-__all__ = ["GradCam", "Heat", "IntegratedGradients", "Method", "Occlusion", "captum"]
+__all__ = ["GradCam", "IntegratedGradients", "Method", "Occlusion", "SaliencyMap", "captum"]
 
 
-class Heat(NamedTuple):
-    """values: float64 (H, W), above 0 where the image speaks for the class. facts: about how it was made."""
+class SaliencyMap(NamedTuple):
+    """The attribution of one class over one image.
+
+    Attributes:
+        values: float64 (H, W), positive where the image is evidence for the class.
+        facts: How it was made: layer, window, residual.
+    """
 
     values: FloatArray
     facts: Mapping[str, Any]
 
 
 class Method(Protocol):
-    """Makes a map of one image. `name` is what files and pages call it."""
+    """Makes a saliency map of one image; `name` identifies the method in files and pages."""
 
     name: str
 
@@ -39,23 +44,26 @@ class Method(Protocol):
         baseline: UInt8Array,
         target: int,
         from_logits: FromLogits = softmax,
-    ) -> Heat:
-        """Return where the score of class `target` comes from.
+    ) -> SaliencyMap:
+        """Return the map for class `target`.
 
-        network: in evaluation mode, images (N, 3, H, W) of 0 to 255 to logits; not changed.
-        image, baseline: (H, W, 3), the image as the network sees it, and the same without anything to be seen.
-        from_logits: how its logits become probabilities, for a method that looks at these.
+        Args:
+            network: In evaluation mode, images (N, 3, H, W) of 0 to 255 to logits; not changed.
+            image: (H, W, 3), preprocessed.
+            baseline: (H, W, 3), an uninformative image (see `make_baseline`).
+            target: Index of the class.
+            from_logits: Logits to probabilities, for methods that use probabilities.
         """
         ...
 
 
 @dataclass
 class GradCam:
-    """The activations of the last layer with a layout, weighed by the mean gradient of the logit, what is above 0.
+    """Grad-CAM: activations of the last spatial layer, weighted by the mean gradient of the logit, positive part.
 
-    Selvaraju et al. 2017, "Grad-CAM", arXiv:1610.02391, eq. 1 and 2; brought to the size of the image bilinearly. It
-    has the grain of that layer, often 7 x 7. The baseline is not used. The layer is found by `find_feature_layer`, once
-    for each size of image and each set of modules: a randomised network is asked at the same place as the original.
+    Selvaraju et al. 2017, arXiv:1610.02391, eq. 1 and 2; resized to the image bilinearly. The resolution is that of the
+    layer, often 7 x 7. The baseline is not used. `find_feature_layer` finds the layer once for each image size and
+    architecture, so that a randomised network uses the same layer as the original.
     """
 
     name: str = field(default="gradcam", init=False)
@@ -69,8 +77,8 @@ class GradCam:
         baseline: UInt8Array,
         target: int,
         from_logits: FromLogits = softmax,
-    ) -> Heat:
-        """Return the map; see `Method`. Raises: ConfigError: no layer keeps a layout."""
+    ) -> SaliencyMap:
+        """Return the map; see `Method`. Raises: ConfigError: No layer keeps the layout of the image."""
         images = to_images(image[None], device_of(network))
         key = (image.shape, *(module for module, _ in network.named_modules()))
         if key not in self._layers:
@@ -81,13 +89,13 @@ class GradCam:
         cam = (weights * activations).sum(dim=1, keepdim=True).relu()  # (1, 1, h, w)
         sized = F.interpolate(cam, size=image.shape[:2], mode="bilinear", align_corners=False)
         facts = {"layer": layer.name, "grid": [layer.height, layer.width]}
-        return Heat(sized[0, 0].cpu().numpy().astype(np.float64), facts)
+        return SaliencyMap(sized[0, 0].cpu().numpy().astype(np.float64), facts)
 
 
 def _activations(network: nn.Module, images: Tensor, layer: FeatureLayer, *, target: int) -> tuple[Tensor, Tensor]:
-    """Return the layer's output and the gradient of the logit there, (1, C, h, w) each.
+    """Return the layer's output and the gradient of the logit with respect to it, (1, C, h, w) each.
 
-    The gradient starts at the image: a frozen backbone, whose weights ask for none, has one all the same.
+    The image requires the gradient, so that a frozen backbone has one too.
     """
     with recorded_output(network, layer.name) as outputs, torch.enable_grad():
         logits = network(images.requires_grad_())
@@ -97,11 +105,15 @@ def _activations(network: nn.Module, images: Tensor, layer: FeatureLayer, *, tar
 
 @dataclass
 class IntegratedGradients:
-    """The gradient of the logit, averaged on the straight way from the baseline to the image, times the difference.
+    """Integrated gradients: the gradient of the logit averaged along the line from the baseline to the image.
 
-    Sundararajan, Taly, Yan 2017, "Axiomatic attribution for deep networks", arXiv:1703.01365, eq. 1, by captum with
-    Gauss-Legendre steps; summed over the colours. `completeness_residual` in the facts: how far the sum of the map is
-    from what it should be, the difference of the two logits, as a part of that; above 0.05 take more `num_steps`.
+    Sundararajan, Taly, Yan 2017, arXiv:1703.01365, eq. 1, by captum with Gauss-Legendre quadrature; summed over the
+    channels. The fact `completeness_residual` is the relative difference between the sum of the map and the difference
+    of the two logits, which should be equal; above 0.05 use more steps.
+
+    Args:
+        num_steps: Of the quadrature.
+        batch_size: Steps computed at once.
     """
 
     num_steps: int = 32
@@ -120,7 +132,7 @@ class IntegratedGradients:
         baseline: UInt8Array,
         target: int,
         from_logits: FromLogits = softmax,
-    ) -> Heat:
+    ) -> SaliencyMap:
         """Return the map; see `Method`. Raises: MissingExtraError: captum is not installed."""
         images, bases = (to_images(one[None], device_of(network)) for one in (image, baseline))
         parts = captum()(network).attribute(
@@ -131,11 +143,11 @@ class IntegratedGradients:
         total = float(parts.sum(dtype=torch.float64))
         residual = abs(total - difference) / abs(difference) if difference else None
         values = parts.sum(dim=1)[0].detach().cpu().numpy().astype(np.float64)
-        return Heat(values, {"completeness_residual": residual})
+        return SaliencyMap(values, {"completeness_residual": residual})
 
 
 def captum() -> Any:
-    """Return captum's integrated gradients. Raises: MissingExtraError: it is not installed."""
+    """Return captum's class. Raises: MissingExtraError: captum is not installed."""
     try:
         from captum.attr import IntegratedGradients as Captum
     except ImportError as error:
@@ -145,9 +157,12 @@ def captum() -> Any:
 
 @dataclass
 class Occlusion:
-    """The fall of the probability where a part of the image is covered by the baseline; see `occlusion_map`.
+    """Occlusion: the drop of the probability where a window of the image is covered; see `occlusion_map`.
 
-    window: side of what is covered, as a part of the image's. stride: how far it moves, as a part of the window.
+    Args:
+        window: Side of the window, as a share of the shorter side of the image.
+        stride: Step, as a share of the window.
+        batch_size: Covered images per forward pass.
     """
 
     window: float = 1 / 7
@@ -168,7 +183,7 @@ class Occlusion:
         baseline: UInt8Array,
         target: int,
         from_logits: FromLogits = softmax,
-    ) -> Heat:
+    ) -> SaliencyMap:
         """Return the map; see `Method`."""
         window_px = max(1, round(min(image.shape[:2]) * self.window))
         stride_px = max(1, round(window_px * self.stride))
@@ -181,4 +196,4 @@ class Occlusion:
             stride_px=stride_px,
             batch_size=self.batch_size,
         )
-        return Heat(values, {"window_px": window_px, "stride_px": stride_px})
+        return SaliencyMap(values, {"window_px": window_px, "stride_px": stride_px})

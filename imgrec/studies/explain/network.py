@@ -1,4 +1,4 @@
-"""A network of torch as the function of images that the rest of this package works with."""
+"""PyTorch models as functions from images to probabilities."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,38 +9,34 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from imgrec.evaluation.decisions.probabilities import to_probabilities
+from imgrec.models.inference import infer
 from imgrec.studies.explain.arrays import FloatArray, Predict, UInt8Array
 
 __all__ = ["FromLogits", "as_predict", "device_of", "softmax", "to_images"]
 
 FromLogits = Callable[[NDArray[Any]], FloatArray]
-"""Logits (N, C) to probabilities (N, C): `Decisions.probabilities` of a checkpoint, with its task and temperature."""
+"""Logits (N, C) to probabilities (N, C), such as `Decisions.probabilities` of a checkpoint."""
 
 
 def device_of(network: nn.Module) -> torch.device:
-    """Return where the network's numbers are; the CPU for one without any."""
-    numbers = next(network.parameters(), None)
-    return torch.device("cpu") if numbers is None else numbers.device
+    """Return the device of the parameters; the CPU for a network without any."""
+    parameter = next(network.parameters(), None)
+    return torch.device("cpu") if parameter is None else parameter.device
 
 
 def to_images(images: UInt8Array, device: torch.device) -> Tensor:
-    """Return images uint8 (N, H, W, 3) as float32 (N, 3, H, W), 0 to 255: gradients are by these values."""
+    """Return images uint8 (N, H, W, 3) as float32 (N, 3, H, W), 0 to 255, the values that gradients are taken for."""
     planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
     return torch.from_numpy(planes).to(device).float()
 
 
 def softmax(logits: NDArray[Any]) -> FloatArray:
-    """Return the probabilities of one label per image, at temperature 1."""
+    """Return probabilities for one label per image, at temperature 1."""
     return to_probabilities(logits, task="single")
 
 
 def as_predict(network: nn.Module, *, from_logits: FromLogits = softmax) -> Predict:
-    """Return the network as images uint8 (N, H, W, 3) -> probabilities float64 (N, C)."""
+    """Return a function from images uint8 (N, H, W, 3) to probabilities float64 (N, C)."""
     device = device_of(network)
 
-    def predict(images: UInt8Array) -> FloatArray:
-        with torch.no_grad():
-            logits = network(to_images(images, device)).float()
-        return from_logits(logits.cpu().numpy())
-
-    return predict
+    return lambda images: from_logits(infer(network, [images], device=device).logits)

@@ -1,4 +1,4 @@
-"""Cover one part of an image after the other, and see by how much the score falls. No torch.
+"""Occlusion maps: the drop of a class probability as each part of the image is covered. No torch.
 
 Zeiler, Fergus 2014, "Visualizing and understanding convolutional networks", arXiv:1311.2901, section 4.2.
 """
@@ -22,10 +22,19 @@ def occlusion_map(
     stride_px: int,
     batch_size: int = 32,
 ) -> FloatArray:
-    """Return, for each pixel (H, W), the mean fall of the target's probability over the windows that cover it.
+    """Return for each pixel the mean drop of the target's probability over the windows that cover it.
 
-    image, baseline: (H, W, 3); a covered window shows the baseline. Positive: the part speaks for the target; negative:
-    without it the network would be surer. One forward pass a window.
+    Args:
+        image: (H, W, 3).
+        baseline: (H, W, 3), what a covered window shows.
+        predict: The model. It is run on one image per window.
+        target: Index of the class.
+        window_px: Side of the window.
+        stride_px: Step of the window.
+        batch_size: Images per call of `predict`.
+
+    Returns:
+        float64 (H, W), positive where the part is evidence for the class, negative where it is evidence against it.
     """
     height, width = image.shape[:2]
     places = [(top, left) for top in window_starts(height, window_px, stride_px)
@@ -40,15 +49,15 @@ def occlusion_map(
             yield covered_image
 
     scores = in_batches(covered(), predict=predict, target=target, batch_size=batch_size)
-    falls, counts = np.zeros((height, width)), np.zeros((height, width))
+    drops, counts = np.zeros((height, width)), np.zeros((height, width))
     for (top, left), score in zip(places, scores[1:], strict=True):
         window = np.s_[top : top + window_px, left : left + window_px]
-        falls[window] += scores[0] - score
+        drops[window] += scores[0] - score
         counts[window] += 1
-    return np.asarray(falls / counts)
+    return np.asarray(drops / counts)
 
 
 def window_starts(side_px: int, window_px: int, stride_px: int) -> list[int]:
-    """Return where windows start along a side, so that all of it is covered: the last one may stick out."""
+    """Return where windows start along a side so that all of it is covered; the last may reach over the border."""
     num_steps = max(0, -(-(side_px - window_px) // stride_px))
     return [step * stride_px for step in range(num_steps + 1)]

@@ -1,4 +1,4 @@
-"""explain.html: the maps with their checks on one page that asks for nothing outside itself and runs no script."""
+"""explain.html: saliency maps with their checks on one self-contained page without scripts."""
 
 import base64
 import io
@@ -25,7 +25,14 @@ _PLOT = (100, 60)  # width and height of a curve's drawing, in its own units
 
 @dataclass(frozen=True)
 class MapView:
-    """A map as the page shows it. uris: the image, the map over it, the map of the shuffled network."""
+    """A map as the page shows it.
+
+    Attributes:
+        row: Its record in explain.json.
+        method: Title of the method.
+        uris: Image, map, and map of shuffled weights, as data URIs.
+        plots: Points of the curves of the map and of random orders, by kind.
+    """
 
     row: Mapping[str, Any]
     method: str
@@ -34,11 +41,11 @@ class MapView:
 
 
 def map_view(examination: Examination, row: Mapping[str, Any]) -> MapView:
-    """Return what the page needs of a map, `row` being its record; the images in it are small."""
+    """Return what the page needs of a map. row: its record in explain.json."""
     image = examination.image
     panels = (
         image,
-        draw_overlay(image, examination.heat.values),
+        draw_overlay(image, examination.saliency.values),
         draw_overlay(image, examination.randomized),
     )
     curves = row["curves"]
@@ -54,7 +61,7 @@ def map_view(examination: Examination, row: Mapping[str, Any]) -> MapView:
 
 
 def to_html(content: Mapping[str, Any], views: Sequence[MapView], *, checkpoint: str) -> bytes:
-    """Return the page. content: that of explain.json; views: in its order."""
+    """Return the page. content: of explain.json; views: in the order of its rows."""
     folder = Path(__file__).parent / "templates"
     environment = html_page.environment(folder, visible=_visible, number=_number, percent=percent)
     text = environment.get_template("explain.html").render(
@@ -74,7 +81,7 @@ def _number(value: float | None) -> str:
 
 
 def _uri(image: UInt8Array) -> str:
-    """Return the pixels as a small JPEG inside an address; nothing else of the file is in it."""
+    """Return the pixels as a small JPEG in a data URI."""
     small = Image.fromarray(image)
     small.thumbnail((_SIDE_PX, _SIDE_PX))
     file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""One image with its map and all that speaks for and against it, side by side. matplotlib, no torch."""
+"""A panel per saliency map: image, map, map of shuffled weights, curves and verdict, drawn with matplotlib."""
 
 import textwrap
 from dataclasses import dataclass
@@ -27,10 +27,15 @@ _LONGEST_NAME, _LONGEST_PATH, _LINE = 22, 70, 40
 
 @dataclass(frozen=True)
 class Caption:
-    """The words of a panel: names as they are, of any content.
+    """The text of a panel.
 
-    label: "" where the true class is not known. prediction: the class that was said; of several labels all, or "none".
-    confidence: the probability of the prediction; None where several labels have one each. probability: of the target.
+    Attributes:
+        path: Of the image.
+        label: True class; "" where it is not known.
+        prediction: Predicted class; with several labels per image all of them, or "none".
+        confidence: Of the prediction; None with several labels.
+        target: The explained class.
+        probability: Of the target.
     """
 
     path: str
@@ -42,7 +47,7 @@ class Caption:
 
 
 def caption_of(shown: Shown, examination: Examination) -> Caption:
-    """Return the words of a panel for a map of an image."""
+    """Return the text of a panel."""
     has_several = isinstance(shown.prediction, list)
     return Caption(
         path=shown.path,
@@ -59,7 +64,7 @@ def _named(label: str | list[str]) -> str:
 
 
 def draw_panel(examination: Examination, caption: Caption) -> "Figure":
-    """Draw the image, the map over it, the map of the randomised network, both curves, and the verdict in words."""
+    """Draw the image, the map, the map of shuffled weights, deletion and insertion curves, and the verdict."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(15.2, 3.35), dpi=DPI, facecolor="white")
@@ -69,9 +74,9 @@ def draw_panel(examination: Examination, caption: Caption) -> "Figure":
     axes = [figure.add_subplot(grid[0, place]) for place in range(6)]
     image = examination.image
     title = METHOD_TITLES.get(examination.method, examination.method)
-    _show(axes[0], image, "what the network sees")
-    _show(axes[1], draw_overlay(image, examination.heat.values), title)
-    _show(axes[2], draw_overlay(image, examination.randomized), "the same, weights shuffled")
+    _show(axes[0], image, "model input")
+    _show(axes[1], draw_overlay(image, examination.saliency.values), title)
+    _show(axes[2], draw_overlay(image, examination.randomized), "weights shuffled")
     _draw_curves(axes[3], examination, "deletion")
     _draw_curves(axes[4], examination, "insertion")
     _write_verdict(axes[5], examination)
@@ -97,19 +102,19 @@ def _draw_curves(axes: Any, examination: Examination, kind: str) -> None:
     good = "low is good" if kind == "deletion" else "high is good"
     axes.set_title(f"{kind}: {good}", fontsize=9.5)
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
-    axes.set_xticklabels(["0", f"part {'taken away' if kind == 'deletion' else 'shown'}", "all"], fontsize=8)
+    axes.set_xticklabels(["0", "deleted" if kind == "deletion" else "inserted", "all"], fontsize=8)
     axes.tick_params(labelsize=8, length=2)
     axes.set_box_aspect(1)
     axes.spines[["top", "right"]].set_visible(False)
-    # Below the axis: there is no corner that curves do not go through.
+    # Below the axis: curves may pass through any corner.
     axes.legend(fontsize=7.5, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.1), borderaxespad=0)
 
 
 def _write_verdict(axes: Any, examination: Examination) -> None:
     axes.set_axis_off()
-    word, reason = examination.verdict
-    mark = f"{VERDICT_MARKS[word]} {word.upper()}"
-    axes.text(0, 1.0, mark, fontsize=15, fontweight="bold", color=VERDICT_COLOURS[word], va="top")
+    grade, reason = examination.verdict
+    mark = f"{VERDICT_MARKS[grade]} {grade.upper()}"
+    axes.text(0, 1.0, mark, fontsize=15, fontweight="bold", color=VERDICT_COLOURS[grade], va="top")
     text = textwrap.fill(f"{reason[:1].upper()}{reason[1:]}.", _LINE)
     axes.text(0, 0.86, text, fontsize=8.5, va="top", parse_math=False, linespacing=1.3)
     axes.text(0, 0.0, "\n".join(_numbers(examination)), fontsize=8, va="bottom", color="#444444", linespacing=1.35)
@@ -126,18 +131,18 @@ def _numbers(examination: Examination) -> list[str]:
         f"{stage.stage.replace('_', ' ')} {'-' if stage.spearman is None else format(stage.spearman, '.2f')}"
         for stage in examination.stages
     )
-    return [*lines, f"rank correlation when shuffled:\n{stages}"]
+    return [*lines, f"rank correlation with shuffled weights:\n{stages}"]
 
 
 def _write_caption(figure: Any, caption: Caption) -> None:
-    """Write two lines: what it was said to be, and the file."""
+    """Write label, prediction and path."""
     prediction = f"predicted {drawable(caption.prediction, longest=_LONGEST_NAME)}"
     prediction += "" if caption.confidence is None else f" ({percent(caption.confidence)})"
-    truth = f"true {drawable(caption.label, longest=_LONGEST_NAME)}" if caption.label else "true class not known"
-    words = [truth, prediction]
+    label = f"true {drawable(caption.label, longest=_LONGEST_NAME)}" if caption.label else "label not known"
+    parts = [label, prediction]
     if caption.confidence is None or caption.target != caption.prediction:
-        words.append(f"shown for {drawable(caption.target, longest=_LONGEST_NAME)} ({percent(caption.probability)})")
-    line = "  \N{MIDDLE DOT}  ".join(words)
+        parts.append(f"map for {drawable(caption.target, longest=_LONGEST_NAME)} ({percent(caption.probability)})")
+    line = "  \N{MIDDLE DOT}  ".join(parts)
     figure.text(0.008, 0.955, line, fontsize=12, fontweight="bold", va="center", parse_math=False)
     path = drawable(caption.path, longest=_LONGEST_PATH)
     figure.text(0.992, 0.955, path, fontsize=8.5, color="#444444", va="center", ha="right", parse_math=False)

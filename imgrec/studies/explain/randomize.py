@@ -1,4 +1,4 @@
-"""The same network with its knowledge taken away, from the head down: what a map must change with.
+"""Networks with randomised weights, from the head down: the model parameter randomisation test.
 
 Adebayo et al. 2018, "Sanity checks for saliency maps", arXiv:1810.03292, section 3.1 (cascading randomisation).
 """
@@ -19,13 +19,17 @@ STAGES = ("head", "upper_half", "all")
 
 @torch.no_grad()
 def randomized(network: nn.Module, stage: str, *, seed: int, images: Tensor) -> nn.Module:
-    """Return a copy of the network in which the weights of a stage are shuffled.
+    """Return a copy of the network with shuffled weights.
 
-    stage: "head", the last layer; "upper_half", the later half of the layers; "all". images: (N, 3, H, W), 0 to 255.
+    The values within each tensor are permuted, which keeps their scale: newly drawn values make the activations of deep
+    networks vanish or explode, and every map would change for that reason. For the same reason the BatchNorm statistics
+    of the shuffled layers are measured again, on `images` and their mirror images.
 
-    The values within each tensor change places, so sizes stay what the layers after it are used to; values drawn anew
-    make activations of deep networks vanish or explode, and then every map changes for a reason of its own. For the
-    same reason BatchNorm's statistics in the shuffled part are taken again from `images`, mirrored and turned.
+    Args:
+        network: Not changed.
+        stage: "head", the last layer; "upper_half", the later half of the layers; or "all".
+        seed: Of the permutations.
+        images: (N, 3, H, W), 0 to 255.
     """
     assert stage in STAGES
     changed = copy.deepcopy(network)
@@ -40,7 +44,7 @@ def randomized(network: nn.Module, stage: str, *, seed: int, images: Tensor) -> 
 
 
 def _upper_layers(network: nn.Module, stage: str) -> list[nn.Module]:
-    """Return the modules with parameters of their own that belong to a stage, in order of definition."""
+    """Return the modules of a stage that have parameters of their own, in order of definition."""
     layers = [module for module in network.modules() if next(module.parameters(recurse=False), None) is not None]
     if stage == "all":
         return layers
@@ -53,13 +57,13 @@ def _upper_layers(network: nn.Module, stage: str) -> list[nn.Module]:
 
 
 def _measure_statistics(network: nn.Module, layers: Sequence[_BatchNorm], *, images: Tensor) -> None:
-    """Let BatchNorm layers take their mean and variance from the images, in one pass, the lowest first."""
+    """Set mean and variance of BatchNorm layers from the images, in one forward pass."""
     if not layers:
         return
     views = torch.cat([images, images.flip(2), images.flip(3), images.flip(2, 3)])
     for layer in layers:
         layer.reset_running_stats()
-        layer.momentum = 1.0  # what is seen, instead of what was
+        layer.momentum = 1.0  # statistics of this batch only
         layer.train()
     network(views)
     for layer in layers:

@@ -1,4 +1,4 @@
-"""explain.json: every map with its checks, as plain data."""
+"""The contents of explain.json: every saliency map with its checks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,15 +15,19 @@ __all__ = ["FORMAT", "NAME", "Shown", "image_record", "summary_of", "write_expla
 
 FORMAT = 1
 NAME = "explain.json"
-_DIGITS = 4  # of probabilities and areas: more is noise
+_DIGITS = 4  # of probabilities and areas
 
 
 @dataclass(frozen=True)
 class Shown:
-    """Which image a map is of. label: true class, or classes; None where not known. target: the class of the map.
+    """The image and the class that a map is of.
 
-    prediction: the class, or with several labels those that were said, which may be none. confidence: of the
-    prediction; with several labels of the target.
+    Attributes:
+        path: Of the image.
+        label: True class, or classes; None where not known.
+        prediction: Predicted class; with several labels per image a list, which may be empty.
+        confidence: Of the prediction; with several labels of the target.
+        target: The explained class.
     """
 
     path: str
@@ -34,7 +38,7 @@ class Shown:
 
 
 def image_record(examination: Examination, shown: Shown, *, png: str) -> dict[str, Any]:
-    """Return the row of a map; `png`: its panel, relative to the file."""
+    """Return the row of a map. png: path of its panel, relative to explain.json."""
     found, facts, curves = examination.faithfulness, examination.facts, examination.curves
     last = examination.stages[-1]
     return {
@@ -73,25 +77,25 @@ def image_record(examination: Examination, shown: Shown, *, png: str) -> dict[st
             "changed": examination.has_changed,
         },
         "completeness_residual": _rounded(facts.get("completeness_residual")),
-        "verdict": examination.verdict.word,
+        "verdict": examination.verdict.grade,
         "reason": examination.verdict.reason,
     }
 
 
 def summary_of(images: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return shares and means over the maps of one method, or of several. Raises nothing; of no map all is None."""
-    words = [row["verdict"] for row in images]
-    verdict = judge_all(words) if words else None
+    """Return shares and means over maps, None where there is no map."""
+    grades = [row["verdict"] for row in images]
+    verdict = judge_all(grades) if grades else None
     return {
         "images": len(images),
-        **{word: words.count(word) for word in ("trustworthy", "weak", "bad")},
+        **{grade: grades.count(grade) for grade in ("trustworthy", "weak", "bad")},
         "beats_random_deletion": _mean([row["beats_random_deletion"] for row in images]),
         "beats_random_insertion": _mean([row["beats_random_insertion"] for row in images]),
         "changed": _mean([row["sanity"]["changed"] for row in images]),
         "mean_deletion_gain": _mean([row["deletion_gain"] for row in images]),
         "mean_insertion_gain": _mean([row["insertion_gain"] for row in images]),
         "mean_spearman": _mean([row["sanity"]["spearman"] for row in images]),
-        "verdict": verdict.word if verdict else None,
+        "verdict": verdict.grade if verdict else None,
         "reason": verdict.reason if verdict else "no image",
     }
 
@@ -104,9 +108,17 @@ def write_explanations(
     failed: Sequence[Mapping[str, str]] = (),
     notes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Write explain.json into `folder` and return what is in it. Raises: RunFolderError: it cannot be written.
+    """Write explain.json into `folder` and return its contents.
 
-    settings: baseline, num_random and seed of the `Examiner`.
+    Args:
+        folder: Of the result.
+        images: Rows from `image_record`.
+        settings: baseline, num_random and seed of the `Examiner`.
+        failed: Images that could not be read.
+        notes: Remarks for the reader.
+
+    Raises:
+        RunFolderError: The file cannot be written.
     """
     methods = list(dict.fromkeys(row["method"] for row in images))
     layers = [row["layer"] for row in images if row["layer"] is not None]

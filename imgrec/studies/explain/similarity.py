@@ -1,4 +1,4 @@
-"""How alike two maps of one image are: by the rank of their pixels, and by structure. No torch."""
+"""Similarity of two saliency maps of one image: rank correlation and SSIM. No torch."""
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -12,9 +12,10 @@ _SIGMA, _RADIUS = 1.5, 5  # Wang et al. 2004: a Gaussian window of 11 pixels
 
 
 def rank_correlation(one: FloatArray, other: FloatArray) -> float | None:
-    """Return Spearman's correlation of the absolute values of two maps (H, W), -1 to 1, as Adebayo et al. 2018 do.
+    """Return Spearman's correlation of the absolute values of two maps (H, W), as Adebayo et al. 2018 do.
 
-    None where a map is the same everywhere: it has no order.
+    Returns:
+        -1 to 1; None where a map is constant.
     """
     ranks = [rankdata(np.abs(values).ravel()) for values in (one, other)]
     if any(np.ptp(rank) == 0 for rank in ranks):
@@ -23,10 +24,10 @@ def rank_correlation(one: FloatArray, other: FloatArray) -> float | None:
 
 
 def structural_similarity(one: FloatArray, other: FloatArray) -> float:
-    """Return the SSIM of the absolute values of two maps (H, W), each scaled to a maximum of 1; 1 = the same.
+    """Return the SSIM of the absolute values of two maps (H, W), each scaled to a maximum of 1; 1 for equal maps.
 
-    Wang, Bovik, Sheikh, Simoncelli 2004, eq. 13, with Gaussian windows; the border that windows stick out of is left
-    out where the maps are large enough. An empty map stays empty.
+    Wang, Bovik, Sheikh, Simoncelli 2004, eq. 13, with Gaussian windows. Windows that reach over the border do not count
+    where the maps are large enough.
     """
     x, y = (_scaled(values) for values in (one, other))
     mean_x, mean_y = _windowed(x), _windowed(y)

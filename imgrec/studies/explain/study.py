@@ -1,4 +1,4 @@
-"""`python evaluate.py explain=gradcam`: maps of the worst mistakes and of some images that are right, all checked."""
+"""The study `explain`: saliency maps of the worst mistakes and of some correct predictions, each checked."""
 
 import logging
 from functools import partial
@@ -30,13 +30,22 @@ FOLDER = "explain"  # of the panels, beside explain.json
 
 
 class ExplainStudy:
-    """Explains some images of an evaluation: writes explain.json and a panel for each into the folder explain/.
+    """Explains some predictions of an evaluation: writes explain.json and a panel for each into the folder explain/.
 
-    method: makes the maps. num_mistakes: the worst mistakes, as the report has them: the surest; num_right: right ones,
-    from the surest to the least sure. Each map is for the predicted class: it asks why the network said so. With
-    several labels per image it is for the surest label that was said wrongly; where there is none, the most probable.
-    baseline, num_random, seed, batch_size: see `Examiner`.
-    Raises: ConfigError: a value that cannot be.
+    Each map is for the predicted class. With several labels per image it is for the most probable of the
+    incorrectly predicted labels; where there is none, for the most probable label.
+
+    Args:
+        method: Makes the maps.
+        num_mistakes: Worst mistakes: incorrect predictions with the highest confidence, as in the report.
+        num_correct: Correct predictions, evenly spaced from the highest to the lowest confidence.
+        baseline: See `Examiner`.
+        num_random: See `Examiner`.
+        seed: See `Examiner`.
+        batch_size: See `Examiner`.
+
+    Raises:
+        ConfigError: A value out of range.
     """
 
     def __init__(
@@ -44,42 +53,42 @@ class ExplainStudy:
         method: Method,
         *,
         num_mistakes: int = 8,
-        num_right: int = 4,
+        num_correct: int = 4,
         baseline: str = "blurred",
         num_random: int = 9,
         seed: int = 1,
         batch_size: int = 32,
     ) -> None:
         check_count("explain.num_mistakes", num_mistakes, at_least=0)
-        check_count("explain.num_right", num_right, at_least=0)
-        check_count("explain.num_mistakes + explain.num_right", num_mistakes + num_right, at_least=1)
+        check_count("explain.num_correct", num_correct, at_least=0)
+        check_count("explain.num_mistakes + explain.num_correct", num_mistakes + num_correct, at_least=1)
         check_choice("explain.baseline", baseline, BASELINES)
         check_count("explain.num_random", num_random, at_least=1)
         check_count("explain.batch_size", batch_size, at_least=1)
         self.method = method
         self.num_mistakes = num_mistakes
-        self.num_right = num_right
+        self.num_correct = num_correct
         self.options: dict[str, Any] = {
             "baseline": baseline, "num_random": num_random, "seed": seed, "batch_size": batch_size,
         }  # fmt: skip
 
     def check(self, data: ImageDataModule, /) -> None:
-        """Look whether the method has what it needs. Raises: MissingExtraError."""
+        """Check the method. Raises: MissingExtraError: It needs a package that is not installed."""
         del data
         if isinstance(self.method, IntegratedGradients):
             captum()
 
     def __call__(self, subject: Subject, /) -> None:
-        """Write maps and checks into the folder of the evaluation. Raises: ImgrecError, as the method does."""
+        """Write explain.json and panels. Raises: ConfigError: The method does not fit the model. ImageError."""
         predictions = subject.predictions
         from_logits = partial(to_probabilities, task=predictions.task, temperature=predictions.temperature)
         examiner = Examiner(subject.network, methods=[self.method], from_logits=from_logits, **self.options)
         data = subject.data
         images = ImageDataset(data.split(subject.split), preprocess=data.preprocess)
         rows = []
-        for number, place in enumerate(chosen_images(predictions, self.num_mistakes, self.num_right)):
+        for number, place in enumerate(chosen_images(predictions, self.num_mistakes, self.num_correct)):
             image: UInt8Array = images.image(place, 0)
-            shown, target = _shown(predictions, place)
+            shown, target = _describe(predictions, place)
             (found,) = examiner(image, target=target)
             png = f"{FOLDER}/{number:04d}-{self.method.name}.png"
             save_png(draw_panel(found, caption_of(shown, found)), subject.folder / png)
@@ -87,21 +96,21 @@ class ExplainStudy:
         settings = {key: self.options[key] for key in ("baseline", "num_random", "seed")}
         content = write_explanations(subject.folder, rows, settings=settings)
         summary = content["summary"]
-        log.info("Maps by %s are %s: %s.", self.method.name, summary["verdict"], summary["reason"])
-        log.info("Explained: %s (explain.json, explain/*.png)", subject.folder)
+        log.info("Saliency maps by %s are %s: %s.", self.method.name, summary["verdict"], summary["reason"])
+        log.info("Saliency maps: %s (explain.json, explain/*.png)", subject.folder)
 
 
-def chosen_images(predictions: Predictions, num_mistakes: int, num_right: int) -> list[int]:
-    """Return the places of the worst mistakes, the worst first, then of right ones spread over their confidence."""
-    wrong = worst_mistakes(predictions)
+def chosen_images(predictions: Predictions, num_mistakes: int, num_correct: int) -> list[int]:
+    """Return the places of the worst mistakes, then of correct predictions, evenly spaced by confidence."""
+    mistakes = worst_mistakes(predictions)
     order = np.argsort(-predictions.probabilities.max(axis=1), kind="stable")
-    right = order[~np.isin(order, wrong)]
-    spread = np.unique(np.linspace(0, len(right) - 1, min(num_right, len(right))).round().astype(np.int64))
-    return [*wrong[:num_mistakes].tolist(), *right[spread].tolist()]
+    correct = order[~np.isin(order, mistakes)]
+    spread = np.unique(np.linspace(0, len(correct) - 1, min(num_correct, len(correct))).round().astype(np.int64))
+    return [*mistakes[:num_mistakes].tolist(), *correct[spread].tolist()]
 
 
-def _shown(predictions: Predictions, place: int) -> tuple[Shown, int]:
-    """Return what is known of an image, and the class whose map is made."""
+def _describe(predictions: Predictions, place: int) -> tuple[Shown, int]:
+    """Return label and prediction of an image, and the class to explain."""
     names = predictions.class_names
     probabilities = predictions.probabilities[place]
     target = int(probabilities.argmax())
@@ -109,8 +118,8 @@ def _shown(predictions: Predictions, place: int) -> tuple[Shown, int]:
         label: str | list[str] = names[int(predictions.labels[place])]
         prediction: str | list[str] = names[int(predictions.predicted[place])]
     else:
-        is_alarm = (predictions.predicted[place] == 1) & (predictions.labels[place] == 0)
-        target = int(np.where(is_alarm, probabilities, 0).argmax()) if is_alarm.any() else target
+        is_false_positive = (predictions.predicted[place] == 1) & (predictions.labels[place] == 0)
+        target = int(np.where(is_false_positive, probabilities, 0).argmax()) if is_false_positive.any() else target
         label, prediction = (_named(row[place], names) for row in (predictions.labels, predictions.predicted))
     return Shown(predictions.names[place], label, prediction, float(probabilities[target]), names[target]), target
 

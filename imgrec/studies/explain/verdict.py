@@ -1,30 +1,30 @@
-"""What the checks of a map come to, in words. No torch."""
+"""The verdict on a saliency map from its checks: trustworthy, weak or bad. No torch."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from imgrec.studies.explain.faithfulness import Faithfulness
 
-__all__ = ["CHANGED_BELOW", "UNCHANGED_FROM", "Verdict", "Word", "judge", "judge_all"]
+__all__ = ["CHANGED_BELOW", "UNCHANGED_FROM", "Grade", "Verdict", "judge", "judge_all"]
 
-# Of the rank correlation between a map and those of the randomised network; its square is the part of one order that
-# the other explains. Below 0.5 less than a quarter of the map is left: it came from the weights. From 0.8 on, two
-# thirds and more are: it is made of the image, as edges are, and would be there whatever the network had learnt.
+# Rank correlation between a map and those of randomised networks; its square is the share of explained variance. Below
+# 0.5 less than a quarter is explained: the map depends on the weights. From 0.8 on it is two thirds or more: the map
+# depends on the image, such as its edges, whatever the model has learned.
 CHANGED_BELOW = 0.5
 UNCHANGED_FROM = 0.8
-# Of the probability that is left where nothing is to be seen: above, the image adds too little to be explained.
-MOST_WITHOUT = 0.9
-MOST_TRUSTED = 0.75  # of all maps: from here on the method is trustworthy for this network
-MOST_BAD = 0.5  # of all maps: above, it is bad
-FEW = 10  # images, below which shares over them mean little
+# Probability of the baseline relative to that of the image: above, there is too little to explain.
+MOST_OF_BASELINE = 0.9
+MOST_TRUSTED = 0.75  # of all maps: from this share on the method is trustworthy for the model
+MOST_BAD = 0.5  # of all maps: above this share it is bad
+FEW = 10  # maps, below which shares mean little
 
-Word = Literal["trustworthy", "weak", "bad"]
+Grade = Literal["trustworthy", "weak", "bad"]
 
 
 class Verdict(NamedTuple):
-    """word: trustworthy, weak or bad. reason: a sentence, as "it ..."; no full stop."""
+    """A grade and the reason for it, a clause without a full stop."""
 
-    word: Word
+    grade: Grade
     reason: str
 
 
@@ -33,44 +33,49 @@ def judge(
 ) -> Verdict:
     """Judge one map.
 
-    faithfulness: None for a map that is the same everywhere. correlation: with the maps of the randomised network, mean
-    rank correlation of absolute values. num_random: random orders that it was measured against. whole, nothing: the
-    probability of the class for the image, and for the baseline alone.
+    A map is bad if it is constant, if it hardly changes when the weights are randomised, or if it is no better than
+    random orders in deletion and in insertion. It is trustworthy if it is better than every random order in both,
+    changes when the weights are randomised, and the probability of the image is clearly above that of the baseline. All
+    others are weak.
 
-    bad: empty; or unchanged when the network is randomised; or no better than random orders both ways. trustworthy:
-    better than every random order in deletion and in insertion, and changed, and of an image that makes a difference:
-    where the probability is as high with nothing to be seen, curves and maps are of noise. Everything between is weak.
+    Args:
+        faithfulness: None for a constant map.
+        correlation: Mean rank correlation (of absolute values) with the maps of randomised networks.
+        num_random: Number of random orders.
+        whole: Probability of the class for the image.
+        nothing: Probability of the class for the baseline.
     """
     if faithfulness is None:
-        return Verdict("bad", "it is empty: no part of the image speaks for this class")
+        return Verdict("bad", "the map is constant: no part of the image is evidence for this class")
     if correlation >= UNCHANGED_FROM:
-        return Verdict("bad", f"it is unchanged when the network is randomised (rank correlation {correlation:.2f})")
+        return Verdict(
+            "bad", f"the map hardly changes when the weights are randomised (rank correlation {correlation:.2f})"
+        )
     beaten = {"deletion": faithfulness.beats_deletion, "insertion": faithfulness.beats_insertion}
     failed = [name for name, beats in beaten.items() if not beats]
     if len(failed) == 2:
-        return Verdict("bad", f"it is no better than {num_random} random orders, in deletion and in insertion")
-    doubts = [f"in {name} it is no better than {num_random} random orders" for name in failed]
+        return Verdict("bad", f"no better than {num_random} random orders in deletion and in insertion")
+    doubts = [f"no better than {num_random} random orders in {name}" for name in failed]
     if correlation >= CHANGED_BELOW:
-        doubts.append(f"it changes little when the network is randomised (rank correlation {correlation:.2f})")
-    if nothing > MOST_WITHOUT * whole:
+        doubts.append(f"the map changes little when the weights are randomised (rank correlation {correlation:.2f})")
+    if nothing > MOST_OF_BASELINE * whole:
         doubts.append(
-            f"the probability is {nothing:.2f} with nothing to be seen and {whole:.2f} with the image: there is "
-            "little to explain"
+            f"probability {nothing:.2f} for the baseline and {whole:.2f} for the image: there is little to explain"
         )
     if doubts:
         return Verdict("weak", "; ".join(doubts))
     return Verdict(
         "trustworthy",
-        f"it is better than {num_random} random orders in deletion and in insertion, and changes when the network is "
-        f"randomised (rank correlation {correlation:.2f})",
+        f"better than {num_random} random orders in deletion and in insertion, and the map changes when the weights "
+        f"are randomised (rank correlation {correlation:.2f})",
     )
 
 
-def judge_all(words: Sequence[Word]) -> Verdict:
-    """Judge a method on all images of a network by the verdicts on each. At least one image."""
-    trusted, bad = words.count("trustworthy"), words.count("bad")
-    few = f"; with so few images ({len(words)}) that is a hint, not a measurement" if len(words) < FEW else ""
-    counts = f"{trusted} of {len(words)} maps pass every check, {bad} {'is' if bad == 1 else 'are'} bad{few}"
-    if trusted >= MOST_TRUSTED * len(words):
+def judge_all(grades: Sequence[Grade]) -> Verdict:
+    """Judge a method by the grades of its maps, at least one."""
+    trusted, bad = grades.count("trustworthy"), grades.count("bad")
+    few = f"; with only {len(grades)} maps this is a rough estimate" if len(grades) < FEW else ""
+    counts = f"{trusted} of {len(grades)} maps pass every check, {bad} {'is' if bad == 1 else 'are'} bad{few}"
+    if trusted >= MOST_TRUSTED * len(grades):
         return Verdict("trustworthy", counts)
-    return Verdict("bad" if bad > MOST_BAD * len(words) else "weak", counts)
+    return Verdict("bad" if bad > MOST_BAD * len(grades) else "weak", counts)

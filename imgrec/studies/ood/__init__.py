@@ -1,4 +1,4 @@
-"""Images of something else, and whether a network tells them from those that it was made for."""
+"""The study `ood`: whether out-of-distribution images can be told from the data's own by a model's outputs."""
 
 from imgrec.studies.ood.study import OodFolder
 

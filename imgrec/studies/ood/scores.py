@@ -1,4 +1,4 @@
-"""How much an image is like those that a network was trained on: four scores, higher = more alike."""
+"""Four OOD scores: maximum softmax probability, energy, k nearest neighbours, Mahalanobis; higher = in-distribution."""
 
 from dataclasses import dataclass
 
@@ -31,14 +31,19 @@ def energy(logits: FloatArray, *, is_multilabel: bool) -> FloatArray:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Reference features of length 1, (R, D), and which neighbour counts. Sun et al. 2022, arXiv:2204.06507, eq. 4."""
+    """Distance to the k-th nearest training image. Sun et al. 2022, arXiv:2204.06507, eq. 4.
+
+    Attributes:
+        reference: Features of training images, each of length 1, (R, D).
+        k: Which neighbour counts.
+    """
 
     reference: FloatArray
     k: int
 
     @classmethod
     def of(cls, features: FloatArray, *, k: int) -> "Neighbours":
-        """Remember features (R, D); of fewer than k the farthest counts."""
+        """Keep features (R, D) as reference; where there are fewer than k, the farthest counts."""
         return cls(_of_length_one(features), min(k, len(features)))
 
     def score(self, features: FloatArray) -> FloatArray:
@@ -47,15 +52,19 @@ class Neighbours:
         return np.concatenate([self._score(unit[i : i + CHUNK]) for i in range(0, len(unit), CHUNK)])
 
     def _score(self, unit: FloatArray) -> FloatArray:
-        likeness = np.partition(unit @ self.reference.T, -self.k, axis=1)[:, -self.k]
-        return np.asarray(-np.sqrt(np.maximum(2 - 2 * likeness, 0)))
+        similarity = np.partition(unit @ self.reference.T, -self.k, axis=1)[:, -self.k]
+        return np.asarray(-np.sqrt(np.maximum(2 - 2 * similarity, 0)))
 
 
 @dataclass(frozen=True)
 class Gaussians:
-    """A mean per class, (C, D), and one precision matrix (D, D) for all. Lee et al. 2018, arXiv:1807.03888, eq. 2.
+    """Mahalanobis distance to the nearest class mean. Lee et al. 2018, arXiv:1807.03888, eq. 2.
 
-    The covariance is shrunk (Ledoit and Wolf 2004): there may be fewer references than features.
+    The covariance is shrunk (Ledoit and Wolf 2004), because there may be fewer images than features.
+
+    Attributes:
+        means: One per class, (C, D).
+        precision: The inverse covariance that all classes share, (D, D).
     """
 
     means: FloatArray
@@ -63,7 +72,7 @@ class Gaussians:
 
     @classmethod
     def of(cls, features: FloatArray, labels: NDArray[np.int64]) -> "Gaussians":
-        """Fit features (R, D) of labels (R,); a class without references has no mean."""
+        """Fit features (R, D) with labels (R,); a class without an image has no mean."""
         from sklearn.covariance import LedoitWolf
 
         classes, place = np.unique(labels, return_inverse=True)

@@ -1,4 +1,4 @@
-"""A folder of foreign images beside the data's own, and whether the network notices."""
+"""The study `ood=folder`: a folder of out-of-distribution images against the evaluated split, as ood.json."""
 
 import logging
 from collections.abc import Iterator
@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 
 from imgrec.core.config.checks import check_count
 from imgrec.core.files.json_file import write_json
-from imgrec.data.images.image import FileImages
+from imgrec.core.keyed_random import lasting_order
+from imgrec.data.images.collections import FileImages
 from imgrec.data.loading.datamodule import ImageDataModule
-from imgrec.data.loading.dataset import ImageDataset
 from imgrec.data.samples import Samples
 from imgrec.data.sources.walk import Walk
 from imgrec.errors import DataError
 from imgrec.evaluation.figures.figures import save_png
 from imgrec.evaluation.predictions.predictions import visible
 from imgrec.studies.ood.histograms import draw_histograms
+from imgrec.studies.ood.outputs import ImageOutputs, compute_outputs, evaluated_outputs
 from imgrec.studies.ood.scores import Gaussians, Neighbours, energy, max_probability
-from imgrec.studies.ood.seen import Seen, see
 from imgrec.studies.ood.separation import measure_separation
 from imgrec.studies.study import Subject
 
@@ -29,16 +29,21 @@ __all__ = ["OodFolder"]
 log = logging.getLogger("imgrec")
 
 FORMAT = 1
-FEWEST = 20  # images of a side below which nothing can be said
+FEWEST = 20  # images of a side, below which nothing can be measured
 MOST_LISTED = 100  # broken files
+
+Reference = tuple[ImageOutputs, NDArray[np.int64]]
+"""Training images and their labels; with several labels per image all labels are 0."""
 
 
 class OodFolder:
-    """Scores the images of `folder`, and of the scored split, by how much they are like the training images.
+    """Measures how well four OOD scores separate the images of a folder from the evaluated split.
 
-    folder: images of something that the network was not made for, at any depth.
-    limit: at most so many images of each side, and of the training split as reference, drawn by `seed`.
-    neighbours: the neighbour that counts for `knn`.
+    Args:
+        folder: Out-of-distribution images, at any depth.
+        limit: Images at most of the folder, of the evaluated split, and of the training split as reference.
+        neighbours: The k of the k-nearest-neighbours score.
+        seed: Of the images that are drawn where there are more than `limit`.
     """
 
     def __init__(self, folder: str, *, limit: int = 5000, neighbours: int = 10, seed: int = 1) -> None:
@@ -50,31 +55,31 @@ class OodFolder:
         self.seed = seed
 
     def check(self, data: ImageDataModule, /) -> None:
-        """Look whether there are foreign images. Raises: DataError: no such folder, or none in it."""
+        """Check that there are images. Raises: DataError: No such folder, or no image in it."""
         del data
         _list_images(self.folder, [])
 
     def __call__(self, subject: Subject) -> None:
         """Write ood.json and ood/histograms.png.
 
-        Raises: DataError: no such folder, or fewer than 20 readable images on a side.
+        Raises:
+            DataError: No such folder, or fewer than 20 readable images on a side.
         """
         notes: list[str] = []
         ood_samples = _list_images(self.folder, notes)
-        split = subject.split
-        own = self._see(subject, subject.data.split(split))
-        foreign = self._see(subject, ood_samples)
-        _check_enough(own, what=f"the {split} split")
-        _check_enough(foreign, what=str(self.folder))
+        own = evaluated_outputs(subject, self._draw(len(subject.data.split(subject.split))))
+        ood = compute_outputs(subject, ood_samples, self._draw(len(ood_samples)))
+        _check_enough(own, what=f"the {subject.split} split")
+        _check_enough(ood, what=str(self.folder))
         reference = self._reference(subject, has_features=own.features is not None, notes=notes)
         scores = [
             {"name": name, **measure_separation(*pair)}
-            for name, pair in self._scores(subject, own, foreign, reference=reference)
+            for name, pair in self._scores(own, ood, reference=reference, task=subject.data.splits.task)
         ]
         found = {
             "format": FORMAT,
-            "foreign": {"folder": str(self.folder), **_count(foreign, listed=True)},
-            "own": {"split": split, **_count(own)},
+            "ood": {"folder": str(self.folder), **_count(ood, listed=True)},
+            "in_distribution": {"split": subject.split, **_count(own)},
             "reference": None if reference is None else {"split": "train", **_count(reference[0])},
             "scores": scores,
             "notes": notes,
@@ -83,93 +88,83 @@ class OodFolder:
         save_png(draw_histograms(scores), subject.folder / "ood" / "histograms.png")
         _report(found)
 
-    def _see(self, subject: Subject, samples: Samples) -> Seen:
-        places = np.arange(len(samples))
-        if len(places) > self.limit:
-            order = np.argsort(np.random.PCG64(self.seed).random_raw(len(places)), kind="stable")
-            places = np.sort(order[: self.limit])
-        dataset = ImageDataset(samples, preprocess=subject.data.preprocess)
-        return see(subject.network, dataset, places, device=subject.device, batch_size=subject.data.eval_batch_size)
+    def _draw(self, count: int) -> NDArray[np.int64]:
+        """Return at most `limit` of `count` places, in order."""
+        if count <= self.limit:
+            return np.arange(count)
+        return np.sort(lasting_order(count, self.seed)[: self.limit])
 
-    def _reference(
-        self, subject: Subject, *, has_features: bool, notes: list[str]
-    ) -> tuple[Seen, NDArray[np.int64]] | None:
-        """Return training images and their labels (several labels: 0 for all), or None and a note."""
-        missing = "" if has_features else "the network does not say which layer is its head"
+    def _reference(self, subject: Subject, *, has_features: bool, notes: list[str]) -> Reference | None:
+        """Return the reference, or None and a note."""
+        missing = "" if has_features else "the head of the model is not known"
         if has_features and (not subject.data.has_split("train") or not len(subject.data.split("train"))):
             missing = "the data has no train split to compare with"
         if missing:
             notes.append(f"No nearest neighbours and no Mahalanobis distance: {missing}.")
             return None
         samples = subject.data.split("train")
-        seen = self._see(subject, samples)
-        _check_enough(seen, what="the train split")
+        outputs = compute_outputs(subject, samples, self._draw(len(samples)))
+        _check_enough(outputs, what="the train split")
         if samples.labels.ndim == 1:
-            return seen, samples.labels[seen.places].astype(np.int64)
+            return outputs, samples.labels[outputs.places].astype(np.int64)
         notes.append("Images have several labels: the Mahalanobis distance is to the mean of all.")
-        return seen, np.zeros(len(seen.places), dtype=np.int64)
+        return outputs, np.zeros(len(outputs.places), dtype=np.int64)
 
     def _scores(
-        self, subject: Subject, own: Seen, foreign: Seen, *, reference: tuple[Seen, NDArray[np.int64]] | None
+        self, own: ImageOutputs, ood: ImageOutputs, *, reference: Reference | None, task: str
     ) -> Iterator[tuple[str, tuple[Any, Any]]]:
-        """Yield the name of each score, and its values for own and foreign images."""
-        is_multilabel = subject.data.splits.task == "multilabel"
+        """Yield the name of each score, and its values for in-distribution and OOD images."""
         for name, of_logits in (("max_softmax", max_probability), ("energy", energy)):
-            yield name, tuple(of_logits(side.logits, is_multilabel=is_multilabel) for side in (own, foreign))  # type: ignore[misc]
+            yield name, tuple(of_logits(side.logits, is_multilabel=task == "multilabel") for side in (own, ood))  # type: ignore[misc]
         if reference is None:
             return
-        seen, labels = reference
-        assert seen.features is not None and own.features is not None and foreign.features is not None
+        outputs, labels = reference
+        assert outputs.features is not None and own.features is not None and ood.features is not None
         for name, fitted in (
-            ("knn", Neighbours.of(seen.features, k=self.neighbours)),
-            ("mahalanobis", Gaussians.of(seen.features, labels)),
+            ("knn", Neighbours.of(outputs.features, k=self.neighbours)),
+            ("mahalanobis", Gaussians.of(outputs.features, labels)),
         ):
-            yield name, (fitted.score(own.features), fitted.score(foreign.features))
+            yield name, (fitted.score(own.features), fitted.score(ood.features))
 
 
 def _list_images(folder: Path, notes: list[str]) -> Samples:
-    """Return all images below a folder. Raises: DataError: it is no folder, or there is none in it."""
+    """Return all images below a folder. Raises: DataError: No folder, or no image in it."""
     if not folder.is_dir():
-        raise DataError(f"ood.folder={folder} is no folder. Name one with images of something else.")
+        raise DataError(f"ood.folder={folder} is not a folder. Name one with out-of-distribution images.")
     walk = Walk(inside=[str(folder.resolve())])
     (paths,) = walk.files([str(folder)])
     if not paths:
         raise DataError(f"ood.folder={folder} holds no image{walk.why_empty(str(folder))}.")
-    notes += walk.notes()
+    notes += [note.text for note in walk.notes()]
     return Samples(
         names=paths, images=FileImages([Path(path) for path in paths]), labels=np.zeros(len(paths), dtype=np.int64)
     )
 
 
-def _check_enough(seen: Seen, *, what: str) -> None:
-    if len(seen.places) < FEWEST:
-        first = f"; {len(seen.broken)} cannot be read, first {seen.broken[0]}" if seen.broken else ""
-        raise DataError(
-            f"{what}: {len(seen.places)} images are too few to say what the network makes of them; give {FEWEST} or "
-            f"more{first}."
-        )
+def _check_enough(outputs: ImageOutputs, *, what: str) -> None:
+    if len(outputs.places) < FEWEST:
+        broken = outputs.broken
+        first = f"; {len(broken)} cannot be read, the first: {broken[0]}" if broken else ""
+        raise DataError(f"{what}: {len(outputs.places)} images, OOD scores need {FEWEST} or more{first}.")
 
 
-def _count(seen: Seen, *, listed: bool = False) -> dict[str, Any]:
-    count: dict[str, Any] = {"num_samples": len(seen.places), "num_broken": len(seen.broken)}
+def _count(outputs: ImageOutputs, *, listed: bool = False) -> dict[str, Any]:
+    count: dict[str, Any] = {"num_samples": len(outputs.places), "num_broken": len(outputs.broken)}
     if listed:
         count["broken"] = [
             {"path": visible(error.path), "code": error.code, "detail": error.detail}
-            for error in seen.broken[:MOST_LISTED]
+            for error in outputs.broken[:MOST_LISTED]
         ]
     return count
 
 
 def _report(found: dict[str, Any]) -> None:
-    foreign, own = found["foreign"], found["own"]
-    broken = f" ({foreign['num_broken']} more cannot be read)" if foreign["num_broken"] else ""
-    log.info("%s foreign images%s against %s own ones:", foreign["num_samples"], broken, own["num_samples"])
+    ood, own = found["ood"], found["in_distribution"]
+    broken = f" ({ood['num_broken']} more cannot be read)" if ood["num_broken"] else ""
+    log.info(
+        "%s OOD images%s against %s of the %s split:", ood["num_samples"], broken, own["num_samples"], own["split"]
+    )
     for score in found["scores"]:
-        log.info(
-            "  %s: AUROC %.3f, %.1f%% pass with 95%% of the own",
-            score["name"],
-            score["auroc"],
-            100 * score["fpr_at_95_tpr"],
-        )
+        log.info("  %s: AUROC %.3f, FPR at 95%% TPR %.3f", score["name"], score["auroc"], score["fpr_at_95_tpr"])
     for note in found["notes"]:
         log.info("Note: %s", note)

@@ -1,8 +1,8 @@
-"""Attacks by gradient on images float32 (N, 3, H, W) of 0 to 1: the smallest changes that make a network wrong.
+"""White-box attacks on images float32 (N, 3, H, W) with values of 0 to 1: FGSM, PGD, and random noise as a control.
 
-FGSM: Goodfellow et al. 2015, arXiv:1412.6572. PGD: Madry et al. 2018, arXiv:1706.06083. Both climb the cross entropy of
-the true class within a ball around the image: every value by at most eps (`linf`), or the whole by a Euclidean
-distance of at most eps (`l2`). What they find is an upper bound of the accuracy in that ball, not the accuracy itself.
+FGSM: Goodfellow et al. 2015, arXiv:1412.6572. PGD: Madry et al. 2018, arXiv:1706.06083. Both increase the cross entropy
+of the true class within a ball around the image: every value changes by at most eps (`linf`), or the image by a
+Euclidean distance of at most eps (`l2`). The accuracy that they leave is an upper bound of the accuracy in that ball.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +13,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Attacked", "Norm", "add_noise", "fgsm", "gradient", "is_wrong", "pgd", "round_to_8_bit", "unit_noise"]
+from imgrec.core.keyed_random import generator
+
+__all__ = [
+    "Attacked",
+    "Norm",
+    "add_noise",
+    "fgsm",
+    "gradient",
+    "is_misclassified",
+    "pgd",
+    "round_to_8_bit",
+    "unit_noise",
+]
 
 Norm = Literal["linf", "l2"]
 Network = Callable[[Tensor], Tensor]
@@ -22,7 +34,12 @@ Network = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Attacked:
-    """images: (N, 3, H, W), what was found; is_broken: bool (N,), whether the network is wrong about it."""
+    """The result of an attack.
+
+    Attributes:
+        images: (N, 3, H, W), adversarial where one was found.
+        is_broken: bool (N,), whether the model misclassifies them.
+    """
 
     images: Tensor
     is_broken: Tensor
@@ -31,7 +48,7 @@ class Attacked:
 def fgsm(
     network: Network, images: Tensor, labels: Tensor, *, norm: Norm, eps: float, rounded: bool = False
 ) -> Attacked:
-    """Take one step of length eps up the gradient. Labels int64 (N,)."""
+    """Take one step of length eps along the gradient. Labels int64 (N,)."""
     return pgd(network, images, labels, norm=norm, eps=eps, steps=1, step_size=eps, starts=[None], rounded=rounded)
 
 
@@ -47,14 +64,23 @@ def pgd(
     starts: Sequence[Tensor | None],
     rounded: bool = False,
 ) -> Attacked:
-    """Take `steps` steps from each of `starts`, going back into the ball after each; stop where the network is wrong.
+    """Take `steps` steps from each of `starts`, projected into the ball; stop for an image once it is misclassified.
 
-    starts: noise of `unit_noise`, which eps scales; None starts from the image itself. One run for each.
-    rounded: whether only images that 8 bits can hold count (`round_to_8_bit`).
-    An image about which the network is wrong from the start is returned as it is. More steps of the same size, and
-    more starts, break whatever fewer do: every image on the way counts, not only the last.
+    Every image on the way counts, not only the last: more steps of the same size, and more starts, break all that
+    fewer do. An image that is misclassified from the start is returned unchanged.
+
+    Args:
+        network: Images (N, 3, H, W) of 0 to 255 to logits.
+        images: Values of 0 to 1.
+        labels: int64 (N,).
+        norm: Of the ball.
+        eps: Radius of the ball.
+        steps: Per start.
+        step_size: Length of a step in `norm`.
+        starts: One run for each: noise from `unit_noise`, scaled by eps, or None to start from the image itself.
+        rounded: Whether only images with 8-bit values count (`round_to_8_bit`).
     """
-    found, is_broken = images.clone(), is_wrong(network, images, labels)
+    found, is_broken = images.clone(), is_misclassified(network, images, labels)
     for start in starts:
         at = images.clone() if start is None else into_ball(images + eps * start, images, norm=norm, eps=eps)
         if start is not None:
@@ -63,8 +89,8 @@ def pgd(
             left = ~is_broken
             if not left.any():
                 return Attacked(found, is_broken)
-            slope = gradient(network, at[left], labels[left])
-            at[left] = into_ball(at[left] + step_size * _unit(slope, norm), images[left], norm=norm, eps=eps)
+            direction = gradient(network, at[left], labels[left])
+            at[left] = into_ball(at[left] + step_size * _unit(direction, norm), images[left], norm=norm, eps=eps)
             _keep(network, at, images, labels, found=found, is_broken=is_broken, eps=eps, norm=norm, rounded=rounded)
     return Attacked(found, is_broken)
 
@@ -72,8 +98,8 @@ def pgd(
 def add_noise(
     network: Network, images: Tensor, labels: Tensor, *, norm: Norm, eps: float, draws: Sequence[Tensor], rounded: bool
 ) -> Attacked:
-    """Add noise that knows nothing of the network: every value by eps up or down, or in a random direction by eps."""
-    found, is_broken = images.clone(), is_wrong(network, images, labels)
+    """Add random noise of size eps: every value eps up or down (linf), or a random direction of length eps (l2)."""
+    found, is_broken = images.clone(), is_misclassified(network, images, labels)
     for draw in draws:
         at = into_ball(images + eps * _unit(draw, norm), images, norm=norm, eps=eps)
         _keep(network, at, images, labels, found=found, is_broken=is_broken, eps=eps, norm=norm, rounded=rounded)
@@ -81,13 +107,13 @@ def add_noise(
 
 
 def unit_noise(keys: Sequence[tuple[int, ...]], shape: tuple[int, int, int], *, norm: Norm) -> Tensor:
-    """Return noise in a ball of radius 1, evenly spread, float32 (N, 3, H, W): image i's from the numbers keys[i]."""
+    """Return uniform noise in a ball of radius 1, float32 (N, 3, H, W); keys[i] seeds the noise of image i."""
     return torch.from_numpy(np.stack(list(_draws(keys, shape, norm))))
 
 
 def _draws(keys: Sequence[tuple[int, ...]], shape: tuple[int, int, int], norm: Norm) -> Iterator[np.ndarray]:
     for key in keys:
-        rng = np.random.default_rng(key)
+        rng = generator(*key)
         if norm == "linf":
             yield (2 * rng.random(shape, dtype=np.float32) - 1).astype(np.float32)
         else:
@@ -97,22 +123,22 @@ def _draws(keys: Sequence[tuple[int, ...]], shape: tuple[int, int, int], norm: N
 
 
 def gradient(network: Network, images: Tensor, labels: Tensor) -> Tensor:
-    """Return the direction in which each image's cross entropy grows, (N, 3, H, W), not of length 1.
+    """Return the direction in which each image's cross entropy grows, (N, 3, H, W), not normalised.
 
-    Cross entropy is log(1 + exp(m)) with m = logsumexp of the other logits - the true one. Its slope is that of m times
-    a factor that is exactly 0, in float32, where a network is certain. So the slope of m itself is returned.
+    Cross entropy is log(1 + exp(m)) with m = logsumexp of the other logits - the true one. Its gradient is that of m
+    times a factor that is exactly 0 in float32 where the model is certain, so the gradient of m itself is returned.
     """
     with torch.enable_grad():
         at = images.detach().clone().requires_grad_()
         logits = network(at * 255)
         own = logits.gather(1, labels[:, None])
         others = logits.scatter(1, labels[:, None], -torch.inf)
-        slopes: tuple[Tensor, ...] = torch.autograd.grad((others.logsumexp(dim=1) - own[:, 0]).sum(), at)
-    return slopes[0]
+        gradients: tuple[Tensor, ...] = torch.autograd.grad((others.logsumexp(dim=1) - own[:, 0]).sum(), at)
+    return gradients[0]
 
 
 def into_ball(at: Tensor, images: Tensor, *, norm: Norm, eps: float) -> Tensor:
-    """Return the nearest images within eps of `images`, then with values of 0 to 1, which is no further away."""
+    """Project `at` into the ball of radius eps around `images`, then clip to 0 to 1."""
     change = at - images
     if norm == "linf":
         change = change.clamp(-eps, eps)
@@ -122,13 +148,13 @@ def into_ball(at: Tensor, images: Tensor, *, norm: Norm, eps: float) -> Tensor:
 
 
 def round_to_8_bit(at: Tensor, images: Tensor, *, norm: Norm, eps: float) -> Tensor:
-    """Return images whose values are whole 255ths, as `images` are, not further from them than `at`.
+    """Return images with 8-bit values (multiples of 1/255) that are no further from `images` than `at`.
 
-    Changes are rounded towards 0: rounding to the nearest could leave the ball.
+    Changes are rounded towards 0, because rounding to the nearest could leave the ball.
     """
     change = (at - images) * 255
     if norm == "linf":
-        # A step of whole 255ths must not lose one of them to an error in the last bit.
+        # The tolerances keep a step of n/255 from becoming (n - 1)/255 by a floating-point error.
         whole = (change.abs() + 1e-3).floor().clamp(max=float(np.floor(eps * 255 + 1e-4)))
         change = change.sign() * whole
     else:
@@ -148,23 +174,23 @@ def _keep(
     eps: float,
     rounded: bool,
 ) -> None:
-    """Put what is at hand into `found` where nothing has been found yet, and mark where the network is wrong."""
+    """Store the current images in `found` where no adversarial one has been found yet, and mark those that are."""
     left = (~is_broken).nonzero().flatten()
     if len(left):
         tried = round_to_8_bit(at[left], images[left], norm=norm, eps=eps) if rounded else at[left]
         found[left] = tried
-        is_broken[left] = is_wrong(network, tried, labels[left])
+        is_broken[left] = is_misclassified(network, tried, labels[left])
 
 
-def is_wrong(network: Network, images: Tensor, labels: Tensor) -> Tensor:
-    """Return whether the network names another class than the label, bool (N,)."""
+def is_misclassified(network: Network, images: Tensor, labels: Tensor) -> Tensor:
+    """Return whether the predicted class differs from the label, bool (N,)."""
     with torch.no_grad():
         predicted: Tensor = network(images * 255).argmax(dim=1)
     return predicted.ne(labels)
 
 
 def _unit(change: Tensor, norm: Norm) -> Tensor:
-    """Return the step of length 1 that goes furthest along `change`."""
+    """Return the step of length 1 in the norm that is steepest along `change`."""
     return change.sign() if norm == "linf" else change / _length(change).clamp(min=1e-30)
 
 

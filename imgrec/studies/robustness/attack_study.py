@@ -1,4 +1,4 @@
-"""The study `robustness=attack`: noise, FGSM, PGD and RayS at several sizes of change, as attack.json."""
+"""The study `robustness=attack`: accuracy under noise, FGSM, PGD and RayS at several eps, as attack.json."""
 
 import logging
 import sys
@@ -31,22 +31,29 @@ __all__ = ["Attack"]
 log = logging.getLogger("imgrec")
 
 NOISE_DRAWS = 5
-BOUNDLESS = 100  # images for the check with eps = 1
-STEP_SHARE = 2.5  # of eps that all steps together can go; Madry et al. 2018 reach the border of the ball with it
-SAME = 1e-4  # gray values: what floating point makes of the same size of change
+UNBOUNDED = 100  # images for the check with eps = 1
+STEP_SHARE = 2.5  # length of all steps together, in eps, as Madry et al. 2018: any point of the ball can be reached
+SAME = 1e-4  # gray values: floating-point tolerance of equal sizes
 NORMS: tuple[Norm, ...] = ("linf", "l2")
 NAMES = ("noise", "fgsm", "pgd")
-TOLD = {"pgd": "PGD", "rays": "RayS"}
+TITLES = {"pgd": "PGD", "rays": "RayS"}
 
 
 class Attack:
-    """Attacks what the network sees and writes how often it is still right.
+    """Attacks the preprocessed images and measures the accuracy that is left.
 
-    linf_255: the largest change of any value, in gray values of 255, of each trial. l2: the Euclidean distances, of
-    images whose values are 0 to 1. Either may be empty. steps, restarts: of PGD. num_images: a stratified sample;
-    None = all. rounded: whether only images that an 8-bit file can hold count. seed: of the sample and the starts.
-    queries: of RayS, about each image at most; 0 = leave RayS out. It is for `linf_255` alone.
-    Raises: ConfigError: a value that does not fit; when called: several labels per image.
+    Args:
+        linf_255: Largest changes of any value, in gray values of 255; may be empty.
+        l2: Euclidean distances, of images with values of 0 to 1; may be empty.
+        steps: Of PGD.
+        restarts: Of PGD.
+        num_images: Size of a stratified sample; None for all images.
+        rounded: Whether only images with 8-bit values count as adversarial.
+        seed: Of the sample and the random starts.
+        queries: Forward passes per image of RayS at most; 0 to skip RayS. It runs for `linf_255` only.
+
+    Raises:
+        ConfigError: A value out of range, or both lists of sizes empty.
     """
 
     def __init__(
@@ -80,44 +87,44 @@ class Attack:
         self.queries = queries if linf_255 else 0
 
     def check(self, data: ImageDataModule, /) -> None:
-        """Look at the task. Raises: ConfigError: the images have several labels each."""
+        """Check the task. Raises: ConfigError: The images have several labels each."""
         _check_task(data.splits.task)
 
     def __call__(self, subject: Subject, /) -> None:
-        """Write attack.json. Raises: ConfigError: the images have several labels each."""
+        """Write attack.json. Raises: ConfigError: Several labels per image. ImageError: An unreadable image."""
         predictions, data = subject.predictions, subject.data
         _check_task(predictions.task)
         chosen = stratified_sample(predictions.labels, self.num_images, seed=self.seed)
         dataset = ImageDataset(data.split(subject.split).subset(chosen), preprocess=data.preprocess)
         start = time.perf_counter()
         places = [(norm, eps) for norm in NORMS for eps in self.eps[norm]]
-        is_right = {(norm, name, eps): np.zeros(len(chosen), dtype=bool) for norm, eps in places for name in NAMES}
-        without_slope, boundless = 0, [np.zeros(0, dtype=bool)]
+        is_correct = {(norm, name, eps): np.zeros(len(chosen), dtype=bool) for norm, eps in places for name in NAMES}
+        zero_gradients, unbounded_correct = 0, [np.zeros(0, dtype=bool)]
         radius_255, num_queries = np.zeros(len(chosen)), np.zeros(len(chosen), dtype=np.int64)
         with closing(ProgressLine(sys.stderr)) as progress:
-            for victims in _batches(dataset, subject, chosen, batch_size=data.eval_batch_size):
-                rows = np.searchsorted(chosen, victims.keys)
-                slope = gradient(subject.network, victims.images, victims.labels)
-                without_slope += int((slope.flatten(1).abs().amax(dim=1) == 0).sum())
-                if rows[0] < BOUNDLESS:
-                    some = victims.take(torch.arange(min(len(rows), BOUNDLESS - int(rows[0]))))
+            for batch in _batches(dataset, subject, chosen, batch_size=data.eval_batch_size):
+                rows = np.searchsorted(chosen, batch.keys)
+                direction = gradient(subject.network, batch.images, batch.labels)
+                zero_gradients += int((direction.flatten(1).abs().amax(dim=1) == 0).sum())
+                if rows[0] < UNBOUNDED:
+                    some = batch.take(torch.arange(min(len(rows), UNBOUNDED - int(rows[0]))))
                     starts = self._noise("linf", some, range(self.restarts))
-                    boundless.append(~self._broken("pgd", subject, some, norm="linf", eps=1.0, noise=starts))
-                for place, found in self._attacked(subject, victims):
-                    is_right[place][rows] = found
+                    unbounded_correct.append(~self._broken("pgd", subject, some, norm="linf", eps=1.0, noise=starts))
+                for place, found in self._attacked(subject, batch):
+                    is_correct[place][rows] = found
                 if self.queries:
-                    radius_255[rows], num_queries[rows] = self._shot(subject, victims)
+                    radius_255[rows], num_queries[rows] = self._radii(subject, batch)
                 progress.update(int(rows[-1]) + 1, len(chosen))
-        trials = [self._trial(norm, name, eps, is_right[norm, name, eps]) for norm, eps in places for name in NAMES]
+        trials = [self._trial(norm, name, eps, is_correct[norm, name, eps]) for norm, eps in places for name in NAMES]
         if self.queries:
             trials += [self._trial("linf", "rays", eps, radius_255 > eps * 255 + SAME) for eps in self.eps["linf"]]
-        clean_right = np.asarray(predictions.predicted == predictions.labels)[chosen]
+        clean_correct = np.asarray(predictions.predicted == predictions.labels)[chosen]
         card = make_attack_card(
             trials,
-            clean_right=clean_right,
+            clean_correct=clean_correct,
             num_classes=len(predictions.class_names),
-            boundless=np.concatenate(boundless),
-            num_without_slope=without_slope,
+            unbounded_correct=np.concatenate(unbounded_correct),
+            num_zero_gradients=zero_gradients,
         )
         about = {
             "task": predictions.task,
@@ -131,30 +138,30 @@ class Attack:
             "seconds": time.perf_counter() - start,
         }
         write_json(subject.folder / "attack.json", {**card, **about})
-        _tell(card)
+        _report(card)
 
     def _attacked(
-        self, subject: Subject, victims: "_Victims"
+        self, subject: Subject, batch: "_Batch"
     ) -> Iterator[tuple[tuple[Norm, str, float], NDArray[np.bool_]]]:
-        """Yield for each trial which images are still right; what a smaller eps broke stays broken, being inside."""
+        """Yield for each trial which predictions are still correct; what a smaller eps breaks stays broken."""
         for norm in NORMS:
-            starts = self._noise(norm, victims, range(self.restarts))
-            noise = {"noise": self._noise(norm, victims, range(-NOISE_DRAWS, 0)), "fgsm": [], "pgd": starts}
-            still = {name: np.ones(len(victims.keys), dtype=bool) for name in NAMES}
+            starts = self._noise(norm, batch, range(self.restarts))
+            noise = {"noise": self._noise(norm, batch, range(-NOISE_DRAWS, 0)), "fgsm": [], "pgd": starts}
+            still = {name: np.ones(len(batch.keys), dtype=bool) for name in NAMES}
             for eps in self.eps[norm]:
                 for name in NAMES:
                     left = torch.from_numpy(np.flatnonzero(still[name]))
                     own = [one[left] for one in noise[name]]
                     if len(left):
-                        broken = self._broken(name, subject, victims.take(left), norm=norm, eps=eps, noise=own)
+                        broken = self._broken(name, subject, batch.take(left), norm=norm, eps=eps, noise=own)
                         still[name][left.numpy()] = ~broken
                     yield (norm, name, eps), still[name].copy()
 
     def _broken(
-        self, name: str, subject: Subject, victims: "_Victims", *, norm: Norm, eps: float, noise: Sequence[Tensor]
+        self, name: str, subject: Subject, batch: "_Batch", *, norm: Norm, eps: float, noise: Sequence[Tensor]
     ) -> NDArray[np.bool_]:
         """Run one attack; return which images it broke."""
-        what = (subject.network, victims.images, victims.labels)
+        what = (subject.network, batch.images, batch.labels)
         if name == "noise":
             found = add_noise(*what, norm=norm, eps=eps, draws=noise, rounded=self.rounded)
         elif name == "fgsm":
@@ -166,66 +173,70 @@ class Attack:
             )  # fmt: skip
         return np.asarray(found.is_broken.cpu().numpy())
 
-    def _shot(self, subject: Subject, victims: "_Victims") -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return what RayS found: the largest change of each image in gray values, and what it asked."""
+    def _radii(self, subject: Subject, batch: "_Batch") -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return the radius that RayS found for each image, in gray values, and its number of queries."""
         least = self.eps["linf"][0] * 255
         found = rays(
-            subject.network, victims.images, victims.labels,
+            subject.network, batch.images, batch.labels,
             queries=self.queries, enough_255=least, rounded=self.rounded,
         )  # fmt: skip
         return found.radius_255.cpu().numpy(), found.num_queries.cpu().numpy()
 
-    def _noise(self, norm: Norm, victims: "_Victims", draws: Sequence[int]) -> list[Tensor]:
-        shape = (victims.images.shape[1], victims.images.shape[2], victims.images.shape[3])
-        keys = [
-            [(self.seed, NORMS.index(norm), NOISE_DRAWS + draw, int(key)) for key in victims.keys] for draw in draws
-        ]
-        return [unit_noise(own, shape, norm=norm).to(victims.images.device) for own in keys]
+    def _noise(self, norm: Norm, batch: "_Batch", draws: Sequence[int]) -> list[Tensor]:
+        shape = (batch.images.shape[1], batch.images.shape[2], batch.images.shape[3])
+        keys = [[(self.seed, NORMS.index(norm), NOISE_DRAWS + draw, int(key)) for key in batch.keys] for draw in draws]
+        return [unit_noise(own, shape, norm=norm).to(batch.images.device) for own in keys]
 
-    def _trial(self, norm: str, name: str, eps: float, is_right: NDArray[np.bool_]) -> Trial:
+    def _trial(self, norm: str, name: str, eps: float, is_correct: NDArray[np.bool_]) -> Trial:
         steps = {"noise": 0, "fgsm": 1, "pgd": self.steps, "rays": self.queries}[name]
         restarts = {"noise": NOISE_DRAWS, "fgsm": 1, "pgd": self.restarts, "rays": 1}[name]
-        return Trial(norm, name, eps, steps, restarts, is_right)
+        return Trial(norm, name, eps, steps, restarts, is_correct)
 
 
 @dataclass(frozen=True)
-class _Victims:
-    """A batch. keys: places in the split, int64 (N,). images: float32 (N, 3, H, W), 0 to 1. labels: int64 (N,)."""
+class _Batch:
+    """keys: places in the split, int64 (N,). images: float32 (N, 3, H, W), 0 to 1. labels: int64 (N,)."""
 
     keys: NDArray[np.int64]
     images: Tensor
     labels: Tensor
 
-    def take(self, places: Tensor) -> "_Victims":
-        """Return some of them."""
-        return _Victims(self.keys[places.numpy()], self.images[places], self.labels[places])
+    def take(self, places: Tensor) -> "_Batch":
+        """Return the images at `places` of the batch."""
+        return _Batch(self.keys[places.numpy()], self.images[places], self.labels[places])
 
 
 def _batches(
     dataset: ImageDataset, subject: Subject, chosen: NDArray[np.int64], *, batch_size: int
-) -> Iterator[_Victims]:
-    """Yield the images of `dataset`, whose places are `chosen`. Raises: ImageError: one cannot be read."""
+) -> Iterator[_Batch]:
+    """Yield the images of `dataset`, whose places are `chosen`. Raises: ImageError: An unreadable image."""
     for first in range(0, len(dataset), batch_size):
         batch = dataset[[(place, 0) for place in range(first, min(first + batch_size, len(dataset)))]]
         if isinstance(batch, ImgrecError):
             raise batch
         images = batch["images"].to(subject.device).float() / 255
-        yield _Victims(chosen[batch["indices"].numpy()], images, batch["labels"].to(subject.device))
+        yield _Batch(chosen[batch["indices"].numpy()], images, batch["labels"].to(subject.device))
 
 
 def _check_task(task: str) -> None:
     if task != "single":
-        raise ConfigError("robustness=attack is for one label per image; these have several. Leave it out.")
+        raise ConfigError(
+            "robustness=attack is for one label per image; these have several. Use robustness=corruptions."
+        )
 
 
-def _tell(card: dict[str, Any]) -> None:
+def _report(card: dict[str, Any]) -> None:
     clean = card["clean"]["score"]
-    for norm, attack in [(norm, attack) for norm in card["norms"] for attack in TOLD]:
+    for norm, attack in [(norm, attack) for norm in card["norms"] for attack in TITLES]:
         cells = [cell for cell in norm["cells"] if cell["attack"] == attack]
         size = [f"{cell['eps_255']:g}/255" if norm["norm"] == "linf" else f"{cell['eps']:g}" for cell in cells]
         scores = ", ".join(f"{cell['score']:.3f} at {eps}" for cell, eps in zip(cells, size, strict=True))
         if scores:
-            log.info("%s %s: accuracy %.3f clean, %s", TOLD[attack], norm["norm"], clean, scores)
+            log.info("%s %s: accuracy %.3f clean, %s", TITLES[attack], norm["norm"], clean, scores)
     for check in card["checks"]:
         if not check["passed"]:
-            log.warning("Attack: the check failed that %s (%s). Do not trust it.", check["name"], check["detail"])
+            log.warning(
+                "Attack: check failed: %s (%s). The accuracies under attack are not reliable.",
+                check["name"],
+                check["detail"],
+            )

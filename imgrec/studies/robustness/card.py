@@ -1,4 +1,4 @@
-"""The robustness card: clean against corrupted, by cell, corruption and severity, from what was predicted."""
+"""The contents of robustness.json: metric on clean and corrupted images by corruption and severity."""
 
 import json
 from collections.abc import Mapping
@@ -28,11 +28,16 @@ FORMULAS = {
 
 
 def make_card(labels: NDArray[Any], clean: NDArray[Any], predicted: NDArray[Any]) -> dict[str, Any]:
-    """Return the card as plain values, NaN where undefined.
+    """Return robustness.json as plain data, NaN where undefined.
 
-    labels, clean: of N images, as indices (N,) or 0 and 1 (N, C). predicted: the same for every cell, in the order of
-    `CORRUPTIONS` and in each of `SEVERITIES`: (75, N) or (75, N, C). The score is accuracy, or F1 over all decisions.
-    Means over cells give each cell the same weight; their interval is over images, which all cells share.
+    The metric is accuracy, with several labels micro F1. A cell is one corruption at one severity. Means give each cell
+    the same weight; their interval is over images, which all cells share.
+
+    Args:
+        labels: Of N images: indices (N,), or 0 and 1 (N, C).
+        clean: Predictions on the clean images, as `labels`.
+        predicted: Predictions for every cell, in the order of `CORRUPTIONS` and within them of `SEVERITIES`: (75, N)
+            or (75, N, C).
     """
     of_clean = shares(labels, clean)
     plain = of_clean.estimate()
@@ -95,15 +100,15 @@ def _drop(clean: float, score: float) -> float:
 
 
 def _interval(of_images: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the interval of a mean over images, by the normal distribution."""
+    """Return the interval of a mean over images, by the normal approximation."""
     mean, error = float(of_images.mean()), float(of_images.std(ddof=1) / np.sqrt(len(of_images)))
     return max(mean - Z * error, 0.0), min(mean + Z * error, 1.0)
 
 
 def against_baseline(card: dict[str, Any], baseline: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the card with the corruption errors of Hendrycks and Dietterich 2019, section 4.2, against another card.
+    """Return the card with corruption errors relative to a baseline (Hendrycks and Dietterich 2019, section 4.2).
 
-    Theirs divides by AlexNet's errors on ImageNet; any network's card on the same data does. NaN for a sum of 0.
+    The paper's baseline is AlexNet on ImageNet; here it is any model on the same data. NaN where its error is 0.
     """
     rows = []
     for row in card["corruptions"]:
@@ -126,8 +131,8 @@ def _errors(card: Mapping[str, Any], corruption: str) -> tuple[float, float]:
     return sum(1 - score for score in scores), sum(card["clean"]["score"] - score for score in scores)
 
 
-def read_baseline(path: Path, *, score: str) -> dict[str, Any]:
-    """Read another network's robustness.json. Raises: ConfigError: it is none, or of other cells or another score."""
+def read_baseline(path: Path, *, metric: str) -> dict[str, Any]:
+    """Read another model's robustness.json. Raises: ConfigError: Not such a file, other cells, or another metric."""
     where = f"robustness.baseline={path}"
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
@@ -139,9 +144,9 @@ def read_baseline(path: Path, *, score: str) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{where} is not a robustness.json of imgrec ({error!r}).") from error
     wanted = [(corruption.name, severity) for corruption in CORRUPTIONS for severity in SEVERITIES]
-    if found != wanted or name != score or card.get("format") != FORMAT:
+    if found != wanted or name != metric or card.get("format") != FORMAT:
         raise ConfigError(
-            f"{where} is a card of {len(found)} cells with the score {name!r}, but this one has {len(wanted)} cells "
-            f"with the score {score!r}. Make it anew: evaluate with robustness=corruptions."
+            f"{where} has {len(found)} cells with the metric {name!r}, expected {len(wanted)} cells with {metric!r}. "
+            "Write it again with robustness=corruptions."
         )
     return dict(card)

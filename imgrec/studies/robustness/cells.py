@@ -1,4 +1,4 @@
-"""Ask a network about every image in every corruption and severity, decoding each image once."""
+"""Predictions for every image in every corruption and severity, decoding each image once."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,9 +16,10 @@ from imgrec.data.loading.dataset import ImageDataset
 from imgrec.data.loading.loader import make_loader
 from imgrec.data.loading.workers import MAX_WORKERS
 from imgrec.errors import ImgrecError
+from imgrec.models.inference import infer
 from imgrec.studies.robustness.corruption import Corruption, corrupt
 
-__all__ = ["Cell", "ask_about_cells"]
+__all__ = ["Cell", "predict_cells"]
 
 Cell = tuple[Corruption, int]
 """A corruption and its severity."""
@@ -33,10 +34,7 @@ class _CellBatch(TypedDict):
 
 
 class _CellBatches(Dataset[Any]):
-    """Batches of corrupted images by (places in the data set, cell); the last images decoded are kept.
-
-    keys: of each image of `dataset` among all of its split, for its random numbers.
-    """
+    """Batches of corrupted images by (places in the data set, cell); keeps the last images that were decoded."""
 
     def __init__(self, dataset: ImageDataset, cells: Sequence[Cell], *, keys: Sequence[int], seed: int) -> None:
         self.dataset = dataset
@@ -49,7 +47,7 @@ class _CellBatches(Dataset[Any]):
         return len(self.dataset)
 
     def __getitem__(self, key: Key) -> _CellBatch | ImgrecError:
-        """Return one batch in one cell, or what is wrong with it (see `ImageDataset`)."""
+        """Return one batch in one cell, or an error (see `ImageDataset`)."""
         places, cell = key
         if self._last is None or self._last[0] != places:
             batch = self.dataset[[(place, 0) for place in places]]
@@ -65,7 +63,7 @@ class _CellBatches(Dataset[Any]):
         return _CellBatch(images=images, places=torch.tensor(places), cell=cell)
 
 
-def ask_about_cells(
+def predict_cells(
     network: nn.Module,
     dataset: ImageDataset,
     cells: Sequence[Cell],
@@ -78,30 +76,44 @@ def ask_about_cells(
     timeout_s: float,
     multilabel: bool,
 ) -> NDArray[np.int64] | NDArray[np.uint8]:
-    """Return what the network predicts for N images in K cells: int64 (K, N), several labels each uint8 (K, N, C).
+    """Return the predictions for N images in K cells.
 
-    dataset: the images, as the network sees them. keys: their places in the whole split, which key the draws.
-    num_workers: processes that decode and corrupt; None = one per processor. Raises: ImageError: an unreadable image.
+    Args:
+        network: In evaluation mode, on `device`.
+        dataset: The preprocessed images.
+        cells: Corruptions with their severities.
+        keys: Places of the images in the whole split; with `seed` they seed the corruptions.
+        seed: Of the corruptions.
+        device: Where the network is.
+        batch_size: Images per forward pass.
+        num_workers: Processes that decode and corrupt; None for one per processor.
+        timeout_s: How long to wait for a batch.
+        multilabel: Whether images have several labels.
+
+    Returns:
+        int64 (K, N), class indices; with several labels uint8 (K, N, C), 0 or 1.
+
+    Raises:
+        ImageError: An image cannot be read.
     """
     workers = min(num_processors(), MAX_WORKERS) if num_workers is None else num_workers
     batches = _CellBatches(dataset, cells, keys=keys, seed=seed)
-    order = list(_in_turn(len(dataset), num_cells=len(cells), batch_size=batch_size, workers=max(1, workers)))
+    order = list(_interleaved(len(dataset), num_cells=len(cells), batch_size=batch_size, workers=max(1, workers)))
     loader = make_loader(cast(Any, batches), cast(Any, order), num_workers=workers, timeout_s=timeout_s)
     progress = ProgressLine(sys.stderr)
     predicted: NDArray[Any] | None = None
     done = 0
     try:
-        with torch.inference_mode():
-            for batch in cast("Iterator[_CellBatch | ImgrecError]", iter(loader)):
-                if isinstance(batch, ImgrecError):
-                    raise batch
-                logits = network(batch["images"].to(device, non_blocking=True)).float()
-                found = ((logits > 0).to(torch.uint8) if multilabel else logits.argmax(dim=1)).cpu().numpy()
-                if predicted is None:
-                    predicted = np.empty((len(cells), len(dataset), *found.shape[1:]), dtype=found.dtype)
-                predicted[batch["cell"], batch["places"].numpy()] = found
-                done += len(found)
-                progress.update(done, len(dataset) * len(cells))
+        for batch in cast("Iterator[_CellBatch | ImgrecError]", iter(loader)):
+            if isinstance(batch, ImgrecError):
+                raise batch
+            logits = infer(network, [batch["images"]], device=device).logits
+            found = (logits > 0).astype(np.uint8) if multilabel else logits.argmax(axis=1)
+            if predicted is None:
+                predicted = np.empty((len(cells), len(dataset), *found.shape[1:]), dtype=found.dtype)
+            predicted[batch["cell"], batch["places"].numpy()] = found
+            done += len(found)
+            progress.update(done, len(dataset) * len(cells))
     finally:
         progress.close()
         loader.end_workers()
@@ -109,10 +121,10 @@ def ask_about_cells(
     return predicted
 
 
-def _in_turn(num_images: int, *, num_cells: int, batch_size: int, workers: int) -> Iterator[Key]:
-    """Yield all batches in all cells, so that each worker gets one batch in all of its cells before the next batch.
+def _interleaved(num_images: int, *, num_cells: int, batch_size: int, workers: int) -> Iterator[Key]:
+    """Yield all batches in all cells, ordered so that each worker gets one batch in all cells before its next batch.
 
-    Batches go to the workers by turns. So each decodes a batch once and corrupts it from memory.
+    The loader hands batches to workers in turn; a worker decodes a batch once and corrupts it from memory.
     """
     batches = [tuple(range(first, min(first + batch_size, num_images))) for first in range(0, num_images, batch_size)]
     for first in range(0, len(batches), workers):

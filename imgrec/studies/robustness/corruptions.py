@@ -1,4 +1,4 @@
-"""The study `robustness=corruptions`: scores under the 15 common corruptions at 5 severities, as robustness.json."""
+"""The study `robustness=corruptions`: accuracy under 15 common corruptions at 5 severities, as robustness.json."""
 
 import logging
 import time
@@ -13,7 +13,7 @@ from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.data.loading.dataset import ImageDataset
 from imgrec.evaluation.metrics.shares import independence_notes
 from imgrec.studies.robustness.card import against_baseline, make_card, read_baseline
-from imgrec.studies.robustness.cells import ask_about_cells
+from imgrec.studies.robustness.cells import predict_cells
 from imgrec.studies.robustness.corruption import CORRUPTIONS, SEVERITIES
 from imgrec.studies.robustness.corruption.corrupt import SMALL_PX
 from imgrec.studies.robustness.subsample import stratified_sample
@@ -23,15 +23,19 @@ __all__ = ["Corruptions"]
 
 log = logging.getLogger("imgrec")
 
-_SCORES = {"single": "accuracy", "multilabel": "micro_f1"}
+_METRICS = {"single": "accuracy", "multilabel": "micro_f1"}
 
 
 class Corruptions:
-    """Corrupts what the network sees, asks it again, and writes the card.
+    """Corrupts the preprocessed images and evaluates the model on each corruption and severity.
 
-    num_images: a stratified sample of the split; None = all of it. Each cell has every one of them.
-    seed: of the sample and of every corruption's draws.
-    baseline: a robustness.json of another network on the same data, against which errors are stated; None = none.
+    Args:
+        num_images: Size of a stratified sample, used for every corruption and severity; None for all images.
+        seed: Of the sample and of the corruptions.
+        baseline: The robustness.json of another model on the same data, for corruption errors relative to it.
+
+    Raises:
+        ConfigError: A value out of range.
     """
 
     def __init__(self, num_images: int | None = 2000, seed: int = 1, baseline: str | None = None) -> None:
@@ -42,21 +46,21 @@ class Corruptions:
         self.baseline = None if baseline is None else Path(baseline)
 
     def check(self, data: ImageDataModule, /) -> None:
-        """Read the baseline. Raises: ConfigError: it does not fit."""
+        """Check the baseline. Raises: ConfigError: It cannot be compared with."""
         self._read_baseline(data.splits.task)
 
     def _read_baseline(self, task: str) -> dict[str, Any] | None:
-        return None if self.baseline is None else read_baseline(self.baseline, score=_SCORES[task])
+        return None if self.baseline is None else read_baseline(self.baseline, metric=_METRICS[task])
 
     def __call__(self, subject: Subject, /) -> None:
-        """Write robustness.json. Raises: ConfigError: the baseline does not fit. ImageError: an unreadable image."""
+        """Write robustness.json. Raises: ConfigError: An unsuitable baseline. ImageError: An unreadable image."""
         predictions, data = subject.predictions, subject.data
-        score, baseline = _SCORES[predictions.task], self._read_baseline(predictions.task)
+        metric, baseline = _METRICS[predictions.task], self._read_baseline(predictions.task)
         chosen = stratified_sample(predictions.labels, self.num_images, seed=self.seed)
         dataset = ImageDataset(data.split(subject.split).subset(chosen), preprocess=data.preprocess)
         height, width = dataset.image(0, 0).shape[:2]
         start = time.perf_counter()
-        predicted = ask_about_cells(
+        predicted = predict_cells(
             subject.network,
             dataset,
             [(corruption, severity) for corruption in CORRUPTIONS for severity in SEVERITIES],
@@ -85,19 +89,19 @@ class Corruptions:
         }
         write_json(subject.folder / "robustness.json", {**card, **about})
         log.info(
-            "Corruptions: %s %.4f clean, %.4f mean of %d cells (mean relative drop %.1f %%), %d images, %.0f s. "
-            "Weakest: %s.",
-            score.replace("_", " "),
+            "Corruptions: %s %.4f clean, mean %.4f over %d corruptions and severities (mean relative drop %.1f %%), "
+            "%d images, %.0f s. Lowest: %s.",
+            metric.replace("_", " "),
             card["clean"]["score"],
             card["mean_score"],
             len(card["cells"]),
             100 * card["mean_relative_drop"],
             len(chosen),
             seconds,
-            _weakest(card),
+            _lowest(card),
         )
 
 
-def _weakest(card: dict[str, Any]) -> str:
+def _lowest(card: dict[str, Any]) -> str:
     rows = sorted(card["corruptions"], key=lambda row: float(row["score"]))[:3]
     return ", ".join(f"{row['corruption']} {row['score']:.3f}" for row in rows)

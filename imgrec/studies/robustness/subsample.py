@@ -1,7 +1,9 @@
-"""Fewer images that stand for all: each class keeps its share."""
+"""A stratified sample of images: each class keeps its share."""
 
 import numpy as np
 from numpy.typing import NDArray
+
+from imgrec.core.keyed_random import shuffled
 
 __all__ = ["stratified_sample"]
 
@@ -9,14 +11,21 @@ __all__ = ["stratified_sample"]
 def stratified_sample(
     labels: NDArray[np.int64] | NDArray[np.uint8], num_images: int | None, *, seed: int
 ) -> NDArray[np.int64]:
-    """Return the places of `num_images` of N images, sorted; all where it is None or not fewer than there are.
+    """Draw images so that each class keeps its share, rounded up or down.
 
-    labels: int64 (N,): every class gets its share, rounded up or down. uint8 (N, C), several labels per image: drawn
-    without regard to them. A larger sample of the same seed holds almost all of a smaller one.
+    A larger sample with the same seed contains almost all of a smaller one.
+
+    Args:
+        labels: int64 (N,); or uint8 (N, C), several labels per image, which are not stratified.
+        num_images: Size of the sample; None for all.
+        seed: Of the draw.
+
+    Returns:
+        Sorted indices into `labels`.
     """
     if num_images is None or num_images >= len(labels):
         return np.arange(len(labels))
-    order = np.random.default_rng(seed).permutation(len(labels))
+    order = shuffled(len(labels), seed)
     if labels.ndim == 2:
         return np.sort(order[:num_images])
     # Each image's place among those of its class, as a share of it; the smallest shares are taken, so all alike.

@@ -1,4 +1,4 @@
-"""The study `tta`: the scores of averaged views beside the plain ones, and what they cost."""
+"""The study `tta`: accuracy with and without test-time augmentation, their paired difference, and the cost."""
 
 import dataclasses
 import logging
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -21,25 +20,33 @@ from imgrec.evaluation.metrics.shares import independence_notes, shares_of
 from imgrec.evaluation.predictions.parquet import write_parquet
 from imgrec.evaluation.predictions.predictions import Predictions
 from imgrec.evaluation.statistics.proportions import LEVEL
+from imgrec.models.inference import infer
 from imgrec.studies.study import Subject
 from imgrec.studies.tta.views import View, take_view, views_of
 
-__all__ = ["AveragedViews"]
+__all__ = ["TestTimeAugmentation"]
 
 log = logging.getLogger("imgrec")
 
 FORMAT = 1
 
 
-class AveragedViews:
-    """Asks about several views of each image and averages the probabilities.
+class TestTimeAugmentation:
+    """Averages the probabilities over several views of each image (Krizhevsky et al. 2012, section 4.1).
 
-    mirror: whether each view comes mirrored too. shift: how far views are shifted along both diagonals, as a share of
-    the side; 0 = not. scales: how much closer views are, 1 = as it is. seed: of the resamples behind the interval.
+    Probabilities are averaged, not logits: a view with very large logits counts no more than any other.
 
-    Probabilities and not logits are averaged, as by Krizhevsky et al. 2012, section 4.1, over views: one view with huge
-    logits has one voice like every other, and the mean of probabilities is a probability.
+    Args:
+        mirror: Whether each view is also used mirrored.
+        shift: How far views are shifted along both diagonals, as a share of the side, 0 to 0.5; 0 for not at all.
+        scales: Zoom factors of the views, 1 to 4; 1, the plain image, must be among them.
+        seed: Of the bootstrap behind the interval of the difference.
+
+    Raises:
+        ConfigError: A value out of range, or one view only.
     """
+
+    __test__ = False  # not a class of tests, whatever pytest makes of the name
 
     def __init__(
         self, mirror: bool = True, shift: float = 0.0, scales: Sequence[float] = (1.0,), seed: int = 1
@@ -48,20 +55,20 @@ class AveragedViews:
         for scale in scales:
             check_number("tta.scales", scale, at_least=1, at_most=4)
         if 1 not in scales:
-            raise ConfigError(f"tta.scales={list(scales)}: 1, the image as it is, must be among them.")
+            raise ConfigError(f"tta.scales={list(scales)}: 1, the plain image, must be among them.")
         self.views = views_of(mirror=mirror, shift=shift, scales=sorted(set(scales)))
         if len(self.views) < 2:
-            raise ConfigError("tta has one view only, the plain one. Set tta.mirror=true, tta.shift or tta.scales.")
+            raise ConfigError("tta has the plain view only. Set tta.mirror=true, tta.shift or tta.scales.")
         self.seed = seed
 
     def __call__(self, subject: Subject, /) -> None:
-        """Write tta.json and predictions_tta.parquet. Raises: ImageError: an image cannot be read."""
+        """Write tta.json and predictions_tta.parquet. Raises: ImageError: An image cannot be read."""
         plain = subject.predictions
-        logits, cost = _ask(subject, self.views)
+        logits, cost = _averaged_logits(subject, self.views)
         averaged = dataclasses.replace(
             plain,
             logits=logits,
-            temperature=1.0,  # the probabilities that were averaged have it in them
+            temperature=1.0,  # the averaged probabilities are calibrated already
             provenance={**plain.provenance, "tta": f"{len(self.views)} views"},
         )
         write_parquet(averaged, subject.folder / "predictions_tta.parquet")
@@ -74,23 +81,23 @@ class AveragedViews:
             "views": [dataclasses.asdict(view) for view in self.views],
         }
         write_json(subject.folder / "tta.json", {**about, **found, "cost": cost})
-        _tell(found, cost, subject.folder)
+        _report(found, cost, subject.folder)
 
 
 def compare_views(plain: Predictions, averaged: Predictions, *, seed: int) -> dict[str, Any]:
-    """Return both scores, their paired difference and what changed, as plain values."""
+    """Return accuracy (micro F1 with several labels) of both, their paired difference and how many images changed."""
     before, after = shares_of(plain), shares_of(averaged)
     scores = {"plain": before.estimate(), "tta": after.estimate()}
     difference = measure_gain(before, after, seed=seed)
-    is_right = [_all_right(one) for one in (plain, averaged)]
+    is_correct = [_is_correct(one) for one in (plain, averaged)]
     return {
         "score": before.name,
         "confidence_level": LEVEL,
         "num_samples": len(plain),
         **{name: {"score": one.value, "low": one.low, "high": one.high} for name, one in scores.items()},
         "difference": dataclasses.asdict(difference),
-        "num_mended": int((~is_right[0] & is_right[1]).sum()),
-        "num_spoiled": int((is_right[0] & ~is_right[1]).sum()),
+        "num_mended": int((~is_correct[0] & is_correct[1]).sum()),
+        "num_spoiled": int((is_correct[0] & ~is_correct[1]).sum()),
         "verdict": _verdict(difference.low, difference.high),
         "notes": independence_notes(plain),
     }
@@ -102,13 +109,16 @@ def _verdict(low: float, high: float) -> str:
     return "worse" if high < 0 else "no difference found"
 
 
-def _all_right(predictions: Predictions) -> NDArray[np.bool_]:
+def _is_correct(predictions: Predictions) -> NDArray[np.bool_]:
     same = predictions.predicted == predictions.labels
     return np.asarray(same if same.ndim == 1 else same.all(axis=1))
 
 
-def _ask(subject: Subject, views: Sequence[View]) -> tuple[NDArray[np.float32], dict[str, Any]]:
-    """Return the logits of the averaged probabilities, float32 (N, C), and what they cost beside one view."""
+def _averaged_logits(subject: Subject, views: Sequence[View]) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    """Return the logits of the averaged probabilities, float32 (N, C), and the cost compared with one view.
+
+    The plain view is run again, although its logits are known: its time is what the cost is compared with.
+    """
     data, shape = subject.data, subject.predictions.logits.shape
     logits = np.empty(shape, dtype=np.float32)
     plain_s, last = 0.0, time.perf_counter()
@@ -117,7 +127,7 @@ def _ask(subject: Subject, views: Sequence[View]) -> tuple[NDArray[np.float32], 
         if isinstance(batch, ImgrecError):
             raise batch
         images = batch["images"].to(subject.device)
-        total = _probabilities(subject, images)  # the first view: as it is
+        total = _probabilities(subject, images)  # the first view: the plain image
         plain_s += time.perf_counter() - last
         for view in views[1:]:
             total += _probabilities(subject, take_view(images, view))
@@ -129,8 +139,7 @@ def _ask(subject: Subject, views: Sequence[View]) -> tuple[NDArray[np.float32], 
 
 
 def _probabilities(subject: Subject, images: Tensor) -> NDArray[np.float64]:
-    with torch.inference_mode():
-        logits = subject.network(images).float().cpu().numpy()
+    logits = infer(subject.network, [images], device=subject.device).logits
     return to_probabilities(logits, task=subject.predictions.task, temperature=subject.predictions.temperature)
 
 
@@ -143,10 +152,11 @@ def _as_logits(probabilities: NDArray[np.float64], *, task: str) -> NDArray[np.f
     return (certain - np.log(np.maximum(1 - probabilities, tiny))).astype(np.float32)
 
 
-def _tell(found: dict[str, Any], cost: dict[str, Any], folder: Path) -> None:
+def _report(found: dict[str, Any], cost: dict[str, Any], folder: Path) -> None:
     difference = found["difference"]
     log.info(
-        "Averaged views: %s %.4f, plain %.4f (%+.4f, %+.4f to %+.4f: %s), %d forward passes, %.1f times the time: %s",
+        "TTA: %s %.4f, plain %.4f (difference %+.4f, 95%% interval %+.4f to %+.4f: %s), %d forward passes "
+        "per image, %.1f times the time: %s",
         found["score"].replace("_", " "),
         found["tta"]["score"],
         found["plain"]["score"],

@@ -1,4 +1,4 @@
-"""Views of images as the network sees them: mirrored, shifted, closer. Deterministic."""
+"""Deterministic views of preprocessed images: mirrored, shifted, zoomed in."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,13 @@ __all__ = ["View", "take_view", "views_of"]
 
 @dataclass(frozen=True)
 class View:
-    """scale: how much closer, 1 = as it is. shift: (down, right) in shares of the side. is_mirrored: left for right."""
+    """One view of an image.
+
+    Attributes:
+        scale: Zoom factor, 1 for none.
+        shift: (down, right) as shares of the side.
+        is_mirrored: Whether left and right are swapped.
+    """
 
     scale: float = 1.0
     shift: tuple[float, float] = (0.0, 0.0)
@@ -20,9 +26,9 @@ class View:
 
 
 def views_of(*, mirror: bool, shift: float, scales: Sequence[float]) -> list[View]:
-    """Return the views of every scale, and in each as it is, shifted along both diagonals by `shift`, and mirrored.
+    """Return for every scale the unshifted view and those shifted along both diagonals, each also mirrored.
 
-    The first is the image as it is, where 1 is among the scales.
+    The first is the plain image, where 1 is among the scales.
     """
     shifts = [(0.0, 0.0)]
     if shift:
@@ -32,18 +38,18 @@ def views_of(*, mirror: bool, shift: float, scales: Sequence[float]) -> list[Vie
 
 
 def take_view(images: Tensor, view: View) -> Tensor:
-    """Return one view of images uint8 (N, 3, H, W): float32 of 0 to 255 where pixels had to be mixed, else uint8."""
+    """Return one view of images uint8 (N, 3, H, W): float32 of 0 to 255 where pixels are interpolated, else uint8."""
     height, width = images.shape[-2:]
     if view.scale != 1:
-        images = _closer(images, view.scale)
+        images = _zoomed(images, view.scale)
     down, right = round(view.shift[0] * height), round(view.shift[1] * width)
     if down or right:
         images = _shifted(images, down=down, right=right)
     return images.flip(-1) if view.is_mirrored else images
 
 
-def _closer(images: Tensor, scale: float) -> Tensor:
-    """Return the middle of images at their own size, bilinear."""
+def _zoomed(images: Tensor, scale: float) -> Tensor:
+    """Return the centre of images, resized to their own size, bilinear."""
     height, width = images.shape[-2:]
     rows, columns = max(1, round(height / scale)), max(1, round(width / scale))
     top, left = (height - rows) // 2, (width - columns) // 2
@@ -52,7 +58,7 @@ def _closer(images: Tensor, scale: float) -> Tensor:
 
 
 def _shifted(images: Tensor, *, down: int, right: int) -> Tensor:
-    """Return images moved by whole pixels, their edges mirrored into the gap."""
+    """Return images shifted by whole pixels, the gap filled by reflection."""
     height, width = images.shape[-2:]
     reach = max(abs(down), abs(right))
     padded = functional.pad(images.float(), (reach,) * 4, mode="reflect").to(images.dtype)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from imgrec.core.files.json_file import write_json
+from imgrec.core.text import listed
 from imgrec.errors import NonFiniteError
 
 
@@ -65,8 +66,7 @@ class StopOnNonFinite(Callback):
         what = "The loss" if not torch.isfinite(torch.tensor(loss)) else "A gradient"
         raise NonFiniteError(
             f"{what} is not finite at step {trainer.global_step} of epoch {trainer.current_epoch} (loss {loss:g}); "
-            f"stopped before the weights were updated. Images of the batch: {', '.join(names[:3])}"
-            f"{f' and {len(names) - 3} more' if len(names) > 3 else ''} (all in {path}). "
+            f"stopped before the weights were updated. Images of the batch: {listed(names, limit=3)} (all in {path}). "
             "Lower optimizer.lr, or set trainer.gradient_clip_val=1; the last good checkpoint is kept."
         )
 

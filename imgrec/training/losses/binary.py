@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name that every reader of PyTorch expects
 from torch import Tensor, nn
 
-from imgrec.core.config.checks import check_number, listed
+from imgrec.core.config.checks import check_number
+from imgrec.core.text import listed
 from imgrec.data.samples import Task
 from imgrec.errors import ConfigError
 from imgrec.training.losses.class_weights import Weights, check_num_classes, counts_for_auto, given_weights

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from imgrec.core.config.checks import check_number, listed
+from imgrec.core.config.checks import check_number
+from imgrec.core.text import listed
 from imgrec.errors import ConfigError
 
 __all__ = ["Weights", "balanced_weights", "check_num_classes", "class_weights_tensor", "given_weights"]

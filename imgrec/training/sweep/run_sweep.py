@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from imgrec.core.config.overrides import quote
 from imgrec.core.files.json_file import read_json
 from imgrec.errors import ConfigError, JobError
 from imgrec.training.sweep.sweep_table import JSON_NAME, PAGE_NAME
@@ -23,18 +24,18 @@ def sweep(*overrides: str, jobs: int = 1, folder: str | Path | None = None) -> "
     Args:
         *overrides: As on the command line; several values separated by commas: `"optimizer.lr=0.1,0.01"`.
         jobs: How many run at a time.
-        folder: Of the sweep; one that exists is completed: only jobs without a result run.
+        folder: Of the sweep. In a folder of the same sweep, only jobs without a result run.
 
     Returns:
         The sweep: `table`, best first, `report`, `folder`.
 
     Raises:
         ConfigError: An override that is not valid.
-        JobError: Jobs failed; the others are in the folder, and the same call runs only the failed ones.
+        JobError: Some jobs failed. The others are in the folder; the same call with this folder runs only those.
     """
     place = Path(folder) if folder is not None else Path(f"outputs/sweeps/{datetime.now():%Y-%m-%d/%H-%M-%S-%f}")
     command = [sys.executable, "-c", "from imgrec.cli import main; main()", "train", "-m", *overrides]
-    command += [f"hydra.launcher.jobs={jobs}", f"hydra.sweep.dir='{place}'"]
+    command += [f"hydra.launcher.jobs={jobs}", f"hydra.sweep.dir={quote(place)}"]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         message = done.stderr.strip().rpartition("imgrec: error: ")[2] or f"the sweep ended with {done.returncode}"

@@ -1,4 +1,4 @@
-"""Formats, modes and flags: counted, and strays pointed out."""
+"""Formats, modes and flags: counts, and rare ones."""
 
 from imgrec.auditing.dataset_checks.formats import format_facts
 from made_facts import made_facts
@@ -16,7 +16,7 @@ def test_counts_per_class_say_of_what_they_are():
     assert found["class1"] == {"format JPEG": 2, "mode RGB": 2}
 
 
-def test_one_gif_among_photographs_is_a_stray_told_once():
+def test_one_gif_among_jpegs_is_rare_and_reported_once():
     count = 300
     facts = made_facts(
         count,
@@ -26,27 +26,27 @@ def test_one_gif_among_photographs_is_a_stray_told_once():
     )
     (fact,) = format_facts(facts).findings
     assert (fact.severity, fact.rows) == ("warning", (0,))
-    assert fact.text == "1 GIF file among 300: a stray?"
+    assert fact.text == "1 GIF file among 300 images."
 
 
-def test_half_png_and_half_jpeg_are_no_strays():
+def test_half_png_and_half_jpeg_are_not_rare():
     assert format_facts(made_facts(40, format=["JPEG", "PNG"] * 20)).findings == []
 
 
-def test_a_format_that_eleven_files_have_is_no_stray_in_however_many():
+def test_a_format_of_eleven_files_is_never_rare():
     facts = made_facts(3000, format=["PNG"] * 11 + ["JPEG"] * 2989)
     assert format_facts(facts).findings == []
 
 
-def test_few_images_have_no_strays():
+def test_in_few_images_nothing_is_rare():
     assert format_facts(made_facts(10, format=["PNG"] + ["JPEG"] * 9)).findings == []
 
 
-def test_animated_images_are_told_however_many_there_are():
+def test_animated_images_are_reported_however_many_there_are():
     facts = made_facts(4, flags=[("animated",)] * 4, format=["GIF"] * 4)
     (fact,) = format_facts(facts).findings
     assert fact.severity == "warning"
-    assert "The first frame is taken." in fact.text
+    assert "The first frame is read." in fact.text
 
 
 def test_a_wrong_extension_and_a_missing_end_mark_are_information():
@@ -61,7 +61,7 @@ def test_images_in_memory_have_no_format():
     assert (found.formats, found.modes, found.findings) == ({}, {}, [])
 
 
-def test_the_placeholder_among_the_ants_is_the_stray(shared_data):
+def test_the_placeholder_among_the_ants_is_rare(shared_data):
     from imgrec.auditing.scan.scan import scan
     from imgrec.data.sources.folder import read_folder
 

@@ -128,7 +128,7 @@ def test_classes_that_are_folders_of_like_images_are_no_groups():
     assert leaking_groups(facts, []) == []
 
 
-def test_names_that_repeat_the_class_divide_nothing():
+def test_names_that_repeat_the_class_are_no_groups():
     names = [f"data/class{row % 4}/class{row % 4}_{row}.png" for row in range(200)]
     facts = made_facts(200, num_classes=4, name=names, thumbnail=scenes(200, per_scene=5))
     assert leaking_groups(facts, []) == []

@@ -36,7 +36,7 @@ def test_size_is_the_shorter_side():
     facts = made_facts(200, **changed("width", 64), **changed("height", 48))
     (found,) = outliers(facts)
     assert (found.property, found.value, found.usual) == ("size", 48, (480, 480))
-    assert found.text == "size 48 px, usual are 480 to 480"
+    assert found.text == "size 48 px, usual range 480 to 480"
     assert found.distance < 0
 
 
@@ -67,7 +67,7 @@ def test_an_empty_image_is_told_once_and_first():
     assert [(one.row, one.property) for one in found] == [(7, "black"), (9, "brightness")]
 
 
-def test_fewer_than_twenty_images_do_not_say_what_is_usual():
+def test_fewer_than_twenty_images_are_not_compared():
     assert outliers(made_facts(19, **changed("brightness", 255, count=19))) == []
     assert len(outliers(made_facts(20, **changed("brightness", 255, count=20)))) == 1
 

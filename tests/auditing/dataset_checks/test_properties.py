@@ -1,4 +1,4 @@
-"""The interval of a property that tells a class best, and its words."""
+"""The interval of a property that predicts a class best, and its description."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_the_best_interval_is_the_one_that_trying_all_finds(seed):
 
 
 @pytest.mark.parametrize(
-    ("inside", "others", "words"),
+    ("inside", "others", "rule"),
     [
         ([1, 2], [3, 4], "are at most 2 px wide"),
         ([3, 4], [1, 2], "are at most 2 px wide"),
@@ -33,10 +33,10 @@ def test_the_best_interval_is_the_one_that_trying_all_finds(seed):
         ([150, 7.25], [1, 2], "are at most 2 px wide"),
     ],
 )
-def test_an_interval_in_words(inside, others, words):
+def test_the_rule_of_an_interval(inside, others, rule):
     values = np.array(inside + others, dtype=float)
     item = Property("width", "size", values, "are {} px wide")
-    assert item.best_rule(np.array([True, True, False, False]))[1] == words
+    assert item.best_rule(np.array([True, True, False, False]))[1] == rule
 
 
 def test_images_in_memory_have_no_file_size():

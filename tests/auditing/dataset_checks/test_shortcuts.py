@@ -21,7 +21,7 @@ def test_a_data_set_without_shortcuts_has_none():
     assert shortcuts(made_facts(2000, num_classes=20)) == []
 
 
-def test_a_class_of_one_size_is_told_in_words():
+def test_a_class_of_one_size_is_described():
     width = np.where(IS_FIRST, 225, 640)
     (found,) = shortcuts(made_facts(COUNT, width=width))
     assert (found.label, found.accuracy, found.severity) == (0, 1.0, "warning")
@@ -33,7 +33,7 @@ def test_a_class_of_one_size_is_told_in_words():
 
 
 @pytest.mark.parametrize(
-    ("columns", "name", "words"),
+    ("columns", "name", "rule"),
     [
         ({"format": np.where(IS_FIRST, "PNG", "JPEG").tolist()}, "format", "are of the format"),
         ({"mode": np.where(IS_FIRST, "L", "RGB").tolist()}, "mode", "are of the mode"),
@@ -41,10 +41,10 @@ def test_a_class_of_one_size_is_told_in_words():
         ({"border": np.where(IS_FIRST, 0.2, 0.0) * (np.arange(COUNT) % 40 < 38)}, "border", "an empty border of"),
     ],
 )
-def test_format_mode_flags_and_frames_are_warned_of(columns, name, words):
+def test_format_mode_flags_and_frames_are_warnings(columns, name, rule):
     (found,) = shortcuts(made_facts(COUNT, **columns))
     assert (found.property, found.severity) == (name, "warning")
-    assert words in found.text
+    assert rule in found.text
 
 
 def test_name_endings_are_a_hint_that_no_network_sees():
@@ -132,7 +132,7 @@ def test_accuracies_are_those_of_a_rule_that_was_learnt_from_other_images():
     np.testing.assert_allclose(held_out_accuracies(bins, labels, fold, num_classes=3), expected)
 
 
-def test_the_same_data_give_the_same_answer():
+def test_the_same_data_gives_the_same_result():
     facts = made_facts(COUNT, width=np.where(with_share(0.7, 0.1), 225, 640))
     assert shortcuts(facts) == shortcuts(facts)
 

@@ -53,18 +53,18 @@ def test_the_message_names_both_classes_and_their_numbers():
     assert "class1 10" in text
 
 
-def test_a_class_without_images_in_training_is_an_error_and_in_the_test_a_note():
+def test_a_class_without_images_in_training_is_an_error_and_in_the_test_split_an_info():
     split = ["train"] * 40 + ["test"] * 20
     facts = made_facts(60, label=np.concatenate([labels_of(20, 20), labels_of(20)]), split=split)
-    assert said(facts)["No image in test of class1."] == "info"
+    assert said(facts)["No images in test of class1."] == "info"
     facts = made_facts(60, label=np.concatenate([labels_of(40), labels_of(10, 10)]), split=split)
-    assert said(facts)["No image in train of class1."] == "error"
+    assert said(facts)["No images in train of class1."] == "error"
     assert imbalance(facts).ratio == 5
 
 
-def test_one_image_of_a_class_cannot_be_divided():
+def test_one_image_of_a_class_cannot_be_split():
     found = said(made_facts(41, label=labels_of(40, 1), split=["all"] * 41))
-    assert found["One image only of class1: it cannot be divided."] == "error"
+    assert found["Only one image of class1: it cannot be split."] == "error"
     assert found["Fewer than 10 images of class1 (1)."] == "warning"
 
 

@@ -1,4 +1,4 @@
-"""Exact and near duplicates."""
+"""Exact and near-duplicates."""
 
 from io import BytesIO
 from pathlib import Path
@@ -9,7 +9,7 @@ from PIL import Image, ImageEnhance
 
 from imgrec.auditing.duplicates.near import MAX_DUPLICATES, NearPair, duplicate_groups, exact_groups, near_pairs
 from imgrec.auditing.scan.scan import scan
-from imgrec.data.images.image import FileImages
+from imgrec.data.images.collections import FileImages
 from imgrec.data.samples import Samples
 from planted import jpeg, photograph, table_of
 

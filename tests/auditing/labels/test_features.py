@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgrec.auditing.labels.features import describe_images, handmade_features, read_small, reduce_features
-from imgrec.data.images.image import ArrayImages, FileImages
+from imgrec.auditing.labels.features import describe_images, handcrafted_features, read_small, reduce_features
+from imgrec.data.images.collections import ArrayImages, FileImages
 
 
 def sample_images(count: int, side: int = 32, seed: int = 0) -> np.ndarray:
@@ -85,6 +85,6 @@ def test_each_image_is_described_once(monkeypatch):
 
 def test_the_seed_decides_and_the_order_of_rows_is_kept():
     images = ArrayImages(sample_images(40))
-    first, again = (handmade_features(images, np.arange(40), seed=1) for _ in range(2))
+    first, again = (handcrafted_features(images, np.arange(40), seed=1) for _ in range(2))
     assert (first == again).all()
-    assert (handmade_features(images, [], seed=1)).shape == (0, 0)
+    assert (handcrafted_features(images, [], seed=1)).shape == (0, 0)

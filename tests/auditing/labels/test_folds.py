@@ -46,7 +46,7 @@ def test_classes_with_fewer_units_than_folds_are_not_judged_and_named():
     facts = made_facts(24, label=np.repeat([0, 1, 2], [10, 10, 4]), num_classes=3)
     rows, notes = judged_rows(facts, np.arange(24), folds=5)
     assert rows.tolist() == list(range(20))
-    assert notes == ["Labels of class2 are not judged: fewer than 5 images that are no duplicates."]
+    assert notes == ["Labels of class2 are not judged: fewer than 5 images that are not duplicates."]
 
 
 def test_ten_copies_of_one_image_are_one_unit():

@@ -6,10 +6,10 @@ import sys
 import numpy as np
 import pytest
 
-from imgrec.auditing.labels.labels import rank_labels, suspected_labels
+from imgrec.auditing.labels.labels import HANDCRAFTED, rank_labels, suspected_labels
 from imgrec.auditing.scan.facts import FactsTable
 from imgrec.auditing.scan.scan import scan
-from imgrec.data.images.image import ArrayImages
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.samples import Samples
 from imgrec.data.sources.digits import read_digits
 from imgrec.errors import ConfigError, MissingExtraError
@@ -79,7 +79,7 @@ def test_the_same_seed_gives_the_same_ranking():
     assert (first.scores == again.scores).all()
 
 
-def test_scores_are_out_of_fold_as_by_scikit_learn():
+def test_probabilities_are_out_of_fold_as_by_scikit_learn():
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import PredefinedSplit, cross_val_predict
 
@@ -136,7 +136,7 @@ def test_groups_of_the_data_are_in_one_fold_as_duplicates_are():
     grouped = dataclasses.replace(facts, group=["patient"] * 117 + ["", "", ""])
     ranking = suspected_labels(grouped, parts)
     assert len(ranking.rows) == 0
-    assert any("fewer than 5 images that are no duplicates" in note for note in ranking.notes)
+    assert any("fewer than 5 images that are not duplicates" in note for note in ranking.notes)
 
 
 def test_broken_images_are_never_opened():
@@ -158,7 +158,7 @@ def test_broken_images_are_never_opened():
     assert len(ranking.rows) == 119
 
 
-def test_several_labels_per_image_are_not_judged_and_it_is_said():
+def test_several_labels_per_image_are_not_judged_with_a_note():
     facts, parts = blobs()
     several = {"all": Samples(parts["all"].names, parts["all"].images, np.ones((120, 3), dtype=np.uint8))}
     ranking = suspected_labels(dataclasses.replace(facts, label=np.full(120, -1)), several)
@@ -173,22 +173,22 @@ def test_without_cleanlab_the_error_says_what_to_install(monkeypatch):
         suspected_labels(*data)
 
 
-# Features of a network
+# Features of a model
 
 
-def test_without_weights_images_are_described_by_hand_and_it_is_said(monkeypatch, tmp_path):
+def test_without_weights_handcrafted_features_are_used_with_a_note(monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     ranking = suspected_labels(*blobs(30), features="resnet18")
-    assert ranking.features == "edges and colours (made by hand)"
-    assert any(note.startswith("No weights of resnet18 are on this machine") for note in ranking.notes)
+    assert ranking.features == HANDCRAFTED
+    assert any(note.startswith("No weights of resnet18 on this machine") for note in ranking.notes)
 
 
-def test_an_unknown_network_is_an_error_with_the_nearest_name():
+def test_an_unknown_model_is_an_error_with_the_nearest_name():
     with pytest.raises(ConfigError, match=r"no classifier 'resnet19'.*Did you mean"):
         suspected_labels(*blobs(30), features="resnet19")
 
 
-def test_a_network_describes_by_what_enters_its_last_layer(tmp_path):
+def test_features_of_a_model_are_the_input_of_its_last_layer(tmp_path):
     import torch
 
     from imgrec.auditing.labels.backbone_features import backbone_features

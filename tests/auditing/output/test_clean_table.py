@@ -8,7 +8,7 @@ import pytest
 
 from imgrec.auditing.output.clean_table import clean_table
 from imgrec.auditing.output.plan_file import Decision
-from imgrec.data.images.image import ArrayImages, FileImages
+from imgrec.data.images.collections import ArrayImages, FileImages
 from imgrec.data.samples import Samples
 from imgrec.data.sources.table import list_table, read_table
 from imgrec.errors import DataError
@@ -77,11 +77,11 @@ def test_decisions_are_carried_out(parts, tmp_path):
     assert table.counts["kept"] == 4
 
 
-def test_the_source_of_tables_reads_it_by_the_words_given(parts, tmp_path):
+def test_the_table_source_reads_it_with_its_overrides(parts, tmp_path):
     output = tmp_path / "clean.csv"
     table = make(parts, output, Decision("line 2", 0, "remove", group=""))
     output.write_bytes(table.content)
-    assert table.words == ["data.split_column=split"]
+    assert table.overrides == ["data.split_column=split"]
     splits = read_table(path=str(output), split_column="split", val_fraction=0)
     assert [len(splits.train), len(splits.test)] == [2, 2]
     assert splits.class_names == CLASSES
@@ -92,7 +92,7 @@ def test_images_outside_the_table_s_folder_have_absolute_paths(parts, tmp_path):
     assert rows(table)[1][0] == str(tmp_path / "train/cat/a.png")
 
 
-def test_duplicates_of_the_plan_and_groups_of_the_data_hang_together(tmp_path):
+def test_duplicates_of_the_plan_and_groups_of_the_data_are_merged(tmp_path):
     parts = {"all": samples(tmp_path, ["a.png", "b.png", "c.png", "d.png"], [0, 0, 1, 1], ["p1", "p1", "p2", ""])}
     decisions = [
         Decision("line 2", 1, "keep", group="duplicates-0001"),
@@ -103,7 +103,7 @@ def test_duplicates_of_the_plan_and_groups_of_the_data_hang_together(tmp_path):
     assert rows(table)[0] == ["path", "label", "group"]
     assert groups[0] == groups[1] == groups[2] == "p1"
     assert groups[3] not in ("", "p1")
-    assert table.words == ["data.group_column=group"]
+    assert table.overrides == ["data.group_column=group"]
 
 
 @pytest.mark.parametrize("name", ["=cmd().png", "+a.png", "a\nb.png", 'a "b", c.png', " a.png", "ünï.png"])
@@ -131,12 +131,12 @@ def test_a_class_that_a_spreadsheet_would_run_is_refused_in_csv(tmp_path):
         make(parts, tmp_path / "clean.csv", class_names=["=cmd()", "dog"])
 
 
-def test_several_labels_are_divided_by_what_is_in_none_of_them(tmp_path):
+def test_the_delimiter_of_several_labels_is_in_none_of_them(tmp_path):
     one = samples(tmp_path, ["a.png", "b.png"], [0, 1])
     parts = {"all": Samples(one.names, one.images, np.array([[1, 1], [0, 0]], dtype=np.uint8))}
     table = make(parts, tmp_path / "clean.csv", class_names=["a;b", "c"], task="multilabel")
     assert rows(table)[1:] == [["a.png", "a;b|c"], ["b.png", ""]]
-    assert table.words == ["data.label_delimiter='|'"]
+    assert table.overrides == ["data.label_delimiter='|'"]
 
 
 def test_images_in_memory_cannot_be_named_by_a_table(tmp_path):

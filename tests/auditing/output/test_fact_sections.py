@@ -3,7 +3,7 @@
 import numpy as np
 
 from audit_data import make_facts
-from imgrec.auditing.labels.labels import BY_HAND, LabelRanking, SuspectedLabel
+from imgrec.auditing.labels.labels import HANDCRAFTED, LabelRanking, SuspectedLabel
 from imgrec.auditing.output.fact_sections import class_section, format_section, label_section, outlier_section
 
 
@@ -16,7 +16,7 @@ def many(count: int, **columns):
 def ranking(skill: float) -> LabelRanking:
     suspects = [SuspectedLabel(row=3, given=1, suggested=0, confidence=0.9, score=0.05)]
     rows = np.arange(20)[::-1].copy()
-    return LabelRanking(suspects, rows, np.zeros(20, np.float32), 0.5 + skill / 2, skill, BY_HAND, [])
+    return LabelRanking(suspects, rows, np.zeros(20, np.float32), 0.5 + skill / 2, skill, HANDCRAFTED, [])
 
 
 def test_the_numbers_per_class_are_in_the_summaries():
@@ -28,7 +28,7 @@ def test_the_numbers_per_class_are_in_the_summaries():
     assert "dog" in section.cases[0].text
 
 
-def test_a_stray_format_is_named_with_its_path():
+def test_a_rare_format_is_listed_with_its_path():
     facts = many(200, format=["JPEG"] * 199 + ["GIF"])
     summaries: dict = {}
     section = format_section(facts, facts.name, summaries=summaries)
@@ -36,7 +36,7 @@ def test_a_stray_format_is_named_with_its_path():
     assert [case.entry["paths"] for case in section.cases] == [["199.png"]]
 
 
-def test_an_image_that_is_odd_in_two_ways_is_one_case():
+def test_an_outlier_in_two_properties_is_one_case():
     facts = many(
         100,
         brightness=[120.0 + number % 7 for number in range(99)] + [3.0],
@@ -59,11 +59,11 @@ def test_suspected_labels_are_named_and_the_most_doubtful_tenth_is_in_the_summar
     assert summaries["label_ranking"]["most_doubtful"] == ["19.png", "18.png"]
 
 
-def test_a_judge_that_hardly_knows_the_classes_is_not_believed():
+def test_a_classifier_near_chance_makes_suspects_infos():
     facts = many(20)
     good = label_section(facts, facts.name, ranking=ranking(0.9), summaries={})
     poor = label_section(facts, facts.name, ranking=ranking(0.2), summaries={})
     assert (good.severity, poor.severity) == ("warning", "info")
     assert "--features" in poor.command
     assert good.command == ""
-    assert "too little" in poor.note
+    assert "too low" in poor.note

@@ -13,11 +13,11 @@ from PIL import Image
 from audit_data import make_audit, make_facts, sample_image, suspect, write_folders
 from imgrec.auditing.findings import Audit, Case, Section
 from imgrec.auditing.output.explanations import EXPLANATIONS
-from imgrec.auditing.output.page import NUM_LISTED, NUM_SHOWN, command_words, to_html, verdict
-from imgrec.data.images.image import FileImages
+from imgrec.auditing.output.page import NUM_LISTED, NUM_SHOWN, command_fields, to_html, verdict
+from imgrec.data.images.collections import FileImages
 from imgrec.data.samples import Samples
 
-WORDS = {"target": "photos", "data": "data=folder data.root=photos", "output": "audit"}
+FIELDS = {"target": "photos", "data": "data=folder data.root=photos", "output": "audit"}
 EVIL = "<script>alert(1)</script>"
 GPS = b"CANARY-48.8584N-2.2945E"
 
@@ -62,7 +62,7 @@ def outlier(*rows: int, text: str = "odd") -> Section:
 
 
 def page_of(folder: Path, names: list[str], **options) -> Page:
-    return Page(to_html(*audit_of(folder, names, **options), words=WORDS))
+    return Page(to_html(*audit_of(folder, names, **options), fields=FIELDS))
 
 
 def test_a_name_that_looks_like_a_script_is_text(tmp_path):
@@ -89,7 +89,7 @@ def test_nothing_in_the_page_leads_outside(tmp_path):
     assert all(target.startswith(("data:", "#")) for target in targets)
 
 
-def test_what_a_file_says_besides_its_pixels_is_not_in_the_page(tmp_path):
+def test_metadata_of_files_is_not_in_the_page(tmp_path):
     exif = Image.Exif()
     exif[0x010E] = GPS.decode()
     exif.get_ifd(0x8825)[29] = GPS.decode()
@@ -98,7 +98,7 @@ def test_what_a_file_says_besides_its_pixels_is_not_in_the_page(tmp_path):
     assert GPS in path.read_bytes()
     facts = make_facts([("all", "a.jpg", 0)])
     parts = {"all": Samples(["a.jpg"], FileImages([path]), np.zeros(1, dtype=np.int64))}
-    page = to_html(make_audit(facts, more=[outlier(0)]), parts, words=WORDS)
+    page = to_html(make_audit(facts, more=[outlier(0)]), parts, fields=FIELDS)
     assert GPS not in page
     [thumbnail] = re.findall(rb"base64,([\w+/=]+)", page)
     assert b"CANARY" not in base64.b64decode(thumbnail)
@@ -111,7 +111,7 @@ def test_every_anchor_leads_somewhere(tmp_path):
     assert anchors <= {attributes.get("id") for _, attributes in page.elements}
 
 
-def test_a_long_list_is_cut_and_says_so(tmp_path):
+def test_a_long_list_is_cut_with_a_count_of_the_rest(tmp_path):
     names = [f"{number}.png" for number in range(NUM_LISTED + 25)]
     page = page_of(tmp_path, names, more=[outlier(*range(len(names)))])
     assert len(page.all("figure")) == NUM_LISTED
@@ -119,51 +119,51 @@ def test_a_long_list_is_cut_and_says_so(tmp_path):
     assert "25 more are in audit.json" in page.text
 
 
-def test_a_section_says_what_why_and_what_to_do_with_the_command(tmp_path):
+def test_a_section_has_meaning_harm_advice_and_command(tmp_path):
     page = page_of(tmp_path, ["a.png"], more=[outlier(0)])
     about = EXPLANATIONS["outliers"]
-    for words in (about.meaning, about.harm, about.advice):
-        assert words in page.text
+    for text in (about.meaning, about.harm, about.advice):
+        assert text in page.text
     assert "imgrec audit photos --apply audit/plan.csv --output clean.csv" in page.text
 
 
 def test_no_table_is_offered_for_images_that_are_in_no_files(tmp_path):
     audit, parts = audit_of(tmp_path, ["a.png"], more=[outlier(0)])
     audit.facts.file_sha256[0] = ""
-    assert "--apply" not in Page(to_html(audit, parts, words=WORDS)).text
+    assert "--apply" not in Page(to_html(audit, parts, fields=FIELDS)).text
 
 
-def test_what_was_not_looked_for_is_not_called_clean(tmp_path):
+def test_a_check_that_did_not_run_is_not_listed_as_passed(tmp_path):
     audit, parts = audit_of(tmp_path, ["a.png"])
-    before = Page(to_html(audit, parts, words=WORDS)).text
+    before = Page(to_html(audit, parts, fields=FIELDS)).text
     object.__setattr__(audit, "not_run", {"leaks": "there are no splits"})
-    after = Page(to_html(audit, parts, words=WORDS)).text
+    after = Page(to_html(audit, parts, fields=FIELDS)).text
     assert EXPLANATIONS["leaks.exact"].clean in before
     assert EXPLANATIONS["leaks.exact"].clean not in after
     assert "there are no splits" in after
 
 
 @pytest.mark.parametrize("key", EXPLANATIONS)
-def test_the_command_of_an_explanation_has_only_words_that_are_filled_in(key):
-    command = EXPLANATIONS[key].command.format(pattern="'^(x)'", **WORDS)
+def test_the_command_of_an_explanation_has_only_known_fields(key):
+    command = EXPLANATIONS[key].command.format(pattern="'^(x)'", **FIELDS)
     assert "{" not in command
 
 
 def test_the_verdict_names_the_worst(tmp_path):
     facts = make_facts([("train", "a", 0), ("test", "b", 0)], code=["truncated", ""])
     headline, detail = verdict(make_audit(facts, more=[suspect(1, label=1)]))
-    assert headline == "Mend this before you train"
+    assert headline == "Fix the errors before training"
     assert detail == "Broken files: 1."
-    assert verdict(make_audit(make_facts([("all", "a", 0)]))) == ("Clean", "Nothing was found.")
+    assert verdict(make_audit(make_facts([("all", "a", 0)]))) == ("No findings", "All checks passed.")
 
 
-def test_the_words_of_a_command_are_quoted_for_a_shell(tmp_path):
+def test_the_fields_of_a_command_are_quoted_for_a_shell(tmp_path):
     folder = tmp_path / "my photos; rm"
     folder.mkdir()
-    words = command_words(target=str(folder), words=["data.exclude=['*.gif']"], output=Path("a b"))
-    assert words["target"].startswith(f"'{folder}' ")
-    assert words["data"].startswith("data=folder 'data.root=")
-    assert words["output"] == "'a b'"
+    filled = command_fields(target=str(folder), overrides=["data.exclude=['*.gif']"], output=Path("a b"))
+    assert filled["target"].startswith(f"'{folder}' ")
+    assert filled["data"].startswith("data=folder 'data.root=")
+    assert filled["output"] == "'a b'"
 
 
 @pytest.mark.slow
@@ -175,7 +175,7 @@ def test_a_browser_shows_it_without_errors_requests_or_scrolling_sideways(width,
         pytest.skip("no Chromium on this machine")
     name = "a-name-that-goes-on-and-on-" * 6 + "<script>document.title='x'</script>.png"
     audit, parts = audit_of(tmp_path, [name.replace("/", "_"), "b.png"], more=[outlier(0, 1), suspect(0, label=1)])
-    (tmp_path / "audit.html").write_bytes(to_html(audit, parts, words=WORDS))
+    (tmp_path / "audit.html").write_bytes(to_html(audit, parts, fields=FIELDS))
     with playwright.sync_playwright() as browsers:
         browser = browsers.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": width, "height": 800})

@@ -83,11 +83,11 @@ def test_an_image_found_twice_has_one_line_with_the_stronger_action_and_both_rea
     audit = make_audit(FACTS, groups=[[0, 1]], more=[suspect(1, label=1)])
     [line] = [one for one in propose(audit) if one.row == 1]
     assert line.action == "remove"
-    assert line.reason == "exact duplicate; label looks wrong"
+    assert line.reason == "exact duplicate; suspected label error"
     assert line.new_label == 1
 
 
-def test_what_is_for_information_about_formats_and_labels_is_left_out():
+def test_infos_about_formats_and_labels_are_not_in_the_plan():
     info = Case(rows=(0,), severity="info", text="gray", entry={})
     audit = make_audit(FACTS, more=[Section("formats", [info]), Section("suspected_labels", [info])])
     assert propose(audit) == []

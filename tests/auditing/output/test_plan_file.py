@@ -107,18 +107,18 @@ def test_every_problem_is_named_with_its_line(file):
     )
     with pytest.raises(DataError) as error:
         read(file, text)
-    said = str(error.value)
-    assert "7 lines cannot be followed" in said
-    for words in (
+    message = str(error.value)
+    assert "7 lines cannot be applied" in message
+    for problem in (
         "line 2: no image c.png. Did you mean",
         "line 3: action delete is none of remove, relabel, move, review, keep",
-        "line 4: new_label bird is no class",
+        "line 4: new_label bird is not a class",
         "line 5: relabel, but new_label is empty",
         "line 6: move, but new_split outer is not train, val or test",
         "line 7: 2 fields, but the header has 4",
         "line 9: a.png is in line 8 already",
     ):
-        assert words in said
+        assert problem in message
 
 
 def test_a_long_list_of_problems_is_cut(file):
@@ -128,7 +128,7 @@ def test_a_long_list_of_problems_is_cut(file):
 
 
 def test_nothing_can_be_moved_where_there_are_no_splits(file):
-    with pytest.raises(DataError, match="the data names no splits"):
+    with pytest.raises(DataError, match="the data has no splits"):
         read(file, "path,action,new_split\na.png,move,test\n", splits=["all"])
 
 
@@ -137,7 +137,7 @@ def test_a_file_that_is_no_plan_is_refused(file):
         read(file, "path,label\na.png,cat\n")
 
 
-def test_a_plan_that_is_not_there_is_said(tmp_path):
+def test_a_missing_plan_is_an_error(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         read_plan(tmp_path / "plan.csv", paths=["a.png"], class_names=CLASSES, splits=["all"])
 
@@ -148,7 +148,7 @@ def test_the_plan_has_label_split_and_suggestion():
     assert dict(zip(COLUMNS, rows[1], strict=True)) == {
         "path": "a.png",
         "action": "review",
-        "reason": "label looks wrong",
+        "reason": "suspected label error",
         "evidence": "labelled cat, looks like dog",
         "confidence": "0.900",
         "label": "cat",

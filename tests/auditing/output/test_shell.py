@@ -1,4 +1,4 @@
-"""Words joined into a line are the same words to a shell."""
+"""Quoted arguments are read back unchanged by a shell."""
 
 import shlex
 
@@ -7,9 +7,9 @@ import pytest
 from imgrec.auditing.output.shell import shell_line
 
 
-@pytest.mark.parametrize("word", ["a", "a b", "it's", 'say "it\'s"', "$HOME's", "!'", "", "a;rm", "a\nb"])
-def test_a_shell_reads_the_word_back(word):
-    assert shlex.split(shell_line([word, "next"])) == [word, "next"]
+@pytest.mark.parametrize("argument", ["a", "a b", "it's", 'say "it\'s"', "$HOME's", "!'", "", "a;rm", "a\nb"])
+def test_a_shell_reads_the_argument_back(argument):
+    assert shlex.split(shell_line([argument, "next"])) == [argument, "next"]
 
 
 def test_single_quotes_are_easy_to_read():

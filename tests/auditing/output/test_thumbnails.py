@@ -10,7 +10,7 @@ from PIL import Image
 
 from audit_data import make_facts, sample_image, write_folders
 from imgrec.auditing.output.thumbnails import LONGEST_PX, Thumbnails
-from imgrec.data.images.image import ArrayImages, FileImages
+from imgrec.data.images.collections import ArrayImages, FileImages
 from imgrec.data.samples import Samples
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from imgrec.auditing.scan.facts import DIGEST_BYTES, NUM_HASHES, FactsTable, ImageFacts, facts_table
-from imgrec.data.images.image import ArrayImages
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.samples import Samples
 from planted import photograph, table_of
 

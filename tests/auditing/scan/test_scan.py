@@ -12,7 +12,7 @@ from PIL import Image
 from imgrec.auditing.scan import scan as scan_module
 from imgrec.auditing.scan.facts import FactsTable
 from imgrec.auditing.scan.scan import file_path, scan
-from imgrec.data.images.image import ArrayImages, FileImages
+from imgrec.data.images.collections import ArrayImages, FileImages
 from imgrec.data.samples import Samples
 from planted import photograph
 from project import PROJECT
@@ -173,15 +173,15 @@ def test_fuzzed_files_are_sorted_as_they_were_made(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(PROJECT / "benchmarks")
     from fuzzed_files import files
 
-    truth = {}
+    made = {}
     for file in files(60, 240):
         (tmp_path / file.name).write_bytes(file.data)
-        truth[tmp_path / file.name] = file
-    facts = scanned(sorted(truth))
+        made[tmp_path / file.name] = file
+    facts = scanned(sorted(made))
     assert not {"crashed", "timeout"} & set(facts.code)
-    for path, code in zip(sorted(truth), facts.code, strict=True):
-        if truth[path].is_good is not None:
-            assert (code == "") == truth[path].is_good, truth[path].kind
+    for path, code in zip(sorted(made), facts.code, strict=True):
+        if made[path].is_good is not None:
+            assert (code == "") == made[path].is_good, made[path].kind
 
 
 def test_a_scan_changes_no_file(sample_images):

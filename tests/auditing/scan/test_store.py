@@ -68,7 +68,7 @@ def test_what_may_be_otherwise_next_time_is_not_kept(tmp_path, sample_image, cod
     assert store.get(file_key(sample_image)) is None
 
 
-def test_without_a_path_nothing_is_kept_and_nothing_is_wrong(sample_image):
+def test_without_a_path_nothing_is_kept_without_an_error(sample_image):
     store = FactsStore(None)
     store.put(file_key(sample_image), check_one(sample_image))
     store.close()
@@ -80,28 +80,28 @@ def test_a_file_that_is_no_store_is_left_as_it_is(tmp_path, sample_image):
     other = tmp_path / "notes.txt"
     other.write_text("my notes, which are not a database\n" * 100)
     store = FactsStore(other)
-    assert "notes.txt" in store.trouble and "start anew" in store.trouble
+    assert "notes.txt" in store.trouble and "read all files again" in store.trouble
     store.put(file_key(sample_image), check_one(sample_image))
     store.close()
     assert other.read_text() == "my notes, which are not a database\n" * 100
 
 
-def test_a_place_that_cannot_be_made_is_said(tmp_path):
+def test_a_folder_that_cannot_be_created_is_reported(tmp_path):
     (tmp_path / "file").touch()
-    assert "start anew" in FactsStore(tmp_path / "file" / "store.sqlite").trouble
+    assert "read all files again" in FactsStore(tmp_path / "file" / "store.sqlite").trouble
 
 
-def test_a_damaged_row_is_said_and_the_scan_goes_on(tmp_path, sample_image):
+def test_a_damaged_row_is_reported_and_the_scan_continues(tmp_path, sample_image):
     path, key = tmp_path / "store.sqlite", file_key(sample_image)
     store = FactsStore(path)
     store.put(key, check_one(sample_image))
     store.close()
     with sqlite3.connect(path) as database:
-        database.execute("UPDATE facts_1 SET hashes = x'00'")
+        database.execute("UPDATE facts_2 SET hashes = x'00'")
     database.close()
     store = FactsStore(path)
     assert store.get(key) is None
-    assert "start anew" in store.trouble
+    assert "read all files again" in store.trouble
 
 
 def test_names_that_are_no_text_are_kept(tmp_path):

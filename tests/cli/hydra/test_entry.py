@@ -84,7 +84,7 @@ def test_ctrl_c_is_code_130(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code"), [(["--help"], 0), (["optimizer.lrr=1"], 2), (["--version"], 0), (["model=resnet5"], 2)]
 )
-def test_an_answer_that_needs_no_torch_does_not_wait_for_it(arguments, code, tmp_path):
+def test_help_version_and_errors_import_no_torch(arguments, code, tmp_path):
     program = (
         "import sys\nfrom imgrec.cli import main\n"
         f"sys.argv = ['imgrec', 'train', *{arguments!r}]\n"

@@ -16,9 +16,9 @@ from imgrec.data.sources.table import list_table
 from imgrec.errors import ConfigError, DataError
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    """Run `imgrec audit words...` in this process, and return its exit code."""
-    monkeypatch.setattr(sys, "argv", ["audit.py", *words])
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Run `imgrec audit ARGUMENTS` in this process, and return its exit code."""
+    monkeypatch.setattr(sys, "argv", ["audit.py", *arguments])
     try:
         verb.main()
     except SystemExit as end:
@@ -48,7 +48,7 @@ def lines(path: Path) -> list[dict[str, str]]:
 
 def test_from_a_folder_to_a_report_a_plan_and_a_clean_table(photos, monkeypatch, capsys):
     assert run(monkeypatch, "photos", "--no-labels", "--workers", "1") == 1
-    assert "The same image in two splits" in capsys.readouterr().out
+    assert "Leaks: the same image in two splits" in capsys.readouterr().out
     assert {"audit.html", "audit.json", "plan.csv"} <= {path.name for path in Path("audit").iterdir()}
     assert [(one["path"], one["action"]) for one in lines(Path("audit/plan.csv"))] == [
         ("test/dog/leak.png", "keep"),
@@ -56,8 +56,8 @@ def test_from_a_folder_to_a_report_a_plan_and_a_clean_table(photos, monkeypatch,
     ]
     before = {path: path.read_bytes() for path in photos.rglob("*.png")}
     assert run(monkeypatch, "photos", "--apply", "audit/plan.csv", "--output", "clean.csv") == 0
-    words = "data=table data.path=clean.csv data.split_column=split data.group_column=group"
-    assert words in capsys.readouterr().out
+    overrides = "data=table data.path=clean.csv data.split_column=split data.group_column=group"
+    assert overrides in capsys.readouterr().out
     assert before == {path: path.read_bytes() for path in photos.rglob("*.png")}
     parts = list_table(path="clean.csv", split_column="split", group_column="group").parts
     assert {name: len(part) for name, part in parts.items()} == {"train": 7, "test": 9}
@@ -101,19 +101,19 @@ def test_a_bad_plan_is_refused_whole_and_nothing_is_written(photos, monkeypatch)
 def test_a_table_is_replaced_only_on_request(photos, monkeypatch):
     Path("plan.csv").write_text("path,action\ntrain/cat/0.png,remove\n")
     Path("clean.csv").write_text("mine")
-    words = ("photos", "--apply", "plan.csv", "--output", "clean.csv")
+    arguments = ("photos", "--apply", "plan.csv", "--output", "clean.csv")
     with pytest.raises(DataError, match=r"clean\.csv exists.*--overwrite"):
-        run(monkeypatch, *words)
+        run(monkeypatch, *arguments)
     assert Path("clean.csv").read_text() == "mine"
-    assert run(monkeypatch, *words, "--overwrite") == 0
+    assert run(monkeypatch, *arguments, "--overwrite") == 0
     assert "train/cat/1.png" in Path("clean.csv").read_text()
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
-        (["photos", "--output", "photos/audit"], "lies inside the data"),
-        ([], "Name what to look at"),
+        (["photos", "--output", "photos/audit"], "is inside the data"),
+        ([], "Name the data"),
         (["photos", "photos"], "One folder or table at a time"),
         (["photos", "--fail-on", "worst"], "--fail-on"),
         (["photos", "--workers", "0"], "1 or more"),
@@ -123,19 +123,19 @@ def test_a_table_is_replaced_only_on_request(photos, monkeypatch):
         (["photos", "--flag"], "--flag"),
     ],
 )
-def test_a_command_that_cannot_be_is_refused_with_a_reason(words, message, photos, monkeypatch):
+def test_an_invalid_command_is_a_config_error(arguments, message, photos, monkeypatch):
     with pytest.raises(ConfigError, match=message):
-        run(monkeypatch, *words)
+        run(monkeypatch, *arguments)
 
 
-def test_a_folder_without_images_is_said(tmp_path, monkeypatch):
+def test_a_folder_without_images_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty/notes.txt").write_text("x")
     with pytest.raises(DataError, match="no image"):
         run(monkeypatch, str(tmp_path / "empty"), "--output", str(tmp_path / "out"))
 
 
-def test_a_stopped_audit_says_so_and_goes_on_where_it_stopped(photos, monkeypatch, capsys):
+def test_an_interrupted_audit_resumes(photos, monkeypatch, capsys):
     def stop(line: ProgressLine, done: int, total: int) -> None:
         if done == 5:
             raise KeyboardInterrupt
@@ -143,7 +143,7 @@ def test_a_stopped_audit_says_so_and_goes_on_where_it_stopped(photos, monkeypatc
     with monkeypatch.context() as interrupted:
         interrupted.setattr(ProgressLine, "update", stop)
         assert run(interrupted, "photos", "--no-labels", "--workers", "1") == 130
-    assert "the same command goes on from there" in capsys.readouterr().err
+    assert "Run the same command again to resume" in capsys.readouterr().err
     assert [path.name for path in Path("audit").iterdir()] == ["facts.sqlite"]
     assert num_kept(Path("audit/facts.sqlite")) >= 4
     run(monkeypatch, "photos", "--no-labels", "--workers", "1")

@@ -44,8 +44,8 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> None:
-    monkeypatch.setattr(sys, "argv", ["imgrec baselines", *map(str, words)])
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
+    monkeypatch.setattr(sys, "argv", ["imgrec baselines", *map(str, arguments)])
     baselines.main()
 
 
@@ -54,11 +54,11 @@ def written(folder: Path) -> dict:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [("seed=3", "data.test_fraction=0.3"), ("data.fold=1", "data.folds=4", r"data.group_pattern='^(\d+)_'")],
 )
-def test_the_test_images_are_those_that_train_scores(words, photos, tmp_path, monkeypatch):
-    named = ["data=folder", f"data.root={photos}", "preprocess=small", *words]
+def test_the_test_images_are_those_that_train_evaluates(arguments, photos, tmp_path, monkeypatch):
+    named = ["data=folder", f"data.root={photos}", "preprocess=small", *arguments]
     run(monkeypatch, *named, *QUICK, "--output", tmp_path / "out")
     data = build(composed("train", tmp_path / "run", *named).data)
     content = written(tmp_path / "out")
@@ -82,12 +82,14 @@ def test_the_table_the_notes_and_the_place_are_printed(photos, tmp_path, monkeyp
 
 def test_a_trained_network_is_put_beside_its_baselines(photos, tmp_path, monkeypatch, capsys):
     """And its frozen features make a baseline; run, baselines and report are of the same images."""
-    words = ("data=folder", f"data.root={photos}", "preprocess=small", "augment=none")
-    trained = command("train", *words, *SHORT, f"run_dir={tmp_path / 'run'}", "trainer.gpus=0", "data.num_workers=0")
+    arguments = ("data=folder", f"data.root={photos}", "preprocess=small", "augment=none")
+    trained = command(
+        "train", *arguments, *SHORT, f"run_dir={tmp_path / 'run'}", "trainer.gpus=0", "data.num_workers=0"
+    )
     assert trained.code == 0, trained.err
     best = tmp_path / "run" / "best.ckpt"
     output = ("--output", tmp_path / "out", "--beside", tmp_path / "run")
-    run(monkeypatch, *words, *QUICK, "--checkpoint", best, *output)
+    run(monkeypatch, *arguments, *QUICK, "--checkpoint", best, *output)
     content = written(tmp_path / "run" / "evaluation")
     assert content == written(tmp_path / "out")
     metrics = json.loads((tmp_path / "run" / "evaluation" / "metrics.json").read_text())
@@ -100,20 +102,20 @@ def test_a_trained_network_is_put_beside_its_baselines(photos, tmp_path, monkeyp
     assert "frozen_small_cnn-logistic_regression" in names
     assert "small_cnn" in capsys.readouterr().out
     with pytest.raises(DataError, match="scored on other images"):
-        run(monkeypatch, *words, "seed=9", *QUICK, *output)
+        run(monkeypatch, *arguments, "seed=9", *QUICK, *output)
 
 
 def test_beside_a_network_whose_decisions_hold_images_out_baselines_are_scored_on_the_others(
     photos, tmp_path, monkeypatch, capsys
 ):
-    words = ("data=folder", f"data.root={photos}", "preprocess=small", "data.test_fraction=0.4")
+    arguments = ("data=folder", f"data.root={photos}", "preprocess=small", "data.test_fraction=0.4")
     quiet = ("trainer.gpus=0", "data.num_workers=0")
-    trained = command("train", *words, *SHORT, f"run_dir={tmp_path / 'run'}", *quiet)
+    trained = command("train", *arguments, *SHORT, f"run_dir={tmp_path / 'run'}", *quiet)
     assert trained.code == 0, trained.err
     again = (f"checkpoint={tmp_path / 'run' / 'best.ckpt'}", f"run_dir={tmp_path / 'held'}", "decisions=holdout")
-    done = command("evaluate", *words, *quiet, *again)
+    done = command("evaluate", *arguments, *quiet, *again)
     assert done.code == 0, done.err
-    run(monkeypatch, *words, *QUICK, "--output", tmp_path / "out", "--beside", tmp_path / "held")
+    run(monkeypatch, *arguments, *QUICK, "--output", tmp_path / "out", "--beside", tmp_path / "held")
     content = written(tmp_path / "out")
     network = read_parquet(tmp_path / "held" / "predictions.parquet")
     assert content["num_test"] == len(network) == 8
@@ -126,8 +128,8 @@ def test_frozen_features_alone_come_from_a_backbone_with_its_weights(photos, tmp
     network = make_backbone("squeezenet1_1", num_classes=1000)
     torch.save({key.removeprefix("backbone."): v for key, v in network.state_dict().items() if "backbone" in key},
                tmp_path / "net.pth")  # fmt: skip
-    words = ("--features", "frozen", "--backbone", "squeezenet1_1", "--weights", tmp_path / "net.pth")
-    run(monkeypatch, photos, "preprocess=small", *words, "--output", tmp_path / "out")
+    arguments = ("--features", "frozen", "--backbone", "squeezenet1_1", "--weights", tmp_path / "net.pth")
+    run(monkeypatch, photos, "preprocess=small", *arguments, "--output", tmp_path / "out")
     rows = written(tmp_path / "out")["baselines"]
     assert {row["name"] for row in rows if not row["is_floor"]} == {"frozen_squeezenet1_1-logistic_regression"}
 
@@ -136,8 +138,8 @@ def test_without_a_test_split_validation_is_scored(photos, tmp_path, monkeypatch
     (tmp_path / "whole").mkdir()
     for part in ("train", "val"):
         shutil.copytree(photos, tmp_path / "whole" / part)
-    words = ("data=folder", f"data.root={tmp_path / 'whole'}", "preprocess=small", "data.leaks=ignore")
-    run(monkeypatch, *words, *QUICK, "--output", tmp_path / "out")
+    arguments = ("data=folder", f"data.root={tmp_path / 'whole'}", "preprocess=small", "data.leaks=ignore")
+    run(monkeypatch, *arguments, *QUICK, "--output", tmp_path / "out")
     assert written(tmp_path / "out")["split"] == "val"
 
 
@@ -151,16 +153,16 @@ def test_a_broken_training_image_is_left_out_as_in_training(photos, tmp_path, mo
 
 
 @pytest.mark.parametrize(
-    ("words", "error", "message"),
+    ("arguments", "error", "message"),
     [
         (("--features", "hug"), ConfigError, "--features has no 'hug'. Did you mean 'hog'"),
         (("--models", "svm"), ConfigError, "--models has no 'svm'"),
         (("--features", ","), ConfigError, "names with commas"),
         (("--features", "frozen"), ConfigError, "add --backbone NAME"),
-        (("--features", "hog+frozen", "--checkpoint", "x"), ConfigError, "stand alone"),
+        (("--features", "hog+frozen", "--checkpoint", "x"), ConfigError, "cannot be joined"),
         (("--backbone", "resnet18"), ConfigError, "goes with --weights"),
         (("--weights", "x.pth"), ConfigError, "goes with --weights"),
-        (("--backbone", "a", "--weights", "b", "--checkpoint", "c"), ConfigError, "both name a network"),
+        (("--backbone", "a", "--weights", "b", "--checkpoint", "c"), ConfigError, "both name a model"),
         (("--backbone", "resnet81", "--weights", "b.pth"), ConfigError, "no classifier 'resnet81'"),
         (("--backbone", "resnet18", "--weights", "gone.pth"), WeightsError, "gone.pth"),
         (("--checkpoint", "gone.ckpt"), CheckpointError, "gone.ckpt"),
@@ -172,10 +174,10 @@ def test_a_broken_training_image_is_left_out_as_in_training(photos, tmp_path, mo
         (("preprocess.size=nine",), ConfigError, "preprocess"),
     ],
 )
-def test_what_cannot_be_is_said_and_nothing_written(words, error, message, photos, tmp_path, monkeypatch):
+def test_what_cannot_be_is_said_and_nothing_written(arguments, error, message, photos, tmp_path, monkeypatch):
     Image.new("RGB", (9, 9)).save(photos / "cat" / "small.png")
     with pytest.raises(error) as raised:
-        run(monkeypatch, photos, *words, "--output", tmp_path / "out")
+        run(monkeypatch, photos, *arguments, "--output", tmp_path / "out")
     assert message in str(raised.value)
     assert not (tmp_path / "out").exists()
 
@@ -194,9 +196,9 @@ def test_no_target_is_refused(monkeypatch):
 @pytest.mark.slow
 def test_ctrl_c_leaves_nothing_and_says_so(tmp_path):
     code = "import sys; from imgrec.cli import main; sys.argv[0] = 'imgrec'; main()"
-    words = ["baselines", "data=digits", "--output", str(tmp_path / "out")]
+    arguments = ["baselines", "data=digits", "--output", str(tmp_path / "out")]
     with subprocess.Popen(
-        [sys.executable, "-c", code, *words], cwd=PROJECT, stderr=subprocess.PIPE, text=True, env={**os.environ}
+        [sys.executable, "-c", code, *arguments], cwd=PROJECT, stderr=subprocess.PIPE, text=True, env={**os.environ}
     ) as process:
         assert process.stderr is not None
         for line in process.stderr:

@@ -20,13 +20,13 @@ def runs(tmp_path, monkeypatch):
     return tmp_path
 
 
-def typed(monkeypatch, *words):
-    monkeypatch.setattr(sys, "argv", ["imgrec", "compare", *words])
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["imgrec", "compare", *arguments])
     app.main()
 
 
 def test_it_writes_three_files_and_prints_scores_and_verdict(runs, monkeypatch, capsys):
-    typed(monkeypatch, "a", "b")
+    run(monkeypatch, "a", "b")
     printed = capsys.readouterr().out
     assert sorted(path.name for path in (runs / "comparison").iterdir()) == [
         "comparison.html",
@@ -40,14 +40,14 @@ def test_it_writes_three_files_and_prints_scores_and_verdict(runs, monkeypatch, 
 
 
 def test_output_and_seed_can_be_chosen_and_the_same_seed_gives_the_same_files(runs, monkeypatch):
-    for words in (("--output", "x"), ("--output", "y"), ("--output", "z", "--seed", "1")):
-        typed(monkeypatch, "a", "b", "other=c", *words)
+    for arguments in (("--output", "x"), ("--output", "y"), ("--output", "z", "--seed", "1")):
+        run(monkeypatch, "a", "b", "other=c", *arguments)
     x, y, z = ((runs / name / "comparison.json").read_bytes() for name in "xyz")
     assert x == y != z
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         ((), "Name two runs or more: imgrec compare RUN_A RUN_B"),
         (("a", "nowhere"), "nowhere: there is no such folder or table"),
@@ -55,9 +55,9 @@ def test_output_and_seed_can_be_chosen_and_the_same_seed_gives_the_same_files(ru
         (("a", "b", "--sed", "1"), "Unrecognized arguments: --sed"),
     ],
 )
-def test_errors_are_a_message_and_code_2(runs, monkeypatch, capsys, words, message):
+def test_errors_are_a_message_and_code_2(runs, monkeypatch, capsys, arguments, message):
     with pytest.raises(SystemExit) as ended:
-        typed(monkeypatch, *words)
+        run(monkeypatch, *arguments)
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
     assert not (runs / "comparison").exists()
@@ -71,13 +71,13 @@ def test_a_table_of_another_layout_is_refused_by_name(runs, monkeypatch, capsys)
     about = json.loads(table.schema.metadata[b"imgrec"])
     pq.write_table(table.replace_schema_metadata({"imgrec": json.dumps({**about, "format": 0})}), path)
     with pytest.raises(SystemExit):
-        typed(monkeypatch, "a", "b")
+        run(monkeypatch, "a", "b")
     assert "a/evaluation/predictions.parquet: the table has format 0" in capsys.readouterr().err
 
 
 def test_help_is_printed_without_reading_anything(monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
-        typed(monkeypatch, "--help")
+        run(monkeypatch, "--help")
     assert ended.value.code == 0
     assert "NAME=RUN,RUN,RUN" in capsys.readouterr().out
 

@@ -51,8 +51,8 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["explain", *map(str, words)])
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["explain", *map(str, arguments)])
     try:
         explain.main()
     except SystemExit as end:
@@ -70,14 +70,14 @@ def test_a_file_and_a_folder_become_rows_panels_and_a_page(checkpoint, photos, m
     assert [Path(row["path"]).name for row in rows] == ["1.png", "0.png", "2.png"]  # each once, in the order given
     assert {row["label"] for row in rows} == {"ants"}
     assert all(Path("explanation", row["png"]).is_file() for row in rows)
-    assert "Where " in Path("explanation/explain.html").read_text()
+    assert "Saliency maps: " in Path("explanation/explain.html").read_text()
     printed = capsys.readouterr().out
     assert "gradcam: " in printed and "explain.html" in printed
 
 
 def test_all_methods_for_a_class_of_ones_own(checkpoint, photos, monkeypatch):
-    words = ("--method", "all", "--target", "<b>", "--output", "maps", "--baseline", "mean")
-    assert run(monkeypatch, checkpoint, photos / "0.png", *words) == 0
+    arguments = ("--method", "all", "--target", "<b>", "--output", "maps", "--baseline", "mean")
+    assert run(monkeypatch, checkpoint, photos / "0.png", *arguments) == 0
     read = content("maps")
     assert [row["method"] for row in read["images"]] == list(explain.METHODS)
     assert {row["target"] for row in read["images"]} == {"<b>"}
@@ -129,7 +129,7 @@ def test_a_broken_image_is_a_row_with_its_reason_and_exit_code_1(checkpoint, pho
     assert failed["path"].endswith("1.png") and failed["reason"] in ("truncated", "damaged")
     assert len(content()["images"]) == 2
     assert "Could not be read: " in capsys.readouterr().out
-    assert "Could not be read" in Path("explanation/explain.html").read_text()
+    assert "Unreadable images" in Path("explanation/explain.html").read_text()
 
 
 def test_where_no_image_can_be_read_nothing_is_written(checkpoint, photos, monkeypatch):
@@ -140,19 +140,19 @@ def test_where_no_image_can_be_read_nothing_is_written(checkpoint, photos, monke
 
 
 @pytest.mark.parametrize(
-    ("words", "error", "message"),
+    ("arguments", "error", "message"),
     [
         (["{c}", "photo"], DataError, r"photo: no such image, folder or pattern\. Did you mean 'photos'"),
         (["{c}", "photos/*.gif"], DataError, r"photos/\*\.gif: no such image"),
         (["{c}", "void"], DataError, "void: no image in this folder"),
-        (["{c}", "photos", "--target", "ant"], ConfigError, r"--target ant: .*Did you mean 'ants'\? It knows: ants"),
+        (["{c}", "photos", "--target", "ant"], ConfigError, r"--target ant: .*Did you mean 'ants'\? Classes: ants"),
         (["{c}", "photos", "--limit", "0"], ConfigError, "--limit=0"),
         (["{c}", "photos", "--method", "cam"], ConfigError, r"invalid choice: 'cam'.*imgrec explain --help"),
         (["{c}"], ConfigError, "ollowing arguments are required: INPUT"),
         (["none.ckpt", "photos"], CheckpointError, r"none\.ckpt does not exist"),
     ],
 )
-def test_what_cannot_be_is_said(words, error, message, checkpoint, photos, monkeypatch):
+def test_what_cannot_be_is_said(arguments, error, message, checkpoint, photos, monkeypatch):
     Path("void").mkdir()
     with pytest.raises(error, match=message):
-        run(monkeypatch, *(word.format(c=checkpoint) for word in words))
+        run(monkeypatch, *(argument.format(c=checkpoint) for argument in arguments))

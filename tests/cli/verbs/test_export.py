@@ -38,20 +38,20 @@ class Done:
     err: str
 
 
-def typed(*words: object) -> Done:
-    """Run `imgrec WORDS` in this process; errors are raised."""
+def run_verb(*arguments: object) -> Done:
+    """Run `imgrec ARGUMENTS` in this process; errors are raised."""
     out, err = io.StringIO(), io.StringIO()
-    argv = mock.patch.object(sys, "argv", ["imgrec", *map(str, words)])
+    argv = mock.patch.object(sys, "argv", ["imgrec", *map(str, arguments)])
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), argv:
-        app.run_verb(str(words[0]), [str(word) for word in words[1:]])
+        app.run_verb(str(arguments[0]), [str(argument) for argument in arguments[1:]])
     return Done(out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="module")
 def model(run: Path) -> Path:
     path = run / "model.onnx"
-    done = typed("export", run / "best.ckpt", "--output", path)
-    assert "180 of 180 labels the same" in done.out
+    done = run_verb("export", run / "best.ckpt", "--output", path)
+    assert "180 of 180 predictions identical" in done.out
     return path
 
 
@@ -93,11 +93,11 @@ def test_images_in_a_folder_are_enough_where_the_data_is_gone(run, tmp_path):
     random = np.random.default_rng(0)
     for i in range(6):
         Image.fromarray(random.integers(0, 255, (20 + i, 30, 3), dtype=np.uint8)).save(tmp_path / f"{i}.png")
-    with mock.patch("imgrec.cli.inputs.checkpoint_data.read_data_of", side_effect=AssertionError):
-        done = typed(
+    with mock.patch("imgrec.deploy.export.checkpoint._read_data", side_effect=AssertionError):
+        done = run_verb(
             "export", run / "best.ckpt", "--images", tmp_path, "--input", "image", "--output", tmp_path / "m.onnx"
         )
-    assert "6 of 6 labels the same" in done.out
+    assert "6 of 6 predictions identical" in done.out
     assert "Accuracy" not in done.out
     assert load_bundle(tmp_path / "m.onnx").info.input == "image"
 
@@ -106,8 +106,8 @@ def test_files_for_pytorch_come_back_with_their_description(run, tmp_path):
     import torch
 
     images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
-    typed("export", run / "best.ckpt", "--output", tmp_path / "m.safetensors", "--limit", "20")
-    typed("export", run / "best.ckpt", "--output", tmp_path / "m.pt2", "--limit", "20")
+    run_verb("export", run / "best.ckpt", "--output", tmp_path / "m.safetensors", "--limit", "20")
+    run_verb("export", run / "best.ckpt", "--output", tmp_path / "m.pt2", "--limit", "20")
     network, info = load_safetensors(tmp_path / "m.safetensors")
     program, same = load_pt2(tmp_path / "m.pt2")
     assert info == same
@@ -116,7 +116,7 @@ def test_files_for_pytorch_come_back_with_their_description(run, tmp_path):
         assert program(images[:1]).shape == (1, 10)
 
 
-def test_a_file_for_pytorch_that_is_damaged_is_said_so(tmp_path):
+def test_a_damaged_file_for_pytorch_is_reported(tmp_path):
     for name, load in (("m.safetensors", load_safetensors), ("m.pt2", load_pt2)):
         (tmp_path / name).write_bytes(b"\x10\0\0\0\0\0\0\0garbage")
         with pytest.raises(ImgrecError, match=name):
@@ -128,7 +128,7 @@ def test_a_file_for_pytorch_that_is_damaged_is_said_so(tmp_path):
 def test_a_network_outside_the_allow_list_is_not_built(run, tmp_path):
     from safetensors.torch import save_file
 
-    typed("export", run / "best.ckpt", "--output", tmp_path / "m.safetensors", "--limit", "20")
+    run_verb("export", run / "best.ckpt", "--output", tmp_path / "m.safetensors", "--limit", "20")
     network, info = load_safetensors(tmp_path / "m.safetensors")
     hostile = {"imgrec": info.to_json().decode(), "model": json.dumps({"_target_": "os.system", "command": "false"})}
     save_file(dict(network.state_dict()), tmp_path / "h.safetensors", metadata=hostile)
@@ -136,50 +136,50 @@ def test_a_network_outside_the_allow_list_is_not_built(run, tmp_path):
         load_safetensors(tmp_path / "h.safetensors")
 
 
-def test_openvino_answers_alike_in_float32_and_in_8_bits(run, tmp_path):
+def test_openvino_in_float32_and_in_8_bits(run, tmp_path):
     openvino = pytest.importorskip("openvino")
-    from imgrec.deploy.export.openvino_file import read_openvino_info
+    from imgrec.deploy.predict.openvino_model import read_openvino_info
 
-    typed("export", run / "best.ckpt", "--output", tmp_path / "m.xml", "--limit", "40")
+    run_verb("export", run / "best.ckpt", "--output", tmp_path / "m.xml", "--limit", "40")
     options = {"INFERENCE_PRECISION_HINT": "f32"}
     logits = openvino.Core().compile_model(tmp_path / "m.xml", "CPU", options)([np.zeros((2, 32, 32, 3), np.uint8)])[0]
     assert logits.shape == (2, 10)
     assert read_openvino_info(tmp_path / "m.xml").class_names[:2] == ["0", "1"]
     pytest.importorskip("nncf")
     small = ("--int8", "--limit", "40", "--calibration-images", "8", "--max-drop", "10")
-    typed("export", run / "best.ckpt", "--output", tmp_path / "s.xml", *small)
+    run_verb("export", run / "best.ckpt", "--output", tmp_path / "s.xml", *small)
     assert (tmp_path / "s.bin").stat().st_size < 0.5 * (tmp_path / "m.bin").stat().st_size
 
 
 @pytest.mark.parametrize(
-    ("words", "kind", "message"),
+    ("arguments", "kind", "message"),
     [
         ((), ConfigError, "Name one checkpoint"),
         (("a.ckpt", "b.ckpt"), ConfigError, "Name one checkpoint"),
-        (("a.ckpt", "--output", "model.bin"), ConfigError, r"end its name in \.onnx"),
-        (("a.ckpt", "--int8", "--float16"), ConfigError, "not both"),
-        (("a.ckpt", "--calibration", "x"), ConfigError, "--calibration is for --int8"),
+        (("a.ckpt", "--output", "model.bin"), ConfigError, r"the output ends in \.onnx"),
+        (("a.ckpt", "--int8", "--float16"), ConfigError, "exclude each other"),
+        (("a.ckpt", "--calibration", "x"), ConfigError, "calibration is for int8"),
         (("a.ckpt", "--int8", "--output", "m.pt2"), ConfigError, "Files for PyTorch are float32"),
-        (("a.ckpt", "--max-drop", "-1"), ConfigError, "--max-drop"),
-        (("a.ckpt", "--limit", "1"), ConfigError, "--limit"),
+        (("a.ckpt", "--max-drop", "-1"), ConfigError, "max_drop=-1"),
+        (("a.ckpt", "--limit", "1"), ConfigError, "limit=1"),
         (("a.ckpt", "--bad"), ConfigError, "--help"),
         (("absent.ckpt",), ImgrecError, "absent.ckpt does not exist"),
     ],
 )
-def test_a_wrong_command_line_is_explained(words, kind, message, tmp_path, monkeypatch):
+def test_a_command_line_that_is_not_valid_is_explained(arguments, kind, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(kind, match=message):
-        typed("export", *words)
+        run_verb("export", *arguments)
 
 
-def test_a_file_that_is_there_is_not_replaced_unasked(run, model):
+def test_an_existing_file_needs_overwrite(run, model):
     with pytest.raises(DataError, match="--overwrite"):
-        typed("export", run / "best.ckpt", "--output", model)
+        run_verb("export", run / "best.ckpt", "--output", model)
 
 
-def test_a_word_that_the_data_do_not_know_is_explained(run, tmp_path):
+def test_an_override_that_the_data_does_not_have_is_explained(run, tmp_path):
     with pytest.raises(ConfigError, match=r"data\.rooot"):
-        typed("export", run / "best.ckpt", "data.rooot=x", "--output", tmp_path / "m.onnx")
+        run_verb("export", run / "best.ckpt", "data.rooot=x", "--output", tmp_path / "m.onnx")
 
 
 def test_an_untrained_checkpoint_is_refused(run, tmp_path):
@@ -189,7 +189,7 @@ def test_an_untrained_checkpoint_is_refused(run, tmp_path):
     payload["state_dict"]["net.backbone.head.weight"].zero_()
     save_checkpoint(payload, tmp_path / "fresh.ckpt")
     with pytest.raises(ParityError, match="not trained"):
-        typed("export", tmp_path / "fresh.ckpt", "--output", tmp_path / "m.onnx")
+        run_verb("export", tmp_path / "fresh.ckpt", "--output", tmp_path / "m.onnx")
     assert not (tmp_path / "m.onnx").exists()
 
 
@@ -199,8 +199,8 @@ def test_help_is_there_without_torch():
 
 
 def test_models_are_measured_side_by_side(run, model, tmp_path):
-    words = ("--rounds", "1", "--batch", "2", "--threads", "1", "--output", tmp_path / "b.json")
-    done = typed("benchmark", model, run / "best.ckpt", *words)
+    arguments = ("--rounds", "1", "--batch", "2", "--threads", "1", "--output", tmp_path / "b.json")
+    done = run_verb("benchmark", model, run / "best.ckpt", *arguments)
     report = json.loads((tmp_path / "b.json").read_text())
     names = [row["name"] for row in report["models"]]
     assert names[0] == "best.ckpt: PyTorch float32"
@@ -213,8 +213,8 @@ def test_models_are_measured_side_by_side(run, model, tmp_path):
 
 @pytest.mark.slow  # the compiler takes its time
 def test_a_checkpoint_is_measured_compiled_too(run, tmp_path):
-    words = ("--compile", "--rounds", "1", "--batch", "2", "--threads", "1", "--output", tmp_path / "b.json")
-    done = typed("benchmark", run / "best.ckpt", *words)
+    arguments = ("--compile", "--rounds", "1", "--batch", "2", "--threads", "1", "--output", tmp_path / "b.json")
+    done = run_verb("benchmark", run / "best.ckpt", *arguments)
     names = [row["name"] for row in json.loads((tmp_path / "b.json").read_text())["models"]]
     kinds = ("float32", "bfloat16", "compiled float32", "compiled bfloat16")
     assert names == [f"best.ckpt: PyTorch {kind}" for kind in kinds]
@@ -222,17 +222,17 @@ def test_a_checkpoint_is_measured_compiled_too(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
-        ((), "Name what to measure"),
+        ((), "Name the models"),
         (("a.txt",), r"none of \.onnx"),
         (("a.onnx", "--rounds", "0"), "--rounds"),
-        (("no.onnx",), "no.onnx is not there"),
-        (("no.xml",), "no.xml is not there"),
+        (("no.onnx",), "No file no.onnx"),
+        (("no.xml",), "No file no.xml"),
         (("no.xml", "--threads", "0"), "--threads=0"),
     ],
 )
-def test_a_wrong_benchmark_is_explained(words, message, tmp_path, monkeypatch):
+def test_a_benchmark_that_cannot_run_is_explained(arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ImgrecError, match=message):
-        typed("benchmark", *words)
+        run_verb("benchmark", *arguments)

@@ -34,8 +34,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["predict", *map(str, words)])
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["predict", *map(str, arguments)])
     try:
         predict.main()
     except SystemExit as end:
@@ -47,10 +47,10 @@ def rows(path: str | Path) -> list[dict[str, str]]:
     return list(csv.DictReader(Path(path).read_text(encoding="utf-8").splitlines()))
 
 
-def started(*words: object, cwd: Path) -> subprocess.Popen[bytes]:
+def started(*arguments: object, cwd: Path) -> subprocess.Popen[bytes]:
     """Start the command as its user does, in a Python of its own."""
     environment = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", "from imgrec.cli import main; main()", "predict", *map(str, words)]
+    command = [sys.executable, "-c", "from imgrec.cli import main; main()", "predict", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd, env=environment)
 
 
@@ -60,16 +60,17 @@ def test_a_folder_becomes_a_table_and_a_bad_file_a_row(place, monkeypatch, capsy
     assert [row["path"] for row in table] == [
         f"photos/{n}" for n in ("a_red.png", "b_green.png", "c_blue.png", "d_cut.jpg")
     ]
-    assert [row["label"] for row in table] == ["red", "green", "blue", ""]
+    assert [row["prediction"] for row in table] == ["red", "green", "blue", ""]
     assert [row["error"] for row in table] == ["", "", "", "truncated"]
-    assert [row["label_1"] for row in table[:3]] == ["red", "green", "blue"]
-    assert table[0]["accepted:risk_5"] == "true"
-    assert "4 images, " in (said := capsys.readouterr().err)
-    assert "/s: 3 answered, 1 not (truncated 1)." in said
+    assert [next(iter(json.loads(row["probabilities"]))) for row in table[:3]] == ["red", "green", "blue"]
+    assert len(json.loads(table[0]["probabilities"])) == 2
+    assert table[0]["rejected:risk_5"] == "false"
+    assert "4 images, " in (printed := capsys.readouterr().err)
+    assert "/s: 3 predicted, 1 failed (truncated 1)." in printed
     assert sorted(path.name for path in place.iterdir()) == ["m.onnx", "p.csv", "photos"]
 
 
-def test_the_three_kinds_of_table_say_the_same(place, monkeypatch, capsysbinary):
+def test_the_three_formats_have_the_same_content(place, monkeypatch, capsysbinary):
     import pyarrow.parquet as pq
 
     assert run(monkeypatch, "m.onnx", "photos") == 0
@@ -78,8 +79,11 @@ def test_the_three_kinds_of_table_say_the_same(place, monkeypatch, capsysbinary)
         assert run(monkeypatch, "m.onnx", "photos", "--output", f"p.{kind}") == 0
     assert Path("p.csv").read_bytes() == printed
     lines = [json.loads(line) for line in Path("p.jsonl").read_text().splitlines()]
-    assert pq.read_table("p.parquet").to_pylist() == lines
-    assert [line["label"] or "" for line in lines] == [row["label"] for row in rows("p.csv")]
+    assert pq.read_table("p.parquet").to_pylist(maps_as_pydicts="strict") == lines
+    assert [line["prediction"] or "" for line in lines] == [row["prediction"] for row in rows("p.csv")]
+    assert list(lines[0]) == [
+        "path", "prediction", "confidence", "probabilities", "rejected", "error", "detail"
+    ]  # fmt: skip
 
 
 def test_every_kind_of_input_in_one_table_in_order(place, monkeypatch):
@@ -91,21 +95,21 @@ def test_every_kind_of_input_in_one_table_in_order(place, monkeypatch):
         writer.write(np.full((48, 64, 3), (0, 255, 0), dtype=np.uint8))
     writer.release()
     Path("l.txt").write_text("photos/c_blue.png\ngone.png\n")
-    words = ("photos/a_red.png", "z.zip", "f.mp4", "photos/*.png", "--list", "l.txt", "--every", 20, "--batch", 3)
-    assert run(monkeypatch, "m.onnx", *words, "--output", "p.csv") == 0
-    assert [(row["path"], row["label"], row["error"], row["time_s"]) for row in rows("p.csv")] == [
-        ("photos/a_red.png", "red", "", ""),
-        ("z.zip#a_red.png", "red", "", ""),
-        ("z.zip#b_green.png", "green", "", ""),
-        ("z.zip#c_blue.png", "blue", "", ""),
-        ("z.zip#d_cut.jpg", "", "truncated", ""),
-        ("f.mp4#frame=0", "green", "", "0.0"),
-        ("f.mp4#frame=20", "green", "", "2.0"),
-        ("photos/a_red.png", "red", "", ""),
-        ("photos/b_green.png", "green", "", ""),
-        ("photos/c_blue.png", "blue", "", ""),
-        ("photos/c_blue.png", "blue", "", ""),
-        ("gone.png", "", "unreadable", ""),
+    arguments = ("photos/a_red.png", "z.zip", "f.mp4", "photos/*.png", "--list", "l.txt", "--every", 20, "--batch", 3)
+    assert run(monkeypatch, "m.onnx", *arguments, "--output", "p.csv") == 0
+    assert [(row["path"], row["prediction"], row["error"], row["frame"], row["time_s"]) for row in rows("p.csv")] == [
+        ("photos/a_red.png", "red", "", "", ""),
+        ("z.zip#a_red.png", "red", "", "", ""),
+        ("z.zip#b_green.png", "green", "", "", ""),
+        ("z.zip#c_blue.png", "blue", "", "", ""),
+        ("z.zip#d_cut.jpg", "", "truncated", "", ""),
+        ("f.mp4", "green", "", "0", "0.0"),
+        ("f.mp4", "green", "", "20", "2.0"),
+        ("photos/a_red.png", "red", "", "", ""),
+        ("photos/b_green.png", "green", "", "", ""),
+        ("photos/c_blue.png", "blue", "", "", ""),
+        ("photos/c_blue.png", "blue", "", "", ""),
+        ("gone.png", "", "unreadable", "", ""),
     ]
 
 
@@ -116,22 +120,21 @@ def test_strict_makes_bad_images_the_exit_code(place, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("words", "kind", "message"),
+    ("arguments", "kind", "message"),
     [
         (["m.onnx"], ConfigError, "Which images?"),
         ([], ConfigError, "Which model? imgrec predict MODEL INPUT..."),
         (["n.onnx", "photos"], ConfigError, "No model n.onnx. Did you mean 'm.onnx'?"),
-        (["photos", "photos"], ConfigError, "photos is a folder; name the model first"),
+        (["photos", "photos"], ConfigError, "photos is a folder without best.ckpt or model.onnx"),
         (["photos/a_red.png", "photos"], BundleError, "not an ONNX file"),
         (["bad.ckpt", "photos"], CheckpointError, "bad.ckpt"),
         (["m.onnx", "photo"], DataError, "Did you mean 'photos'?"),
         (["m.onnx", "photos", "--output", "p.xlsx"], ConfigError, "end its name in .csv, .jsonl, .parquet"),
         (["m.onnx", "photos", "--output", "m.csv"], DataError, "m.csv exists. Give another name (--output FILE), or"),
-        (["m.onnx", "photos", "--output", "d.csv", "--overwrite"], DataError, "d.csv is there and is not a file"),
+        (["m.onnx", "photos", "--output", "d.csv", "--overwrite"], DataError, "d.csv exists and is not a file"),
         (["m.onnx", "photos", "--logits"], ConfigError, "--output FILE.parquet or FILE.jsonl"),
         (["m.onnx", "photos", "--logits", "--output", "p.csv"], ConfigError, "FILE.jsonl"),
         (["m.onnx", "photos", "--restart"], ConfigError, "add --output FILE"),
-        (["m.onnx", "photos", "--top-k", "4"], ConfigError, "the model knows 3 classes"),
         (["m.onnx", "photos", "--top-k", "-1"], ConfigError, "--top-k=-1"),
         (["m.onnx", "photos", "--batch", "0"], ConfigError, "--batch=0"),
         (["m.onnx", "photos", "--every", "2", "--per-second", "1"], ConfigError, "--every or --per-second, not both"),
@@ -139,23 +142,26 @@ def test_strict_makes_bad_images_the_exit_code(place, monkeypatch):
         (["m.onnx", "photos", "--fast"], ConfigError, "Unrecognized arguments: --fast"),
     ],
 )
-def test_a_command_that_cannot_be_is_refused_before_anything_is_written(place, monkeypatch, words, kind, message):
+def test_a_command_that_is_not_valid_is_refused_before_anything_is_written(
+    place, monkeypatch, arguments, kind, message
+):
     Path("m.csv").write_text("mine")
     Path("bad.ckpt").write_text("none")
     Path("d.csv").mkdir()
     before = sorted(place.rglob("*"))
     with pytest.raises(kind) as error:
-        run(monkeypatch, *words)
+        run(monkeypatch, *arguments)
     assert message in str(error.value)
     assert isinstance(error.value, ImgrecError)
     assert sorted(place.rglob("*")) == before
     assert Path("m.csv").read_text() == "mine"
 
 
-def test_a_run_folder_in_the_place_of_the_model_names_the_checkpoint_in_it(place, monkeypatch):
-    Path("photos/best.ckpt").write_text("x")
-    with pytest.raises(ConfigError, match=r"Did you mean photos.best\.ckpt\?"):
-        run(monkeypatch, "photos", "photos")
+def test_a_folder_in_the_place_of_the_model_stands_for_the_model_in_it(place, monkeypatch):
+    (place / "run").mkdir()
+    shutil.copy("m.onnx", "run/model.onnx")
+    assert run(monkeypatch, "run", "photos", "--output", "p.csv") == 0
+    assert [row["prediction"] for row in rows("p.csv")] == ["red", "green", "blue", ""]
 
 
 def test_overwrite_replaces_a_table(place, monkeypatch):
@@ -168,13 +174,15 @@ def test_one_batch_or_many_and_any_threads_give_the_same_table(place, monkeypatc
     model = write_bundle(place)
     save_noise(place / "noise")
     tables = []
-    for words in (("--batch", 1), ("--batch", 7, "--threads", 3), ("--batch", 100, "--threads", 1), ()):
-        assert run(monkeypatch, model, "noise", "--output", "p.csv", "--overwrite", *words) == 0
+    for arguments in (("--batch", 1), ("--batch", 7, "--threads", 3), ("--batch", 100, "--threads", 1), ()):
+        assert run(monkeypatch, model, "noise", "--output", "p.csv", "--overwrite", *arguments) == 0
         tables.append(rows("p.csv"))
     for table in tables[1:]:
-        assert [(row["path"], row["label"]) for row in table] == [(row["path"], row["label"]) for row in tables[0]]
+        assert [(row["path"], row["prediction"]) for row in table] == [
+            (row["path"], row["prediction"]) for row in tables[0]
+        ]
         pairs = zip(table, tables[0], strict=True)
-        assert max(abs(float(one["probability"]) - float(two["probability"])) for one, two in pairs) < 1e-5
+        assert max(abs(float(one["confidence"]) - float(two["confidence"])) for one, two in pairs) < 1e-5
 
 
 def save_noise(folder: Path, count: int = 30) -> None:
@@ -203,28 +211,28 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_a_checkpoint_and_its_bundle_say_the_same(place, checkpoint, monkeypatch):
+def test_a_checkpoint_and_its_bundle_give_the_same_predictions(place, checkpoint, monkeypatch):
     save_noise(place / "noise")
     (place / "noise" / "bad.png").write_bytes(b"")
-    said = []
+    tables = []
     for model in (checkpoint, write_bundle(place)):
-        words = ("--top-k", 3, "--logits", "--output", "p.jsonl", "--overwrite")
-        assert run(monkeypatch, model, "noise", *words) == 0
-        said.append([json.loads(line) for line in Path("p.jsonl").read_text().splitlines()])
-    assert len(said[0]) == 31
-    for one, two in zip(*said, strict=True):
-        assert (one["path"], one["label"], one["error"]) == (two["path"], two["label"], two["error"])
+        arguments = ("--top-k", 3, "--logits", "--output", "p.jsonl", "--overwrite")
+        assert run(monkeypatch, model, "noise", *arguments) == 0
+        tables.append([json.loads(line) for line in Path("p.jsonl").read_text().splitlines()])
+    assert len(tables[0]) == 31
+    for one, two in zip(*tables, strict=True):
+        assert (one["path"], one["prediction"], one["error"]) == (two["path"], two["prediction"], two["error"])
         if one["error"] is None:
-            assert abs(one["probability"] - two["probability"]) < 1e-4
+            assert abs(one["confidence"] - two["confidence"]) < 1e-4
             assert np.abs(np.subtract(one["logits"], two["logits"])).max() < 1e-4
-    assert {row["label"] for row in said[0]} == {*CLASSES, None}
+    assert {row["prediction"] for row in tables[0]} == {*CLASSES, None}
 
 
 def test_from_a_bundle_nothing_of_the_training_side_is_imported(place):
     heavy = "torch torchvision pytorch_lightning hydra omegaconf albumentations pandas scipy pyarrow matplotlib sklearn"
     program = (
         "import sys; sys.argv = ['predict', 'm.onnx', 'photos', '--output', 'p.csv', '--top-k', '2']\n"
-        "from imgrec.cli import predict; predict.main()\n"
+        "from imgrec.cli.verbs import predict; predict.main()\n"
         f"print(*({{name.partition('.')[0] for name in sys.modules}} & set({heavy!r}.split())))"
     )
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
@@ -256,36 +264,36 @@ predict.main()
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_killed_in_the_middle_it_goes_on_and_the_table_is_the_same_byte_for_byte(place, monkeypatch, capsys, kind):
-    """What `kill -9` leaves is gone on from: every row once, the finished ones not computed again."""
+def test_a_killed_command_resumes_and_gives_the_same_table_byte_for_byte(place, monkeypatch, capsys, kind):
+    """After `kill -9` every row is there once, and finished rows are not computed again."""
     model = write_bundle(place)
     save_noise(place / "many", 200)
     for number in range(0, 200, 20):
         (place / "many" / f"{number:03}.png").write_bytes(b"cut")
-    words = [str(word) for word in (model, "many", "--batch", 4, "--threads", 2, "--top-k", 3)]
+    arguments = [str(argument) for argument in (model, "many", "--batch", 4, "--threads", 2, "--top-k", 3)]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", KILLED, *words, "--output", f"p.{kind}"]
+    command = [sys.executable, "-c", KILLED, *arguments, "--output", f"p.{kind}"]
     assert subprocess.run(command, cwd=place, env=environment, check=False).returncode == -signal.SIGKILL
     assert not Path(f"p.{kind}").exists()
     assert Path(f"p.{kind}.partial").exists()
 
     with pytest.raises(DataError, match="interrupted run with other options"):
-        run(monkeypatch, *words, "--batch", 5, "--output", f"p.{kind}")
-    assert run(monkeypatch, *words, "--output", f"p.{kind}") == 0
-    said = capsys.readouterr().err
-    assert "Going on after 116 images." in said
-    assert "200 images, " in said
-    assert ": 190 answered, 10 not (not_an_image 10)." in said
-    assert run(monkeypatch, *words, "--output", f"whole.{kind}") == 0
+        run(monkeypatch, *arguments, "--batch", 5, "--output", f"p.{kind}")
+    assert run(monkeypatch, *arguments, "--output", f"p.{kind}") == 0
+    printed = capsys.readouterr().err
+    assert "Resuming after 116 images." in printed
+    assert "200 images, " in printed
+    assert ": 190 predicted, 10 failed (not_an_image 10)." in printed
+    assert run(monkeypatch, *arguments, "--output", f"whole.{kind}") == 0
     assert Path(f"p.{kind}").read_bytes() == Path(f"whole.{kind}").read_bytes()
     assert not list(place.glob("*.partial*"))
 
 
-def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(place):
+def test_ctrl_c_keeps_finished_rows_and_names_the_way_to_resume(place):
     slow = colour_bundle(place / "slow.onnx", work=700)
     (place / "l.txt").write_text("photos/a_red.png\n" * 100_000)
-    words = (slow, "--list", "l.txt", "--batch", 4, "--output", "p.parquet")
-    process = started(*words, cwd=place)
+    arguments = (slow, "--list", "l.txt", "--batch", 4, "--output", "p.parquet")
+    process = started(*arguments, cwd=place)
     partial = place / "p.parquet.partial"
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (partial.exists() and partial.stat().st_size > 1000):
@@ -293,12 +301,12 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(place):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said.decode()
-    assert "of 100,000 images. With --output, the same command goes on." in said.decode()
+    assert "of 100,000 images. With --output, the same command resumes." in said.decode()
     assert b"Traceback" not in said
     assert json.loads((place / "p.parquet.partial.journal").read_bytes().splitlines()[-1])["state"]["images"] > 0
 
 
-def test_a_reader_that_has_enough_ends_it_quietly(place):
+def test_a_closed_pipe_ends_it_quietly(place):
     (place / "l.txt").write_text("photos/a_red.png\n" * 3000)
     process = started("m.onnx", "--list", "l.txt", cwd=place)
     assert process.stdout is not None and process.stderr is not None
@@ -310,7 +318,7 @@ def test_a_reader_that_has_enough_ends_it_quietly(place):
     assert said == b""
 
 
-def test_what_is_no_video_is_told_of_in_its_row_and_nowhere_else(place):
+def test_a_file_that_is_not_a_video_is_reported_in_its_row_only(place):
     (place / "a.mp4").write_bytes(b"none")
     process = started("m.onnx", "a.mp4", "camera:99", cwd=place)
     _, said = process.communicate()
@@ -320,11 +328,11 @@ def test_what_is_no_video_is_told_of_in_its_row_and_nowhere_else(place):
     )
     process = started("m.onnx", "a.mp4", cwd=place)
     out, said = process.communicate()
-    assert out.decode().splitlines()[1].startswith("a.mp4,,,,,not_a_video,")
+    assert out.decode().splitlines()[1].startswith("a.mp4,,,,,,,not_a_video,")
     assert said.decode().startswith("1 image, ")
 
 
-def test_all_nasty_files_are_rows_as_their_index_says_in_one_run(shared_data, place, monkeypatch):
+def test_all_nasty_files_are_rows_that_match_their_index_in_one_run(shared_data, place, monkeypatch):
     folder = shared_data / "nasty"
     index = {row["file"]: row for row in rows(folder / "index.csv")}
     assert run(monkeypatch, "m.onnx", f"{folder}/files/*", "--output", "p.csv", "--batch", 16) == 0
@@ -333,10 +341,10 @@ def test_all_nasty_files_are_rows_as_their_index_says_in_one_run(shared_data, pl
     wrong = []
     for name, known in index.items():
         is_tiny = bool(known["stored_w"]) and min(int(known["stored_w"]), int(known["stored_h"])) < 8
-        is_answered = found[name]["error"] == ""
-        assert is_answered == (found[name]["label"] != "")
-        expected = {"accept": not is_tiny, "policy": is_answered}.get(known["verdict"], False)
-        if is_answered != expected or (
+        is_predicted = found[name]["error"] == ""
+        assert is_predicted == (found[name]["prediction"] != "")
+        expected = {"accept": not is_tiny, "policy": is_predicted}.get(known["verdict"], False)
+        if is_predicted != expected or (
             is_tiny and known["verdict"] == "accept" and found[name]["error"] != "too_small"
         ):
             wrong.append((name, known["verdict"], found[name]["error"]))
@@ -344,7 +352,7 @@ def test_all_nasty_files_are_rows_as_their_index_says_in_one_run(shared_data, pl
     assert wrong == []
 
 
-def test_help_comes_at_once_with_examples(capsys):
+def test_help_has_examples(capsys):
     with pytest.raises(SystemExit):
         predict.make_parser().parse_args(["--help"])
     assert "imgrec predict model.onnx photos/ --output predictions.csv" in capsys.readouterr().out

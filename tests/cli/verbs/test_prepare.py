@@ -29,8 +29,8 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> None:
-    monkeypatch.setattr(sys, "argv", ["imgrec prepare", *map(str, words)])
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
+    monkeypatch.setattr(sys, "argv", ["imgrec prepare", *map(str, arguments)])
     prepare.main()
 
 
@@ -42,14 +42,14 @@ def test_a_folder_becomes_prepared_data_that_training_reads(photos, tmp_path, mo
     assert f"data=prepared data.root={tmp_path / 'out'} preprocess.size=28 preprocess.resize=32" in said
 
 
-def test_words_and_options_say_how_the_target_is_read(photos, tmp_path, monkeypatch):
+def test_overrides_and_options_say_how_the_target_is_read(photos, tmp_path, monkeypatch):
     options = ["--group-pattern", r"^(\d+)", "data.exclude=[5.png]"]
     run(monkeypatch, photos, *options, "--output", tmp_path / "out", "--workers", 1)
     found = read_prepared(root=str(tmp_path / "out"), val_fraction=0, test_fraction=0)
     assert found.train.groups == [str(number % 5) for number in range(10)]
 
 
-def test_words_alone_name_the_data(tmp_path, monkeypatch):
+def test_overrides_alone_name_the_data(tmp_path, monkeypatch):
     run(monkeypatch, "data=digits", "--output", tmp_path / "out", "--side", 8)
     assert len(read_prepared(root=str(tmp_path / "out"), val_fraction=0, test_fraction=0).train) == 1797
 
@@ -76,7 +76,7 @@ def test_unreadable_files_are_said(photos, tmp_path, monkeypatch, capsys):
 def test_verifying_says_that_all_is_well(photos, tmp_path, monkeypatch, capsys):
     run(monkeypatch, photos, "--output", tmp_path / "out", "--workers", 1)
     run(monkeypatch, "--verify", tmp_path / "out")
-    assert "12 images are as they were written" in capsys.readouterr().out
+    assert "12 images are unchanged" in capsys.readouterr().out
 
 
 def test_shards_are_tar_files_of_the_images(photos, tmp_path, monkeypatch, capsys):
@@ -88,29 +88,29 @@ def test_shards_are_tar_files_of_the_images(photos, tmp_path, monkeypatch, capsy
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (["--side", "32"], "Name one folder or one table"),
         (["photos", "others"], "not photos and others"),
-        (["photos"], "Name the folder to make"),
+        (["photos"], "Give the folder to write"),
         (["photos", "--output", "out", "--sidee", "3"], "Unrecognized arguments: --sidee 3"),
         (["photos", "--output", "out", "--side", "x"], "Argument --side: invalid int value"),
         (["photos", "--output", "out", "--side", "4"], "--side=4, but it must be a whole number, from 8"),
         (["photos", "--output", "out", "--workers", "0"], "--workers=0, but"),
         (["photos", "--output", "out", "--max-bad", "-1"], "--max-bad=-1.0, but it must be at least 0"),
         (["photos", "--output", "out", "--shards", "--overwrite"], "remove the old folder first"),
-        (["--verify", "data=digits"], "Name the folder to look at"),
+        (["--verify", "data=digits"], "Give the folder to verify"),
     ],
 )
-def test_a_wrong_command_line_is_said(photos, monkeypatch, words, message):
+def test_a_wrong_command_line_is_said(photos, monkeypatch, arguments, message):
     monkeypatch.chdir(photos.parent)
     (photos.parent / "others").mkdir()
     with pytest.raises(ConfigError, match=message):
-        run(monkeypatch, *words)
+        run(monkeypatch, *arguments)
 
 
 def test_an_output_inside_the_images_is_refused(photos, monkeypatch):
-    with pytest.raises(DataError, match="lies inside"):
+    with pytest.raises(DataError, match="is inside"):
         run(monkeypatch, photos, "--output", photos / "prepared")
 
 
@@ -121,8 +121,8 @@ def test_an_interrupted_command_leaves_no_folder_and_can_be_run_again(photos, tm
     large.save(photos / "cat" / "large.jpg")
     for copy in range(100):
         (photos / "cat" / f"copy{copy}.jpg").write_bytes((photos / "cat" / "large.jpg").read_bytes())
-    words = ["prepare", str(photos), "--output", str(tmp_path / "out"), "--side", "64"]
-    command = [sys.executable, "-c", "from imgrec.cli import main; main()", *words]
+    arguments = ["prepare", str(photos), "--output", str(tmp_path / "out"), "--side", "64"]
+    command = [sys.executable, "-c", "from imgrec.cli import main; main()", *arguments]
     started = subprocess.Popen(command, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
     while not (tmp_path / ".out.part" / "pixels-00000.bin").exists() and time.monotonic() < deadline:

@@ -13,8 +13,8 @@ from report_data import make_predictions, write_folder
 
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    def run(*words: object) -> tuple[str, str]:
-        monkeypatch.setattr(sys, "argv", ["report", *map(str, words)])
+    def run(*arguments: object) -> tuple[str, str]:
+        monkeypatch.setattr(sys, "argv", ["report", *map(str, arguments)])
         main()
         return capsys.readouterr()
 
@@ -57,8 +57,8 @@ def test_the_folder_of_a_sweep_has_its_own_page(call, tmp_path):
         call(tmp_path)
 
 
-def test_what_is_wrong_is_said(call, tmp_path, run_folder):
-    with pytest.raises(DataError, match="is no folder"):
+def test_a_wrong_input_is_explained(call, tmp_path, run_folder):
+    with pytest.raises(DataError, match="is not a folder"):
         call(tmp_path / "nowhere")
     with pytest.raises(DataError, match="not the folder of an evaluation"):
         call(tmp_path)

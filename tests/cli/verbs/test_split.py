@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from imgrec.cli.inputs.columns import find_tables, group_names, read_column
-from imgrec.cli.inputs.split_summary import describe_division, division_warnings
+from imgrec.cli.inputs.split_summary import describe_split, split_warnings
 from imgrec.cli.verbs.split import main
 from imgrec.data.sources.folder import read_folder
 from imgrec.data.splits.split_format import SplitFile, read_split_file
@@ -50,14 +50,14 @@ def patient(name: str) -> str:
     return name.split("/")[1].split("_")[0]
 
 
-def test_a_folder_is_divided_by_class(photos, monkeypatch, capsys):
+def test_a_folder_is_split_by_class(photos, monkeypatch, capsys):
     found = split("photos --keep-duplicates no --val 0.25 --test 0.25", monkeypatch)
     assert found.names[0] == "cat/p0_01.png"
     assert (found.folds, found.seed, len(found.names)) == (0, 1, 24)
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0] == "24 images, 2 classes, nothing to keep together"
+    assert printed[0] == "24 images, 2 classes, no groups"
     assert [line.split() for line in printed[2:6]] == [
-        ["part", "images", "share", "wished", "cat", "dog"],
+        ["split", "images", "share", "target", "cat", "dog"],
         ["train", "12", "50.0", "%", "50.0", "%", "6", "6"],
         ["val", "6", "25.0", "%", "25.0", "%", "3", "3"],
         ["test", "6", "25.0", "%", "25.0", "%", "3", "3"],
@@ -110,7 +110,7 @@ def test_by_time_the_earliest_are_trained_on_and_groups_stay_whole(photos, monke
     assert order == [{(0,)}] * 4 + [{(1,)}, {(2,)}]
 
 
-def test_a_table_is_divided_and_its_columns_are_known(photos, monkeypatch, capsys):
+def test_a_table_is_split_and_its_columns_are_known(photos, monkeypatch, capsys):
     lines = (photos / "metadata.csv").read_text().splitlines()
     rows = [f"{line},{line.split('/')[0]}" for line in lines[1:]]
     Path("labels.csv").write_text("\n".join([f"{lines[0]},label", *rows]))
@@ -120,7 +120,7 @@ def test_a_table_is_divided_and_its_columns_are_known(photos, monkeypatch, capsy
     assert found.names[0] == "cat/p0_01.png"
 
 
-def test_data_may_be_named_in_words(photos, monkeypatch):
+def test_data_may_be_named_by_overrides(photos, monkeypatch):
     found = split("data=folder data.root=photos --keep-duplicates no --folds 3 --group patient", monkeypatch)
     assert len(found.names) == 24
 
@@ -132,7 +132,7 @@ def test_the_same_command_writes_the_same_bytes(photos, monkeypatch):
     assert first[1].replace(b"--workers 2 ", b"") == second[1].replace(b"--workers 2 ", b"")
 
 
-def test_what_training_reads_is_what_was_divided(photos, monkeypatch):
+def test_training_reads_the_split(photos, monkeypatch):
     from imgrec.data.splits.split_file import apply_split_file
 
     split("photos --keep-duplicates no", monkeypatch)
@@ -140,7 +140,7 @@ def test_what_training_reads_is_what_was_divided(photos, monkeypatch):
     assert [len(part) for part in (found.train, found.val, found.test)] == [19, 3, 2]
 
 
-def test_data_that_come_divided_are_pooled_and_it_is_said(photos, monkeypatch, capsys):
+def test_data_with_splits_are_pooled_with_a_note(photos, monkeypatch, capsys):
     for part in ("train", "test"):
         for name in ("cat", "dog"):
             (photos / part).mkdir(exist_ok=True)
@@ -152,7 +152,7 @@ def test_data_that_come_divided_are_pooled_and_it_is_said(photos, monkeypatch, c
     (photos / "dog").rmdir()
     found = split("photos --keep-duplicates no --folds 3", monkeypatch)
     assert len(found.names) == 24
-    assert "The data come divided (train 12, test 12). All images are divided anew." in capsys.readouterr().err
+    assert "The data has splits (train 12, test 12). All images are pooled and split again." in capsys.readouterr().err
 
 
 # Warnings
@@ -170,31 +170,29 @@ THIRDS = {"train": 1 / 3, "val": 1 / 3, "test": 1 / 3}
 
 def test_a_class_with_fewer_groups_than_parts_is_named():
     labels = np.array([0] * 9 + [1] * 3)
-    warnings = division_warnings(make(labels.tolist(), groups=[""] * 9 + ["g"] * 3), labels, wishes=THIRDS)
-    assert warnings[0] == "Classes with fewer groups than the 3 parts: b (1)."
+    warnings = split_warnings(make(labels.tolist(), groups=[""] * 9 + ["g"] * 3), labels, fractions=THIRDS)
+    assert warnings[0] == "Classes with fewer groups than the 3 splits: b (1)."
 
 
 def test_a_part_without_a_class_is_named():
     labels = np.array([0, 0, 0, 0, 1, 1])
-    warnings = division_warnings(make(labels.tolist()), labels, wishes=THIRDS)
+    warnings = split_warnings(make(labels.tolist()), labels, fractions=THIRDS)
     assert warnings[-1] == "Without images of a class: train (b)."
 
 
 def test_a_group_larger_than_a_part_is_named():
     labels = np.array([0, 1] * 6)
-    warnings = division_warnings(make(labels.tolist(), groups=["big"] * 7 + [""] * 5), labels, wishes=THIRDS)
-    assert warnings[-1].startswith(
-        "Groups larger than the smallest part (4 images), which leave little choice: big (7)"
-    )
+    warnings = split_warnings(make(labels.tolist(), groups=["big"] * 7 + [""] * 5), labels, fractions=THIRDS)
+    assert warnings[-1].startswith("Groups larger than the smallest split (4 images), so that shares deviate: big (7)")
 
 
 def test_the_report_names_the_largest_group_and_the_furthest_part():
     labels = np.array([0, 1] * 6)
     split = make(labels.tolist(), groups=["g"] * 3 + [""] * 9, sides=[[0]] * 6 + [[1]] * 2 + [[2]] * 4)
-    text = describe_division(split, labels, wishes=THIRDS)
+    text = describe_split(split, labels, fractions=THIRDS)
     assert "1 groups of two or more, 9 images alone; largest group: g, 3 images (25.0 %)" in text
     assert text.endswith(
-        "Furthest from its wished share: train, 50.0 % of the images where 33.3 % was wished; of one class: train, "
+        "Largest deviation from the target shares: train, 50.0 % of the images (target 33.3 %); of one class: train, "
         "50.0 % of a."
     )
 
@@ -210,13 +208,13 @@ def test_a_file_s_name_will_do_where_only_one_image_has_it(tmp_path):
 
 def test_a_file_s_name_that_two_images_have_will_not_do(tmp_path):
     (tmp_path / "t.csv").write_text("file_name,site\na.png,x\n")
-    with pytest.raises(DataError, match=r"says nothing about 2 of 2 images: /1/a.png, /2/a.png"):
+    with pytest.raises(DataError, match=r"has no value for 2 of 2 images: /1/a.png, /2/a.png"):
         read_column("site", tables=[tmp_path / "t.csv"], names=["/1/a.png", "/2/a.png"])
 
 
 def test_an_empty_cell_and_an_absent_row_are_errors(tmp_path):
     (tmp_path / "t.csv").write_text("path,site\na.png,x\nb.png,\n")
-    with pytest.raises(DataError, match=r"'site' .*t\.csv.* says nothing about 2 of 3 images: b\.png, c\.png"):
+    with pytest.raises(DataError, match=r"'site' .*t\.csv.* has no value for 2 of 3 images: b\.png, c\.png"):
         read_column("site", tables=[tmp_path / "t.csv"], names=["a.png", "b.png", "c.png"])
 
 
@@ -224,7 +222,7 @@ def test_numbers_with_gaps_name_the_same_groups_as_without():
     assert group_names([3.0, 3, "3", 2.5]) == ["3", "3", "3", "2.5"]
 
 
-def test_tables_are_the_target_or_those_in_the_folder_or_in_the_words(photos):
+def test_tables_are_the_target_or_those_in_the_folder_or_in_the_overrides(photos):
     assert find_tables("photos", []) == [Path("photos/metadata.csv")]
     assert find_tables("photos/metadata.csv", []) == [Path("photos/metadata.csv")]
     assert find_tables(None, ["data=table", "data.path='photos/metadata.csv'"]) == [Path("photos/metadata.csv")]
@@ -241,7 +239,7 @@ def test_tables_are_the_target_or_those_in_the_folder_or_in_the_words(photos):
         ("", ConfigError, "Name one folder or table"),
         ("photos other", ConfigError, "Name one folder or table"),
         ("photos --folds 1", ConfigError, "--folds 1: two folds or more"),
-        ("photos --folds 3 --test 0.1", ConfigError, "each fold is the test once. Leave --test out"),
+        ("photos --folds 3 --test 0.1", ConfigError, "each fold is the test split once. Remove --test"),
         ("photos --folds 3 --time taken", ConfigError, "Choose one of them"),
         ("photos --repeats 2", ConfigError, "Add --folds 5"),
         ("photos --val 0.6 --test 0.5", ConfigError, "their sum below 1"),
@@ -251,7 +249,7 @@ def test_tables_are_the_target_or_those_in_the_folder_or_in_the_words(photos):
         ("photos --group patent", DataError, "no column 'patent'. Did you mean 'patient'"),
         ("photos --time patient --group-pattern '(.)_'", DataError, "2 different times|images are left|cannot"),
         ("photos --time path", DataError, "'path' is no time in 24 of 24 rows"),
-        ("photos --group-pattern '('", ConfigError, "is no regular expression"),
+        ("photos --group-pattern '('", ConfigError, "is not a regular expression"),
         ("photos --group-pattern '^x(.)'", DataError, "finds no group in 24 of 24 names"),
         ("photos --group patient --folds 7", DataError, "6 groups cannot be dealt into 7 folds"),
     ],
@@ -301,19 +299,19 @@ def test_three_origins_cannot_be_five_folds(shared_data, tmp_path, monkeypatch):
         split(f"{target} --group-pattern '^([^_]+)_' --folds 5 --keep-duplicates no", monkeypatch)
 
 
-def test_the_22_equal_groups_of_brain_scans_are_never_torn(shared_data, tmp_path, monkeypatch, capsys):
+def test_the_22_equal_groups_of_brain_scans_never_leak(shared_data, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     target = shlex.quote(str(shared_data / "brain_mri"))
     found = split(f"{target} --folds 5 --repeats 2 --keep-duplicates exact", monkeypatch)
     assert "47 images are equal images, in 22 groups" in capsys.readouterr().err
     groups = {group for group in found.groups if group}
     assert len(groups) == 22
-    torn = [
+    leaking = [
         g
         for g in groups
         if len({tuple(s) for s, of in zip(found.sides.tolist(), found.groups, strict=True) if of == g}) > 1
     ]
-    assert torn == []
+    assert leaking == []
     assert len(json.loads(Path("s.json").read_text())["samples"]) == 253
 
 

@@ -26,7 +26,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def repack(source: Path, target: Path, change: Callable[[str, bytes], bytes | None], **options: Any) -> None:
-    """Copy an archive record by record; a record changed to None is left out."""
+    """Copy an archive record by record; a record changed to None is skipped."""
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", **options) as new:
         for name in old.namelist():
             if (data := change(name, old.read(name))) is not None:
@@ -91,9 +91,9 @@ def test_appended_bytes_are_noticed(path: Path) -> None:
 
 
 def test_file_without_digest_is_told_from_a_damaged_one(tmp_path: Path) -> None:
-    torch.save(CONTENT, tmp_path / "foreign.ckpt")
+    torch.save(CONTENT, tmp_path / "other.ckpt")
     torch.save(CONTENT, tmp_path / "legacy.ckpt", _use_new_zipfile_serialization=False)
-    assert verify(tmp_path / "foreign.ckpt") is None
+    assert verify(tmp_path / "other.ckpt") is None
     assert verify(tmp_path / "legacy.ckpt") is None
 
 
@@ -115,7 +115,7 @@ def test_the_same_content_gives_the_same_bytes(path: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("size", [1, 7, 21, 22, 23, 1000])
-def test_digest_does_not_depend_on_how_the_bytes_come(size: int) -> None:
+def test_digest_does_not_depend_on_how_the_bytes_are_split(size: int) -> None:
     archive = io.BytesIO()
     torch.save(CONTENT, archive)
     data, written = archive.getvalue(), io.BytesIO()
@@ -131,16 +131,16 @@ def test_damaged_file_is_not_loaded(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    with pytest.raises(CheckpointError, match=r"a\.ckpt is damaged or cut short.*SHA-256.*a\.previous\.ckpt"):
+    with pytest.raises(CheckpointError, match=r"a\.ckpt is damaged or truncated.*SHA-256.*a\.previous\.ckpt"):
         load_checkpoint(path)
 
 
-# Strangers' files
+# Untrusted files
 
 
-def test_foreign_file_loads_without_digest(tmp_path: Path) -> None:
-    torch.save(CONTENT, tmp_path / "foreign.ckpt")
-    assert torch.equal(load_checkpoint(tmp_path / "foreign.ckpt")["state_dict"]["w"], torch.arange(20.0))
+def test_file_of_another_program_loads_without_digest(tmp_path: Path) -> None:
+    torch.save(CONTENT, tmp_path / "other.ckpt")
+    assert torch.equal(load_checkpoint(tmp_path / "other.ckpt")["state_dict"]["w"], torch.arange(20.0))
 
 
 @pytest.mark.parametrize("protocol", [2, 4])
@@ -208,7 +208,7 @@ def test_two_records_of_one_name_are_refused(path: Path, name: str) -> None:
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(name, b"\x80\x02N.")
         archive.comment = b""
-    with pytest.raises(CheckpointError, match="larger than the file, or double"):
+    with pytest.raises(CheckpointError, match="larger than the file, or there twice"):
         load_checkpoint(path)
 
 
@@ -233,16 +233,16 @@ def test_structure_that_names_one_container_a_billion_times_is_read_at_once(tmp_
 
 
 @pytest.mark.parametrize(
-    ("data", "words"),
+    ("data", "message"),
     [
-        (b"", "damaged or cut short"),
+        (b"", "damaged or truncated"),
         (b"hello, I am no checkpoint at all", r"not a checkpoint of PyTorch.*model\.weights=PATH"),
-        (b"PK\x03\x04" + bytes(100), "damaged or cut short"),
+        (b"PK\x03\x04" + bytes(100), "damaged or truncated"),
     ],
 )
-def test_other_files_are_told_apart(tmp_path: Path, data: bytes, words: str) -> None:
+def test_other_files_are_told_apart(tmp_path: Path, data: bytes, message: str) -> None:
     (tmp_path / "a.ckpt").write_bytes(data)
-    with pytest.raises(CheckpointError, match=words):
+    with pytest.raises(CheckpointError, match=message):
         load_checkpoint(tmp_path / "a.ckpt")
 
 
@@ -261,9 +261,9 @@ def test_archive_of_something_else_than_a_dict_is_no_checkpoint(tmp_path: Path) 
         load_checkpoint(tmp_path / "a.ckpt")
 
 
-def test_mutated_foreign_files_give_a_message_or_a_dict(tmp_path: Path) -> None:
-    torch.save(CONTENT, tmp_path / "foreign.ckpt")
-    data, chance, refused = (tmp_path / "foreign.ckpt").read_bytes(), random.Random(0), 0
+def test_mutated_files_give_a_message_or_a_dict(tmp_path: Path) -> None:
+    torch.save(CONTENT, tmp_path / "other.ckpt")
+    data, chance, refused = (tmp_path / "other.ckpt").read_bytes(), random.Random(0), 0
     for _ in range(500):
         changed = bytearray(data)
         for _ in range(chance.choice([1, 1, 4])):

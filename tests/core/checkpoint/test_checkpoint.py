@@ -160,9 +160,9 @@ def test_too_little_space_is_told_before_writing(tmp_path: Path, monkeypatch: py
 )
 @pytest.mark.parametrize("kind", [str, Path])
 def test_address_is_refused(address: str, kind: Callable[[str], Any]) -> None:
-    with pytest.raises(CheckpointError, match=r"is an address.*download it first"):
+    with pytest.raises(CheckpointError, match=r"is a URL.*download it first"):
         load_checkpoint(kind(address))
-    with pytest.raises(CheckpointError, match="is an address"):
+    with pytest.raises(CheckpointError, match="is a URL"):
         save_checkpoint(make(), kind(address))
 
 
@@ -189,13 +189,13 @@ def test_folder_and_pipe_are_no_checkpoints(tmp_path: Path) -> None:
             load_checkpoint(path)
 
 
-def test_unreadable_file_is_an_error_with_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_file_is_a_checkpoint_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path, mode: str) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     save_checkpoint(make(), tmp_path / "a.ckpt")
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(CheckpointError, match=r"a\.ckpt cannot be read: Permission denied\. Check its rights"):
+    with pytest.raises(CheckpointError, match=r"a\.ckpt cannot be read: Permission denied\. Check its permissions"):
         load_checkpoint(tmp_path / "a.ckpt")
 
 
@@ -248,13 +248,13 @@ def test_of_equal_steps_last_comes_first_then_the_latest(tmp_path: Path) -> None
     assert newest_valid(tmp_path).path == tmp_path / "last.ckpt"
 
 
-def test_damaged_newest_is_passed_over_with_a_word(tmp_path: Path) -> None:
+def test_damaged_newest_is_skipped_and_named(tmp_path: Path) -> None:
     for step in (1, 2, 3):
         save_checkpoint(make(step), tmp_path / "last.ckpt", keep_previous=True)
     damage(tmp_path / "last.ckpt", (tmp_path / "last.ckpt").stat().st_size - 10)
-    path, passed_over = newest_valid(tmp_path)
+    path, skipped = newest_valid(tmp_path)
     assert path == tmp_path / "last.previous.ckpt"
-    assert passed_over == [f"Passed over: {tmp_path / 'last.ckpt'} is damaged (wrong SHA-256); it was at step 3."]
+    assert skipped == [f"Skipped: {tmp_path / 'last.ckpt'} is damaged (wrong SHA-256); it was at step 3."]
 
 
 def test_damage_anywhere_falls_back_to_the_one_before(tmp_path: Path) -> None:
@@ -264,23 +264,23 @@ def test_damage_anywhere_falls_back_to_the_one_before(tmp_path: Path) -> None:
     for _ in range(100):
         (tmp_path / "last.ckpt").write_bytes(data)
         damage(tmp_path / "last.ckpt", chance.randrange(len(data)))
-        path, passed_over = newest_valid(tmp_path)
+        path, skipped = newest_valid(tmp_path)
         assert path == tmp_path / "last.previous.ckpt"
-        assert len(passed_over) == 1
+        assert len(skipped) == 1
     for length in [0, *(chance.randrange(len(data)) for _ in range(50))]:
         (tmp_path / "last.ckpt").write_bytes(data[:length])
         assert newest_valid(tmp_path).path == tmp_path / "last.previous.ckpt"
 
 
-def test_foreign_and_other_files_are_passed_over(tmp_path: Path) -> None:
-    torch.save(make(9), tmp_path / "foreign.ckpt")
+def test_files_of_other_programs_are_skipped(tmp_path: Path) -> None:
+    torch.save(make(9), tmp_path / "other.ckpt")
     (tmp_path / "text.ckpt").write_text("hello")
     save_checkpoint({"state_dict": {}}, tmp_path / "weights.ckpt")
-    path, passed_over = newest_valid(tmp_path)
+    path, skipped = newest_valid(tmp_path)
     assert path is None
-    assert len(passed_over) == 3
-    for words in ("foreign.ckpt carries no digest", "text.ckpt is not a checkpoint", "weights.ckpt .* no global_step"):
-        assert any(re.search(words, line) for line in passed_over)
+    assert len(skipped) == 3
+    for message in ("other.ckpt carries no digest", "text.ckpt is not a checkpoint", "weights.ckpt .* no global_step"):
+        assert any(re.search(message, line) for line in skipped)
 
 
 def test_empty_or_absent_folder_has_none(tmp_path: Path) -> None:
@@ -314,11 +314,11 @@ for attempt in range(10):
         step = int.from_bytes(os.read(reader, 1 << 16)[-4:], "big")
     except BlockingIOError:
         pass
-    path, passed_over = newest_valid(folder)
+    path, skipped = newest_valid(folder)
     found = load_checkpoint(path) if path else {"global_step": 0, "state_dict": {"w": torch.zeros(1)}}
-    is_right = bool((found["state_dict"]["w"] == found["global_step"]).all())
+    is_correct = bool((found["state_dict"]["w"] == found["global_step"]).all())
     litter = len(sweep_parts(folder))
-    print(json.dumps([step, found["global_step"], is_right, passed_over, litter, sorted(os.listdir(folder))]))
+    print(json.dumps([step, found["global_step"], is_correct, skipped, litter, sorted(os.listdir(folder))]))
     step = found["global_step"]
 """
 
@@ -328,9 +328,9 @@ def test_kill_inside_the_save_never_loses_a_saved_checkpoint(tmp_path: Path) -> 
     assert run.returncode == 0, run.stderr
     lines = [json.loads(line) for line in run.stdout.splitlines()]
     assert len(lines) == 10
-    for acknowledged, found, is_right, passed_over, litter, left in lines:
+    for acknowledged, found, is_correct, skipped, litter, left in lines:
         assert found >= acknowledged
-        assert is_right and passed_over == []
+        assert is_correct and skipped == []
         assert litter <= 1
         assert set(left) <= {"last.ckpt", "last.previous.ckpt"}
     assert any(litter for *_, litter, _ in lines), "no kill hit the save itself"

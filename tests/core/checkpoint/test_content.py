@@ -52,12 +52,12 @@ def test_tensors_and_plain_data_are_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("leaf", "words"),
+    ("leaf", "described"),
     [
         (Path("x"), "pathlib.PosixPath"),
         (np.float32(1), "numpy.float32"),
         (np.zeros(2), "numpy.ndarray"),
-        (Level.LOW, "test_checkpoint_content.Level"),
+        (Level.LOW, f"{Level.__module__}.Level"),
         (nn.Linear(1, 1), "torch.nn.modules.linear.Linear"),
         (len, "builtin_function_or_method"),
         (int, "type"),
@@ -70,12 +70,12 @@ def test_tensors_and_plain_data_are_in_order() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_anything_else_is_named_with_its_key_and_type(leaf: Any, words: str) -> None:
-    assert non_plain_keys({"a": [0, {"b": leaf}]}) == [f"a.1.b: {words}"]
+def test_anything_else_is_named_with_its_key_and_type(leaf: Any, described: str) -> None:
+    assert non_plain_keys({"a": [0, {"b": leaf}]}) == [f"a.1.b: {described}"]
 
 
 def test_dict_keys_are_looked_at_too() -> None:
-    assert non_plain_keys({"a": {Level.LOW: 1}}) == ["the key a.1: test_checkpoint_content.Level"]
+    assert non_plain_keys({"a": {Level.LOW: 1}}) == [f"the key a.1: {Level.__module__}.Level"]
 
 
 def test_found_keys_are_in_the_order_of_the_content() -> None:

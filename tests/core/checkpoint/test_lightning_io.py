@@ -95,12 +95,12 @@ def test_lightning_cannot_be_told_to_load_objects(tmp_path: Path) -> None:
     save_checkpoint({"state_dict": {}}, tmp_path / "a.ckpt")
     plugin = DurableCheckpointIO()
     assert plugin.load_checkpoint(tmp_path / "a.ckpt", weights_only=True) == {"state_dict": {}}
-    with pytest.raises(CheckpointError, match="weights_only=False: imgrec never loads Python objects"):
+    with pytest.raises(CheckpointError, match="weights_only=False for .*: imgrec never loads Python objects"):
         plugin.load_checkpoint(tmp_path / "a.ckpt", weights_only=False)
 
 
 def test_lightning_cannot_load_from_an_address(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="is an address"):
+    with pytest.raises(CheckpointError, match="is a URL"):
         fit(tmp_path, epochs=1, start="https://example.org/a.ckpt")  # type: ignore[arg-type]
 
 

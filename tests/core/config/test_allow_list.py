@@ -135,7 +135,7 @@ def test_a_part_without_a_class():
 
 
 def test_refused_values_are_a_checkpoint_error():
-    with pytest.raises(CheckpointError, match=r"model: .*Linear refuses the checkpoint's values: .*depth"):
+    with pytest.raises(CheckpointError, match=r"model: .*Linear does not accept the checkpoint's values: .*depth"):
         build_trusted_only({**LINEAR, "depth": 3}, key="model")
 
 

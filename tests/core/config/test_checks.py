@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imgrec.core.config.checks import check_number, check_option_names, listed
+from imgrec.core.config.checks import check_number, check_option_names
 from imgrec.errors import ConfigError
 
 
@@ -58,8 +58,3 @@ def test_unknown_option_names_the_nearest_and_all() -> None:
 def test_option_of_something_that_takes_none() -> None:
     with pytest.raises(ConfigError, match=r"It takes: none\."):
         check_option_names(["a"], valid=(), group="g", owner="o")
-
-
-def test_long_lists_are_cut_with_the_number_left_out() -> None:
-    assert listed([1, 2, 3]) == "1, 2, 3"
-    assert listed(range(12)) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"

@@ -37,7 +37,7 @@ Tell = Callable[..., str]
 
 @pytest.fixture
 def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Tell:
-    """Return a function from the words of a command line to the message that they are answered with."""
+    """Return a function from the arguments of a command line to the error message."""
     for name, text in FILES.items():
         path = tmp_path / "conf" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,9 +45,9 @@ def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(DEBUG_VARIABLE, raising=False)
 
-    def answer(*words: str, conf: Path | None = None) -> str:
+    def message_of(*arguments: str, conf: Path | None = None) -> str:
         flags = ["--config-path", str(conf or tmp_path / "conf")]
-        monkeypatch.setattr(sys, "argv", ["train.py", *flags, *words])
+        monkeypatch.setattr(sys, "argv", ["train.py", *flags, *arguments])
         with pytest.raises(SystemExit) as stop:
             run(_not_reached, config_name="train")
         assert stop.value.code == 2
@@ -55,7 +55,7 @@ def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         assert printed.startswith("imgrec: error: ")
         return printed.removeprefix("imgrec: error: ").rstrip("\n")
 
-    return answer
+    return message_of
 
 
 def _not_reached(config: object) -> None:
@@ -65,7 +65,7 @@ def _not_reached(config: object) -> None:
 def test_a_misspelt_key_names_the_nearest_and_the_way_in(tell: Tell) -> None:
     assert tell("optimizer.lrr=1") == (
         "There is no key 'optimizer.lrr'. Did you mean 'optimizer.lr'? optimizer has: lr, weight_decay. "
-        "+optimizer.lrr=1 hands it to my.SGD all the same."
+        "+optimizer.lrr=1 passes it to my.SGD all the same."
     )
 
 
@@ -121,7 +121,7 @@ def test_null_for_a_preset(tell: Tell) -> None:
 
 
 def test_null_for_a_preset_that_a_run_does_without(tell: Tell) -> None:
-    message = "logger=null: a preset is chosen by its name. ~logger leaves it out. logger is one of: tensorboard."
+    message = "logger=null: a preset is chosen by its name. ~logger removes it. logger is one of: tensorboard."
     assert tell("logger=null") == message
 
 
@@ -129,7 +129,7 @@ def test_a_preset_without_its_group(tell: Tell) -> None:
     assert tell("large") == "'large' is not key=value. Did you mean model=large?"
 
 
-def test_a_word_that_is_nothing(tell: Tell) -> None:
+def test_an_argument_that_is_nothing(tell: Tell) -> None:
     assert tell("verbose") == "'verbose' is not key=value. Options are given as key=value."
 
 
@@ -146,11 +146,11 @@ def test_special_characters_are_to_be_quoted(tell: Tell) -> None:
 
 
 def test_adding_a_key_that_is_there(tell: Tell) -> None:
-    assert tell("+seed=3") == "seed is there already; + is for new keys. Write seed=3"
+    assert tell("+seed=3") == "seed exists already; + is for new keys. Write seed=3"
 
 
 def test_taking_out_a_key_that_is_not_there(tell: Tell) -> None:
-    assert tell("~sed") == "~sed: there is no 'sed' to take out. Did you mean 'seed'?"
+    assert tell("~sed") == "~sed: there is no 'sed' to remove. Did you mean 'seed'?"
 
 
 def test_a_value_of_the_wrong_type(tell: Tell) -> None:
@@ -158,7 +158,7 @@ def test_a_value_of_the_wrong_type(tell: Tell) -> None:
 
 
 def test_an_interpolation_to_nowhere(tell: Tell) -> None:
-    message = "run_dir refers to 'nowhere', which is not there. Give nowhere=..., or run_dir=..."
+    message = "run_dir refers to 'nowhere', which does not exist. Set nowhere=..., or run_dir=..."
     assert tell("run_dir=${nowhere}") == message
 
 
@@ -190,16 +190,16 @@ def test_a_missing_main_file(tell: Tell) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "message"),
+    ("override", "message"),
     [
         ("optimizer.lrr=1", "Did you mean 'optimizer.lr'?"),
         ("optimzer=sgd", "Did you mean 'optimizer'?"),
         ("model=resnet5", "Did you mean 'resnet50'"),
         ("gpus=1", "Did you mean 'trainer.gpus'?"),
-        ("trainer.limit_train_batches=2", "+trainer.limit_train_batches=2 hands it to"),
+        ("trainer.limit_train_batches=2", "+trainer.limit_train_batches=2 passes it to"),
     ],
 )
-def test_the_real_configuration_answers(tell: Tell, word: str, message: str) -> None:
+def test_the_real_configuration_explains_itself(tell: Tell, override: str, message: str) -> None:
     from imgrec.core.config.build import config_dir
 
-    assert message in tell(word, conf=config_dir())
+    assert message in tell(override, conf=config_dir())

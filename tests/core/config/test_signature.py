@@ -116,4 +116,4 @@ def test_an_unknown_keyword_deep_inside_is_traced_to_the_one_that_refused_it():
 
 def test_refused_values_are_reported_with_the_reason():
     explained = explain_call(ValueError("Invalid rate: -1"), target=functools.partial, key="optimizer")
-    assert str(explained) == "optimizer: functools.partial refuses its values: Invalid rate: -1"
+    assert str(explained) == "optimizer: functools.partial does not accept its values: Invalid rate: -1"

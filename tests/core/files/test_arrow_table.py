@@ -53,7 +53,7 @@ def test_numbers_come_back_from_any_part_of_an_array_with_nan_for_null(values):
 
 def test_pandas_stays_out():
     code = (
-        "import sys; import numpy as np; from imgrec import arrow; "
+        "import sys; import numpy as np; from imgrec.core.files import arrow_table as arrow; "
         "arrow.table({'a': arrow.texts(['x', None]), 'b': arrow.numbers(np.ones(2)), 'c': arrow.contents([b'', b'y']), "
         "'d': arrow.lists(np.array([1, 1]), arrow.numbers(np.ones(2)))}); print('pandas' in sys.modules)"
     )

@@ -278,7 +278,7 @@ def test_full_disk_at_any_write_leaves_the_old_file_bit_for_bit(
     (tmp_path / "a").write_bytes(b"old" * 1000)
     fail_at(k)
     with (
-        pytest.raises(RunFolderError, match=r"disk is full \(.* free\).*untouched.*Free some space"),
+        pytest.raises(RunFolderError, match=r"disk is full \(.* free\).*unchanged.*Free some space"),
         durable_write(tmp_path / "a") as file,
     ):
         for _ in range(20):
@@ -296,12 +296,12 @@ def test_full_disk_message_names_the_file_and_the_bytes_needed(tmp_path: Path, f
         file.write(b"x")
 
 
-@pytest.mark.parametrize(("number", "words"), [(errno.EDQUOT, "quota"), (errno.EFBIG, "ulimit")])
-def test_other_limits_have_their_own_words(
-    tmp_path: Path, fail_at: Callable[..., None], number: int, words: str
+@pytest.mark.parametrize(("number", "message"), [(errno.EDQUOT, "quota"), (errno.EFBIG, "ulimit")])
+def test_other_limits_have_their_own_message(
+    tmp_path: Path, fail_at: Callable[..., None], number: int, message: str
 ) -> None:
     fail_at(1, number)
-    with pytest.raises(RunFolderError, match=words):
+    with pytest.raises(RunFolderError, match=message):
         write_bytes(tmp_path / "a", b"x")
 
 
@@ -311,11 +311,13 @@ def test_closed_folder_says_to_check_the_rights(tmp_path: Path, monkeypatch: pyt
         raise OSError(number, os.strerror(number), str(path))
 
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(RunFolderError, match=f"Cannot write .*a: {os.strerror(number)}. Check the path and its rights"):
+    with pytest.raises(
+        RunFolderError, match=f"Cannot write .*a: {os.strerror(number)}. Check the path and its permissions"
+    ):
         write_bytes(tmp_path / "a", b"x")
 
 
-def test_file_where_a_folder_should_be_is_an_error_with_words(tmp_path: Path) -> None:
+def test_file_where_a_folder_should_be_is_a_run_folder_error(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("x")
     with pytest.raises(RunFolderError, match=r"Cannot write .*b: .*(Not a directory|File exists)"):
         write_text(tmp_path / "a" / "b", "x")
@@ -431,7 +433,7 @@ for attempt in range(20):
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     if path.exists():
-        assert path.read_bytes() in blocks, "torn"
+        assert path.read_bytes() in blocks, "truncated or mixed"
     litter = sweep_parts(path.parent)
     print(len(litter), sorted(os.listdir(path.parent)))
 """

@@ -1,11 +1,12 @@
-"""What all pages have in common: their head, and the escaping of texts."""
+"""What all pages share: the head, the palette, and the escaping of text."""
 
+import re
 from pathlib import Path
 
-import pytest
-
+import imgrec
 from imgrec.core.html import page as html_page
 
+PACKAGE = Path(imgrec.__file__).parent
 HOSTILE = "</title><script>alert(1)</script>"
 
 
@@ -23,7 +24,7 @@ def test_a_page_begins_with_its_type_and_forbids_requests_and_scripts(tmp_path):
     assert "script-src" not in text
 
 
-def test_the_one_script_that_is_allowed_is_named_by_its_digest(tmp_path):
+def test_the_allowed_script_is_named_by_its_digest(tmp_path):
     assert "; script-src 'sha256-abc'; " in head(tmp_path, "title, 'abc'")
 
 
@@ -31,8 +32,14 @@ def test_a_title_is_text(tmp_path):
     assert "<script>" not in head(tmp_path, "title")
 
 
-@pytest.mark.parametrize("folder", ["audit", "compare", "explain", "report"])
-def test_no_page_has_a_head_of_its_own(folder):
-    pages = list((Path(html_page.__file__).parent / folder / "templates").glob("*.html"))
-    assert pages
-    assert not [page for page in pages if "Content-Security-Policy" in page.read_text()]
+def test_every_page_has_the_shared_palette_and_a_colour_is_defined_once(tmp_path):
+    text = head(tmp_path, "title")
+    defined = re.findall(r"(--[\w-]+): light-dark", text)
+    assert {"--page", "--ink", "--accent", "--good", "--bad", "--c1"} <= set(defined)
+    assert len(defined) == len(set(defined))
+
+
+def test_only_head_html_has_a_content_security_policy():
+    pages = [page for page in PACKAGE.rglob("*.html") if "serve" not in page.parts]
+    assert len(pages) >= 6
+    assert [page.name for page in pages if "Content-Security-Policy" in page.read_text()] == ["head.html"]

@@ -39,11 +39,11 @@ def test_where_there_is_no_counter_nothing_is_made_up(tmp_path):
     meter.start()
     found = meter.stop()
     assert (found["cpu_j"], found["gpu_j"]) == (None, None)
-    assert found["note"] == ("not measurable here: the processor has no counter here (RAPL); no NVIDIA GPU was used")
+    assert found["note"] == ("not measurable here: the processor has no counter (RAPL); no NVIDIA GPU was used")
 
 
 def test_a_counter_that_may_not_be_read_is_said_to_be(package):
     (package / "intel-rapl:0" / "energy_uj").unlink()
     meter = EnergyMeter(package, gpus=False)
     meter.start()
-    assert "may not be read" in meter.stop()["note"]
+    assert "no permission to read" in meter.stop()["note"]

@@ -1,4 +1,4 @@
-"""imgrec.core.system.lean_imports: imports that leave out what is not used, and give the real thing to whoever does use it."""
+"""imgrec.core.system.lean_imports: unused modules are not imported, and later uses get the real ones."""
 
 import gc
 import json

@@ -277,9 +277,9 @@ def test_albumentations_puts_its_holes_in_the_same_places() -> None:
     assert stats.ks_2samp(left, ours[1]).pvalue > LEAST_P
 
 
-@pytest.mark.parametrize(("probability", "word", "expected"), [(0.0, 0, False), (1.0, (1 << 32) - 1, True)])
-def test_never_and_always_have_no_exception(probability: float, word: int, expected: bool) -> None:
-    assert happens(np.array([word], dtype=np.uint32), probability).tolist() == [expected]
+@pytest.mark.parametrize(("probability", "drawn", "expected"), [(0.0, 0, False), (1.0, (1 << 32) - 1, True)])
+def test_never_and_always_have_no_exception(probability: float, drawn: int, expected: bool) -> None:
+    assert happens(np.array([drawn], dtype=np.uint32), probability).tolist() == [expected]
 
 
 # The preset and wrong values

@@ -175,7 +175,10 @@ def test_nothing_on_gives_back_the_very_batch(options: dict[str, float], images:
 
 
 def test_nothing_on_imports_no_torchvision() -> None:
-    code = "import sys; from imgrec.data.augment.mixing import BatchMixing; BatchMixing(); sys.exit('torchvision' in sys.modules)"
+    code = (
+        "import sys; from imgrec.data.augment.mixing import BatchMixing; BatchMixing(); "
+        "sys.exit('torchvision' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

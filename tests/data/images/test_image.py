@@ -18,16 +18,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from imgrec.data.images.image import (
-    FORMATS,
-    MAX_FILE_BYTES,
-    MAX_PIXELS,
-    MAX_SIDE_PX,
-    ArrayImages,
-    FileImages,
-    decode_image,
-    read_image,
-)
+from imgrec.data.images.collections import ArrayImages, FileImages
+from imgrec.data.images.image import FORMATS, decode_image, read_image
+from imgrec.data.images.limits import MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE_PX
 from imgrec.data.samples import UInt8Array
 from imgrec.errors import DataError, ImageError
 

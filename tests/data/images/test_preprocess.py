@@ -321,7 +321,9 @@ def test_descriptions_from_before_there_was_a_choice_mean_full() -> None:
 
 
 def test_an_unknown_way_of_decoding_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"preprocess.decode='reduce' is not known. Did you mean 'reduced'"):
+    with pytest.raises(
+        ConfigError, match=r"preprocess.decode=reduce: use one of full, reduced. Did you mean .reduced."
+    ):
         Preprocess(224, decode="reduce")  # type: ignore[arg-type]
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgrec.data.images.image import ArrayImages, FileImages
+from imgrec.data.images.collections import ArrayImages, FileImages
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.images.properties import PROPERTIES, measure_images, named_properties, sharpness
 from imgrec.data.loading.dataset import ImageDataset

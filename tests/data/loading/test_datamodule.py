@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from imgrec.data.images.image import ArrayImages
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.data.loading.loader import _let_pass_once
 from imgrec.data.samples import Samples, Splits
@@ -245,7 +245,7 @@ def test_a_part_of_a_split_moves_to_another_with_classes_alike_and_groups_whole(
     assert data.split("train") is data.found.train
 
 
-def test_too_few_images_cannot_be_divided():
+def test_too_few_images_cannot_be_split():
     data = Given(splits(test=noise("test", 1)))
     with pytest.raises(DataError, match="1 images cannot be divided into 2 splits"):
         data.hold_out("test", fraction=0.5, to="val", seed=1)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from imgrec.data.augment.batch import BatchAugment
-from imgrec.data.images.image import ArrayImages
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.loading.dataset import ImageDataset
 from imgrec.data.samples import ImagesView, Samples

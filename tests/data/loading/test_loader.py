@@ -107,8 +107,8 @@ def test_an_image_that_cannot_be_read_is_left_out_and_told(num_workers, threads)
     assert [batch["indices"].tolist() for batch in batches] == [[0, 1, 2, 3], [4, 6, 7], [8, 9, 10, 11]]
     assert batches[1]["images"][:, 0, 0, 0].tolist() == [4, 6, 7]
     assert batches[1]["labels"].tolist() == [1, 0, 1]
-    assert [error.code for error in batches[1]["left_out"]] == ["truncated"]
-    assert "left_out" not in batches[0]
+    assert [error.code for error in batches[1]["excluded"]] == ["truncated"]
+    assert "excluded" not in batches[0]
 
 
 def test_where_scores_are_reported_one_such_image_is_an_error():
@@ -137,7 +137,7 @@ def test_the_data_module_counts_what_was_left_out_once():
         loader.sampler.set_epoch(epoch)
         seen = [data.on_before_batch_transfer(batch, 0) for batch in loader]
         assert sum(len(batch["indices"]) for batch in seen) == 11
-        assert not any("left_out" in batch for batch in seen)
+        assert not any("excluded" in batch for batch in seen)
     assert len(data.quarantine) == 1
 
 

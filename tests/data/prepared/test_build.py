@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imgrec.core.system.worker_pool import Lost
-from imgrec.data.images.image import ArrayImages, FileImages, read_image
+from imgrec.data.images.collections import ArrayImages, FileImages
+from imgrec.data.images.image import read_image
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.prepared import place, shrink
 from imgrec.data.prepared.build import Source, prepare
@@ -168,7 +169,7 @@ def test_the_description_counts(tmp_path):
     run(tmp_path, tmp_path / "out", source=source(tmp_path / "photos", train=4, test=2))
     manifest = Manifest.read(tmp_path / "out")
     assert manifest.counts == {"train": 4, "test": 2}
-    assert (manifest.side, manifest.interpolation, manifest.heap, manifest.num_bad) == (32, "bilinear", False, 0)
+    assert (manifest.side, manifest.interpolation, manifest.is_unsplit, manifest.num_bad) == (32, "bilinear", False, 0)
     assert manifest.class_names == ["cat", "dog"]
 
 
@@ -222,7 +223,9 @@ def test_a_bad_file_is_a_row_with_its_reason(tmp_path):
 
 
 def test_too_many_bad_files_are_an_error_that_names_them_and_leaves_nothing(tmp_path):
-    with pytest.raises(DataError, match=r"1 images cannot be read, of 6 at most 0 \(--max-bad 0.01\)[^$]*02.png"):
+    with pytest.raises(
+        DataError, match=r"1 images cannot be read, but of 6 at most 0 may be unreadable \(--max-bad 0.01\)[^$]*02.png"
+    ):
         run(tmp_path, tmp_path / "out", source=with_bad_file(tmp_path / "photos"))
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["photos"]
 
@@ -241,11 +244,11 @@ def dying(task, items, **_):
 # Where it is written
 
 
-def test_a_folder_that_holds_other_things_is_never_touched(tmp_path):
+def test_a_folder_with_other_content_is_never_changed(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("mine")
     for overwrite in (False, True):
-        with pytest.raises(DataError, match="holds other things"):
+        with pytest.raises(DataError, match="has other content"):
             run(tmp_path / "photos", tmp_path / "out", overwrite=overwrite)
     assert (tmp_path / "out" / "thesis.txt").read_text() == "mine"
 
@@ -258,7 +261,7 @@ def test_an_empty_folder_is_taken(tmp_path):
 
 def test_prepared_data_is_replaced_only_when_asked_for(tmp_path):
     run(tmp_path / "photos", tmp_path / "out")
-    with pytest.raises(DataError, match=r"holds prepared data already\. --overwrite"):
+    with pytest.raises(DataError, match=r"has prepared data already\. Replace it with --overwrite"):
         run(tmp_path / "photos", tmp_path / "out")
     run(tmp_path / "photos", tmp_path / "out", shrink=Shrink(16), overwrite=True)
     assert Manifest.read(tmp_path / "out").side == 16

@@ -123,7 +123,7 @@ def test_a_process_forked_in_the_middle_holds_no_lock(tmp_path):
 
 def test_a_killed_download_leaves_nothing_that_counts(tmp_path, server):
     code = (
-        "import os, sys; from pathlib import Path; from imgrec.data import shard_cache as s\n"
+        "import os, sys; from pathlib import Path; from imgrec.data.shards import shard_cache as s\n"
         "def die(*_, file, **__): file.write(b'half'); file.flush(); os.kill(os.getpid(), 9)\n"
         "s.download = die\n"
         f"s.ShardCache(Path({str(tmp_path / 'near')!r}), {3 * SIZE}).path(s.Shard('{server.url}/2.tar', {SIZE}))"
@@ -149,7 +149,9 @@ def test_a_folder_that_cannot_be_used_is_said(tmp_path, server):
 
 
 def test_a_full_disk_is_said(tmp_path, server):
-    with pytest.raises(DataError, match=r"1\.tar cannot be kept in .*near: .* free, but .* Set data\.cache_dir=FOLDER"):
+    with pytest.raises(
+        DataError, match=r"1\.tar cannot be stored in .*near: .* free, but .* Set data\.cache_dir=FOLDER"
+    ):
         cache(tmp_path, 1e15).path(Shard(f"{server.url}/1.tar", 10**18))
 
 

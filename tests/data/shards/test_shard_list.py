@@ -38,7 +38,7 @@ def test_braces_without_end_are_refused(monkeypatch):
 
 
 def test_braces_within_braces_are_refused():
-    with pytest.raises(DataError, match="braces within braces"):
+    with pytest.raises(DataError, match="nested braces"):
         expand_braces("x{a,b{1,2}}")
 
 

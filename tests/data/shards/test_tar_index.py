@@ -4,11 +4,11 @@ import io
 import json
 
 import pytest
-from test_tar_members import special, tar
 
 from imgrec.data.shards import tar_index
 from imgrec.data.shards.tar_index import Keys, index_shard, load_index, make_index, save_index
 from imgrec.errors import DataError
+from tar_files import special, tar
 
 
 def index(*members, **keys):
@@ -37,10 +37,10 @@ def test_images_have_one_of_these_endings(ending):
 
 
 @pytest.mark.parametrize("ending", "pyd pickle pkl pth pt npy npz pyc html ten mp4 seg.png".split())  # noqa: SIM905
-def test_everything_else_is_left_out_unseen_and_counted(ending):
+def test_everything_else_is_excluded_unseen_and_counted(ending):
     table = index(("1.jpg", b"1"), (f"1.{ending}", b"cos\nsystem\n(S'false'\ntR."), ("1.cls", b"0"))
     assert len(table) == 1
-    assert facts(table)["left_out"] == {f".{ending}": 1}
+    assert facts(table)["excluded"] == {f".{ending}": 1}
 
 
 def test_the_label_is_the_text_of_cls_before_that_of_txt():
@@ -66,14 +66,14 @@ def test_samples_in_folders_with_the_same_file_name_are_two():
     assert len(rows(("a/1.jpg", b""), ("a/1.cls", b"0"), ("b/1.jpg", b""), ("b/1.cls", b"1"))) == 2
 
 
-def test_hidden_members_and_samples_without_an_image_are_left_out_and_counted():
+def test_hidden_members_and_samples_without_an_image_are_excluded_and_counted():
     table = index(("1.jpg", b""), ("1.cls", b"0"), ("readme.txt", b"hello"), ("__MACOSX/._1.jpg", b""), (".x.jpg", b""))
-    assert facts(table)["left_out"] == {"sample without an image": 1, "hidden": 2}
+    assert facts(table)["excluded"] == {"sample without an image": 1, "hidden": 2}
 
 
-def test_links_are_left_out_and_counted():
+def test_links_are_excluded_and_counted():
     table = index(("1.jpg", b""), ("1.cls", b"0"), special("2.jpg", b"2", "/etc/passwd"))
-    assert facts(table)["left_out"] == {"symbolic link": 1}
+    assert facts(table)["excluded"] == {"symbolic link": 1}
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,11 @@ def test_links_are_left_out_and_counted():
         ([("1.jpg", b""), ("1.cls", b"0"), ("1.json", b"{}")], {"group": "p"}, "1 has no 'p'"),
         ([("1.jpg", b""), ("1.png", b""), ("1.cls", b"0")], {}, r"1 has jpg, png; set data\.image_key"),
         ([("1.jpg", b""), ("1.jpg", b""), ("1.cls", b"0")], {}, r"1\.jpg is there twice"),
-        ([("1.jpg", b""), ("1.cls", b"0"), ("2.cls", b"0"), ("1.jpg", b"")], {}, "1 is there twice, with others"),
+        (
+            [("1.jpg", b""), ("1.cls", b"0"), ("2.cls", b"0"), ("1.jpg", b"")],
+            {},
+            "1 is there twice, with other samples",
+        ),
         ([("1.txt", b"a"), ("2.pkl", b"")], {}, r"holds no images \(jpg.*sample without an image"),
         ([], {}, "holds no images.*It is empty"),
     ],
@@ -128,7 +132,7 @@ def test_an_index_comes_back_as_it_was_saved(tmp_path):
     assert known == facts(table)
 
 
-def test_damaged_and_foreign_indexes_are_refused(tmp_path):
+def test_damaged_and_other_files_are_no_indexes(tmp_path):
     import pyarrow
     import pyarrow.parquet
 

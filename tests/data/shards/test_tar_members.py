@@ -3,7 +3,6 @@
 import io
 import tarfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,33 +10,15 @@ import pytest
 from imgrec.data.shards import tar_members
 from imgrec.data.shards.tar_members import TarReader
 from imgrec.errors import DataError
+from tar_files import special, tar
 
 FORMATS = {"ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}
-
-
-def tar(*members: tuple[str, bytes] | tarfile.TarInfo, format: int = tarfile.USTAR_FORMAT, **options: Any) -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w", format=format, **options) as archive:
-        for member in members:
-            if isinstance(member, tarfile.TarInfo):
-                archive.addfile(member)
-            else:
-                info = tarfile.TarInfo(member[0])
-                info.size = len(member[1])
-                archive.addfile(info, io.BytesIO(member[1]))
-    return file.getvalue()
 
 
 def read(data: bytes) -> list[tuple[str, bytes]]:
     """Return names and contents as imgrec sees them."""
     members = TarReader(io.BytesIO(data), "x.tar").members()
     return [(member.name, data[member.offset : member.offset + member.size]) for member in members]
-
-
-def special(name: str, kind: bytes, linkname: str = "") -> tarfile.TarInfo:
-    info = tarfile.TarInfo(name)
-    info.type, info.linkname = kind, linkname
-    return info
 
 
 MEMBERS = [
@@ -60,7 +41,7 @@ def test_members_are_those_that_python_finds(format):
     reader = TarReader(io.BytesIO(data), "x.tar")
     found = [(member.name, data[member.offset :][: member.size], member.offset) for member in reader.members()]
     assert found == expected
-    assert not reader.left_out
+    assert not reader.excluded
 
 
 def test_a_time_and_an_owner_in_a_pax_header_are_no_matter():
@@ -82,16 +63,16 @@ def test_folders_are_passed_over():
         (special("a.jpg", tarfile.CHRTYPE), "device"),
         (special("a.jpg", tarfile.BLKTYPE), "device"),
         (special("a.jpg", tarfile.FIFOTYPE), "pipe"),
-        (("/etc/a.jpg", b"1"), "name that leads out of the shard"),
-        (("../a.jpg", b"1"), "name that leads out of the shard"),
-        (("x/../../a.jpg", b"1"), "name that leads out of the shard"),
+        (("/etc/a.jpg", b"1"), "name that leads outside the shard"),
+        (("../a.jpg", b"1"), "name that leads outside the shard"),
+        (("x/../../a.jpg", b"1"), "name that leads outside the shard"),
     ],
 )
-def test_what_leads_elsewhere_is_left_out_and_counted(member, reason):
+def test_what_leads_elsewhere_is_excluded_and_counted(member, reason):
     data = tar(member, ("b.jpg", b"2"))
     reader = TarReader(io.BytesIO(data), "x.tar")
     assert [found.name for found in reader.members()] == ["b.jpg"]
-    assert reader.left_out == {reason: 1}
+    assert reader.excluded == {reason: 1}
 
 
 def test_a_hard_link_that_states_a_size_has_no_content_all_the_same():
@@ -154,7 +135,7 @@ def test_too_many_members_are_refused(monkeypatch):
         (b"", "is no tar file"),
         (b"hello" * 300, "is no tar file"),
         (b"\x1f\x8b\x08" + bytes(600), "is compressed.*plain .tar"),
-        (tar(*MEMBERS)[:5000].rstrip(b"\0") , "cut short"),
+        (tar(*MEMBERS)[:5000].rstrip(b"\0") , "is truncated"),
         (tar(*MEMBERS) + tar(*MEMBERS), "goes on after its end mark"),
         (b"".join([tar(("a.jpg", b"1"))[:1024], b"no header".ljust(512)]), "no header where one is due, at byte 1,024"),
         (tar(("a.jpg", b"1"))[:1024], "has no end mark"),

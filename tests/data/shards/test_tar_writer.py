@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgrec.data.images.image import FileImages
+from imgrec.data.images.collections import FileImages
 from imgrec.data.samples import Samples
 from imgrec.data.shards.tar_index import load_index
 from imgrec.data.shards.tar_writer import write_tar_shards
@@ -141,7 +141,7 @@ def test_an_error_leaves_nothing(tmp_path):
 def test_what_is_there_is_never_touched(tmp_path):
     (tmp_path / "o").mkdir()
     (tmp_path / "o" / "mine").touch()
-    with pytest.raises(DataError, match="holds other things"):
+    with pytest.raises(DataError, match="has other content"):
         write_noise(tmp_path / "o", train=3)
     assert [entry.name for entry in (tmp_path / "o").iterdir()] == ["mine"]
 

@@ -35,7 +35,7 @@ def halves(number=20):
 # Layouts
 
 
-def test_images_and_labels_are_divided_here(tmp_path):
+def test_unsplit_arrays_are_split(tmp_path):
     splits = read_arrays(path=save(tmp_path, images=sample_images(100), labels=halves(100)))
     assert (len(splits.train), len(splits.val), len(splits.test)) == (80, 10, 10)
     place = int(splits.test.names[0].rpartition("/")[2])
@@ -99,7 +99,7 @@ def test_numbers_with_gaps_make_no_empty_classes(tmp_path):
 def test_names_in_the_file_are_the_class_list(tmp_path):
     splits = read(tmp_path, images=sample_images(), labels=halves(), class_names=np.array(["ill", "well", "dead"]))
     assert splits.class_names == ["ill", "well", "dead"]
-    assert "No train images of dead" in splits.notes[0]
+    assert "No train images of dead" in splits.notes[0].text
 
 
 def test_names_of_the_config_come_before_those_of_the_file(tmp_path):
@@ -132,7 +132,7 @@ def test_columns_of_zero_and_one_are_several_labels(tmp_path):
 
 def test_rows_with_exactly_one_1_each_are_noted(tmp_path):
     notes = read(tmp_path, images=sample_images(), labels=np.eye(4, dtype=int)[np.arange(20) % 4]).notes
-    assert "exactly one 1" in notes[0]
+    assert "exactly one 1" in notes[0].text
 
 
 def test_the_class_list_of_a_checkpoint_goes_by_name(tmp_path):
@@ -277,5 +277,5 @@ def test_idx_files_are_read_as_torchvision_reads_them(tmp_path, ending):
 def test_a_damaged_idx_file_is_an_error(tmp_path, content):
     path = tmp_path / ("labels.gz" if content[:2] == b"\x1f\x8b" else "labels")
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"labels.* is damaged: .* Get it again"):
+    with pytest.raises(DataError, match=r"labels.* is damaged: .* Download it again"):
         read_idx(path, num_dims=1)

@@ -1,11 +1,11 @@
-"""imgrec.data.sources.assemble: one class list, the missing splits, and a note on what is odd."""
+"""imgrec.data.sources.assemble: one class list, missing splits, notes."""
 
 import numpy as np
 import pytest
 
-from imgrec.data.images.image import ArrayImages
-from imgrec.data.samples import Samples
-from imgrec.data.sources.assemble import Found, assemble, check_folder, listed, printable, sort_names, storable
+from imgrec.data.images.collections import ArrayImages
+from imgrec.data.samples import Note, Samples
+from imgrec.data.sources.assemble import Found, assemble, check_folder, sort_names, storable
 from imgrec.errors import DataError
 
 
@@ -39,11 +39,11 @@ def sizes(splits):
         (0.0, 0.0, (100, None, None)),
     ],
 )
-def test_a_heap_is_divided_by_its_fractions(val, test, expected):
+def test_unsplit_data_is_split_by_the_fractions(val, test, expected):
     assert sizes(put_together({"all": samples([0, 1] * 50)}, val=val, test=test)) == expected
 
 
-def test_images_labels_and_names_stay_together_when_divided():
+def test_images_labels_and_names_stay_together():
     splits = put_together({"all": samples(np.arange(200) % 3)})
     for part in (splits.train, splits.val, splits.test):
         places = [int(part.images[i][0, 0, 0]) for i in range(len(part))]
@@ -69,7 +69,7 @@ def test_a_test_part_alone_is_only_that():
     assert sizes(put_together({"test": samples([0, 1] * 5)})) == (None, None, 10)
 
 
-def test_groups_stay_together_when_a_heap_is_divided():
+def test_groups_stay_together_when_data_is_split():
     groups = [f"patient {i // 5}" for i in range(100)]
     splits = put_together({"all": samples([0, 1] * 50, groups)})
     assert not set(splits.train.groups) & set(splits.test.groups)
@@ -93,7 +93,7 @@ def test_the_class_list_is_made_from_the_training_part():
 def test_a_class_missing_in_validation_shifts_no_index():
     splits = put_together({"train": samples([0, 1, 2] * 9), "val": samples([1, 2])})
     assert splits.val.labels.tolist() == [1, 2]
-    assert list(splits.notes) == ["No val images of cat: their scores there are undefined."]
+    assert list(splits.notes) == [Note("missing_class", "No val images of cat: their metrics there are undefined.")]
 
 
 def test_a_validation_class_that_training_lacks_is_an_error_naming_it():
@@ -133,7 +133,7 @@ def test_a_class_list_laid_down_by_the_source_keeps_its_order_and_its_unused_cla
     splits = assemble(found, class_names=None, val_fraction=0, test_fraction=0, seed=0)
     assert splits.class_names == names
     assert splits.train.labels.tolist() == [1, 0]
-    assert list(splits.notes) == ["No train images of owl: the network cannot learn them."]
+    assert list(splits.notes) == [Note("missing_class", "No train images of owl: the model cannot learn them.")]
 
 
 def test_one_class_only_is_an_error():
@@ -157,23 +157,13 @@ def test_one_class_of_several_labels_is_a_task():
 def test_a_group_on_both_sides_is_noted():
     parts = {"train": samples([0, 1], ["a", "b"]), "test": samples([0, 1], ["b", "c"])}
     assert list(put_together(parts, val=0).notes) == [
-        "Groups in both train and test: b: the scores on test may be too good."
+        Note("leaking_groups", "Groups in both train and test: b: metrics on test may be too good.")
     ]
 
 
 def test_whole_numbers_sort_by_value_and_other_names_as_text():
     assert sort_names(["10", "9", "0", "9"]) == ["0", "9", "10"]
     assert sort_names(["10", "9", "cat", "Dog"]) == ["10", "9", "Dog", "cat"]
-
-
-def test_a_long_list_ends_with_how_many_there_are():
-    assert listed(["a", "b", "c"], limit=2) == "a, b, ... (3 in all)"
-    assert listed(["a", "b"], limit=2) == "a, b"
-
-
-def test_what_would_break_a_line_is_escaped():
-    assert printable("zwei\nZeilen") == r"zwei\nZeilen"
-    assert printable("Käfer 猫.png") == "Käfer 猫.png"
 
 
 def test_a_name_that_is_not_utf8_can_be_stored():

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from imgrec.data.images.image import FileImages
+from imgrec.data.images.collections import FileImages
 from imgrec.data.images.lazy_image import open_image
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.loading.dataset import ImageDataset
@@ -39,7 +39,7 @@ def write_images(folder: Path, count: int, *, seed: int = 0) -> None:
 
 
 @pytest.fixture
-def heap(tmp_path: Path) -> Path:
+def photos(tmp_path: Path) -> Path:
     write_images(tmp_path / "photos" / "cat", 12, seed=1)
     write_images(tmp_path / "photos" / "dog", 10, seed=2)
     return tmp_path / "photos"
@@ -65,9 +65,9 @@ def assert_same(one: Samples, other: Samples) -> None:
 # What comes back
 
 
-def test_a_heap_is_divided_as_the_files_would_be(heap, tmp_path):
-    files = read_folder(root=str(heap), seed=3, val_fraction=0.2)
-    found = read_prepared(root=str(prepared(heap, tmp_path / "out")), seed=3, val_fraction=0.2)
+def test_unsplit_data_is_split_as_the_files_would_be(photos, tmp_path):
+    files = read_folder(root=str(photos), seed=3, val_fraction=0.2)
+    found = read_prepared(root=str(prepared(photos, tmp_path / "out")), seed=3, val_fraction=0.2)
     assert found.class_names == files.class_names
     for split in SPLITS:
         assert_same(getattr(found, split), getattr(files, split))
@@ -83,8 +83,8 @@ def test_splits_come_back(tmp_path):
         assert_same(getattr(found, split), getattr(files, split))
 
 
-def test_groups_come_back_and_stay_on_one_side(heap, tmp_path):
-    options = {"root": str(heap), "group_pattern": r"([a-z]+/p\d+)_"}
+def test_groups_come_back_and_stay_on_one_side(photos, tmp_path):
+    options = {"root": str(photos), "group_pattern": r"([a-z]+/p\d+)_"}
     output = make(list_folder(**options), tmp_path / "out")
     found, files = read_prepared(root=str(output), seed=5), read_folder(**options, seed=5)
     for split in SPLITS:
@@ -92,8 +92,8 @@ def test_groups_come_back_and_stay_on_one_side(heap, tmp_path):
         assert_same(getattr(found, split), getattr(files, split))
 
 
-def test_several_labels_per_image_come_back(heap, tmp_path):
-    names = sorted(str(path) for path in heap.rglob("*.jpg"))
+def test_several_labels_per_image_come_back(photos, tmp_path):
+    names = sorted(str(path) for path in photos.rglob("*.jpg"))
     labels = ["indoor", "night;indoor", "", "night"]
     lines = [f"{name},{labels[number % 4]}" for number, name in enumerate(names)]
     table = tmp_path / "labels.csv"
@@ -106,11 +106,11 @@ def test_several_labels_per_image_come_back(heap, tmp_path):
         assert_same(getattr(found, split), getattr(files, split))
 
 
-def test_a_class_without_images_keeps_its_place(heap, tmp_path):
-    (heap / "bird").mkdir()
-    found = read_prepared(root=str(prepared(heap, tmp_path / "out")))
+def test_a_class_without_images_keeps_its_place(photos, tmp_path):
+    (photos / "bird").mkdir()
+    found = read_prepared(root=str(prepared(photos, tmp_path / "out")))
     assert found.class_names == ["bird", "cat", "dog"]
-    assert found.class_names == read_folder(root=str(heap), allow_empty_class=True).class_names
+    assert found.class_names == read_folder(root=str(photos), allow_empty_class=True).class_names
 
 
 def test_a_class_that_training_lacks_is_an_error_as_from_the_files(tmp_path):
@@ -121,23 +121,23 @@ def test_a_class_that_training_lacks_is_an_error_as_from_the_files(tmp_path):
         read_prepared(root=str(output))
 
 
-def test_labels_are_mapped_by_name_to_the_classes_of_a_checkpoint(heap, tmp_path):
-    found = read_prepared(root=str(prepared(heap, tmp_path / "out")), class_names=["dog", "emu", "cat"])
+def test_labels_are_mapped_by_name_to_the_classes_of_a_checkpoint(photos, tmp_path):
+    found = read_prepared(root=str(prepared(photos, tmp_path / "out")), class_names=["dog", "emu", "cat"])
     assert found.train.labels.tolist() == [2 if "/cat/" in name else 0 for name in found.train.names]
 
 
-def test_two_runs_see_that_files_and_prepared_data_are_the_same_data(heap, tmp_path):
-    output = prepared(heap, tmp_path / "out")
-    files = FolderData(root=str(heap), preprocess=PREPROCESS, seed=4)
+def test_two_runs_see_that_files_and_prepared_data_are_the_same_data(photos, tmp_path):
+    output = prepared(photos, tmp_path / "out")
+    files = FolderData(root=str(photos), preprocess=PREPROCESS, seed=4)
     assert PreparedData(root=str(output), preprocess=PREPROCESS, seed=4).fingerprint() == files.fingerprint()
 
 
 # Pixels
 
 
-def test_the_network_sees_bit_for_bit_what_it_would_see_of_the_files(heap, tmp_path):
-    found = read_prepared(root=str(prepared(heap, tmp_path / "out")))
-    files = read_folder(root=str(heap))
+def test_the_model_gets_the_same_pixels_as_from_the_files(photos, tmp_path):
+    found = read_prepared(root=str(prepared(photos, tmp_path / "out")))
+    files = read_folder(root=str(photos))
     keys = [(index, 0) for index in range(len(files.train))]
     batches = [ImageDataset(splits.train, preprocess=PREPROCESS)[keys] for splits in (found, files)]
     assert torch.equal(batches[0]["images"], batches[1]["images"])
@@ -153,15 +153,15 @@ def test_the_network_sees_bit_for_bit_what_it_would_see_of_photographs(shared_da
         assert np.array_equal(preprocess(found.images[index]), preprocess(files.images[index]))
 
 
-def test_an_image_can_be_written_to_without_changing_the_data(heap, tmp_path):
-    images = read_prepared(root=str(prepared(heap, tmp_path / "out"))).train.images
+def test_an_image_can_be_written_to_without_changing_the_data(photos, tmp_path):
+    images = read_prepared(root=str(prepared(photos, tmp_path / "out"))).train.images
     before = images[0]
     images[0][:] = 0
     assert np.array_equal(images[0], before)
 
 
-def test_an_opened_image_is_not_copied_and_cannot_be_written_to(heap, tmp_path):
-    images = read_prepared(root=str(prepared(heap, tmp_path / "out"))).train.images
+def test_an_opened_image_is_not_copied_and_cannot_be_written_to(photos, tmp_path):
+    images = read_prepared(root=str(prepared(photos, tmp_path / "out"))).train.images
     image = open_image(images, 0)
     assert image.height_width == images[0].shape[:2]
     assert np.array_equal(image.pixels(), images[0])
@@ -181,8 +181,8 @@ def every_warning():
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "fast"])
 @pytest.mark.usefixtures("every_warning")
-def test_a_part_of_an_image_is_that_of_its_pixels(heap, tmp_path, interpolation):
-    images = read_prepared(root=str(prepared(heap, tmp_path / "out"))).train.images
+def test_a_part_of_an_image_is_that_of_its_pixels(photos, tmp_path, interpolation):
+    images = read_prepared(root=str(prepared(photos, tmp_path / "out"))).train.images
     height, width = images[0].shape[:2]
     for box in ((0, 0, width, height), (3, 2, width - 4, height)):  # the whole too, whose bytes lie in one piece
         part = open_image(images, 0).window(box, size=(9, 8), interpolation=interpolation)
@@ -202,24 +202,24 @@ def test_images_of_one_size_come_as_a_batch_and_others_do_not(tmp_path):
         images.batch(np.arange(len(images)))
 
 
-def test_several_files_of_pixels_are_read(heap, tmp_path):
-    output = prepared(heap, tmp_path / "out", shard_bytes=10_000)
+def test_several_files_of_pixels_are_read(photos, tmp_path):
+    output = prepared(photos, tmp_path / "out", shard_bytes=10_000)
     assert len(list(output.glob("pixels-*.bin"))) > 3
-    found, files = read_prepared(root=str(output)), read_folder(root=str(heap))
+    found, files = read_prepared(root=str(output)), read_folder(root=str(photos))
     for index in range(len(files.train)):
         assert np.array_equal(found.train.images[index], Shrink(32)(files.train.images[index]))
 
 
-def test_images_pass_to_other_processes_without_their_pixels(heap, tmp_path):
-    images = read_prepared(root=str(prepared(heap, tmp_path / "out"))).train.images.images
+def test_images_pass_to_other_processes_without_their_pixels(photos, tmp_path):
+    images = read_prepared(root=str(prepared(photos, tmp_path / "out"))).train.images.images
     first = images[0]
     content = pickle.dumps(images)
     assert len(content) < first.nbytes + 20_000
     assert np.array_equal(pickle.loads(content)[0], first)
 
 
-def test_a_loader_with_processes_gives_the_same_batches(heap, tmp_path):
-    output = prepared(heap, tmp_path / "out")
+def test_a_loader_with_processes_gives_the_same_batches(photos, tmp_path):
+    output = prepared(photos, tmp_path / "out")
     batches = []
     for workers in (0, 2):
         data = PreparedData(root=str(output), preprocess=PREPROCESS, batch_size=8, num_workers=workers)
@@ -227,39 +227,39 @@ def test_a_loader_with_processes_gives_the_same_batches(heap, tmp_path):
     assert all(torch.equal(*pair) for pair in zip(*batches, strict=True))
 
 
-def test_a_file_that_could_not_be_read_raises_its_reason(heap, tmp_path):
-    (heap / "cat" / "p0_0.jpg").write_bytes(b"nothing")
-    found = read_prepared(root=str(prepared(heap, tmp_path / "out", max_bad=1)), val_fraction=0, test_fraction=0)
+def test_a_file_that_could_not_be_read_raises_its_reason(photos, tmp_path):
+    (photos / "cat" / "p0_0.jpg").write_bytes(b"nothing")
+    found = read_prepared(root=str(prepared(photos, tmp_path / "out", max_bad=1)), val_fraction=0, test_fraction=0)
     place = next(i for i, name in enumerate(found.train.names) if name.endswith("cat/p0_0.jpg"))
     for read in (lambda: found.train.images[place], lambda: open_image(found.train.images, place)):
         with pytest.raises(ImageError, match=r"cat/p0_0.jpg.*\[not_an_image\]"):
             read()
-    assert "1 of 22 images could not be read" in " ".join(found.notes)
+    assert "1 of 22 images could not be read" in found.notes[0].text
 
 
 # What can be wrong
 
 
-def test_a_preprocessing_that_makes_images_larger_again_is_noted(heap, tmp_path):
-    output = str(prepared(heap, tmp_path / "out"))
+def test_a_preprocessing_that_makes_images_larger_again_is_noted(photos, tmp_path):
+    output = str(prepared(photos, tmp_path / "out"))
     assert read_prepared(root=output, preprocess=PREPROCESS).notes == ()
     larger = read_prepared(root=output, preprocess=Preprocess(size=28, resize=40)).notes
-    assert "prepared with --side 32, but preprocess asks for a shorter side of 40 px" in larger[0]
+    assert "prepared with --side 32, but preprocess needs a shorter side of 40 px" in larger[0].text
 
 
-def test_another_interpolation_is_noted(heap, tmp_path):
-    output = str(prepared(heap, tmp_path / "out"))
+def test_another_interpolation_is_noted(photos, tmp_path):
+    output = str(prepared(photos, tmp_path / "out"))
     notes = read_prepared(root=output, preprocess=Preprocess(size=28, resize=32, interpolation="bicubic")).notes
-    assert "prepared with bilinear interpolation, preprocess.interpolation is bicubic" in notes[0]
+    assert "prepared with bilinear interpolation, but preprocess.interpolation is bicubic" in notes[0].text
 
 
-def test_a_folder_of_something_else_is_an_error(heap):
+def test_a_folder_of_something_else_is_an_error(photos):
     with pytest.raises(DataError, match=r"holds no prepared data \(prepared.json is missing\)"):
-        read_prepared(root=str(heap))
+        read_prepared(root=str(photos))
 
 
-def test_a_folder_that_is_not_there_is_an_error(heap, tmp_path):
-    prepared(heap, tmp_path / "out")
+def test_a_folder_that_is_not_there_is_an_error(photos, tmp_path):
+    prepared(photos, tmp_path / "out")
     with pytest.raises(DataError, match=r"no folder 'oat' .* Did you mean 'out'"):
         read_prepared(root=str(tmp_path / "oat"))
 
@@ -269,21 +269,21 @@ def change_manifest(output: Path, **values) -> None:
     file.write_text(json.dumps({**json.loads(file.read_text()), **values}))
 
 
-def test_another_version_of_the_format_is_an_error(heap, tmp_path):
-    change_manifest(prepared(heap, tmp_path / "out"), version=2)
-    with pytest.raises(DataError, match="of version 2 of the format; this imgrec reads version 1"):
+def test_another_version_of_the_format_is_an_error(photos, tmp_path):
+    change_manifest(prepared(photos, tmp_path / "out"), version=3)
+    with pytest.raises(DataError, match="has version 3 of the format; this imgrec reads 1 to 2"):
         read_prepared(root=str(tmp_path / "out"))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": "other"}', '{"format": "imgrec-prepared", "version": 1}'])
-def test_a_damaged_description_is_an_error(heap, tmp_path, text):
-    (prepared(heap, tmp_path / "out") / MANIFEST).write_text(text)
+def test_a_damaged_description_is_an_error(photos, tmp_path, text):
+    (prepared(photos, tmp_path / "out") / MANIFEST).write_text(text)
     with pytest.raises(DataError, match=MANIFEST):
         read_prepared(root=str(tmp_path / "out"))
 
 
-def test_files_in_other_folders_are_not_opened(heap, tmp_path):
-    output = prepared(heap, tmp_path / "out")
+def test_files_in_other_folders_are_not_opened(photos, tmp_path):
+    output = prepared(photos, tmp_path / "out")
     shard = json.loads((output / MANIFEST).read_text())["shards"][0]
     change_manifest(output, shards=[{**shard, "name": "../secret.bin"}])
     with pytest.raises(DataError, match="names files in other folders"):
@@ -311,14 +311,14 @@ def flip(file: Path) -> None:
         (TABLE, Path.unlink, "No such file"),
     ],
 )
-def test_a_file_that_was_cut_off_changed_or_lost_is_an_error(heap, tmp_path, name, harm, message):
-    harm(prepared(heap, tmp_path / "out") / name)
+def test_a_file_that_was_cut_off_changed_or_lost_is_an_error(photos, tmp_path, name, harm, message):
+    harm(prepared(photos, tmp_path / "out") / name)
     with pytest.raises(DataError, match=f"{message}.*--overwrite"):
         read_prepared(root=str(tmp_path / "out"))
 
 
-def test_the_folder_can_be_moved(heap, tmp_path):
-    shutil.move(prepared(heap, tmp_path / "out"), tmp_path / "elsewhere")
+def test_the_folder_can_be_moved(photos, tmp_path):
+    shutil.move(prepared(photos, tmp_path / "out"), tmp_path / "elsewhere")
     assert len(read_prepared(root=str(tmp_path / "elsewhere")).train) == 18
 
 
@@ -331,7 +331,7 @@ def test_verifying_finds_a_changed_pixel_that_opening_does_not(tmp_path):
     flip(output / "pixels-00000.bin")
     ends = describe_shard(output / "pixels-00000.bin").ends  # as if the change were outside of what opening looks at
     change_manifest(output, shards=[{**asdict(manifest.shards[0]), "ends": ends}])
-    with pytest.raises(DataError, match=r"1 of 10 images are not what was written: .*p0_0.jpg"):
+    with pytest.raises(DataError, match=r"1 of 10 images differ from what was written: .*p0_0.jpg"):
         verify(output)
 
 

@@ -23,7 +23,7 @@ def test_the_delimiter_is_found_in_the_header(tmp_path, delimiter):
     assert read(tmp_path, "a.csv", content).rows == ROWS
 
 
-def test_a_tsv_is_divided_by_tabs_whatever_the_header_holds(tmp_path):
+def test_a_tsv_is_separated_by_tabs_whatever_its_header(tmp_path):
     table = read(tmp_path, "a.tsv", "path\tlabel, in words, of three\na.png\tcat\n")
     assert table.columns == ["path", "label, in words, of three"]
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_tar_members import tar
 
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.loading.datamodule import ImageDataModule
@@ -22,8 +21,10 @@ from imgrec.data.shards.tar_index import Keys, load_index, make_index, save_inde
 from imgrec.data.shards.tar_writer import write_tar_shards
 from imgrec.data.sources.shards import ShardsData, read_shards
 from imgrec.errors import ConfigError, DataError, ImageError
+from script import TWO, start
 from shard_server import CLASSES, noise_samples, serving, write_noise
 from small_run import Draws, Killed, Trace, fit
+from tar_files import tar
 
 
 def keep(image: Any) -> Any:
@@ -97,13 +98,13 @@ def test_shards_can_be_named_one_by_one(written, cache):
 @pytest.mark.parametrize("place", ["folder", "server"])
 def test_shards_without_an_index_are_read_by_their_headers_once(written, cache, tmp_path, place, monkeypatch):
     folder, parts = written
-    foreign = tmp_path / "foreign"
-    shutil.copytree(folder, foreign)
-    (foreign / "index.parquet").unlink()
+    others = tmp_path / "others"
+    shutil.copytree(folder, others)
+    (others / "index.parquet").unlink()
     keys = Keys(label="label", group="group")
-    with serving(foreign) as server:
-        base = str(foreign) if place == "folder" else server.url
-        places = [f"{base}/{path.name}" for path in sorted(foreign.glob("train-*.tar"))]
+    with serving(others) as server:
+        base = str(others) if place == "folder" else server.url
+        places = [f"{base}/{path.name}" for path in sorted(others.glob("train-*.tar"))]
         splits = read_shards(train=places, cache=cache, keys=keys, val_fraction=0.0)
         monkeypatch.setattr("imgrec.data.shards.shard_tables.index_shard", None)
         again = read_shards(train=places, cache=cache, keys=keys, val_fraction=0.0)
@@ -148,7 +149,7 @@ def test_several_labels_come_back(tmp_path, cache):
     assert np.array_equal(splits.train.labels, labels[places])
 
 
-def test_a_heap_is_divided_when_it_is_read_and_groups_stay_whole(tmp_path, cache):
+def test_unsplit_shards_are_split_when_they_are_read_and_groups_stay_whole(tmp_path, cache):
     write_tar_shards({"all": noise_samples(80)}, class_names=CLASSES, output=tmp_path / "o", shard_mb=0.01)
     splits = read_shards(root=str(tmp_path / "o"), cache=cache)
     assert (len(splits.train), len(splits.val), len(splits.test)) == (64, 8, 8)
@@ -156,11 +157,13 @@ def test_a_heap_is_divided_when_it_is_read_and_groups_stay_whole(tmp_path, cache
     assert splits.is_unsplit
 
 
-def test_what_is_left_out_is_noted(tmp_path, cache):
+def test_what_is_excluded_is_noted(tmp_path, cache):
     members = [("1.jpg", b""), ("1.cls", b"0"), ("1.pkl", b"cos\n"), ("2.jpg", b""), ("2.cls", b"1"), ("../x", b"")]
     (tmp_path / "s.tar").write_bytes(tar(*members))
     splits = read_shards(train=str(tmp_path / "s.tar"), cache=cache, val_fraction=0.0)
-    assert splits.notes == ("Left out of the shards: 1 .pkl, 1 name that leads out of the shard.",)
+    assert [str(note) for note in splits.notes] == [
+        "Excluded from the shards: 1 .pkl, 1 name that leads outside the shard."
+    ]
 
 
 def pack(path: Path, labels: dict[str, str], image: bytes = b"") -> None:
@@ -179,8 +182,8 @@ def pack(path: Path, labels: dict[str, str], image: bytes = b"") -> None:
         ({"root": "{folder}/.."}, r"has no index\.parquet: it is no finished output"),
         ({"train": "{folder}/train-*.tar", "val": "{folder}/train-000000.tar"}, "is in data.train and in data.val"),
         ({"train": "{folder}/train-00000x.tar"}, "no such file. Did you mean"),
-        ({"train": "{url}/no.tar"}, r"/no\.tar is not there"),
-        ({"train": "ftpx://h/no.tar"}, "'ftpx' is not read from. Did you mean 'ftp'"),
+        ({"train": "{url}/no.tar"}, r"/no\.tar does not exist"),
+        ({"train": "ftpx://h/no.tar"}, "'ftpx' is not supported. Did you mean 'ftp'"),
     ],
 )  # fmt: skip
 def test_what_names_no_data_is_said(written, served, cache, options, message):
@@ -197,7 +200,7 @@ def test_a_shard_that_is_not_the_one_of_its_index_is_refused(written, cache, tmp
     with pytest.raises(DataError, match=r"train-000001\.tar has 5,000 bytes, but its index says"):
         read_shards(root=str(folder), cache=cache)
     (folder / "train-000001.tar").unlink()
-    with pytest.raises(DataError, match=r"train-000001\.tar is not there"):
+    with pytest.raises(DataError, match=r"train-000001\.tar does not exist"):
         read_shards(root=str(folder), cache=cache)
 
 
@@ -207,7 +210,7 @@ def test_a_shard_that_is_cut_while_it_is_used_costs_its_images(written, cache, t
     splits = read_shards(root=str(folder), cache=cache)
     with (folder / "val-000000.tar").open("ab") as file:
         file.truncate(600)
-    with pytest.raises(ImageError, match=r"noise/2/.* val-000000\.tar ends before it does.*\[truncated\]"):
+    with pytest.raises(ImageError, match=r"noise/2/.* val-000000\.tar ends inside it.*\[truncated\]"):
         [splits.val.images[index] for index in range(12)]
 
 
@@ -226,10 +229,10 @@ def test_a_remote_shard_with_other_bytes_is_not_used(served, cache):
         ({"s.tar": {"size": -1, "split": "train"}}, {}, "which is no shard beside it"),
         ({"s.tar": {"size": 1, "split": "__class__"}}, {}, "which is no shard beside it"),
         ({}, {"shard": "s.tar"}, "does not list its shards"),
-        (None, {"offset": 10**12}, "says a place outside of the shard"),
-        (None, {"offset": -1}, "says a place outside of the shard"),
-        (None, {"size": -1}, "says a place outside of the shard"),
-        (None, {"size": 2**62, "offset": 2**62}, "says a place outside of the shard"),
+        (None, {"offset": 10**12}, "names a place outside the shard"),
+        (None, {"offset": -1}, "names a place outside the shard"),
+        (None, {"size": -1}, "names a place outside the shard"),
+        (None, {"size": 2**62, "offset": 2**62}, "names a place outside the shard"),
     ],
 )
 def test_an_index_that_deceives_is_refused(tmp_path, cache, shards, row, message):
@@ -377,16 +380,14 @@ def test_a_real_set_goes_through_shards_unchanged(shared_data, tmp_path, cache):
 
 @pytest.mark.slow
 def test_two_processes_train_from_a_server_and_fetch_each_shard_once(written, served, tmp_path):
-    from test_ddp import TWO, start
-
-    words = (
+    overrides = (
         f"data.root={served.url}",
         f"data.cache_dir={tmp_path / 'near'}",
         "data.num_workers=1",
         "data.batch_size=4",
     )
     said = start(
-        "train.py", tmp_path, "data=shards", *words, "preprocess=small", "preprocess.size=12", "augment=none",
+        "train.py", tmp_path, "data=shards", *overrides, "preprocess=small", "preprocess.size=12", "augment=none",
         "model=small_cnn", "trainer.max_epochs=1", "run_dir=run", *TWO
     )  # fmt: skip
     assert "Run folder: run" in said

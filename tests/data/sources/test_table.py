@@ -63,7 +63,7 @@ def test_images_names_and_labels_are_those_of_the_rows(folder):
     assert train.labels.dtype == np.int64
 
 
-def test_a_table_without_splits_is_divided_here(folder):
+def test_a_table_without_splits_is_split(folder):
     assert sizes(read(folder, "path,label", *rows())) == (32, 4, 4)
 
 
@@ -187,7 +187,7 @@ def test_everything_wrong_is_in_one_message_with_its_lines(folder):
         "  line 6: split 'trian' is not train, val or test. Did you mean 'train' or 'training'?",
         f"  line 7: {folder}/00.png again, as in line 2",
         f"  line 8: {folder}/./00.png is dog here, but cat in line 2",
-        "  (relative paths count from the table's folder; data.root=FOLDER changes that)",
+        "  (relative paths start from the table's folder; data.root=FOLDER changes that)",
     ]
 
 

@@ -1,4 +1,4 @@
-"""imgrec.data.sources.targets: what a verb is pointed at, read whole and divided by nobody."""
+"""imgrec.data.sources.targets: the data that a command line names, without splitting it."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgrec.data.sources.targets import is_word, read_target
+from imgrec.data.sources.targets import is_override, read_target
 from imgrec.errors import ConfigError, DataError
 
 
@@ -38,7 +38,7 @@ def test_splits_are_those_of_the_folders_training_first(tmp_path):
     assert list(lengths(target).items()) == [("train", 6), ("val", 4), ("test", 2)]
 
 
-def test_a_training_folder_alone_is_not_divided(tmp_path):
+def test_a_training_folder_alone_is_not_split(tmp_path):
     write_images(tmp_path / "train" / "cat", 9)
     write_images(tmp_path / "train" / "dog", 9)
     assert lengths(read_target(str(tmp_path))) == {"train": 18}
@@ -72,7 +72,7 @@ def test_one_class_and_empty_classes_stop_nothing(tmp_path):
 def test_classes_that_may_lie_deeper_are_noted(tmp_path):
     write_images(tmp_path / "photos" / "all" / "cat")
     write_images(tmp_path / "photos" / "all" / "dog")
-    assert "may be the classes: data.root=" in " ".join(read_target(str(tmp_path / "photos")).notes)
+    assert "may be the classes: data.root=" in read_target(str(tmp_path / "photos")).notes[-1].text
 
 
 def test_broken_images_are_listed_too(tmp_path):
@@ -88,7 +88,7 @@ def test_a_folder_without_images_is_an_error(tmp_path):
         read_target(str(tmp_path / "photos"))
 
 
-def test_words_change_how_a_folder_is_read(tmp_path):
+def test_overrides_change_how_a_folder_is_read(tmp_path):
     write_images(tmp_path / "photos" / "cat")
     write_images(tmp_path / "photos" / "dog")
     target = read_target(str(tmp_path / "photos"), [r"data.group_pattern='^(g\d+)_'", "data.exclude=[g0_2.png]"])
@@ -103,8 +103,8 @@ def write_table(tmp_path: Path, *lines: str) -> str:
 
 def test_a_table_with_its_columns(tmp_path):
     path = write_table(tmp_path, "g0_0.png,cat,ann", "g1_1.png,dog,bob", "g0_2.png,cat,ann")
-    words = ["data.path_column=file", "data.label_column=kind", "data.group_column=who"]
-    target = read_target(path, words)
+    overrides = ["data.path_column=file", "data.label_column=kind", "data.group_column=who"]
+    target = read_target(path, overrides)
     assert target.class_names == ["cat", "dog"]
     assert target.parts["all"].groups == ["ann", "bob", "ann"]
 
@@ -113,7 +113,7 @@ def test_rows_that_training_would_refuse_are_kept_and_noted(tmp_path):
     path = write_table(tmp_path, "g0_0.png,cat,ann", "gone.png,dog,bob", "g0_0.png,dog,ann", "g0_2.png,,ann")
     target = read_target(path, ["data.path_column=file", "data.label_column=kind"])
     assert target.parts["all"].labels.tolist() == [0, 1, 1, -1]
-    notes = " ".join(target.notes)
+    notes = " ".join(note.text for note in target.notes)
     assert "no such file" in notes
     assert "is dog here, but cat in" in notes
     assert "no label" in notes
@@ -132,7 +132,7 @@ def test_an_npz_file(tmp_path):
     assert target.class_names == ["0", "1"]
 
 
-def test_words_alone_name_any_source():
+def test_overrides_alone_name_any_source():
     target = read_target(None, ["data=digits"])
     assert lengths(target) == {"all": 1797}
     assert target.where == "data=digits"
@@ -144,16 +144,16 @@ def test_a_fold_that_is_asked_for_divides(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("overrides", "message"),
     [
         (["data=foldr"], "There is no data 'foldr'. Did you mean 'folder'"),
         (["data=folder", "data.rot=x"], "There is no key 'data.rot'. Did you mean 'data.root'"),
         (["data=folder"], "No data is named"),
     ],
 )
-def test_a_wrong_word_is_said_as_for_training(words, message):
+def test_an_invalid_override_is_an_error_as_for_training(overrides, message):
     with pytest.raises((ConfigError, DataError), match=message):
-        read_target(None, words)
+        read_target(None, overrides)
 
 
 def test_a_target_that_is_not_there_is_said_with_its_neighbours(tmp_path):
@@ -168,11 +168,11 @@ def test_a_file_of_another_kind_is_an_error(tmp_path):
         read_target(str(tmp_path / "notes.md"))
 
 
-def test_a_path_with_an_equals_sign_is_no_word(tmp_path, monkeypatch):
+def test_a_path_with_an_equals_sign_is_no_override(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a=b").mkdir()
-    assert not is_word("a=b")
-    assert is_word("data=folder")
+    assert not is_override("a=b")
+    assert is_override("data=folder")
     write_images(tmp_path / "a=b" / "it's {odd}, $x")
     assert lengths(read_target("a=b")) == {"all": 3}
 

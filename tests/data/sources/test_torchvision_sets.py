@@ -156,7 +156,7 @@ def test_one_of_the_four_files_missing_means_the_set_is_not_there(tmp_path, monk
 def test_fewer_labels_than_images_are_an_error(tmp_path, monkeypatch):
     build_mnist(tmp_path, monkeypatch, ".")
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(np.arange(19) % 10))
-    with pytest.raises(DataError, match=r"MNIST: 20 train images, but 19 labels\. Get the files again"):
+    with pytest.raises(DataError, match=r"MNIST: 20 train images, but 19 labels\. Download the files again"):
         read_torchvision(name="MNIST", root=str(tmp_path))
 
 
@@ -184,8 +184,8 @@ def test_fashion_mnist_reads_whole(shared_data):
     [
         ("FashionMnist", r"no data set of torchvision\. Did you mean 'FashionMNIST'"),
         ("CIFAR", r"Did you mean 'CIFAR10'"),
-        ("Unheard", r"no data set of torchvision\. There are: CIFAR10, CIFAR100"),
-        ("CocoDetection", r"is not a set for image classification\. Such are: CIFAR10"),
+        ("Unheard", r"no data set of torchvision\. Available: CIFAR10, CIFAR100"),
+        ("CocoDetection", r"is not a set for image classification\. Available: CIFAR10"),
         ("ImageFolder", r"data=folder data\.root=FOLDER"),
     ],
 )

@@ -1,4 +1,4 @@
-"""imgrec.data.sources.walk: which files are images, each once, and a note on every one left out."""
+"""imgrec.data.sources.walk: which files are images, each once, and notes on excluded entries."""
 
 import csv
 import os
@@ -6,8 +6,10 @@ import os
 import pytest
 from PIL import Image
 
+from imgrec.data.images.formats import FORMAT_OF_SUFFIX
 from imgrec.data.images.image import FORMATS
-from imgrec.data.sources.walk import SUFFIXES, Walk, looks_like_image
+from imgrec.data.samples import Note
+from imgrec.data.sources.walk import Walk, looks_like_image
 from imgrec.errors import DataError
 
 
@@ -46,7 +48,8 @@ def test_a_netpbm_file_without_ending_is_an_image(tmp_path, mode):
 
 def test_every_format_of_the_decoder_has_an_ending():
     by_format = Image.registered_extensions()
-    assert {by_format[suffix] for suffix in SUFFIXES if suffix in by_format} == set(FORMATS)
+    assert all(by_format.get(suffix, kind) == kind for suffix, kind in FORMAT_OF_SUFFIX.items())
+    assert set(FORMAT_OF_SUFFIX.values()) == set(FORMATS)
 
 
 @pytest.mark.parametrize("content", [b"", b"P", b"path,label\n", b"BMW and Audi", b"RIFF....WAVEfmt ", b"Program"])
@@ -62,15 +65,15 @@ def test_all_awkward_files_that_should_be_accepted_look_like_images(shared_data,
     assert [name for name in accepted if not looks_like_image(str(shared_data / "nasty" / "files" / name))] == []
 
 
-# What is left out
+# What is excluded
 
 
-def test_files_that_are_no_images_are_left_out_and_named(tmp_path):
+def test_files_that_are_no_images_are_excluded_and_named(tmp_path):
     paint(tmp_path / "a.png")
     (tmp_path / "GT-1.csv").write_text("a;b")
     files, found = walk(tmp_path, ".")
     assert files == [["a.png"]]
-    assert found.notes() == [f"Left out 1 entry (no image that imgrec reads): {tmp_path}/GT-1.csv."]
+    assert found.notes() == [Note("excluded", f"Excluded 1 entry (not a supported image): {tmp_path}/GT-1.csv.")]
 
 
 @pytest.mark.parametrize(
@@ -81,8 +84,8 @@ def test_what_the_system_put_there_is_passed_over_and_named(tmp_path, name):
     paint(tmp_path / name, "PNG")
     files, found = walk(tmp_path, ".")
     assert files == [["a.png"]]
-    assert "hidden" in found.notes()[0]
-    assert name.split("/")[0] in found.notes()[0]
+    assert "hidden" in found.notes()[0].text
+    assert name.split("/")[0] in found.notes()[0].text
 
 
 def test_a_pipe_and_a_folder_called_like_images_are_never_listed(tmp_path):
@@ -91,16 +94,16 @@ def test_a_pipe_and_a_folder_called_like_images_are_never_listed(tmp_path):
     (tmp_path / "folder.jpg").mkdir()
     files, found = walk(tmp_path, ".")
     assert files == [["a.png"]]
-    assert list(found.left_out) == ["not a regular file"]
+    assert list(found.excluded) == ["not a regular file"]
 
 
 @pytest.mark.parametrize("pattern", ["*.gif", "ants/no*.gif", "none.*"])
-def test_excluded_files_are_left_out_and_named(tmp_path, pattern):
+def test_excluded_files_are_excluded_and_named(tmp_path, pattern):
     paint(tmp_path / "ants" / "a.png")
     paint(tmp_path / "ants" / "none.gif")
     files, found = walk(tmp_path, "ants", exclude=[pattern])
     assert files == [["ants/a.png"]]
-    assert "data.exclude" in found.notes()[0]
+    assert "data.exclude" in found.notes()[0].text
 
 
 def test_names_that_are_not_utf8_or_hold_a_line_end_stay_on_one_line_in_notes(tmp_path):
@@ -108,8 +111,8 @@ def test_names_that_are_not_utf8_or_hold_a_line_end_stay_on_one_line_in_notes(tm
         (tmp_path / os.fsdecode(name)).write_text("text")
     notes = walk(tmp_path, ".")[1].notes()
     assert len(notes) == 1
-    assert "\n" not in notes[0]
-    assert r"caf\udce9" in notes[0]
+    assert "\n" not in notes[0].text
+    assert r"caf\xe9" in notes[0].text
 
 
 def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, monkeypatch):
@@ -142,7 +145,7 @@ def test_a_loop_of_links_lists_each_image_once(tmp_path):
     (tmp_path / "cat" / "self").symlink_to("self")
     files, found = walk(tmp_path, "cat", "dog")
     assert files == [["cat/1.png"], ["dog/2.png"]]
-    assert sum(map(len, found.left_out.values())) == 3
+    assert sum(map(len, found.excluded.values())) == 3
 
 
 def test_a_link_to_a_listed_image_is_no_second_sample(tmp_path):
@@ -150,7 +153,7 @@ def test_a_link_to_a_listed_image_is_no_second_sample(tmp_path):
     (tmp_path / "cat" / "a.png").symlink_to("z.png")
     files, found = walk(tmp_path, "cat")
     assert files == [["cat/z.png"]]
-    assert "listed already" in found.notes()[0]
+    assert "listed already" in found.notes()[0].text
 
 
 def test_links_inside_the_data_folder_are_followed_once(tmp_path):
@@ -177,15 +180,15 @@ def test_links_that_lead_out_are_not_followed(tmp_path):
     (root / "cat" / "all").symlink_to(tmp_path / "elsewhere")
     files, found = walk(root, "cat")
     assert files == [["cat/2.png"]]
-    assert "2 entries (link that leads out of the data folder)" in found.notes()[0]
+    assert "2 entries (link to outside the data folder)" in found.notes()[0].text
 
 
-def test_a_broken_link_is_left_out_and_named(tmp_path):
+def test_a_broken_link_is_excluded_and_named(tmp_path):
     paint(tmp_path / "cat" / "1.png")
     (tmp_path / "cat" / "2.png").symlink_to("gone.png")
     files, found = walk(tmp_path, "cat")
     assert files == [["cat/1.png"]]
-    assert "broken link" in found.notes()[0]
+    assert "broken link" in found.notes()[0].text
 
 
 def test_a_link_to_a_pipe_is_not_listed(tmp_path):

@@ -56,7 +56,7 @@ def test_a_share_of_zero_is_no_part():
 
 
 def test_too_few_times_are_an_error():
-    with pytest.raises(DataError, match="2 different times cannot be divided into 3 parts"):
+    with pytest.raises(DataError, match="2 different times cannot be divided into 3 splits"):
         parts([1, 2, 2])
 
 
@@ -78,7 +78,7 @@ def test_dates_and_numbers_grow_with_time(values):
 
 
 def test_what_is_no_time_is_an_error_that_names_it():
-    with pytest.raises(DataError, match=r"'taken' is no time in 2 of 3 rows: 'May' \(a.png\), 'nan' \(c.png\)"):
+    with pytest.raises(DataError, match=r"'taken' is not a time in 2 of 3 rows: 'May' \(a.png\), 'nan' \(c.png\)"):
         read_times(["May", "2024-01-01", "nan"], ["a.png", "b.png", "c.png"], column="taken")
 
 

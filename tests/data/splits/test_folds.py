@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgrec.data.images.image import ArrayImages
-from imgrec.data.samples import Samples, Splits
+from imgrec.data.images.collections import ArrayImages
+from imgrec.data.samples import Note, Samples, Splits
 from imgrec.data.sources.arrays import read_arrays
 from imgrec.data.splits.folds import apply_folds, deal_folds, deal_once
 from imgrec.errors import ConfigError, DataError
@@ -46,7 +46,7 @@ CASES = st.fixed_dictionaries(
 
 @settings(max_examples=50, deadline=None)
 @given(CASES)
-def test_every_sample_is_in_one_test_fold_of_each_repeat_and_no_group_is_torn(case):
+def test_every_sample_is_in_one_test_fold_of_each_repeat_and_no_group_leaks(case):
     labels, folds, repeats = np.array(case["labels"]), case["folds"], case["repeats"]
     groups = [str(i // case["group_size"]) for i in range(len(labels))] if case["group_size"] else None
     sides = deal_folds(labels, folds=folds, repeats=repeats, val_fraction=0.1, seed=case["seed"], groups=groups)
@@ -139,16 +139,16 @@ def test_an_unknown_fold_is_an_error_that_lists_them(number):
 
 @pytest.mark.parametrize("folds", [1, 0, 2.5])
 def test_fewer_than_two_folds_are_an_error(folds):
-    with pytest.raises(ConfigError, match=r"data\.folds=.*two folds or more"):
+    with pytest.raises(ConfigError, match=r"data\.folds=.*at least 2 folds"):
         fold(splits(samples()), 0, folds=folds)
 
 
 def test_too_few_groups_are_an_error():
-    with pytest.raises(DataError, match="2 groups cannot be dealt into 5 folds"):
+    with pytest.raises(DataError, match="2 groups cannot be split into 5 folds"):
         fold(splits(samples(groups=["a", "b"] * 30)), 0)
 
 
-def test_notes_on_a_division_give_way_to_those_on_the_new_one(tmp_path):
+def test_notes_on_an_earlier_split_are_replaced(tmp_path):
     """The words are those of the sources: a note of theirs that lost its beginning would be kept by mistake."""
     images, labels = np.zeros((40, 4, 4), np.uint8), np.array([0] * 20 + [1] * 20)
     path = tmp_path / "data.npz"
@@ -158,7 +158,7 @@ def test_notes_on_a_division_give_way_to_those_on_the_new_one(tmp_path):
               for key, array in (("images", images), ("labels", labels), ("groups", groups))}  # fmt: skip
     np.savez(path, **arrays)
     before = read_arrays(path=str(path))
-    assert [note.split(":")[0] for note in before.notes] == [
+    assert [note.text.split(":")[0] for note in before.notes] == [
         "No val images of 0",
         "No test images of 1",
         "Groups in both train and val",
@@ -167,9 +167,10 @@ def test_notes_on_a_division_give_way_to_those_on_the_new_one(tmp_path):
     assert fold(before, 0).notes == ()
 
 
-def test_a_class_that_is_missing_from_a_part_and_other_notes_are_said():
+def test_a_class_that_is_missing_from_a_split_is_noted_and_other_notes_stay():
     whole = samples()
     rare = Samples(whole.names, whole.images, np.array([2] + [0, 1] * 29 + [0]))
-    found = fold(Splits(["a", "b", "c"], train=rare, notes=("2 files left out.",)), 0)
-    assert found.notes[0] == "2 files left out."
-    assert "No val images of c: their scores there are undefined." in found.notes
+    excluded = Note("excluded", "Excluded 2 entries.")
+    found = fold(Splits(["a", "b", "c"], train=rare, notes=(excluded,)), 0)
+    assert found.notes[0] == excluded
+    assert Note("missing_class", "No val images of c: their metrics there are undefined.") in found.notes

@@ -129,7 +129,7 @@ def test_each_label_of_several_has_its_share():
         assert np.abs(labels[split[name]].sum(axis=0) - fraction * labels.sum(axis=0)).max() <= 2
 
 
-def test_samples_without_any_label_are_divided_too():
+def test_samples_without_any_label_are_split_too():
     labels = np.zeros((100, 3), np.uint8)
     labels[:20, 0] = 1
     split = split_indices(labels, fractions=THREE, seed=0)
@@ -155,7 +155,7 @@ def test_split_keeps_all_images_of_a_patient_on_one_side(patients):
     assert sum(map(len, sides)) == len(set(groups))
 
 
-def test_groups_are_divided_near_the_fractions(patients):
+def test_groups_are_split_near_the_fractions(patients):
     labels, groups = patients
     for seed in range(5):
         split = split_indices(labels, groups=groups, fractions=THREE, seed=seed)
@@ -233,7 +233,7 @@ def test_a_split_that_would_stay_empty_is_an_error():
         split_indices(np.arange(6), seed=0)
 
 
-def test_groups_that_each_hold_a_whole_class_cannot_be_divided():
+def test_groups_that_each_hold_a_whole_class_cannot_be_split():
     with pytest.raises(DataError, match="No groups are left for val, test"):
         split_indices(np.repeat(np.arange(3), 5), groups=["a"] * 5 + ["b"] * 5 + ["c"] * 5, seed=0)
 
@@ -334,7 +334,7 @@ def test_folds_stay_the_same_for_ever():
 
 @pytest.mark.parametrize(("groups", "kind"), [(None, "3 images"), (["a", "a", "b"], "2 groups")])
 def test_fewer_samples_or_groups_than_folds_is_an_error(groups, kind):
-    with pytest.raises(DataError, match=rf"{kind} cannot be dealt into 4 folds.* Take {kind[0]} folds or fewer"):
+    with pytest.raises(DataError, match=rf"{kind} cannot be split into 4 folds.* Use at most {kind[0]} folds"):
         fold_numbers(np.zeros(3, int), folds=4, seed=0, groups=groups)
 
 

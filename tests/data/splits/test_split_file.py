@@ -1,4 +1,4 @@
-"""imgrec.data.splits.split_file, split_format and split_changes: a division as a file, and what it refuses."""
+"""imgrec.data.splits.split_file, split_format and split_changes: split files, and what they refuse."""
 
 import json
 import re
@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imgrec.data.images.image import ArrayImages
-from imgrec.data.samples import Samples, Splits
+from imgrec.data.images.collections import ArrayImages
+from imgrec.data.samples import Note, Samples, Splits
 from imgrec.data.splits.folds import apply_folds, deal_folds, deal_once
 from imgrec.data.splits.join import pool
-from imgrec.data.splits.split_changes import fingerprint, label_texts, relative_names
+from imgrec.data.splits.split_changes import label_texts, labels_fingerprint, relative_names
 from imgrec.data.splits.split_file import apply_split_file, describe
 from imgrec.data.splits.split_format import SplitFile, read_split_file, write_split_file
 from imgrec.errors import ConfigError, DataError
@@ -45,7 +45,7 @@ def make(path, folds=0, whole=None, groups=None, **keys):
         seed=1,
         folds=folds,
         groups=groups or (),
-        **{"rule": {"words": "by chance", "val": 0.1}, "command": "imgrec split photos --output splits.json", **keys},
+        **{"rule": {"summary": "by chance", "val": 0.1}, "command": "imgrec split photos --output splits.json", **keys},
     )
     return write_split_file(split, path)
 
@@ -98,7 +98,7 @@ def test_what_is_written_is_read(tmp_path):
 def test_the_file_is_json_with_a_line_for_each_sample(file):
     content = json.loads(file.read_text())
     assert content["format"] == "imgrec-splits"
-    assert content["samples"][0] == {"name": "cat/000.png", "label": "cat", "part": "train"}
+    assert content["samples"][0] == {"name": "cat/000.png", "label": "cat", "split": "train"}
     assert len(file.read_text().splitlines()) == 40 + len(content) + 3
 
 
@@ -135,24 +135,24 @@ def test_several_labels_come_back(tmp_path):
 
 
 def test_the_fingerprint_is_of_names_labels_and_classes_in_any_order():
-    of = fingerprint(["a", "b"], ["cat", "dog"], CLASSES)
-    assert of == fingerprint(["b", "a"], ["dog", "cat"], CLASSES[::-1])
+    of = labels_fingerprint(["a", "b"], ["cat", "dog"], CLASSES)
+    assert of == labels_fingerprint(["b", "a"], ["dog", "cat"], CLASSES[::-1])
     others = [
         (["a", "c"], ["cat", "dog"], CLASSES),
         (["a", "b"], ["cat", "cat"], CLASSES),
         (["a", "b"], ["cat", "dog"], ["cat"]),
     ]
-    assert len({of, *(fingerprint(*other) for other in others)}) == 4
+    assert len({of, *(labels_fingerprint(*other) for other in others)}) == 4
 
 
 # Dividing by it
 
 
-def test_a_data_set_is_divided_as_the_file_says(file):
+def test_a_data_set_is_split_as_the_file_says(file):
     found = apply_split_file(data(), file=file, fold=None)
     rows = json.loads(file.read_text())["samples"]
     for part in ("train", "val", "test"):
-        assert list(getattr(found, part).names) == [f"photos/{row['name']}" for row in rows if row["part"] == part]
+        assert list(getattr(found, part).names) == [f"photos/{row['name']}" for row in rows if row["split"] == part]
     assert [len(part) for part in names(found)] == [32, 4, 4]
     assert [int(found.test.images[i][0, 0, 0]) for i in range(4)] == [int(name[-7:-4]) for name in found.test.names]
     assert found.notes == ()
@@ -164,7 +164,7 @@ def test_a_fold_of_the_file_is_the_fold_without_it(folds_file, fold):
     assert names(with_file) == names(apply_folds(data(), fold=fold, folds=5, val_fraction=0.1, seed=1))
 
 
-def test_the_data_may_be_moved_listed_otherwise_and_come_divided(file):
+def test_the_data_may_be_moved_reordered_and_come_in_other_splits(file):
     moved = samples("/mnt/disk/photos/")
     shuffled = moved.subset(np.random.default_rng(0).permutation(40))
     parts = [shuffled.subset(range(*ends)) for ends in ((0, 10), (10, 30), (30, 40))]
@@ -187,7 +187,7 @@ def test_groups_of_the_file_go_with_the_samples_unless_these_have_their_own(tmp_
     assert set(found.train.groups).isdisjoint(found.test.groups)
     own = apply_split_file(data(samples(groups=["one"] * 40)), file=tmp_path / "f.json", fold=None)
     assert set(own.test.groups) == {"one"}
-    assert any(note.startswith("Groups in both train and test: one") for note in own.notes)
+    assert any(note.text.startswith("Groups in both train and test: one") for note in own.notes)
 
 
 # What changed
@@ -209,7 +209,9 @@ def test_a_sample_more_one_less_and_one_with_another_label_are_named(file):
 
 
 def test_many_changes_are_counted_and_the_first_named(file):
-    with pytest.raises(DataError, match=r"20 added: cat/040.png, cat/042.png, cat/044.png, \.\.\.\. Make a new one"):
+    with pytest.raises(
+        DataError, match=r"20 added: cat/040.png, cat/042.png, cat/044.png and 17 more\. Make a new one"
+    ):
         apply_split_file(data(samples(count=60)), file=file, fold=None)
 
 
@@ -247,18 +249,18 @@ def test_a_file_without_folds_has_none_to_choose(file):
         apply_split_file(data(), file=file, fold=0)
 
 
-# Edited, damaged, foreign
+# Edited, damaged, other files
 
 
 def test_an_edit_is_allowed_and_noticed(file):
     change(
         file,
-        '"name": "cat/000.png", "label": "cat", "part": "train"',
-        '"name": "cat/000.png", "label": "cat", "part": "test"',
+        '"name": "cat/000.png", "label": "cat", "split": "train"',
+        '"name": "cat/000.png", "label": "cat", "split": "test"',
     )
     found = apply_split_file(data(), file=file, fold=None)
     assert "photos/cat/000.png" in found.test.names
-    assert found.notes == (f"{file} was edited by hand after it was written.",)
+    assert found.notes == (Note("edited", f"{file} was edited after it was written."),)
     assert describe(file)["is_edited"]
 
 
@@ -272,29 +274,31 @@ def test_lines_may_be_moved(file):
 
 
 def test_a_sample_may_be_left_unused(file):
-    change(file, '"part": "test"', '"part": "unused"')
+    change(file, '"split": "test"', '"split": "unused"')
     assert [len(part) for part in names(apply_split_file(data(), file=file, fold=None))] == [32, 4, 3]
 
 
-def test_a_group_torn_by_hand_is_said(tmp_path):
+def test_a_group_that_an_edit_put_into_two_splits_is_noted(tmp_path):
     file = tmp_path / "f.json"
     make(file, groups=[f"g{i // 2}" for i in range(40)])
-    change(file, '"part": "test"', '"part": "train"')
-    assert any("Groups in both train and test" in note for note in apply_split_file(data(), file=file, fold=None).notes)
+    change(file, '"split": "test"', '"split": "train"')
+    assert any(
+        "Groups in both train and test" in note.text for note in apply_split_file(data(), file=file, fold=None).notes
+    )
 
 
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ('"part": "train"', '"part": "trian"', r'"trian"\} must have a name, a label, and a part \(one of train, val'),
+        ('"split": "train"', '"split": "trian"', r'"trian"\} must have .* and a split \(one of train, val'),
         ('"name": "cat/000.png", ', "", "must have a name"),
         ('"label": "cat"', '"label": 3', "must have a name, a label"),
         ('"name": "cat/000.png"', '"name": "cat/002.png"', "names cat/002.png twice"),
         ('"name": "cat/000.png"', '"name": 7', "must have a name"),
         ('"samples": [', '"samples": [7,', "7 must have a name"),
         ('"folds": 0,', "", "lacks folds"),
-        ('"version": 1', '"version": 2', "is of version 2; this imgrec reads 1"),
-        ('"format": "imgrec-splits"', '"format": "x"', "is no split file. One is made by: imgrec split"),
+        ('"version": 2', '"version": 3', "has version 3; this imgrec reads 1 to 2"),
+        ('"format": "imgrec-splits"', '"format": "x"', "is no split file. Make one: imgrec split"),
         ("{", "", "cannot be read: "),
     ],
 )  # fmt: skip
@@ -329,7 +333,7 @@ def test_a_file_that_is_not_there_is_named_with_the_nearest(file):
 def test_the_description_is_plain_and_complete(folds_file):
     found = describe(folds_file)
     assert json.loads(json.dumps(found)) == found
-    assert found["rule"] == {"words": "by chance", "val": 0.1}
+    assert found["rule"] == {"summary": "by chance", "val": 0.1}
     assert (found["folds"], found["repeats"], found["seed"], found["is_edited"]) == (5, 1, 1, False)
     assert (found["train_sizes"], found["val_sizes"], found["test_sizes"]) == ([28] * 5, [4] * 5, [8] * 5)
     read = read_split_file(folds_file)

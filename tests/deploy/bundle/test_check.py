@@ -48,20 +48,20 @@ def test_a_data_location_alone_is_refused():
 def test_a_tensor_that_claims_more_than_it_has_is_refused(dims):
     model = graph()
     first_weight(model).dims[:] = dims
-    refused(model, r"claims [\d,]+ numbers, but \d+")
+    refused(model, r"declares [\d,]+ numbers, but the file has \d+")
 
 
 @pytest.mark.parametrize("dims", [[-1], [0], [1]])
 def test_a_tensor_of_another_size_than_its_bytes_is_refused(dims):
     model = graph()
     first_weight(model).dims[:] = dims
-    refused(model, "claims|shape")
+    refused(model, "declares|shape")
 
 
 def test_half_an_element_is_refused():
     model = graph()
     first_weight(model).raw_data += b"\0"
-    refused(model, "half an element|claims")
+    refused(model, "half an element|declares")
 
 
 @pytest.mark.parametrize("kind", [TensorProto.STRING, TensorProto.COMPLEX64, TensorProto.FLOAT8E4M3FN, 99])
@@ -86,7 +86,7 @@ def test_graphs_within_the_graph_are_refused(operator):
     inner = helper.make_graph([], "inner", [], [])
     model = graph()
     model.graph.node.append(helper.make_node(operator, ["images"], ["x"], body=inner))
-    refused(model, "graphs within")
+    refused(model, "nested graphs")
 
 
 def test_functions_and_training_steps_are_refused():
@@ -123,7 +123,7 @@ def test_an_operator_that_is_told_to_make_too_much_is_refused(operator, place, w
     else:
         model.graph.node.append(helper.make_node("Constant", [], ["shape"], value_ints=shape.tolist()))
     model.graph.node.append(helper.make_node(operator, [*["images"] * place, "shape"], ["x"]))
-    refused(model, r"is to make 10,000,000,000 numbers")
+    refused(model, r"would make 10,000,000,000 numbers")
 
 
 @pytest.mark.parametrize("version", [1, 12, 99])
@@ -161,7 +161,7 @@ def test_bytes_that_are_no_protocol_buffer_are_refused(content):
 
 
 def test_changed_bytes_never_lead_to_anything_but_a_refusal():
-    """The digest is passed by, as by somebody who can write it anew."""
+    """The digest is passed by, as by somebody who can write a new one."""
     random = np.random.default_rng(0)
     data = bundle_bytes()
     for _ in range(400):

@@ -51,6 +51,6 @@ def test_the_lines_of_the_document_give_the_logits_that_python_gives(node: str, 
     for image in sample_images(4, size=61).images:
         opaque = np.full(image.shape[:2], 255, dtype=np.uint8)
         np.dstack([image, opaque]).tofile(tmp_path / "canvas.bin")
-        words = [node, "program.js", "canvas.bin", str(image.shape[1]), str(image.shape[0])]
-        done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=True)
+        arguments = [node, "program.js", "canvas.bin", str(image.shape[1]), str(image.shape[0])]
+        done = subprocess.run(arguments, capture_output=True, text=True, cwd=tmp_path, check=True)
         assert np.abs(np.array(json.loads(done.stdout)) - bundle.run([image])[0]).max() < 1e-5

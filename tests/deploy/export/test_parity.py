@@ -43,7 +43,7 @@ def test_a_small_difference_in_probability_is_parity_and_a_larger_one_is_not():
     assert not compare(["a", "b"], first, beyond, task="single").holds
 
 
-def test_where_the_first_model_cannot_tell_two_classes_either_label_is_right():
+def test_a_near_tie_of_the_first_model_accepts_either_label():
     first = np.log([[0.50002, 0.49998], [0.9, 0.1]])
     second = np.log([[0.49998, 0.50002], [0.9, 0.1]])
     parity = compare(["a", "b"], first, second, task="single")
@@ -72,15 +72,15 @@ def test_with_several_labels_all_of_them_have_to_be_the_same():
 def test_numbers_that_are_not_finite_are_refused_by_side_and_image(value):
     bad = LOGITS.copy()
     bad[3, 1] = value
-    with pytest.raises(ParityError, match=r"The export answers NaN or infinity for 3\.png"):
+    with pytest.raises(ParityError, match=r"The export gives NaN or infinity for 3\.png"):
         compare(NAMES, LOGITS, bad, task="single")
-    with pytest.raises(ParityError, match=r"The checkpoint answers NaN"):
+    with pytest.raises(ParityError, match=r"The checkpoint gives NaN"):
         compare(NAMES, bad, LOGITS, task="single")
 
 
 @pytest.mark.parametrize("logits", [np.zeros((5, 3)), np.tile([1.0, 2.0, 3.0], (5, 1)), 1e-9 * LOGITS[:5]])
-def test_a_network_that_says_the_same_of_everything_proves_nothing(logits):
-    with pytest.raises(ParityError, match=r"says the same of all 5 images.*not trained"):
+def test_a_network_with_constant_outputs_is_refused(logits):
+    with pytest.raises(ParityError, match=r"the same outputs for all 5 images.*not trained"):
         refuse_untrained(logits, task="single")
 
 
@@ -98,11 +98,11 @@ def one_hot(labels, num_classes=3):
 
 
 def test_a_drop_is_the_difference_of_the_accuracies_in_points():
-    truth = np.arange(40) % 3
-    before, after = truth.copy(), truth.copy()
-    before[:4] = (truth[:4] + 1) % 3  # 36 right
-    after[2:10] = (truth[2:10] + 1) % 3  # 32 right: 6 lost, 2 won
-    drop = measure_drop(one_hot(before), one_hot(after), labels=truth, task="single")
+    labels = np.arange(40) % 3
+    before, after = labels.copy(), labels.copy()
+    before[:4] = (labels[:4] + 1) % 3  # 36 correct
+    after[2:10] = (labels[2:10] + 1) % 3  # 32 correct: 6 lost, 2 won
+    drop = measure_drop(one_hot(before), one_hot(after), labels=labels, task="single")
     assert (drop.before, drop.after, drop.points, drop.measured) == (90.0, 80.0, pytest.approx(10.0), "accuracy")
 
 
@@ -117,7 +117,7 @@ def test_the_interval_is_that_of_bonett_and_price():
     assert (drop.low, drop.high) == (pytest.approx(100 * (4 / 42 - half)), pytest.approx(100 * (4 / 42 + half)))
 
 
-def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+def test_the_interval_has_about_its_nominal_coverage():
     random, n, hits, repeats = np.random.default_rng(1), 153, 0, 600
     for _ in range(repeats):
         kind = random.choice(3, size=n, p=[0.9, 0.06, 0.04])  # same, lost, won: a true drop of 2 points
@@ -127,12 +127,12 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     assert 0.93 <= hits / repeats <= 0.98
 
 
-def test_without_labels_the_first_model_is_the_truth():
+def test_without_labels_the_drop_counts_changed_predictions():
     drop = measure_drop(one_hot([0, 1, 2, 0]), one_hot([0, 1, 2, 1]), labels=None, task="single")
     assert (drop.measured, drop.before, drop.after, drop.points) == ("labels", 100.0, 75.0, 25.0)
 
 
-def test_with_several_labels_an_image_is_right_if_all_of_them_are():
-    truth = np.array([[1, 0], [1, 1]], dtype=np.uint8)
-    drop = measure_drop(8 * (truth - 0.5), np.array([[9.0, 9.0], [9.0, 9.0]]), labels=truth, task="multilabel")
+def test_with_several_labels_an_image_is_correct_if_all_labels_are():
+    labels = np.array([[1, 0], [1, 1]], dtype=np.uint8)
+    drop = measure_drop(8 * (labels - 0.5), np.array([[9.0, 9.0], [9.0, 9.0]]), labels=labels, task="multilabel")
     assert (drop.before, drop.after) == (100.0, 50.0)

@@ -1,4 +1,4 @@
-"""Frames of videos and cameras: which are taken, what they are called, and when they are."""
+"""Frames of videos and cameras: which are taken, with path, frame index and time."""
 
 from itertools import islice
 from pathlib import Path
@@ -28,8 +28,8 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def frames(source: Any) -> list[tuple[int, float | None]]:
-    return [(int(item.name.rpartition("=")[2]), item.time_s) for item in source.items()]
+def frames(source: Any) -> list[tuple[int | None, float | None]]:
+    return [(item.frame, item.time_s) for item in source.items()]
 
 
 @pytest.mark.parametrize(
@@ -50,16 +50,16 @@ def test_frames_are_taken_by_number_or_by_time(film, pace, expected):
     assert source.expected == len(expected)
 
 
-def test_a_frame_is_rgb_and_named_by_file_and_number(film):
+def test_a_frame_is_rgb_with_the_path_and_its_index(film):
     item = next(islice(VideoSource(str(film), Pace(every=10)).items(), 1, None))
-    assert item.name == f"{film}#frame=10"
+    assert (item.name, item.frame) == (str(film), 10)
     red, green, blue = item.open().pixels().mean(axis=(0, 1))
     assert abs(red - 200) < 12
     assert green < 12
     assert abs(blue - 80) < 12
 
 
-def test_a_video_among_the_words_is_found_by_its_ending_and_has_a_time(film):
+def test_a_video_among_the_arguments_is_found_by_its_suffix_and_has_a_time(film):
     inputs = read_inputs([str(film)], lists=(), path_column="path", pace=Pace(every=20))
     assert [item.time_s for item in inputs.items()] == [0.0, 2.0]
     assert inputs.has_time
@@ -77,14 +77,14 @@ def reasons(path: Path) -> list[str]:
     return codes
 
 
-def test_what_is_no_video_is_one_bad_row(tmp_path):
+def test_a_file_that_is_not_a_video_is_one_error(tmp_path):
     path = tmp_path / "a.mp4"
     for content in (b"", b"text", b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:9/x.ts\n"):
         path.write_bytes(content)
         assert reasons(path) == ["not_a_video"]
 
 
-def test_a_video_that_ends_too_early_says_so_in_its_last_row(tmp_path):
+def test_a_truncated_video_is_reported_in_its_last_row(tmp_path):
     path = tmp_path / "a.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), RATE, (64, 48))
     for number in range(30):
@@ -126,10 +126,10 @@ def camera(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "VideoCapture", FakeCamera)
 
 
-def test_a_camera_goes_on_until_ctrl_c_and_a_lost_frame_is_a_row(camera):
+def test_a_camera_runs_until_ctrl_c_and_a_lost_frame_is_an_error(camera):
     source = CameraSource(0, Pace(every=1))
     items = list(source.items())
-    assert [item.name for item in items] == [f"camera:0#frame={number}" for number in range(3)]
+    assert [(item.name, item.frame) for item in items] == [("camera:0", number) for number in range(3)]
     with pytest.raises(ImageError, match="cannot be decoded"):
         items[1].open()
     assert items[0].open().pixels().shape == (20, 20, 3)
@@ -146,7 +146,7 @@ def test_frames_larger_than_an_image_may_be_are_refused_before_they_are_decoded(
     assert reasons(film) == ["too_large"]
 
 
-def test_a_container_that_tells_no_time_is_timed_by_number():
+def test_a_container_without_times_is_timed_by_frame_index():
     from imgrec.deploy.predict.frames import _time_s
 
     silent = SimpleNamespace(get=lambda _: 0.0)

@@ -1,4 +1,4 @@
-"""The table that is not finished: what is safe, what is thrown away, and what is refused."""
+"""The unfinished table: which rows are safe, which are discarded, and what is refused."""
 
 import json
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_nothing_is_under_the_final_name_before_the_last_row(tmp_path):
     assert list(output.parent.iterdir()) == [output]
 
 
-def test_the_same_command_goes_on_after_the_last_safe_row(stopped):
+def test_the_same_command_resumes_after_the_last_safe_row(stopped):
     one = table(stopped)
     assert one.state == {"images": 2}
     one.add(b"c\n", {"images": 3})
@@ -55,10 +55,10 @@ def test_the_same_command_goes_on_after_the_last_safe_row(stopped):
     assert stopped.read_bytes() == b"a\nb\nc\n"
 
 
-@pytest.mark.parametrize("torn", [b'{"bytes": 4', b'{"bytes": 4{"bytes"}\n', b"\x00\x00\x00\n"])
-def test_a_torn_line_of_the_journal_is_passed_over(stopped, torn):
+@pytest.mark.parametrize("end", [b'{"bytes": 4', b'{"bytes": 4{"bytes"}\n', b"\x00\x00\x00\n"])
+def test_a_truncated_line_of_the_journal_is_skipped(stopped, end):
     with journal(stopped).open("ab") as file:
-        file.write(torn)
+        file.write(end)
     one = table(stopped)
     assert one.state == {"images": 2}
     one.add(b"c\n", {"images": 3})
@@ -69,9 +69,9 @@ def test_a_torn_line_of_the_journal_is_passed_over(stopped, torn):
     again.close()
 
 
-def test_what_ctrl_c_cut_between_two_steps_is_not_counted(stopped):
+def test_rows_that_ctrl_c_interrupted_are_not_counted(stopped):
     one = table(stopped)
-    one._rows.write(b"c\n")  # and then Ctrl-C, before it was noted
+    one._rows.write(b"c\n")  # then Ctrl-C, before the journal has it
     one.save()
     one.close()
     again = table(stopped)
@@ -81,12 +81,12 @@ def test_what_ctrl_c_cut_between_two_steps_is_not_counted(stopped):
 
 
 @pytest.mark.parametrize(
-    ("changes", "word"),
+    ("changes", "name"),
     [({"model": "other"}, "model"), ({"images": "x"}, "images"), ({"options": {"batch": 5}}, "options")],
 )
-def test_rows_of_another_command_are_refused_and_stay(stopped, changes, word):
+def test_rows_of_another_command_are_refused_and_stay(stopped, changes, name):
     before = partial(stopped).read_bytes()
-    with pytest.raises(DataError, match=rf"an interrupted run with other {word}\. .*--restart"):
+    with pytest.raises(DataError, match=rf"an interrupted run with other {name}\. .*--restart"):
         table(stopped, **changes)
     assert partial(stopped).read_bytes() == before
     one = table(stopped, restart=True, **changes)
@@ -104,11 +104,24 @@ def test_rows_that_were_changed_are_refused(stopped):
         table(stopped)
 
 
-@pytest.mark.parametrize("first", [b"no json\n", b'{"format": 9, "key": {}}\n', b"[]\n"])
+@pytest.mark.parametrize("first", [b"no json\n", b'{"format": "2", "key": {}}\n', b"[]\n"])
 def test_a_journal_of_something_else_is_refused(stopped, first):
     journal(stopped).write_bytes(first + b"x\n")
     with pytest.raises(DataError, match="changed or damaged"):
         table(stopped)
+
+
+def test_rows_of_the_older_columns_cannot_be_resumed(stopped):
+    text = journal(stopped).read_text()
+    journal(stopped).write_text(text.replace('{"format": 2', '{"format": 1', 1))
+    with pytest.raises(
+        DataError, match=r"columns of another version of imgrec, which cannot be resumed\. Add --restart"
+    ):
+        table(stopped)
+    assert partial(stopped).read_bytes() == b"a\nb\nhalf a ro"
+    one = table(stopped, restart=True)
+    assert one.state == {}
+    one.close()
 
 
 def test_a_journal_without_one_good_line_is_refused(stopped):
@@ -121,7 +134,7 @@ def test_a_journal_without_one_good_line_is_refused(stopped):
 def test_rows_without_a_journal_are_not_touched(tmp_path):
     output = tmp_path / "t.csv"
     partial(output).write_bytes(b"mine")
-    with pytest.raises(DataError, match="nothing says what it is"):
+    with pytest.raises(DataError, match="without its journal"):
         table(output)
     assert partial(output).read_bytes() == b"mine"
 
@@ -142,9 +155,9 @@ def test_two_processes_do_not_write_one_table(stopped):
     one.close()
 
 
-def test_the_journal_is_small_and_says_how_far_rows_are_safe(stopped):
+def test_the_journal_holds_the_key_and_how_far_rows_are_safe(stopped):
     lines = [json.loads(line) for line in journal(stopped).read_text().splitlines()]
-    assert lines[0] == {"format": 1, "key": KEY}
+    assert lines[0] == {"format": 2, "key": KEY}
     assert {key: lines[1][key] for key in ("bytes", "state")} == {"bytes": 4, "state": {"images": 2}}
 
 

@@ -1,4 +1,4 @@
-"""Many images to answers: in order, each by itself, and no more in memory than a few batches."""
+"""Outputs of many images: in order, independent of each other, with a few batches in memory."""
 
 import threading
 import time
@@ -9,8 +9,9 @@ import pytest
 
 from imgrec.data.images.lazy_image import DecodedImage
 from imgrec.deploy.predict.item import Item, bad_item
-from imgrec.deploy.predict.pipeline import Answer, answer_all
+from imgrec.deploy.predict.pipeline import Output, predict_items, run_batches
 from imgrec.errors import DataError, ImageError
+from imgrec.evaluation.decisions import Decisions
 
 
 class Means:
@@ -46,9 +47,9 @@ def item(number: int, *, value: int | None = None, size: int = 8, slow_s: float 
     return Item(str(number), read, **more)
 
 
-def answered(items: list[Item], *, batch_size: int = 4, threads: int = 3, model: Means | None = None) -> list[Answer]:
-    batches = answer_all(iter(items), model or Means(), batch_size=batch_size, threads=threads)
-    return [answer for batch in batches for answer in batch]
+def computed(items: list[Item], *, batch_size: int = 4, threads: int = 3, model: Means | None = None) -> list[Output]:
+    batches = run_batches(iter(items), model or Means(), batch_size=batch_size, threads=threads)
+    return [output for batch in batches for output in batch]
 
 
 def test_images_that_run_whole_are_never_held_as_a_batch():
@@ -59,7 +60,7 @@ def test_images_that_run_whole_are_never_held_as_a_batch():
         Item(one.name, lambda one=one, place=place: opened.append(place) or one.open())
         for place, one in enumerate(items)
     ]
-    first = next(answer_all(iter(watched), model, batch_size=100, threads=1))
+    first = next(run_batches(iter(watched), model, batch_size=100, threads=1))
     assert len(first) == 1
     assert len(opened) <= 1 + 2 + 1
     assert set(model.batches) == {1}
@@ -67,37 +68,37 @@ def test_images_that_run_whole_are_never_held_as_a_batch():
 
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
 @pytest.mark.parametrize("threads", [1, 3])
-def test_answers_are_in_order_whatever_is_slow(batch_size, threads):
+def test_outputs_are_in_order_whatever_is_slow(batch_size, threads):
     items = [item(number, slow_s=0.02 if number % 7 == 0 else 0) for number in range(22)]
-    answers = answered(items, batch_size=batch_size, threads=threads)
-    assert [answer.name for answer in answers] == [str(number) for number in range(22)]
-    assert [int(answer.logits[0]) for answer in answers if answer.logits is not None] == list(range(22))
+    outputs = computed(items, batch_size=batch_size, threads=threads)
+    assert [output.known["path"] for output in outputs] == [str(number) for number in range(22)]
+    assert [int(output.logits[0]) for output in outputs if output.logits is not None] == list(range(22))
 
 
-def test_a_bad_image_takes_no_other_along():
+def test_a_bad_image_does_not_affect_the_others():
     items = [item(0), bad_item("bad", "truncated", "it ends"), item(2, size=9), item(3, value=250), item(4, value=240)]
-    answers = answered([*items, item(5)], batch_size=6)
-    codes = [answer.error.code if answer.error else "ok" for answer in answers]
-    assert codes == ["ok", "truncated", "wrong_size", "not_answered", "not_finite", "ok"]
-    assert answers[3].error is not None
-    assert answers[3].error.detail == "RuntimeError: poison"
+    outputs = computed([*items, item(5)], batch_size=6)
+    codes = [output.error.code if output.error else "ok" for output in outputs]
+    assert codes == ["ok", "truncated", "wrong_size", "model_failed", "not_finite", "ok"]
+    assert outputs[3].error is not None
+    assert outputs[3].error.detail == "RuntimeError: poison"
 
 
 def test_images_of_several_sizes_run_one_by_one():
-    answers = answered([item(0), item(1, size=16), item(2)])
-    assert [int(answer.logits[0]) for answer in answers if answer.logits is not None] == [0, 1, 2]
+    outputs = computed([item(0), item(1, size=16), item(2)])
+    assert [int(output.logits[0]) for output in outputs if output.logits is not None] == [0, 1, 2]
 
 
-def test_an_image_that_needs_more_memory_than_there_is_is_a_row():
+def test_an_image_that_needs_too_much_memory_is_an_error():
     def read() -> DecodedImage:
         raise MemoryError
 
-    (answer,) = answered([Item("big", read)])
-    assert answer.error is not None
-    assert answer.error.code == "too_large"
+    (output,) = computed([Item("big", read)])
+    assert output.error is not None
+    assert output.error.code == "too_large"
 
 
-def test_pixels_that_are_in_memory_are_made_small_before_they_wait():
+def test_decoded_pixels_are_preprocessed_before_they_wait():
     opened = []
 
     def read() -> DecodedImage:
@@ -106,10 +107,10 @@ def test_pixels_that_are_in_memory_are_made_small_before_they_wait():
             raise ImageError("1", "too_small", "tiny")
         return DecodedImage(np.zeros((8, 8, 3), dtype=np.uint8))
 
-    answers = answered([Item(str(number), read, time_s=number / 2, in_memory=True) for number in range(3)])
+    outputs = computed([Item(str(number), read, time_s=number / 2, in_memory=True) for number in range(3)])
     assert opened == [True, True, True]
-    assert [answer.error is None for answer in answers] == [True, False, True]
-    assert [answer.time_s for answer in answers] == [0.0, 0.5, 1.0]
+    assert [output.error is None for output in outputs] == [True, False, True]
+    assert [output.known["time_s"] for output in outputs] == [0.0, 0.5, 1.0]
 
 
 def test_no_more_batches_are_under_way_than_threads_and_two():
@@ -121,7 +122,7 @@ def test_no_more_batches_are_under_way_than_threads_and_two():
             taken += 1
             yield item(number)
 
-    batches = answer_all(items(), Means(), batch_size=5, threads=2)
+    batches = run_batches(items(), Means(), batch_size=5, threads=2)
     for done in range(1, 5):
         next(batches)
         assert taken <= (done + 3) * 5
@@ -130,17 +131,34 @@ def test_no_more_batches_are_under_way_than_threads_and_two():
 
 def test_batches_are_filled_and_cut_by_place_alone():
     model = Means()
-    answered([item(number) for number in range(10)], batch_size=4, threads=1, model=model)
+    computed([item(number) for number in range(10)], batch_size=4, threads=1, model=model)
     assert model.batches == [4, 4, 2]
 
 
+def test_each_item_gives_one_prediction_in_order():
+    class Classifier(Means):
+        decisions = Decisions("single", ("red", "green", "blue"))
+
+    items = [item(1, frame=7, time_s=0.5), bad_item("bad", "truncated", "it ends"), item(3)]
+    found = list(predict_items(iter(items), Classifier(), batch_size=2, threads=1, top_k=2))
+    assert [(one.path, one.frame, one.time_s) for one in found] == [
+        ("1", 7, 0.5),
+        ("bad", None, None),
+        ("3", None, None),
+    ]
+    assert [(one.prediction, one.error, one.detail) for one in found] == [
+        ("red", None, None), (None, "truncated", "it ends"), ("red", None, None)
+    ]  # fmt: skip
+    assert len(found[0].probabilities) == 2
+
+
 def test_nothing_gives_nothing():
-    assert answered([]) == []
+    assert computed([]) == []
 
 
-def test_a_fault_of_ours_ends_it():
+def test_an_error_that_is_not_of_the_image_is_raised():
     def read() -> DecodedImage:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        answered([item(0), Item("1", read)])
+        computed([item(0), Item("1", read)])

@@ -35,7 +35,7 @@ def outcomes(path: Path) -> dict[str, str]:
     return found
 
 
-def test_members_are_images_sorted_by_name_and_what_is_none_is_left_out(tmp_path):
+def test_members_are_images_sorted_by_name_and_others_are_skipped(tmp_path):
     png = sample_image(0, 0, 255)
     path = archive(
         tmp_path / "p.zip",
@@ -44,8 +44,8 @@ def test_members_are_images_sorted_by_name_and_what_is_none_is_left_out(tmp_path
     assert list(outcomes(path)) == ["#./c.png", "#a.jpg", "#b/2.png", "#b/no_suffix"]
     assert set(outcomes(path).values()) == {"ok"}
     assert [note.replace(str(path), "p.zip") for note in read(path).notes] == [
-        "Left out 1 entry (hidden, in p.zip): __MACOSX/a.png.",
-        "Left out 1 entry (no image that imgrec reads, in p.zip): x.txt.",
+        "Skipped 1 entry (hidden, in p.zip): __MACOSX/a.png.",
+        "Skipped 1 entry (not an image that imgrec reads, in p.zip): x.txt.",
     ]
     assert read(path).expected == 4
 

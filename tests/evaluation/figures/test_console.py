@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from imgrec.evaluation.figures.console import print_scores
+from imgrec.evaluation.figures.console import print_metrics
 from imgrec.evaluation.metrics.compute import compute_metrics
 from imgrec.evaluation.predictions.predictions import Predictions
 
@@ -25,7 +25,7 @@ def make_scores(num_classes=3, **changes):
 
 def print_to_text(scores, **options):
     text = io.StringIO()
-    print_scores(scores, console=Console(file=text, width=100, **options))
+    print_metrics(scores, console=Console(file=text, width=100, **options))
     return text.getvalue()
 
 
@@ -56,7 +56,7 @@ def test_several_labels_have_their_own_headline():
     assert re.search(rf"Hamming loss +{scores['hamming_loss']:.4f}", text)
 
 
-def test_scores_without_intervals_are_printed_as_they_are():
+def test_metrics_without_intervals_are_printed_alone():
     scores = make_scores()
     del scores["intervals"]
     text = re.sub(" +\n", "\n", print_to_text(scores))
@@ -69,12 +69,12 @@ def test_up_to_15_classes_are_listed_in_their_order():
     assert "worst" not in text
 
 
-def test_of_more_classes_the_15_worst_by_f1_are_listed_and_that_is_said():
+def test_of_more_classes_the_15_with_the_lowest_f1_are_listed():
     scores = make_scores(40)
     text = print_to_text(scores)
     worst = sorted(scores["per_class"], key=lambda row: row["f1"])[:15]
     assert listed_classes(text) == [row["class"] for row in worst]
-    assert "the 15 worst of 40 classes by F1" in text
+    assert "The 15 classes with the lowest F1 of 40" in text
 
 
 def test_a_class_without_f1_is_not_among_the_worst():
@@ -83,7 +83,7 @@ def test_a_class_without_f1_is_not_among_the_worst():
     assert "class3" not in listed_classes(print_to_text(scores))
 
 
-def test_the_undefined_is_called_so_and_noted():
+def test_undefined_metrics_are_marked_and_noted():
     text = print_to_text(make_scores(labels=np.zeros(1200, dtype=np.int64)))
     assert re.search(r"AUROC \(macro\) +undefined", text)
     assert "Note: No image in this set: recall, AUROC and average precision are undefined" in text
@@ -105,11 +105,11 @@ def test_output_to_a_terminal_is_styled():
 def test_a_terminal_without_unicode_gets_names_written_out():
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding="ascii")
-    print_scores(make_scores(class_names=["日本", "b", "c"]), console=Console(file=file, width=100))
+    print_metrics(make_scores(class_names=["日本", "b", "c"]), console=Console(file=file, width=100))
     file.flush()
     assert rb"\u65e5\u672c" in raw.getvalue()
 
 
 def test_without_a_console_it_goes_to_standard_output(capsys):
-    print_scores(make_scores())
+    print_metrics(make_scores())
     assert "accuracy" in capsys.readouterr().out

@@ -10,8 +10,8 @@ import pytest
 
 from imgrec.errors import RunFolderError
 from imgrec.evaluation.figures import draw_beside
-from imgrec.evaluation.figures.draw_all import draw_images
-from imgrec.evaluation.figures.draw_beside import FEWEST_ROWS, MOST_NUMBERS, table_and_images
+from imgrec.evaluation.figures.draw_all import draw_figures
+from imgrec.evaluation.figures.draw_beside import FEWEST_ROWS, MOST_NUMBERS, write_with_figures
 from imgrec.evaluation.predictions.parquet import read_parquet
 from imgrec.evaluation.predictions.predictions import Predictions
 
@@ -37,9 +37,9 @@ def two_processors(monkeypatch):
 
 @pytest.fixture
 def drawn_here(monkeypatch):
-    """The calls of `draw_images` in this process."""
+    """The calls of `draw_figures` in this process."""
     calls = []
-    monkeypatch.setattr(draw_beside, "draw_images", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(draw_beside, "draw_figures", lambda *arguments: calls.append(arguments))
     return calls
 
 
@@ -57,52 +57,52 @@ def start_python(monkeypatch, code):
 
 def test_the_other_process_draws_the_very_same_images(two_processors, drawn_here, tmp_path):
     predictions = make_predictions()
-    with table_and_images(predictions, tmp_path):
+    with write_with_figures(predictions, tmp_path):
         assert read_parquet(tmp_path / "predictions.parquet").names == predictions.names
     assert not drawn_here
     (tmp_path / "here").mkdir()
-    draw_images(predictions, tmp_path / "here")
+    draw_figures(predictions, tmp_path / "here")
     for name in NAMES:
         assert (tmp_path / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
 
 
 def test_several_labels_per_image_have_no_confusion_matrix(tmp_path):
     labels = np.random.default_rng(1).integers(0, 2, (30, 3)).astype(np.uint8)
-    draw_images(make_predictions(30, labels=labels, task="multilabel"), tmp_path)
+    draw_figures(make_predictions(30, labels=labels, task="multilabel"), tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == NAMES[1:]
 
 
 def test_where_the_other_process_fails_this_one_draws(two_processors, drawn_here, monkeypatch, tmp_path):
     started = start_python(monkeypatch, "raise SystemExit(1)")
-    with table_and_images(make_predictions(), tmp_path):
+    with write_with_figures(make_predictions(), tmp_path):
         pass
     assert len(started) == len(drawn_here) == 1
 
 
 def test_where_the_other_process_hangs_this_one_draws(two_processors, drawn_here, monkeypatch, tmp_path):
-    monkeypatch.setattr(draw_beside, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(draw_beside, "TIMEOUT_S", 0.01)
     started = start_python(monkeypatch, "import time; time.sleep(600)")
-    with table_and_images(make_predictions(), tmp_path):
+    with write_with_figures(make_predictions(), tmp_path):
         pass
     assert len(drawn_here) == 1 and started[0].poll() is not None
 
 
 def test_where_no_process_can_be_started_this_one_draws(two_processors, drawn_here, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    with table_and_images(make_predictions(), tmp_path):
+    with write_with_figures(make_predictions(), tmp_path):
         pass
     assert len(drawn_here) == 1
 
 
-def test_a_folder_that_takes_no_images_is_said(two_processors, tmp_path):
+def test_a_figure_that_cannot_be_written_is_an_error(two_processors, tmp_path):
     (tmp_path / NAMES[1]).mkdir()
-    said = pytest.raises(RunFolderError, match=r"pr_curves\.png exists and is not a regular file")
-    with said, table_and_images(make_predictions(), tmp_path):
+    error = pytest.raises(RunFolderError, match=r"pr_curves\.png exists and is not a regular file")
+    with error, write_with_figures(make_predictions(), tmp_path):
         pass
 
 
-def test_an_error_meanwhile_leaves_the_images_that_it_has_nothing_to_do_with(two_processors, drawn_here, tmp_path):
-    with pytest.raises(ValueError, match="a study"), table_and_images(make_predictions(), tmp_path):
+def test_an_error_in_the_block_does_not_stop_the_figures(two_processors, drawn_here, tmp_path):
+    with pytest.raises(ValueError, match="a study"), write_with_figures(make_predictions(), tmp_path):
         raise ValueError("a study")
     assert all((tmp_path / name).is_file() for name in NAMES)
     assert not drawn_here
@@ -111,15 +111,15 @@ def test_an_error_meanwhile_leaves_the_images_that_it_has_nothing_to_do_with(two
 def test_a_table_that_cannot_be_written_leaves_no_process_waiting(two_processors, drawn_here, monkeypatch, tmp_path):
     started = start_python(monkeypatch, "import sys; sys.stdin.read(); raise SystemExit(1)")
     (tmp_path / "predictions.parquet").mkdir()
-    with pytest.raises(RunFolderError, match=r"predictions\.parquet"), table_and_images(make_predictions(), tmp_path):
+    with pytest.raises(RunFolderError, match=r"predictions\.parquet"), write_with_figures(make_predictions(), tmp_path):
         raise AssertionError("never")
     assert started[0].poll() == 1
     assert not drawn_here
 
 
-def test_whoever_ends_the_run_meanwhile_ends_the_other_process_too(two_processors, drawn_here, monkeypatch, tmp_path):
+def test_interrupting_the_run_ends_the_other_process(two_processors, drawn_here, monkeypatch, tmp_path):
     started = start_python(monkeypatch, "import time; time.sleep(600)")
-    with pytest.raises(KeyboardInterrupt), table_and_images(make_predictions(), tmp_path):
+    with pytest.raises(KeyboardInterrupt), write_with_figures(make_predictions(), tmp_path):
         raise KeyboardInterrupt
     assert started[0].poll() is not None
     assert not drawn_here
@@ -138,13 +138,13 @@ def test_whoever_ends_the_run_meanwhile_ends_the_other_process_too(two_processor
     ids=["few rows", "many numbers"],
 )
 def test_small_tables_and_those_that_fill_memory_are_drawn_here(predictions, two_processors, drawn_here, tmp_path):
-    with table_and_images(predictions, tmp_path):
+    with write_with_figures(predictions, tmp_path):
         pass
     assert len(drawn_here) == 1
 
 
 def test_one_processor_draws_by_itself(drawn_here, monkeypatch, tmp_path):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)
-    with table_and_images(make_predictions(), tmp_path):
+    with write_with_figures(make_predictions(), tmp_path):
         pass
     assert len(drawn_here) == 1

@@ -1,4 +1,4 @@
-"""The images: right colours and words in the right places, names drawn as they are, nothing global touched."""
+"""The figures: colours, text and names in their places, no global state."""
 
 import subprocess
 import sys
@@ -57,11 +57,11 @@ def test_a_saved_figure_has_the_pixels_that_render_returns(tmp_path):
         assert np.array_equal(np.asarray(image.convert("RGB")), render(figure))
 
 
-def test_counts_stand_in_their_cells_with_the_true_class_as_row():
+def test_counts_are_in_their_cells_with_the_label_as_row():
     assert cell_texts(draw_matrix([[3, 1], [0, 2]])) == {(0, 0): "3", (0, 1): "1", (1, 1): "2"}
 
 
-def test_colours_are_shares_of_the_true_class():
+def test_colours_are_shares_of_the_label():
     figure = draw_matrix([[90, 10], [9, 1]])
     assert cell_colour(figure, 0, 0) == cell_colour(figure, 1, 0)
     assert cell_colour(figure, 0, 1) == cell_colour(figure, 1, 1)
@@ -80,7 +80,7 @@ def test_a_class_without_images_is_a_grey_row():
 
 
 @pytest.mark.parametrize(("num_classes", "has_counts"), [(25, True), (26, False)])
-def test_counts_are_left_out_above_25_classes(num_classes, has_counts):
+def test_counts_are_omitted_above_25_classes(num_classes, has_counts):
     assert bool(cell_texts(draw_matrix(np.eye(num_classes, dtype=int)))) == has_counts
 
 
@@ -95,7 +95,7 @@ def test_with_many_classes_every_kth_name_is_written_and_the_axis_says_so():
     names = tick_names(axes.yaxis)
     step = int(names[1].removeprefix("c"))
     assert step > 1 and names == [f"c{i}" for i in range(0, 400, step)]
-    assert axes.get_xlabel() == f"predicted class (one name in {step} is written)"
+    assert axes.get_xlabel() == f"prediction (1 of {step} names shown)"
 
 
 @pytest.mark.parametrize("num_classes", [2, 10, 43, 100, 300])
@@ -156,7 +156,7 @@ def test_with_more_than_ten_classes_the_legend_has_the_mean_and_the_five_worst()
     assert [float(text.split()[-1]) for text in texts[1:]] == sorted(float(text.split()[-1]) for text in texts[1:])
 
 
-def test_a_class_without_images_is_said_in_the_legend():
+def test_the_legend_marks_a_class_without_images():
     assert legend_texts(draw_curves(3, absent=[1]))[1] == "c1: no image"
 
 
@@ -198,7 +198,8 @@ def test_a_grid_wants_a_title_for_each_image():
 
 def test_no_global_state_of_matplotlib_is_used():
     code = (
-        "import sys, numpy as np; from imgrec.evaluation.figures.figures import *; assert 'matplotlib' not in sys.modules;"
+        "import sys, numpy as np; from imgrec.evaluation.figures.figures import *;"
+        "assert 'matplotlib' not in sys.modules;"
         "render(draw_confusion_matrix(np.eye(2, dtype=int), class_names=['a', 'b']));"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )

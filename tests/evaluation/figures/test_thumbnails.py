@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
-from imgrec.data.images.image import ArrayImages, FileImages
+from imgrec.data.images.collections import ArrayImages, FileImages
 from imgrec.data.samples import Samples
 from imgrec.evaluation.figures.choose import choose_images, worst_mistakes
 from imgrec.evaluation.figures.thumbnails import LONGEST_PX, write_thumbnails, write_thumbnails_from
@@ -33,7 +33,7 @@ def files(folder: Path, sizes: list[tuple[int, int]]) -> tuple[Predictions, list
     return Predictions([str(path) for path in paths], np.zeros(len(paths), dtype=np.int64), logits, ["a", "b"]), paths
 
 
-def test_the_worst_mistake_is_the_surest():
+def test_the_worst_mistake_has_the_highest_confidence():
     predictions = make_predictions(200, sure=1.0)
     rows = worst_mistakes(predictions)
     assert sorted(rows.tolist()) == np.flatnonzero(predictions.predicted != predictions.labels).tolist()
@@ -41,7 +41,7 @@ def test_the_worst_mistake_is_the_surest():
     assert sure.tolist() == sorted(sure, reverse=True)
 
 
-def test_with_several_labels_it_is_the_one_that_denies_a_label_most():
+def test_with_several_labels_it_has_the_largest_error():
     predictions = make_predictions(200, several=True, sure=1.0)
     rows = worst_mistakes(predictions)
     off = np.abs(predictions.probabilities - predictions.labels).max(axis=1)
@@ -61,7 +61,7 @@ def test_the_number_is_bounded_and_the_worst_mistakes_come_first():
     assert choose_images(predictions, at_most=7) == worst_mistakes(predictions)[:7].tolist()
 
 
-def test_images_are_found_by_name_not_by_place(tmp_path):
+def test_images_are_found_by_name_not_by_index(tmp_path):
     predictions = make_predictions(30)
     pixels = np.zeros((31, 8, 8, 3), dtype=np.uint8)
     pixels[1:] = np.arange(30, dtype=np.uint8)[:, None, None, None]
@@ -80,7 +80,7 @@ def test_a_large_image_is_made_small_and_keeps_its_shape(tmp_path):
     assert sizes["1"] == (40, 20)
 
 
-def test_an_image_that_is_gone_is_left_out(tmp_path):
+def test_a_missing_image_is_skipped(tmp_path):
     predictions, paths = files(tmp_path, [(9, 9), (9, 9)])
     paths[0].unlink()
     samples = Samples(list(predictions.names), FileImages(paths), predictions.labels)

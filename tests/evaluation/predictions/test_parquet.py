@@ -239,7 +239,7 @@ def test_a_table_that_does_not_fit_on_the_disk_leaves_the_old_file_and_no_litter
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(old) // 2, limits[1]))  # no file may grow beyond this
     try:
-        with pytest.raises(RunFolderError, match=r"Cannot write .*p\.parquet: .* is untouched\. Free some space"):
+        with pytest.raises(RunFolderError, match=r"Cannot write .*p\.parquet: .* is unchanged\. Free some space"):
             write_parquet(make_predictions(), tmp_path / "p.parquet")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

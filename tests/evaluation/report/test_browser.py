@@ -1,4 +1,4 @@
-"""The pages in a real browser: no error, no request, everything answers, whatever the names, on any screen."""
+"""The pages in a real browser: no errors, no requests, working controls, with hostile names, on any screen."""
 
 import json
 import shutil
@@ -56,15 +56,15 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Opened:
-    """A page, and all that it said or asked for."""
+    """A page, and its console messages, errors, dialogs and requests."""
 
     def __init__(self, browser: Any, path: Path, *, width: int = 1280, scheme: str = "light") -> None:
-        self.said: list[str] = []
+        self.events: list[str] = []
         self.page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
         self.page.route("**/*", self._refuse)
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.said.append(dialog.message), dialog.dismiss()))
+        self.page.on("console", lambda message: self.events.append(message.text))
+        self.page.on("pageerror", lambda error: self.events.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.events.append(dialog.message), dialog.dismiss()))
         self.page.goto(path.as_uri())
 
     def _refuse(self, route: Any) -> None:
@@ -72,7 +72,7 @@ class Opened:
         if url.startswith(("file:", "data:")):
             route.continue_()
         else:
-            self.said.append(url)
+            self.events.append(url)
             route.abort()
 
     def __enter__(self) -> "Opened":
@@ -85,14 +85,14 @@ class Opened:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("kind", ["report", "sweep"])
-def test_a_page_opens_without_a_word_a_request_or_scrolling_sideways(kind, width, scheme, browser, report, sweep):
+def test_a_page_opens_without_messages_requests_or_horizontal_scrolling(kind, width, scheme, browser, report, sweep):
     with Opened(browser, {"report": report, "sweep": sweep}[kind], width=width, scheme=scheme) as opened:
         page = opened.page
         assert page.evaluate("document.documentElement.scrollWidth") == width
         assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
         assert page.locator(".drawing").count() == page.locator(".drawing > *").locator("..").count()
         assert page.locator("h1").count() == 1
-        assert opened.said == []
+        assert opened.events == []
 
 
 def test_a_click_on_a_cell_shows_its_images(browser, report):
@@ -102,10 +102,10 @@ def test_a_click_on_a_cell_shows_its_images(browser, report):
         box = canvas.bounding_box()
         canvas.click(position={"x": box["width"] - 5, "y": box["height"] - 5})
         title = opened.page.locator(".cell h3").inner_text()
-        assert title.startswith(f"{NAMES[-1]}, rightly")
+        assert title.startswith(f"{NAMES[-1]}, correct")
         assert opened.page.locator(".cell li").count() > 3
         assert opened.page.locator(".cell img").count() > 3
-        assert opened.said == []
+        assert opened.events == []
 
 
 def test_the_matrix_is_walked_with_the_keyboard(browser, report):
@@ -114,9 +114,9 @@ def test_the_matrix_is_walked_with_the_keyboard(browser, report):
         canvas.focus()
         canvas.press("ArrowDown")
         canvas.press("ArrowRight")
-        assert opened.page.locator(".matrix .readout").first.inner_text().startswith(f"{NAMES[1]}, rightly")
+        assert opened.page.locator(".matrix .readout").first.inner_text().startswith(f"{NAMES[1]}, correct")
         canvas.press("Enter")
-        assert opened.page.locator(".cell h3").inner_text().startswith(f"{NAMES[1]}, rightly")
+        assert opened.page.locator(".cell h3").inner_text().startswith(f"{NAMES[1]}, correct")
 
 
 def test_the_order_of_the_matrix_can_be_chosen(browser, report):
@@ -133,35 +133,35 @@ def test_the_order_of_the_matrix_can_be_chosen(browser, report):
         assert shown.startswith(first.replace("\u2028", "\\u2028"))
 
 
-def test_a_frequent_mistake_leads_to_its_images(browser, report):
+def test_a_frequent_confusion_shows_its_images(browser, report):
     with Opened(browser, report) as opened:
         opened.page.locator(".pairs button").first.click()
-        assert "called" in opened.page.locator(".cell h3").inner_text()
+        assert "predicted as" in opened.page.locator(".cell h3").inner_text()
         assert (
             opened.page.locator(".cell img").first.evaluate("image => image.decode().then(() => image.naturalWidth)")
             == 12
         )
 
 
-def test_the_slider_says_what_the_table_says(browser, report):
+def test_the_slider_shows_the_values_of_the_predictions(browser, report):
     predictions = make_predictions(640, NAMES, sure=3.0)
     step = int((THRESHOLDS == 0.9).nonzero()[0][0])
     is_accepted = predictions.probabilities.max(axis=1) >= 0.9
-    wrong = is_accepted & (predictions.predicted != predictions.labels)
+    is_incorrect = is_accepted & (predictions.predicted != predictions.labels)
     with Opened(browser, report) as opened:
         opened.page.locator("#threshold input[type=range]").fill(str(step))
         shown = opened.page.locator("#threshold .figures dd").all_inner_texts()
         assert shown == [
             f"{100 * is_accepted.mean():.1f}\u00a0%",
-            f"{100 * (1 - wrong.sum() / is_accepted.sum()):.2f}\u00a0%",
-            str(wrong.sum()),
+            f"{100 * (1 - is_incorrect.sum() / is_accepted.sum()):.2f}\u00a0%",
+            str(is_incorrect.sum()),
             str((~is_accepted).sum()),
         ]
 
 
 def test_a_table_is_sorted_by_a_click_and_searched(browser, report):
     with Opened(browser, report) as opened:
-        table = opened.page.locator("#classes .table")
+        table = opened.page.locator("#per-class .table")
         button = table.locator("thead button", has_text="recall")
         button.click()
         recalls = [float(text) for text in table.locator("tbody tr td:nth-child(4)").evaluate_all(
@@ -176,10 +176,10 @@ def test_a_table_is_sorted_by_a_click_and_searched(browser, report):
 
 def test_hostile_names_are_shown_as_they_are(browser, report):
     with Opened(browser, report) as opened:
-        assert EVIL in opened.page.locator("#classes tbody").inner_text()
+        assert EVIL in opened.page.locator("#per-class tbody").inner_text()
         assert opened.page.evaluate("document.querySelectorAll('main script:not([type])').length") == 0
         assert opened.page.locator("img[src=x]").count() == 0
-        assert opened.said == []
+        assert opened.events == []
 
 
 def test_the_theme_can_be_switched(browser, report):
@@ -200,17 +200,17 @@ def test_it_prints_all_rows_on_white(browser, report):
         assert not opened.page.locator("nav").is_visible()
         content = opened.page.pdf()
         assert content.startswith(b"%PDF") and len(content) > 50_000
-        assert opened.said == []
+        assert opened.events == []
 
 
-def test_a_line_of_a_sweep_tells_its_job(browser, sweep):
+def test_a_line_of_a_sweep_shows_its_job(browser, sweep):
     with Opened(browser, sweep) as opened:
         assert "job 0" in opened.page.locator(".readout").inner_text()
         opened.page.locator("polyline.job").last.dispatch_event("click")
         opened.page.locator("polyline.job").first.dispatch_event("click")
         assert opened.page.locator(".readout").inner_text().startswith("job ")
         assert f"because {EVIL}" in opened.page.locator("#failed").inner_text()
-        assert opened.said == []
+        assert opened.events == []
 
 
 @pytest.mark.parametrize("several", [True, False])
@@ -218,8 +218,8 @@ def test_labels_and_two_classes_have_an_operating_point(several, browser, tmp_pa
     predictions = make_predictions(200, ("no", "yes"), several=several)
     path = write_report(write_folder(tmp_path / "evaluation", predictions, parts=False))
     with Opened(browser, path, width=390) as opened:
-        chart = opened.page.locator("[data-chart=operate]")
+        chart = opened.page.locator("[data-chart=operating]")
         chart.locator("input[type=range]").fill("0")
         assert chart.locator(".figures dd").first.inner_text() == "100.0\u00a0%"
         assert opened.page.evaluate("document.documentElement.scrollWidth") == 390
-        assert opened.said == []
+        assert opened.events == []

@@ -1,4 +1,4 @@
-"""sweep.html: what a sweep came to, from its sweep.json alone."""
+"""sweep.html: the results of a sweep, generated from its sweep.json."""
 
 import json
 import re
@@ -76,13 +76,13 @@ def test_a_folder_outside_the_sweep_is_no_link(folder, swept):
     assert re.findall(r'<a href="([^#].*?)"', write_sweep_report(swept).read_text())[1:] == []
 
 
-def test_a_failed_job_says_why_and_nothing_is_markup(swept):
+def test_a_failed_job_shows_its_error_and_nothing_is_markup(swept):
     page = (swept / "sweep.html").read_text()
     assert "why &lt;script&gt;alert(1)" in page
     assert EVIL not in page
 
 
-def test_the_axes_are_what_varied_and_the_scores(swept):
+def test_the_axes_are_the_varied_overrides_and_the_metrics(swept):
     page = (swept / "sweep.html").read_text()
     (block,) = re.findall(r'data-chart="parallel">.*?json">(.*?)</script>', page, re.DOTALL)
     data = json.loads(block)

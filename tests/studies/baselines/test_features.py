@@ -185,11 +185,11 @@ def test_only_small_gray_images_get_a_border():
 
 @pytest.mark.parametrize("name", ["hog", "lbp"])
 def test_images_that_are_too_small_are_refused(name):
-    with pytest.raises(DataError, match=f"Leave {name} out"):
+    with pytest.raises(DataError, match=f"Omit {name}"):
         choose_descriptor(name, height_width=(3, 3), is_gray=False)
 
 
-def test_photographs_are_made_smaller_by_a_whole_number():
+def test_large_images_are_reduced_by_an_integer_factor():
     assert [working_factor((side, side)) for side in (28, 128, 129, 224, 300)] == [1, 1, 2, 2, 3]
 
 

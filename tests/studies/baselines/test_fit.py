@@ -8,7 +8,7 @@ import pytest
 from sklearn.svm import LinearSVC
 
 from imgrec.studies.baselines.fit import Labelled, choose, class_scores, fit, proportional
-from imgrec.studies.baselines.models import FLOORS, MODELS, Family
+from imgrec.studies.baselines.models import MODELS, TRIVIAL, Family
 from imgrec.studies.baselines.svm import LinearSvm
 
 
@@ -96,22 +96,22 @@ def test_with_two_images_there_is_nothing_to_choose_by():
     assert fitted.estimator.n_neighbors == 2
 
 
-@pytest.mark.parametrize("name", [*MODELS, *FLOORS])
+@pytest.mark.parametrize("name", [*MODELS, *TRIVIAL])
 def test_the_largest_score_is_of_the_class_that_the_model_predicts(name):
-    family = (MODELS | FLOORS)[name]
+    family = (MODELS | TRIVIAL)[name]
     train, test = blobs(60), blobs(30, seed=1)
     fitted = fit(family, family.candidates[0], train, seed=1)
     scores = class_scores(family, fitted.estimator, test.features, num_classes=4)
     assert (scores.shape, scores.dtype) == ((30, 4), np.float32)
     assert np.isfinite(scores).all()
     assert (scores[:, 3] <= scores.min(axis=1)).all(), "no image of class 3 was there to train"
-    if name != "stratified":  # draws anew with every call
+    if name != "stratified":  # draws again with every call
         assert np.array_equal(scores.argmax(axis=1), fitted.estimator.predict(test.features))
 
 
-@pytest.mark.parametrize("name", [*MODELS, *FLOORS])
+@pytest.mark.parametrize("name", [*MODELS, *TRIVIAL])
 def test_a_model_is_the_same_for_the_same_seed(name):
-    family = (MODELS | FLOORS)[name]
+    family = (MODELS | TRIVIAL)[name]
     scores = [
         class_scores(
             family, fit(family, family.candidates[-1], blobs(60), seed=3).estimator, blobs(9).features, num_classes=3

@@ -1,4 +1,4 @@
-"""imgrec.studies.baselines: from the splits of a data module to a table of baselines, its files and the network beside it."""
+"""Baselines: from the splits of a data module to a table, its files, and the model beside it."""
 
 import io
 import json
@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from sklearn.metrics import accuracy_score, f1_score
 
-from imgrec.data.images.image import ArrayImages
+from imgrec.data.images.collections import ArrayImages
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.samples import Samples
 from imgrec.errors import DataError, ImageError
@@ -21,13 +21,13 @@ from imgrec.evaluation.predictions.parquet import read_parquet
 from imgrec.evaluation.predictions.predictions import Predictions
 from imgrec.models import make_small_cnn
 from imgrec.studies.baselines import fit as fitting
-from imgrec.studies.baselines.extract import extract, look_at, shrink
+from imgrec.studies.baselines.extract import extract, inspect_images, shrink
 from imgrec.studies.baselines.features import ColorHistogram
-from imgrec.studies.baselines.frozen import extract_frozen, frozen_features, ms_per_image
+from imgrec.studies.baselines.frozen import extract_frozen, ms_per_image
 from imgrec.studies.baselines.hog import Hog
-from imgrec.studies.baselines.network import check_same_images, evaluation_folder, read_network
-from imgrec.studies.baselines.output import accuracy_of, print_contest, to_json, write_contest
-from imgrec.studies.baselines.run import Contest, Plan, run_baselines
+from imgrec.studies.baselines.model_row import check_same_images, evaluation_folder, read_model_row
+from imgrec.studies.baselines.output import accuracy_of, print_baselines, to_json, write_baselines
+from imgrec.studies.baselines.run import BaselineTable, Plan, run_baselines
 from small_run import Noise
 
 KEEP = Preprocess(size=None, mode="none")
@@ -57,7 +57,7 @@ def sample_images(
 
 
 @pytest.fixture(scope="module")
-def contest() -> Contest:
+def table() -> BaselineTable:
     return run_baselines(Data(), COLOR)
 
 
@@ -67,14 +67,14 @@ def contest() -> Contest:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_features_come_in_the_order_of_the_data_whoever_makes_them(workers, monkeypatch):
     samples = sample_images(300, 12)
-    look = look_at(samples, KEEP)
+    look = inspect_images(samples, KEEP)
     expected = ColorHistogram()(samples.images.array)
     monkeypatch.setattr("imgrec.studies.baselines.extract._num_workers", lambda _: workers)
     seen = []
     made = extract(
         samples,
         preprocess=KEEP,
-        look=look,
+        facts=look,
         descriptors={"color": ColorHistogram()},
         progress=lambda done, total: seen.append((done, total)),
     )
@@ -83,11 +83,11 @@ def test_features_come_in_the_order_of_the_data_whoever_makes_them(workers, monk
     assert made.ms_per_image["color"] > 0
 
 
-def test_photographs_are_described_after_preprocessing_and_made_smaller():
+def test_large_images_are_reduced_after_preprocessing():
     samples = sample_images(4, 40)
-    look = look_at(samples, Preprocess(size=200, mode="squash"))
+    look = inspect_images(samples, Preprocess(size=200, mode="squash"))
     assert (look.height_width, look.working_size) == ((200, 200), (100, 100))
-    made = extract(samples, preprocess=Preprocess(size=200, mode="squash"), look=look, descriptors={"hog": Hog(25)})
+    made = extract(samples, preprocess=Preprocess(size=200, mode="squash"), facts=look, descriptors={"hog": Hog(25)})
     assert made.features["hog"].shape == (4, 3 * 3 * 4 * 9)
 
 
@@ -104,10 +104,10 @@ def test_images_of_several_sizes_are_refused(workers, monkeypatch):
     mixed = [*small.images.array, *large.images.array]
     samples = Samples([*small.names, "y/0", "y/1", "y/2"], mixed, np.zeros(6, dtype=np.int64))
     with pytest.raises(DataError, match="preprocess=crop or squash"):
-        look_at(samples, KEEP)
+        inspect_images(samples, KEEP)
     monkeypatch.setattr("imgrec.studies.baselines.extract._num_workers", lambda _: workers)
     with pytest.raises(DataError, match=r"9x9 px and of 8x8 px after preprocessing.*preprocess=squash or crop"):
-        extract(large, preprocess=KEEP, look=look_at(small, KEEP), descriptors={"color": ColorHistogram()})
+        extract(large, preprocess=KEEP, facts=inspect_images(small, KEEP), descriptors={"color": ColorHistogram()})
 
 
 def test_an_image_that_cannot_be_read_is_named():
@@ -116,7 +116,7 @@ def test_an_image_that_cannot_be_read_is_named():
             raise ImageError("photos/cat.jpg", "damaged", "cannot be decoded")
 
     with pytest.raises(ImageError, match=r"photos/cat\.jpg"):
-        look_at(Samples(["a"], Broken([0]), np.zeros(1, dtype=np.int64)), KEEP)
+        inspect_images(Samples(["a"], Broken([0]), np.zeros(1, dtype=np.int64)), KEEP)
 
 
 def test_frozen_features_are_what_the_last_layer_is_given():
@@ -129,13 +129,12 @@ def test_frozen_features_are_what_the_last_layer_is_given():
     with torch.inference_mode():
         network(images)
     handle.remove()
-    assert np.allclose(frozen_features(network, images), seen[0].numpy(), atol=1e-6)
     made = extract_frozen(network, samples, name="frozen", preprocess=KEEP)
     assert np.allclose(made.features["frozen"], seen[0].numpy(), atol=1e-5)
     assert ms_per_image(network, samples, preprocess=KEEP) > 0
 
 
-# The contest
+# The table
 
 
 def test_no_baseline_is_fitted_or_chosen_with_a_test_image(monkeypatch):
@@ -197,28 +196,29 @@ def described(data: Data, part: str) -> np.ndarray:
     return ColorHistogram()(images) / np.float32(scale)
 
 
-def test_the_images_are_those_of_the_data_module(contest):
+def test_the_images_are_those_of_the_data_module(table):
     test = Data().split("test")
-    for baseline in contest.baselines:
+    for baseline in table.baselines:
         assert list(baseline.predictions.names) == list(test.names)
         assert np.array_equal(baseline.predictions.labels, test.labels)
-    assert contest.sizes == {"train": 50, "val": 20, "test": 21}
-    assert contest.data_fingerprint == Data().fingerprint()
+    assert table.sizes == {"train": 50, "val": 20, "test": 21}
+    assert table.data_fingerprint == Data().fingerprint()
 
 
-def test_the_floors_know_no_images(contest):
-    floors = {baseline.name: baseline for baseline in contest.baselines if baseline.is_floor}
-    assert set(floors) == {"majority", "stratified"}
-    assert set(floors["majority"].predictions.predicted) == {0}  # 17 of 50, the other two classes have 17 and 16
-    assert len(set(floors["stratified"].predictions.predicted)) == 3
+def test_the_trivial_baselines_use_no_features(table):
+    trivial = {baseline.name: baseline for baseline in table.baselines if baseline.features == "none"}
+    assert set(trivial) == {"majority", "stratified"}
+    assert set(trivial["majority"].predictions.predicted) == {0}  # 17 of 50, the other two classes have 17 and 16
+    assert [name for name in trivial if trivial[name].is_majority_class] == ["majority"]
+    assert len(set(trivial["stratified"].predictions.predicted)) == 3
 
 
-def test_baselines_come_best_first_and_the_same_for_the_same_seed(contest):
+def test_baselines_come_best_first_and_the_same_for_the_same_seed(table):
     again = run_baselines(Data(), COLOR)
-    assert [baseline.name for baseline in again.baselines] == [baseline.name for baseline in contest.baselines]
-    for one, other in zip(contest.baselines, again.baselines, strict=True):
+    assert [baseline.name for baseline in again.baselines] == [baseline.name for baseline in table.baselines]
+    for one, other in zip(table.baselines, again.baselines, strict=True):
         assert np.array_equal(one.predictions.logits, other.predictions.logits)
-    rows = [row["accuracy"] for row in to_json(contest, folder=Path("x"))["baselines"]]
+    rows = [row["accuracy"] for row in to_json(table, folder=Path("x"))["baselines"]]
     assert rows == sorted(rows, reverse=True)
 
 
@@ -233,42 +233,42 @@ def test_joined_features_are_as_many_as_their_parts():
 
 def test_gray_images_get_a_histogram_of_brightness_and_a_note():
     data = Data(train=sample_images(30, gray=True), test=sample_images(9, gray=True, seed=1), val=None)
-    contest = run_baselines(data, COLOR)
-    assert contest.look.is_gray
-    assert contest.baselines[0].num_features == 64
-    assert "gray: the colour histogram is one of brightness" in " ".join(contest.notes)
+    table = run_baselines(data, COLOR)
+    assert table.facts.is_gray
+    assert table.baselines[0].num_features == 64
+    assert "gray: the colour histogram is a histogram of brightness" in " ".join(table.notes)
 
 
 def test_a_part_of_training_can_be_enough():
-    contest = run_baselines(Data(), replace(COLOR, max_train=9))
-    assert contest.sizes["train"] == 9
+    table = run_baselines(Data(), replace(COLOR, max_train=9))
+    assert table.sizes["train"] == 9
 
 
 def test_frozen_features_go_with_logistic_regression_alone():
     network = make_small_cnn(num_classes=3, channels=[4, 8], hidden=6)
     plan = Plan(features=[("frozen",)], models=["knn"], network=network, network_name="frozen_small_cnn")
-    names = {baseline.name for baseline in run_baselines(Data(), plan).baselines if not baseline.is_floor}
+    names = {baseline.name for baseline in run_baselines(Data(), plan).baselines if not baseline.is_majority_class}
     assert names == {"frozen_small_cnn-logistic_regression"}
 
 
 def test_without_a_test_split_validation_is_scored_and_settings_are_chosen_within_train():
-    contest = run_baselines(Data(test=None), replace(COLOR, scored="val"))
-    assert contest.sizes == {"train": 50, "val": 20}
-    assert all(baseline.chosen_on != "val" for baseline in contest.baselines)
-    assert "no test split" in " ".join(contest.notes)
-    content = to_json(contest, folder=Path("x"))
+    table = run_baselines(Data(test=None), replace(COLOR, scored="val"))
+    assert table.sizes == {"train": 50, "val": 20}
+    assert all(baseline.chosen_on != "val" for baseline in table.baselines)
+    assert "no test split" in " ".join(table.notes)
+    content = to_json(table, folder=Path("x"))
     assert (content["split"], content["num_val"], content["num_test"]) == ("val", 0, 20)
 
 
-def test_a_class_without_training_images_is_said_and_never_predicted():
-    contest = run_baselines(Data(train=sample_images(30, classes=2)), COLOR)
-    assert "1 of 3 classes have no training image: c." in contest.notes
-    assert all(2 not in baseline.predictions.predicted for baseline in contest.baselines)
+def test_a_class_without_training_images_is_noted_and_never_predicted():
+    table = run_baselines(Data(train=sample_images(30, classes=2)), COLOR)
+    assert "1 of 3 classes have no training image: c." in table.notes
+    assert all(2 not in baseline.predictions.predicted for baseline in table.baselines)
 
 
-def test_a_test_split_of_one_class_is_said():
-    contest = run_baselines(Data(test=sample_images(9, classes=1)), COLOR)
-    assert "The test split holds images of one class only: accuracy says little." in contest.notes
+def test_a_test_split_of_one_class_is_noted():
+    table = run_baselines(Data(test=sample_images(9, classes=1)), COLOR)
+    assert "The test split holds images of one class only: accuracy is not informative." in table.notes
 
 
 def test_a_class_with_one_training_image_is_in_order():
@@ -278,17 +278,17 @@ def test_a_class_with_one_training_image_is_in_order():
 
 
 def test_fewer_training_images_than_neighbours_are_in_order():
-    contest = run_baselines(Data(train=sample_images(3), val=None), COLOR)
-    assert {baseline.name for baseline in contest.baselines} >= {"color-knn", "color-linear_svm"}
+    table = run_baselines(Data(train=sample_images(3), val=None), COLOR)
+    assert {baseline.name for baseline in table.baselines} >= {"color-knn", "color-linear_svm"}
 
 
 def test_one_class_is_refused():
-    with pytest.raises(DataError, match=r"1 class \(a\): there is nothing to tell apart"):
+    with pytest.raises(DataError, match=r"1 class \(a\): classification needs two or more"):
         run_baselines(Data(train=sample_images(9, classes=1)), COLOR)
 
 
 def test_several_labels_per_image_are_refused():
-    with pytest.raises(DataError, match="several labels each; baselines are made for one label per image"):
+    with pytest.raises(DataError, match="several labels each; baselines are for one label per image"):
         run_baselines(Data(task="multilabel"), COLOR)
 
 
@@ -300,8 +300,8 @@ def test_an_empty_test_split_is_refused():
 # Files and table
 
 
-def test_the_scores_are_scikit_learn_s_and_the_interval_is_wilson_s(contest):
-    predictions = contest.baselines[0].predictions
+def test_the_scores_are_scikit_learn_s_and_the_interval_is_wilson_s(table):
+    predictions = table.baselines[0].predictions
     row = accuracy_of(predictions)
     share, z, n = row["accuracy"], 1.959963984540054, len(predictions)
     centre, spread = share + z * z / (2 * n), z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
@@ -311,50 +311,50 @@ def test_the_scores_are_scikit_learn_s_and_the_interval_is_wilson_s(contest):
     assert row["macro_f1"] == pytest.approx(f1_score(predictions.labels, predictions.predicted, average="macro"))
 
 
-def test_the_folder_holds_strict_json_and_a_table_for_each_baseline(contest, tmp_path):
-    content = write_contest(contest, tmp_path / "out")
+def test_the_folder_holds_strict_json_and_a_table_for_each_baseline(table, tmp_path):
+    content = write_baselines(table, tmp_path / "out")
     text = (tmp_path / "out" / "baselines.json").read_text()
     assert json.loads(text, parse_constant=pytest.fail) == content
     assert content["format"] == 1
     assert content["network"] is None
-    for row, baseline in zip(content["baselines"], contest.baselines, strict=True):
-        table = read_parquet(tmp_path / "out" / row["predictions"])
-        assert np.array_equal(table.logits, baseline.predictions.logits)
-        assert table.provenance["baseline"] == row["name"]
-        assert row["num_errors"] == int((table.predicted != table.labels).sum())
+    for row, baseline in zip(content["baselines"], table.baselines, strict=True):
+        stored = read_parquet(tmp_path / "out" / row["predictions"])
+        assert np.array_equal(stored.logits, baseline.predictions.logits)
+        assert stored.provenance["baseline"] == row["name"]
+        assert row["num_errors"] == int((stored.predicted != stored.labels).sum())
     svm = next(row for row in content["baselines"] if row["model"] == "linear_svm")
     assert svm["scores"] == "decision_values"
     assert svm["chosen_on"] == "val"
     assert [entry["settings"]["C"] for entry in svm["tried"]] == [0.1, 0.3, 1, 3, 10]
 
 
-def test_baselines_json_is_there_only_when_all_is_whole(contest, tmp_path, monkeypatch):
-    write_contest(contest, tmp_path)
+def test_baselines_json_is_there_only_when_all_is_whole(table, tmp_path, monkeypatch):
+    write_baselines(table, tmp_path)
 
     def fail(*arguments):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("imgrec.studies.baselines.output.write_parquet", fail)
     with pytest.raises(KeyboardInterrupt):
-        write_contest(contest, tmp_path)
+        write_baselines(table, tmp_path)
     assert not (tmp_path / "baselines.json").exists()
 
 
 @pytest.fixture
-def evaluated(contest, tmp_path) -> Path:
+def evaluated(table, tmp_path) -> Path:
     """The run folder of a network that was scored on the same images."""
-    predictions = replace(contest.baselines[0].predictions, provenance={"checkpoint": "gone/best.ckpt"})
+    predictions = replace(table.baselines[0].predictions, provenance={"checkpoint": "gone/best.ckpt"})
     write_evaluation(predictions, tmp_path / "run" / "evaluation")
     return tmp_path / "run"
 
 
-def test_a_network_is_put_beside_its_baselines(contest, evaluated, tmp_path):
-    network = read_network(evaluated)
-    content = write_contest(contest, tmp_path / "out", network=network)
+def test_a_network_is_put_beside_its_baselines(table, evaluated, tmp_path):
+    network = read_model_row(evaluated)
+    content = write_baselines(table, tmp_path / "out", network=network)
     assert json.loads((evaluated / "evaluation" / "baselines.json").read_text()) == content
     assert content["network"]["accuracy"] == content["baselines"][0]["accuracy"]
     assert content["network"]["source"] == "gone/best.ckpt"
-    assert read_network(evaluated / "evaluation").folder == network.folder
+    assert read_model_row(evaluated / "evaluation").folder == network.folder
 
 
 def test_a_folder_without_an_evaluation_is_refused(tmp_path):
@@ -362,9 +362,9 @@ def test_a_folder_without_an_evaluation_is_refused(tmp_path):
         evaluation_folder(tmp_path)
 
 
-def test_a_network_of_other_images_is_refused_and_told_apart(contest):
-    predictions = contest.baselines[0].predictions
-    labels = [contest.class_names[label] for label in predictions.labels]
+def test_a_network_of_other_images_is_refused_with_the_names_that_differ(table):
+    predictions = table.baselines[0].predictions
+    labels = [table.class_names[label] for label in predictions.labels]
     moved = [f"/elsewhere/{name}" for name in predictions.names]
     # The folder and the order may differ.
     assert check_same_images(predictions, moved[::-1], labels[::-1]) == list(range(len(moved)))
@@ -374,14 +374,14 @@ def test_a_network_of_other_images_is_refused_and_told_apart(contest):
         check_same_images(predictions, moved, ["b", *labels[1:]])
 
 
-def test_a_network_of_which_a_part_was_held_out_is_put_beside_baselines_of_the_other(contest):
-    predictions = contest.baselines[0].predictions
-    labels = [contest.class_names[label] for label in predictions.labels]
+def test_a_network_of_which_a_part_was_held_out_is_put_beside_baselines_of_the_other(table):
+    predictions = table.baselines[0].predictions
+    labels = [table.class_names[label] for label in predictions.labels]
     names = [f"/elsewhere/{name}" for name in predictions.names]
     odd = slice(1, None, 2)
-    part = Predictions(predictions.names[odd], predictions.labels[odd], predictions.logits[odd], contest.class_names)
+    part = Predictions(predictions.names[odd], predictions.labels[odd], predictions.logits[odd], table.class_names)
     assert check_same_images(part, names, labels, num_held_out=11) == list(range(1, 21, 2))
-    other = next(name for name in contest.class_names if name != labels[1])
+    other = next(name for name in table.class_names if name != labels[1])
     for num_held_out in (0, 10):  # a part for another reason is no part
         with pytest.raises(DataError, match="other images: 10 there, 21 here"):
             check_same_images(part, names, labels, num_held_out=num_held_out)
@@ -391,13 +391,13 @@ def test_a_network_of_which_a_part_was_held_out_is_put_beside_baselines_of_the_o
 
 def printed(content, width: int) -> str:
     text = io.StringIO()
-    print_contest(content, console=Console(file=text, width=width))
+    print_baselines(content, console=Console(file=text, width=width))
     return text.getvalue()
 
 
 @pytest.mark.parametrize("width", [66, 80, 140])
-def test_the_table_has_a_line_for_each_baseline_and_the_network(contest, evaluated, width):
-    content = to_json(contest, folder=Path("out"), network=read_network(evaluated))
+def test_the_table_has_a_row_for_each_baseline_and_the_model(table, evaluated, width):
+    content = to_json(table, folder=Path("out"), network=read_model_row(evaluated))
     text = printed(content, width)
     for row in content["baselines"]:
         assert f"{row['name']} " in text
@@ -408,29 +408,29 @@ def test_the_table_has_a_line_for_each_baseline_and_the_network(contest, evaluat
     assert all(len(line) <= width for line in text.splitlines() if "Note:" not in line)
 
 
-def test_the_report_shows_the_baselines(contest, evaluated, tmp_path):
+def test_the_report_shows_the_baselines(table, evaluated, tmp_path):
     from imgrec.evaluation.report.report import write_report
 
-    write_contest(contest, tmp_path / "out", network=read_network(evaluated))
+    write_baselines(table, tmp_path / "out", network=read_model_row(evaluated))
     page = write_report(evaluated / "evaluation").read_text()
-    assert all(baseline.name in page for baseline in contest.baselines)
+    assert all(baseline.name in page for baseline in table.baselines)
     assert "Its scores are decision values" in page
 
 
-def test_control_characters_in_names_are_written_out(contest, evaluated):
-    network = replace(read_network(evaluated), name="evil\x1b[31m")
-    assert r"evil\x1b[31m" in printed(to_json(contest, folder=Path("out"), network=network), 140)
+def test_control_characters_in_names_are_written_out(table, evaluated):
+    network = replace(read_model_row(evaluated), name="evil\x1b[31m")
+    assert r"evil\x1b[31m" in printed(to_json(table, folder=Path("out"), network=network), 140)
 
 
-def test_with_groups_the_interval_of_a_baseline_is_that_of_an_evaluation(contest):
-    table = contest.baselines[0].predictions
-    grouped = replace(table, groups=[f"g{row % 5}" for row in range(len(table))])
+def test_with_groups_the_interval_of_a_baseline_is_that_of_an_evaluation(table):
+    predictions = table.baselines[0].predictions
+    grouped = replace(predictions, groups=[f"g{row % 5}" for row in range(len(predictions))])
     wanted = compute_metrics(grouped)["intervals"]["accuracy"]
     assert accuracy_of(grouped)["accuracy_interval"] == wanted
-    assert accuracy_of(table)["accuracy_interval"] != wanted
-    one = accuracy_of(replace(table, groups=["g"] * len(table)))
+    assert accuracy_of(predictions)["accuracy_interval"] != wanted
+    one = accuracy_of(replace(predictions, groups=["g"] * len(predictions)))
     assert one["accuracy_interval"] is None
     console = Console(file=io.StringIO(), width=200)
-    content = to_json(contest, folder=Path("x"))
-    print_contest({**content, "baselines": [{**content["baselines"][0], **one}]}, console=console)
+    content = to_json(table, folder=Path("x"))
+    print_baselines({**content, "baselines": [{**content["baselines"][0], **one}]}, console=console)
     assert " - " in console.file.getvalue()

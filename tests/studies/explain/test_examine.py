@@ -12,7 +12,7 @@ from imgrec.errors import ConfigError
 from imgrec.evaluation.figures.figures import render
 from imgrec.models import make_small_cnn
 from imgrec.studies.explain import Examiner, GradCam, Occlusion
-from imgrec.studies.explain.methods import Heat
+from imgrec.studies.explain.methods import SaliencyMap
 from imgrec.studies.explain.network import to_images
 from imgrec.studies.explain.page import map_view, to_html
 from imgrec.studies.explain.panel import Caption, draw_panel
@@ -27,16 +27,16 @@ class Edges:
 
     name = "edges"
 
-    def __call__(self, network, image, *, baseline, target, from_logits) -> Heat:
+    def __call__(self, network, image, *, baseline, target, from_logits) -> SaliencyMap:
         grey = image.astype(float).mean(axis=2)
-        return Heat(np.abs(np.diff(grey, axis=0, prepend=0)) + np.abs(np.diff(grey, axis=1, prepend=0)), {})
+        return SaliencyMap(np.abs(np.diff(grey, axis=0, prepend=0)) + np.abs(np.diff(grey, axis=1, prepend=0)), {})
 
 
 class Empty:
     name = "empty"
 
-    def __call__(self, network, image, *, baseline, target, from_logits) -> Heat:
-        return Heat(np.zeros(image.shape[:2]), {})
+    def __call__(self, network, image, *, baseline, target, from_logits) -> SaliencyMap:
+        return SaliencyMap(np.zeros(image.shape[:2]), {})
 
 
 def bright_patch() -> np.ndarray:
@@ -53,21 +53,21 @@ def examined():
 
 def test_the_map_of_the_patch_that_decides_is_trustworthy(examined):
     found = examined["occlusion"]
-    assert found.verdict.word == "trustworthy", found.verdict
+    assert found.verdict.grade == "trustworthy", found.verdict
     assert found.faithfulness.deletion_gain > 0.2
     assert found.has_changed
 
 
 def test_a_method_that_ignores_the_weights_is_bad(examined):
-    assert examined["edges"].verdict.word == "bad"
-    assert "unchanged when the network is randomised (rank correlation 1.00)" in examined["edges"].verdict.reason
+    assert examined["edges"].verdict.grade == "bad"
+    assert "hardly changes when the weights are randomised (rank correlation 1.00)" in examined["edges"].verdict.reason
     assert [stage.stage for stage in examined["edges"].stages] == ["head", "upper_half", "all"]
     assert examined["edges"].stages[-1].ssim == pytest.approx(1)
     assert not examined["edges"].has_changed
 
 
 def test_an_empty_map_is_bad_and_has_no_areas(examined):
-    assert examined["empty"].verdict.word == "bad"
+    assert examined["empty"].verdict.grade == "bad"
     assert examined["empty"].faithfulness is None
     assert examined["empty"].stages[-1].spearman is None
 
@@ -142,7 +142,7 @@ def test_a_record_is_strict_json_with_nothing_undefined_called_zero(examined, tm
     rows = [image_record(one, shown, png=f"explain/0000-{name}.png") for name, one in examined.items()]
     content = write_explanations(tmp_path, rows, settings={"baseline": "black", "num_random": 9, "seed": 1})
     text = (tmp_path / "explain.json").read_text()
-    read = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    read = json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} is not JSON"))
     assert (read["format"], read["method"], read["layer"]) == (1, "all", "features")
     assert read["images"][0]["label"] == HOSTILE
     assert [row["verdict"] for row in read["images"]][-2:] == ["bad", "bad"]

@@ -69,9 +69,9 @@ def test_deletion_and_insertion_are_those_of_a_naive_loop():
 def test_the_order_of_the_true_map_is_better_than_random_orders_and_the_reverse_is_worse():
     image, baseline = np.full((20, 30, 3), 250, np.uint8), np.zeros((20, 30, 3), np.uint8)
     cells = make_cells(20, 30)
-    truth = np.zeros((20, 30))
-    truth[:8, :10] = 1
-    orders = [map_order(truth, cells), map_order(-truth, cells), *random_orders(cells, count=9, seed=1)]
+    values = np.zeros((20, 30))
+    values[:8, :10] = 1
+    orders = [map_order(values, cells), map_order(-values, cells), *random_orders(cells, count=9, seed=1)]
     right, wrong, *random = measure_orders(image, orders, baseline=baseline, predict=predict, target=1)
     good, bad = compare(right, random), compare(wrong, random)
     assert good.beats_deletion and good.beats_insertion
@@ -156,49 +156,47 @@ def checks(deletion: bool = True, insertion: bool = True) -> Faithfulness:
 
 
 @pytest.mark.parametrize(
-    ("found", "correlation", "word", "reason"),
+    ("found", "correlation", "grade", "reason"),
     [
-        (checks(), 0.1, "trustworthy", "better than 9 random orders in deletion and in insertion, and changes"),
+        (checks(), 0.1, "trustworthy", "better than 9 random orders in deletion and in insertion, and the map changes"),
         (checks(), -0.9, "trustworthy", "rank correlation -0.90"),
-        (checks(deletion=False), 0.1, "weak", "in deletion it is no better than 9 random orders"),
-        (checks(insertion=False), 0.1, "weak", "in insertion it is no better"),
-        (checks(), 0.6, "weak", r"changes little when the network is randomised \(rank correlation 0.60\)"),
-        (checks(), 0.93, "bad", r"unchanged when the network is randomised \(rank correlation 0.93\)"),
-        (checks(False, False), 0.1, "bad", "no better than 9 random orders, in deletion and in insertion"),
-        (None, 0.0, "bad", "it is empty"),
+        (checks(deletion=False), 0.1, "weak", "no better than 9 random orders in deletion"),
+        (checks(insertion=False), 0.1, "weak", "no better than 9 random orders in insertion"),
+        (checks(), 0.6, "weak", r"changes little when the weights are randomised \(rank correlation 0.60\)"),
+        (checks(), 0.93, "bad", r"hardly changes when the weights are randomised \(rank correlation 0.93\)"),
+        (checks(False, False), 0.1, "bad", "no better than 9 random orders in deletion and in insertion"),
+        (None, 0.0, "bad", "the map is constant"),
     ],
 )
-def test_a_bad_map_is_called_bad_and_why(found, correlation, word, reason):
+def test_a_bad_map_is_called_bad_and_why(found, correlation, grade, reason):
     verdict = judge(found, correlation=correlation, num_random=9, whole=0.9, nothing=0.2)
-    assert verdict.word == word
+    assert verdict.grade == grade
     import re
 
     assert re.search(reason, verdict.reason)
 
 
 @pytest.mark.parametrize(
-    ("whole", "nothing", "word"), [(0.54, 0.79, "weak"), (0.9, 0.82, "weak"), (0.9, 0.8, "trustworthy")]
+    ("whole", "nothing", "grade"), [(0.54, 0.79, "weak"), (0.9, 0.82, "weak"), (0.9, 0.8, "trustworthy")]
 )
-def test_of_an_image_that_makes_no_difference_there_is_no_trustworthy_map(whole, nothing, word):
+def test_of_an_image_that_makes_no_difference_there_is_no_trustworthy_map(whole, nothing, grade):
     verdict = judge(checks(), correlation=0.1, num_random=9, whole=whole, nothing=nothing)
-    assert verdict.word == word
-    assert (f"{nothing:.2f} with nothing to be seen and {whole:.2f} with the image" in verdict.reason) == (
-        word == "weak"
-    )
+    assert verdict.grade == grade
+    assert (f"{nothing:.2f} for the baseline and {whole:.2f} for the image" in verdict.reason) == (grade == "weak")
 
 
 @pytest.mark.parametrize(
-    ("words", "word", "reason"),
+    ("grades", "grade", "reason"),
     [
         (["trustworthy"] * 9 + ["bad"] * 3, "trustworthy", "9 of 12 maps pass every check, 3 are bad"),
         (["trustworthy"] * 8 + ["weak"] * 4, "weak", "8 of 12"),
         (["bad"] * 7 + ["weak"] * 5, "bad", "7 are bad"),
-        (["trustworthy", "bad"], "weak", r"1 is bad; with so few images \(2\) that is a hint"),
+        (["trustworthy", "bad"], "weak", r"1 is bad; with only 2 maps this is a rough estimate"),
     ],
 )
-def test_a_method_is_judged_over_all_images(words, word, reason):
+def test_a_method_is_judged_over_all_images(grades, grade, reason):
     import re
 
-    verdict = judge_all(words)
-    assert verdict.word == word
+    verdict = judge_all(grades)
+    assert verdict.grade == grade
     assert re.search(reason, verdict.reason)

@@ -16,7 +16,7 @@ from imgrec.errors import ConfigError, MissingExtraError
 from imgrec.evaluation.predictions.predictions import Predictions
 from imgrec.models import make_small_cnn
 from imgrec.studies.explain import ExplainStudy, GradCam, IntegratedGradients
-from imgrec.studies.explain.study import _shown, chosen_images
+from imgrec.studies.explain.study import _describe, chosen_images
 from imgrec.studies.study import Subject, check_studies
 
 
@@ -26,7 +26,7 @@ def predictions(logits: list[list[float]], labels: list, task: str = "single") -
     return Predictions(names, np.array(labels, kind), np.array(logits, np.float32), ["a", "<b>"], task=task)
 
 
-def test_the_surest_mistakes_come_first_then_right_ones_from_sure_to_unsure():
+def test_the_most_confident_mistakes_come_first_then_correct_predictions_by_confidence():
     logits = [[1, 0], [5, 0], [3, 0], [0, 2], [0, 4], [0, 1]]
     labels = [1, 1, 0, 1, 1, 1]  # 0 and 1 are wrong
     made = predictions(logits, labels)
@@ -35,12 +35,12 @@ def test_the_surest_mistakes_come_first_then_right_ones_from_sure_to_unsure():
     assert chosen_images(made, 0, 9) == [4, 2, 3, 5]
 
 
-def test_where_all_are_right_there_are_no_mistakes_to_show():
+def test_where_all_are_correct_there_are_no_mistakes_to_show():
     assert chosen_images(predictions([[1, 0]], [0]), 8, 4) == [0]
     assert chosen_images(predictions([[1, 0]], [1]), 8, 4) == [0]
 
 
-def test_with_several_labels_one_wrong_makes_a_mistake():
+def test_with_several_labels_one_incorrect_label_makes_a_mistake():
     made = predictions([[1, 1], [2, -1], [-3, 1]], [[1, 0], [1, 0], [0, 1]], task="multilabel")
     assert chosen_images(made, 8, 0) == [0]
 
@@ -51,10 +51,10 @@ def test_with_several_labels_the_worst_mistake_is_that_of_the_report():
     assert chosen_images(made, 8, 1) == [1, 0, 2]
 
 
-def test_with_several_labels_a_mistake_is_explained_for_the_label_that_was_said_wrongly():
+def test_with_several_labels_a_mistake_is_explained_for_the_label_that_is_a_false_positive():
     made = predictions([[3, 1], [3, 1]], [[1, 0], [1, 1]], task="multilabel")
-    assert [_shown(made, place)[0].target for place in (0, 1)] == ["<b>", "a"]
-    assert _shown(made, 0)[0].confidence == pytest.approx(1 / (1 + np.exp(-1)))
+    assert [_describe(made, place)[0].target for place in (0, 1)] == ["<b>", "a"]
+    assert _describe(made, 0)[0].confidence == pytest.approx(1 / (1 + np.exp(-1)))
 
 
 def test_the_curves_begin_at_the_probability_of_the_evaluation(tmp_path):
@@ -68,7 +68,7 @@ def test_the_curves_begin_at_the_probability_of_the_evaluation(tmp_path):
     data = SimpleNamespace(
         split={"test": samples}.__getitem__, test_split="test", preprocess=Preprocess(size=16, mode="squash")
     )
-    ExplainStudy(GradCam(), num_random=1)(Subject(network, data, made, tmp_path, torch.device("cpu")))
+    ExplainStudy(GradCam(), num_random=1)(Subject(network, data, "test", made, tmp_path, torch.device("cpu")))
     (row,) = json.loads((tmp_path / "explain.json").read_text())["images"]
     assert row["probability"] == row["confidence"] == round(float(made.probabilities.max()), 4)
 
@@ -85,8 +85,8 @@ def test_a_study_leaves_a_file_and_a_panel_an_image(task, tmp_path):
         split=lambda name: {"test": samples}[name], test_split="test", preprocess=Preprocess(size=16, mode="squash")
     )
     network = make_small_cnn(2).eval()
-    study = ExplainStudy(GradCam(), num_mistakes=2, num_right=1, num_random=2)
-    study(Subject(network, data, made, tmp_path, torch.device("cpu")))
+    study = ExplainStudy(GradCam(), num_mistakes=2, num_correct=1, num_random=2)
+    study(Subject(network, data, "test", made, tmp_path, torch.device("cpu")))
     content = json.loads((tmp_path / "explain.json").read_text())
     assert content["format"] == 1 and content["method"] == "gradcam" and content["layer"]
     assert (content["baseline"], content["num_random"], content["seed"]) == ("blurred", 2, 1)
@@ -108,8 +108,8 @@ def test_a_preset_builds_the_study_that_it_names(name, tmp_path):
     ("options", "message"),
     [
         ({"num_mistakes": -1}, "explain.num_mistakes=-1"),
-        ({"num_right": -1}, "explain.num_right=-1"),
-        ({"num_mistakes": 0, "num_right": 0}, r"explain.num_mistakes \+ explain.num_right=0"),
+        ({"num_correct": -1}, "explain.num_correct=-1"),
+        ({"num_mistakes": 0, "num_correct": 0}, r"explain.num_mistakes \+ explain.num_correct=0"),
         ({"baseline": "white"}, "explain.baseline=white"),
         ({"num_random": 0}, "explain.num_random=0"),
         ({"batch_size": 0}, "explain.batch_size=0"),
@@ -120,7 +120,7 @@ def test_a_value_that_cannot_be_is_refused_before_anything_runs(options, message
         ExplainStudy(GradCam(), **options)
 
 
-def test_a_missing_extra_is_told_before_the_network_is_asked(monkeypatch):
+def test_a_missing_extra_is_reported_before_inference(monkeypatch):
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     check_studies({"explain": ExplainStudy(GradCam())}, data=None)
     with pytest.raises(MissingExtraError, match="captum"):

@@ -1,4 +1,4 @@
-"""Foreign images: scores against the papers' formulas, separation against scikit-learn, the study on real files."""
+"""OOD images: scores against the papers' formulas, separation against scikit-learn, the study on real files."""
 
 import json
 from pathlib import Path
@@ -21,6 +21,7 @@ from imgrec.studies.ood import OodFolder
 from imgrec.studies.ood.scores import Gaussians, Neighbours, energy, max_probability
 from imgrec.studies.ood.separation import measure_separation
 from imgrec.studies.study import Subject, check_studies
+from studied import make_predictions
 
 RANDOM = np.random.default_rng(0)
 
@@ -72,21 +73,21 @@ def test_fewer_references_than_features_and_a_class_without_any_are_no_fault():
 
 @pytest.mark.parametrize("digits", [1, 6])
 def test_auroc_and_false_positives_are_scikit_learns(digits):
-    own, foreign = RANDOM.normal(1, 1, 400).round(digits), RANDOM.normal(0, 1, 300).round(digits)
-    is_own, scores = np.repeat([1, 0], [400, 300]), np.concatenate([own, foreign])
-    found = measure_separation(own, foreign)
+    own, ood = RANDOM.normal(1, 1, 400).round(digits), RANDOM.normal(0, 1, 300).round(digits)
+    is_own, scores = np.repeat([1, 0], [400, 300]), np.concatenate([own, ood])
+    found = measure_separation(own, ood)
     assert found["auroc"] == pytest.approx(roc_auc_score(is_own, scores), abs=1e-12)
     fpr, tpr, _ = roc_curve(is_own, scores, drop_intermediate=False)
     assert found["fpr_at_95_tpr"] == pytest.approx(fpr[tpr >= 0.95].min())
     assert (own >= found["threshold"]).mean() >= 0.95
 
 
-def test_the_interval_of_the_auroc_is_delongs_and_covers_the_truth():
-    truth, inside = 0.7602499389065233, 0  # Phi(1 / sqrt(2))
+def test_the_interval_of_the_auroc_is_delongs_and_covers_the_true_value():
+    auroc, inside = 0.7602499389065233, 0  # Phi(1 / sqrt(2))
     for seed in range(300):
         rng = np.random.default_rng(seed)
         found = measure_separation(rng.normal(1, 1, 80), rng.normal(0, 1, 60))
-        inside += found["auroc_low"] <= truth <= found["auroc_high"]
+        inside += found["auroc_low"] <= auroc <= found["auroc_high"]
     assert 0.91 < inside / 300 < 0.985
 
 
@@ -96,12 +97,12 @@ def test_what_is_wholly_apart_has_no_interval():
 
 
 def test_a_histogram_counts_everything_once_whatever_lies_far_out():
-    own, foreign = RANDOM.normal(size=500), np.append(RANDOM.normal(size=99), 1e9)
-    histogram = measure_separation(own, foreign)["histogram"]
-    assert (sum(histogram["own"]), sum(histogram["foreign"])) == (500, 100)
+    own, ood = RANDOM.normal(size=500), np.append(RANDOM.normal(size=99), 1e9)
+    histogram = measure_separation(own, ood)["histogram"]
+    assert (sum(histogram["in_distribution"]), sum(histogram["ood"])) == (500, 100)
     assert len(histogram["edges"]) == 41
     same = measure_separation(np.ones(30), np.ones(30))["histogram"]
-    assert sum(same["own"]) == 30
+    assert sum(same["in_distribution"]) == 30
 
 
 # The study
@@ -118,15 +119,15 @@ def paint(folder: Path, count: int, *, colour: tuple[int, int, int], seed: int) 
 
 @pytest.fixture(scope="module")
 def sample_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Class folders of red and green, and foreign images in blue, two of them broken."""
+    """Class folders of red and green, and OOD images in blue, two of them broken."""
     root = tmp_path_factory.mktemp("images")
     for seed, (name, colour) in enumerate([("red", (200, 40, 40)), ("green", (40, 200, 40))]):
         paint(root / "data" / "train" / name, 25, colour=colour, seed=seed)
         paint(root / "data" / "test" / name, 15, colour=colour, seed=seed + 10)
-    paint(root / "foreign" / "deep" / "down", 24, colour=(40, 40, 220), seed=30)
-    (root / "foreign" / "cut.png").write_bytes((root / "foreign/deep/down/00.png").read_bytes()[:60])
-    (root / "foreign" / "empty.jpg").write_bytes(b"")
-    (root / "foreign" / "notes.txt").write_text("no image")
+    paint(root / "ood" / "deep" / "down", 24, colour=(40, 40, 220), seed=30)
+    (root / "ood" / "cut.png").write_bytes((root / "ood/deep/down/00.png").read_bytes()[:60])
+    (root / "ood" / "empty.jpg").write_bytes(b"")
+    (root / "ood" / "notes.txt").write_text("no image")
     return root
 
 
@@ -135,39 +136,40 @@ def subject(sample_images: Path, folder: Path, *, network: nn.Module | None = No
     data = FolderData(**where, val_fraction=0.0, preprocess=Preprocess(size=24, mode="squash"), batch_size=8)
     torch.manual_seed(0)
     made = network or make_small_cnn(num_classes=2)
-    return Subject(made.eval(), data, None, folder, torch.device("cpu"))  # type: ignore[arg-type]
+    predictions = make_predictions(np.random.default_rng(0).normal(size=(30, 2)))
+    return Subject(made.eval(), data, "test", predictions, folder, torch.device("cpu"))
 
 
-def studied(made: Subject, foreign: Path, **words: Any) -> dict[str, Any]:
-    OodFolder(str(foreign), **words)(made)
+def studied(made: Subject, ood: Path, **options: Any) -> dict[str, Any]:
+    OodFolder(str(ood), **options)(made)
     return json.loads((made.folder / "ood.json").read_text())
 
 
-def test_foreign_images_are_told_apart_and_broken_ones_listed(sample_images: Path, tmp_path: Path) -> None:
-    found = studied(subject(sample_images, tmp_path), sample_images / "foreign")
+def test_ood_images_are_separated_and_broken_ones_listed(sample_images: Path, tmp_path: Path) -> None:
+    found = studied(subject(sample_images, tmp_path), sample_images / "ood")
     assert [score["name"] for score in found["scores"]] == ["max_softmax", "energy", "knn", "mahalanobis"]
     by_name = {score["name"]: score["auroc"] for score in found["scores"]}
     assert by_name["knn"] > 0.95  # of random weights: colours are enough
     assert by_name["mahalanobis"] > 0.95
-    assert (found["own"]["num_samples"], found["reference"]["num_samples"]) == (30, 50)
-    assert (found["foreign"]["num_samples"], found["foreign"]["num_broken"]) == (24, 2)
-    assert {(Path(one["path"]).name, one["code"]) for one in found["foreign"]["broken"]} == {
+    assert (found["in_distribution"]["num_samples"], found["reference"]["num_samples"]) == (30, 50)
+    assert (found["ood"]["num_samples"], found["ood"]["num_broken"]) == (24, 2)
+    assert {(Path(one["path"]).name, one["code"]) for one in found["ood"]["broken"]} == {
         ("cut.png", "truncated"), ("empty.jpg", "not_an_image"),
     }  # fmt: skip
-    assert "Left out 1 entry (no image that imgrec reads)" in found["notes"][0]
+    assert "1 entry (no image that imgrec reads)" in found["notes"][0]
     assert (tmp_path / "ood" / "histograms.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_same_seed_draws_the_same_images(sample_images: Path, tmp_path: Path) -> None:
     made = subject(sample_images, tmp_path)
-    one, two, other = (studied(made, sample_images / "foreign", limit=22, seed=seed) for seed in (1, 1, 2))
+    one, two, other = (studied(made, sample_images / "ood", limit=22, seed=seed) for seed in (1, 1, 2))
     assert one == two != other
-    assert one["own"]["num_samples"] == one["reference"]["num_samples"] == 22
-    assert one["foreign"]["num_samples"] + one["foreign"]["num_broken"] == 22
+    assert one["in_distribution"]["num_samples"] == one["reference"]["num_samples"] == 22
+    assert one["ood"]["num_samples"] + one["ood"]["num_broken"] == 22
 
 
 def test_without_training_images_there_are_two_scores_and_a_note(sample_images: Path, tmp_path: Path) -> None:
-    found = studied(subject(sample_images, tmp_path, test=str(sample_images / "data/test")), sample_images / "foreign")
+    found = studied(subject(sample_images, tmp_path, test=str(sample_images / "data/test")), sample_images / "ood")
     assert [score["name"] for score in found["scores"]] == ["max_softmax", "energy"]
     assert found["reference"] is None
     assert found["notes"][-1].endswith("the data has no train split to compare with.")
@@ -176,34 +178,39 @@ def test_without_training_images_there_are_two_scores_and_a_note(sample_images: 
 def test_a_network_whose_head_is_unknown_has_two_scores_and_a_note(sample_images: Path, tmp_path: Path) -> None:
     class Means(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
+            seen.append(len(images))
             return images.float().mean(dim=(2, 3))[:, :2]
 
-    found = studied(subject(sample_images, tmp_path, network=Means()), sample_images / "foreign")
+    seen: list[int] = []
+    found = studied(subject(sample_images, tmp_path, network=Means()), sample_images / "ood")
     assert len(found["scores"]) == 2
-    assert found["notes"][-1].endswith("the network does not say which layer is its head.")
+    assert sum(seen) == 24  # the evaluated split has its logits already
+    assert found["notes"][-1].endswith("the head of the model is not known.")
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("absent", "ood.folder=.*absent is no folder. Name one with images of something else"),
+        ("absent", "ood.folder=.*absent is not a folder. Name one with out-of-distribution images"),
         ("bare", "ood.folder=.*bare holds no image"),
-        ("few", "few: 3 images are too few to say what the network makes of them; give 20 or more"),
+        ("few", "few: 3 images, OOD scores need 20 or more"),
     ],
 )
-def test_a_folder_that_says_nothing_is_refused(name: str, message: str, sample_images: Path, tmp_path: Path) -> None:
+def test_a_folder_without_enough_images_is_refused(
+    name: str, message: str, sample_images: Path, tmp_path: Path
+) -> None:
     (tmp_path / "bare").mkdir()
     paint(tmp_path / "few", 3, colour=(0, 0, 0), seed=1)
     with pytest.raises(DataError, match=message):
         studied(subject(sample_images, tmp_path), tmp_path / name)
 
 
-@pytest.mark.parametrize(("words", "key"), [({"limit": 5}, "ood.limit=5"), ({"neighbours": 0}, "ood.neighbours=0")])
-def test_counts_that_cannot_be_are_refused(words: dict[str, int], key: str) -> None:
+@pytest.mark.parametrize(("options", "key"), [({"limit": 5}, "ood.limit=5"), ({"neighbours": 0}, "ood.neighbours=0")])
+def test_counts_that_cannot_be_are_refused(options: dict[str, int], key: str) -> None:
     with pytest.raises(ConfigError, match=key):
-        OodFolder("x", **words)
+        OodFolder("x", **options)
 
 
-def test_a_folder_that_is_not_there_is_told_before_the_network_is_asked(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"ood\.folder=.*void is no folder"):
+def test_a_folder_that_is_not_there_is_reported_before_inference(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"ood\.folder=.*void is not a folder"):
         check_studies({"ood": OodFolder(str(tmp_path / "void"))}, data=None)

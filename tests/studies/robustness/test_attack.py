@@ -9,30 +9,7 @@ from torch import nn
 
 from imgrec.studies.robustness.attack import add_noise, fgsm, gradient, into_ball, pgd, round_to_8_bit, unit_noise
 from small_run import small_net
-
-SHAPE = (3, 4, 5)
-
-
-class Linear(nn.Module):
-    """Two classes: the logit of the second is w . x + b for pixels of 0 to 1, that of the first is 0."""
-
-    def __init__(self, seed: int = 0) -> None:
-        super().__init__()
-        self.w = torch.randn(SHAPE, generator=torch.Generator().manual_seed(seed))
-        self.b = -float(self.w.sum()) / 2 + 0.15  # gray is near the border
-
-    def margins(self, images):
-        return (images * self.w).sum(dim=(1, 2, 3)) + self.b
-
-    def forward(self, images):
-        margins = self.margins(images / 255)
-        return torch.stack([torch.zeros_like(margins), margins], dim=1)
-
-
-def gray(n=6, seed=1):
-    """Return images of 8 bits around gray, far from the border of the box."""
-    draws = torch.randint(120, 136, (n, *SHAPE), generator=torch.Generator().manual_seed(seed))
-    return draws.float() / 255
+from studied import SHAPE, Linear, gray
 
 
 def smallest(attack):
@@ -133,7 +110,7 @@ def test_rounding_keeps_a_whole_step():
     np.testing.assert_allclose((found - images) * 255, 8, atol=1e-3)
 
 
-def test_a_network_that_is_wrong_from_the_start_counts_as_broken_by_nothing():
+def test_a_model_that_misclassifies_an_image_from_the_start_counts_it_as_broken():
     images, _, net, labels = attacked()
     found = fgsm(net, images, (labels + 1) % 3, norm="linf", eps=0.1)
     assert found.is_broken.all()

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_predict import asked
 from torch import nn
 
 from imgrec.errors import ConfigError
-from imgrec.studies.robustness import Attack, Corruptions, InTurn
+from imgrec.studies.robustness import Attack, Corruptions, CorruptionsAndAttack
 from imgrec.studies.robustness.attack_card import Trial, make_attack_card
 from imgrec.studies.study import Subject, check_studies
 from small_run import Noise, small_net
+from studied import evaluated, make_predictions
 
 torch.manual_seed(0)
 NET = small_net().eval()
@@ -23,9 +23,9 @@ NET = small_net().eval()
 
 def studied(folder, net: nn.Module = NET, **options: Any) -> dict[str, Any]:
     data = Noise(eval_batch_size=8, num_workers=0)
-    labels = asked(net, data).predicted
+    labels = evaluated(net, data).predicted
     data.splits.test.labels[:] = labels  # as a network that is always right
-    subject = Subject(net, data, asked(net, data), folder, torch.device("cpu"))
+    subject = Subject(net, data, "test", evaluated(net, data), folder, torch.device("cpu"))
     Attack(**{"linf_255": [2, 8, 64], "l2": [0.5], "steps": 4, "num_images": 12, "queries": 30, **options})(subject)
     card: dict[str, Any] = json.loads((folder / "attack.json").read_text())
     return card
@@ -58,9 +58,9 @@ def test_accuracy_falls_with_the_size_of_the_change(tmp_path):
 def test_batches_change_nothing(tmp_path):
     whole = studied(tmp_path)
     data = Noise(eval_batch_size=5, num_workers=0)
-    data.splits.test.labels[:] = asked(NET, data).predicted
+    data.splits.test.labels[:] = evaluated(NET, data).predicted
     Attack(linf_255=[2, 8, 64], l2=[0.5], steps=4, num_images=12, queries=30)(
-        Subject(NET, data, asked(NET, data), tmp_path / "other", torch.device("cpu"))
+        Subject(NET, data, "test", evaluated(NET, data), tmp_path / "other", torch.device("cpu"))
     )
     assert json.loads((tmp_path / "other" / "attack.json").read_text())["norms"] == whole["norms"]
 
@@ -102,7 +102,7 @@ class Masked(nn.Module):
 def test_hidden_gradients_raise_an_alarm(tmp_path, caplog):
     card = studied(tmp_path, Masked())
     failed = [check["name"] for check in card["checks"] if not check["passed"]]
-    assert "gradients are there" in failed
+    assert "gradients are not zero" in failed
     assert "Do not trust it" in caplog.text
 
 
@@ -118,7 +118,7 @@ class Saturated(nn.Module):
 def test_what_breaks_by_labels_and_not_by_gradients_is_said_to_hide_them(net, tmp_path, caplog):
     card = studied(tmp_path, net(), queries=100)
     assert sum(scores(card, "linf", "rays")) < sum(scores(card, "linf", "pgd"))
-    check = next(check for check in card["checks"] if "labels alone" in check["name"])
+    check = next(check for check in card["checks"] if "RayS" in check["name"])
     assert not check["passed"]
     assert "gradients may be masked" in check["detail"]
     assert "gradients may be masked" in caplog.text
@@ -133,15 +133,19 @@ def trials(noise, fgsm, pgd, **more):
     ("counts", "failed"),
     [
         ((90, 50, 20), []),
-        ((90, 20, 50), ["many steps are at least as strong as one"]),
-        ((30, 90, 50), ["gradients are at least as strong as noise"]),
+        ((90, 20, 50), ["PGD is at least as strong as FGSM"]),
+        ((30, 90, 50), ["PGD is at least as strong as random noise"]),
         ((90, 49, 50), []),
     ],
 )
 def test_a_weak_attack_that_breaks_more_than_a_strong_one_is_an_alarm(counts, failed):
     nobody = np.zeros(10, dtype=bool)
     card = make_attack_card(
-        trials(*counts), clean_right=np.ones(100, dtype=bool), num_classes=4, boundless=nobody, num_without_slope=0
+        trials(*counts),
+        clean_correct=np.ones(100, dtype=bool),
+        num_classes=4,
+        unbounded_correct=nobody,
+        num_zero_gradients=0,
     )
     assert [check["name"] for check in card["checks"] if not check["passed"]] == failed
 
@@ -151,10 +155,10 @@ def test_labels_alone_that_break_clearly_more_than_gradients_are_an_alarm(rays, 
     nobody = np.zeros(10, dtype=bool)
     card = make_attack_card(
         trials(90, 55, 50, rays=rays),
-        clean_right=np.ones(100, dtype=bool),
+        clean_correct=np.ones(100, dtype=bool),
         num_classes=4,
-        boundless=nobody,
-        num_without_slope=0,
+        unbounded_correct=nobody,
+        num_zero_gradients=0,
     )
     assert [check["passed"] for check in card["checks"]] == [True, True, passed, True, True]
     assert card["norms"][0]["cells"][3]["low"] < rays / 100 < card["norms"][0]["cells"][3]["high"]
@@ -163,10 +167,10 @@ def test_labels_alone_that_break_clearly_more_than_gradients_are_an_alarm(rays, 
 def test_being_right_without_bounds_is_an_alarm():
     card = make_attack_card(
         trials(90, 50, 20),
-        clean_right=np.ones(100, dtype=bool),
+        clean_correct=np.ones(100, dtype=bool),
         num_classes=4,
-        boundless=np.arange(10) < 3,
-        num_without_slope=0,
+        unbounded_correct=np.arange(10) < 3,
+        num_zero_gradients=0,
     )
     assert [check["passed"] for check in card["checks"]] == [True, True, False, True]
 
@@ -194,23 +198,23 @@ def test_a_value_that_does_not_fit_is_refused(options, message):
 
 
 def test_several_labels_are_refused(tmp_path):
-    from test_predictions import make_predictions
-
     data = Noise(num_workers=0)
     several = make_predictions(np.zeros((21, 3)), np.zeros((21, 3), dtype=np.uint8), task="multilabel")
     with pytest.raises(ConfigError, match="one label per image"):
-        Attack()(Subject(NET, data, several, tmp_path, torch.device("cpu")))
+        Attack()(Subject(NET, data, "test", several, tmp_path, torch.device("cpu")))
 
 
 def test_several_studies_run_in_turn():
     seen = []
-    InTurn(lambda subject: seen.append(("first", subject)), lambda subject: seen.append(("second", subject)))(None)
+    CorruptionsAndAttack(
+        lambda subject: seen.append(("first", subject)), lambda subject: seen.append(("second", subject))
+    )(None)
     assert seen == [("first", None), ("second", None)]
 
 
-def test_what_cannot_be_attacked_is_told_before_the_network_is_asked(tmp_path):
+def test_what_cannot_be_attacked_is_told_before_the_network_is_evaluated(tmp_path):
     data = SimpleNamespace(splits=SimpleNamespace(task="multilabel"))
-    study = InTurn(Corruptions(), Attack())
+    study = CorruptionsAndAttack(Corruptions(), Attack())
     with pytest.raises(ConfigError, match="robustness=attack is for one label per image"):
         check_studies({"robustness": study}, data)
     missing = Corruptions(baseline=str(tmp_path / "other.json"))

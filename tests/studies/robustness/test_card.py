@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import binomtest
-from test_predict import asked
 
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.sources import FolderData
@@ -19,6 +18,7 @@ from imgrec.studies.robustness.card import against_baseline, make_card, read_bas
 from imgrec.studies.robustness.corruption import CORRUPTIONS, SEVERITIES
 from imgrec.studies.study import Subject
 from small_run import Noise, small_net
+from studied import evaluated
 
 torch.manual_seed(0)
 NET = small_net().eval()
@@ -87,14 +87,14 @@ def test_several_labels_have_f1_and_no_interval_of_the_mean():
     assert np.isnan(card["mean_score_low"])
 
 
-def test_a_network_that_was_never_right_has_no_relative_drop():
+def test_a_model_that_was_never_right_has_no_relative_drop():
     card = make_card(LABELS, (LABELS + 1) % 4, CORRUPTED)
     assert np.isnan(card["mean_relative_drop"])
 
 
 def subject(folder, data: Any = None) -> Subject:
     data = data or Noise(eval_batch_size=8, num_workers=0)
-    return Subject(NET, data, asked(NET, data), folder, torch.device("cpu"))
+    return Subject(NET, data, "test", evaluated(NET, data), folder, torch.device("cpu"))
 
 
 def test_the_study_writes_a_card_of_all_cells(tmp_path):
@@ -127,7 +127,7 @@ def test_the_study_takes_a_card_as_its_baseline(tmp_path):
         (None, "cannot be read: No such file"),
         ("{", "is not a robustness.json"),
         ("{}", "is not a robustness.json"),
-        ('{"format": 1, "cells": [], "score": "accuracy", "clean": {"score": 1}}', "a card of 0 cells"),
+        ('{"format": 1, "cells": [], "score": "accuracy", "clean": {"score": 1}}', "has 0 cells"),
     ],
 )
 def test_what_is_no_baseline_is_refused(tmp_path, content, message):
@@ -135,7 +135,7 @@ def test_what_is_no_baseline_is_refused(tmp_path, content, message):
     if content is not None:
         path.write_text(content)
     with pytest.raises(ConfigError, match=message):
-        read_baseline(path, score="accuracy")
+        read_baseline(path, metric="accuracy")
 
 
 def test_a_number_of_images_below_two_is_refused():
@@ -152,7 +152,7 @@ def test_a_real_network_gets_worse_with_each_severity(shared_data, tmp_path):
     data = FolderData(test=str(shared_data / "cifar10" / "test"), preprocess=preprocess, num_workers=0)
     chosen = np.arange(0, 10_000, 100)
     data._splits = replace(data.splits, test=data.split("test").subset(chosen))
-    Corruptions(num_images=None)(Subject(net, data, asked(net, data), tmp_path, torch.device("cpu")))
+    Corruptions(num_images=None)(Subject(net, data, "test", evaluated(net, data), tmp_path, torch.device("cpu")))
     card = json.loads((tmp_path / "robustness.json").read_text())
     means = [card["clean"]["score"], *(row["score"] for row in card["severities"])]
     assert means == sorted(means, reverse=True)

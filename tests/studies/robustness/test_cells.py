@@ -5,12 +5,12 @@ import pytest
 import torch
 from PIL import Image
 
-from imgrec.data.images.image import FileImages
+from imgrec.data.images.collections import FileImages
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.loading.dataset import ImageDataset
 from imgrec.data.samples import Samples
 from imgrec.errors import ImageError
-from imgrec.studies.robustness.cells import _in_turn, ask_about_cells
+from imgrec.studies.robustness.cells import _interleaved, predict_cells
 from imgrec.studies.robustness.corruption import CORRUPTIONS, corrupt
 from small_run import noise, small_net
 
@@ -20,9 +20,9 @@ NET = small_net().eval()
 KEYS = [3 * place + 1 for place in range(21)]
 
 
-def asked(*, batch_size=4, num_workers=0, multilabel=False, dataset=None):
+def predicted(*, batch_size=4, num_workers=0, multilabel=False, dataset=None):
     dataset = dataset or ImageDataset(noise("test", 21), preprocess=lambda image: image)
-    return ask_about_cells(
+    return predict_cells(
         NET,
         dataset,
         CELLS,
@@ -47,20 +47,20 @@ def by_hand():
 
 
 def test_predictions_are_those_of_each_image_by_itself():
-    assert np.array_equal(asked(), by_hand().argmax(dim=2))
+    assert np.array_equal(predicted(), by_hand().argmax(dim=2))
 
 
 def test_several_labels_are_what_is_more_likely_than_not():
-    assert np.array_equal(asked(multilabel=True), (by_hand() > 0).numpy())
+    assert np.array_equal(predicted(multilabel=True), (by_hand() > 0).numpy())
 
 
 @pytest.mark.parametrize(("batch_size", "num_workers"), [(1, 0), (50, 0), (4, 2)])
 def test_batches_and_workers_change_nothing(batch_size, num_workers):
-    assert np.array_equal(asked(batch_size=batch_size, num_workers=num_workers), asked())
+    assert np.array_equal(predicted(batch_size=batch_size, num_workers=num_workers), predicted())
 
 
 def test_each_worker_gets_a_batch_in_all_its_cells_before_the_next():
-    keys = list(_in_turn(10, num_cells=3, batch_size=2, workers=2))
+    keys = list(_interleaved(10, num_cells=3, batch_size=2, workers=2))
     assert len(keys) == len(set(keys)) == 15
     first = [key for place, key in enumerate(keys[:12]) if place % 2 == 0]
     assert first == [((0, 1), 0), ((0, 1), 1), ((0, 1), 2), ((4, 5), 0), ((4, 5), 1), ((4, 5), 2)]
@@ -74,7 +74,7 @@ def test_each_image_is_decoded_once():
             Counting.decoded += len(keys)
             return super().__getitem__(keys)
 
-    asked(dataset=Counting(noise("test", 21), preprocess=lambda image: image))
+    predicted(dataset=Counting(noise("test", 21), preprocess=lambda image: image))
     assert Counting.decoded == 21
 
 
@@ -84,4 +84,4 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path):
     images = FileImages([tmp_path / "a.png", tmp_path / "b.png"])
     dataset = ImageDataset(Samples(["a", "b"], images, np.zeros(2, dtype=np.int64)), preprocess=Preprocess(size=8))
     with pytest.raises(ImageError, match=r"b\.png"):
-        asked(dataset=dataset)
+        predicted(dataset=dataset)

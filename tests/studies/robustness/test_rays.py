@@ -5,12 +5,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from test_attack import Linear, gray
 from torch import Tensor
 
 from imgrec.studies.robustness.attack import gradient
 from imgrec.studies.robustness.rays import Rays, rays
 from small_run import small_net
+from studied import Linear, gray
 
 
 def exact_255(net: Linear, images: Tensor) -> Tensor:
@@ -53,18 +53,18 @@ def test_more_queries_find_no_larger_change():
 
 @pytest.mark.parametrize("rounded", [False, True])
 @pytest.mark.parametrize("queries", [1, 7, 100])
-def test_no_more_is_asked_than_was_allowed(queries, rounded):
+def test_no_more_queries_are_made_than_allowed(queries, rounded):
     _, found, _, _ = shot(queries=queries, rounded=rounded)
     assert int(found.num_queries.max()) <= queries
-    asked = torch.zeros((), dtype=torch.int64)
+    queried = torch.zeros((), dtype=torch.int64)
 
     def counting(images: Tensor) -> Tensor:
-        asked.add_(len(images))
+        queried.add_(len(images))
         return net(images)
 
     images, _, net, labels = shot(queries=1)
     again = rays(counting, images, labels, queries=queries, rounded=rounded)
-    assert int(asked) - len(images) == int(again.num_queries.sum())  # one look at each as it is
+    assert int(queried) - len(images) == int(again.num_queries.sum())  # one look at each as it is
 
 
 @pytest.mark.parametrize("rounded", [False, True])
@@ -92,7 +92,7 @@ def test_whole_gray_values_are_the_next_above():
     assert bool((found <= (1.01 * exact + 0.004).ceil()).all())
 
 
-def test_a_network_that_is_wrong_from_the_start_is_asked_nothing_more():
+def test_a_model_that_misclassifies_an_image_from_the_start_gets_no_query():
     images, _, net, labels = shot()
     found = rays(net, images, (labels + 1) % 3, queries=10)
     assert torch.equal(found.images, images)
@@ -116,7 +116,7 @@ def test_every_image_goes_its_own_way():
     assert torch.equal(shot()[1].images, whole.images)
 
 
-def test_labels_are_all_that_is_asked_for():
+def test_predicted_classes_are_all_that_is_used():
     """Logits that say no more than the class, and through which no gradient comes, give the same answer."""
     images, found, net, labels = shot()
 

@@ -1,4 +1,4 @@
-"""Averaged views: which they are, what they average, and what is reported."""
+"""Test-time augmentation: its views, what is averaged, and what is reported."""
 
 import json
 from typing import Any
@@ -6,15 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_predict import asked
-from test_predictions import make_predictions
 
 from imgrec.errors import ConfigError
 from imgrec.evaluation.predictions.parquet import read_parquet
 from imgrec.studies.study import Subject
-from imgrec.studies.tta import AveragedViews, View, take_view, views_of
+from imgrec.studies.tta import TestTimeAugmentation, View, take_view, views_of
 from imgrec.studies.tta.study import compare_views
 from small_run import Noise, small_net
+from studied import evaluated, make_predictions
 
 torch.manual_seed(0)
 NET = small_net().eval()
@@ -51,11 +50,11 @@ def test_a_closer_view_shows_the_middle():
 
 def subject(folder, **changes: Any) -> Subject:
     data = Noise(eval_batch_size=8, num_workers=0)
-    return Subject(NET, data, asked(NET, data), folder, torch.device("cpu"))
+    return Subject(NET, data, "test", evaluated(NET, data), folder, torch.device("cpu"))
 
 
 def test_probabilities_are_averaged(tmp_path):
-    AveragedViews(mirror=True, shift=0.125)(about := subject(tmp_path))
+    TestTimeAugmentation(mirror=True, shift=0.125)(about := subject(tmp_path))
     images = next(iter(Noise(eval_batch_size=21, num_workers=0).test_dataloader()))["images"]
     with torch.no_grad():
         views = views_of(mirror=True, shift=0.125, scales=[1.0])
@@ -70,7 +69,7 @@ def test_several_labels_are_averaged_too(tmp_path):
     about = subject(tmp_path)
     labels = (np.arange(63).reshape(21, 3) % 2).astype(np.uint8)
     several = make_predictions(about.predictions.logits, labels, task="multilabel")
-    AveragedViews()(Subject(NET, about.data, several, tmp_path, about.device))
+    TestTimeAugmentation()(Subject(NET, about.data, "test", several, tmp_path, about.device))
     images = next(iter(Noise(eval_batch_size=21, num_workers=0).test_dataloader()))["images"]
     with torch.no_grad():
         each = [NET(side).double().sigmoid() for side in (images, images.flip(3))]
@@ -84,7 +83,7 @@ def test_the_temperature_is_in_the_averaged_probabilities_once(tmp_path):
 
     about = subject(tmp_path)
     warm = replace(about.predictions, temperature=2.0)
-    AveragedViews()(Subject(NET, about.data, warm, tmp_path, about.device))
+    TestTimeAugmentation()(Subject(NET, about.data, "test", warm, tmp_path, about.device))
     images = next(iter(Noise(eval_batch_size=21, num_workers=0).test_dataloader()))["images"]
     with torch.no_grad():
         each = [(NET(side).double() / 2).softmax(1) for side in (images, images.flip(3))]
@@ -94,7 +93,7 @@ def test_the_temperature_is_in_the_averaged_probabilities_once(tmp_path):
 
 
 def test_what_is_written_names_views_scores_and_cost(tmp_path):
-    AveragedViews(scales=[1.0, 1.25])(subject(tmp_path))
+    TestTimeAugmentation(scales=[1.0, 1.25])(subject(tmp_path))
     found = json.loads((tmp_path / "tta.json").read_text())
     assert (found["format"], found["split"], found["cost"]["forward_passes"], len(found["views"])) == (1, "test", 4, 4)
     assert found["difference"]["difference"] == pytest.approx(found["tta"]["score"] - found["plain"]["score"])
@@ -103,7 +102,7 @@ def test_what_is_written_names_views_scores_and_cost(tmp_path):
 
 def test_two_runs_are_the_same(tmp_path):
     for name in ("a", "b"):
-        AveragedViews()(subject(tmp_path / name))
+        TestTimeAugmentation()(subject(tmp_path / name))
     one, two = (read_parquet(tmp_path / name / "predictions_tta.parquet") for name in ("a", "b"))
     assert np.array_equal(one.logits, two.logits)
 
@@ -121,12 +120,12 @@ def test_a_gain_that_is_there_is_called_better():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mirror": False}, "one view only"),
+        ({"mirror": False}, "the plain view only"),
         ({"shift": 0.5}, r"tta\.shift=0\.5"),
         ({"scales": [0.5, 1]}, r"tta\.scales=0\.5"),
-        ({"scales": [1.5]}, "1, the image as it is, must be among them"),
+        ({"scales": [1.5]}, "1, the plain image, must be among them"),
     ],
 )
 def test_views_that_make_no_sense_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
-        AveragedViews(**options)
+        TestTimeAugmentation(**options)

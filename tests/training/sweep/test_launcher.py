@@ -81,8 +81,8 @@ def test_each_job_is_a_process_with_its_own_overrides_and_folder(sweep):
 def again(sweep: tuple[Path, Done]) -> tuple[Path, Done]:
     """The same sweep with one more value in front, two jobs at a time."""
     folder, _ = sweep
-    words = ("-m", "optimizer.lr=0.3,0.1,0.5,0.01,0.7", "+extra='it=a [b]'", "hydra.launcher.jobs=2")
-    return folder, start(folder, *words)
+    overrides = ("-m", "optimizer.lr=0.3,0.1,0.5,0.01,0.7", "+extra='it=a [b]'", "hydra.launcher.jobs=2")
+    return folder, start(folder, *overrides)
 
 
 def test_a_second_start_runs_only_what_has_no_result(again):
@@ -123,7 +123,7 @@ def test_a_sweeper_gets_the_score():
     assert (returned.overrides, returned.working_dir, returned.cfg) == (["a=1"], "sweep/3", {"a": 1})
 
 
-def test_a_sweeper_is_told_of_a_failure_without_a_word_on_the_console(capsys):
+def test_a_failure_reaches_the_sweeper_without_output_on_the_console(capsys):
     returned = launcher._job_return(PLAN, JobResult(3, PLAN.folder, {"a": "1"}, "failed", 2, error="no folder"))
     assert returned.status == JobStatus.FAILED
     with pytest.raises(JobError, match="job 3: no folder"):
@@ -141,5 +141,7 @@ def test_at_least_one_job_at_a_time():
 def test_settings_of_the_sweep_are_not_handed_to_its_jobs():
     mine = ["hydra.launcher.jobs=2", "hydra/launcher=imgrec", "hydra.sweeper.max_batch_size=1", "hydra.sweep.dir=x"]
     mine += ["hydra.mode=MULTIRUN", "hydra.run.dir=y", "++hydra.sweep.subdir=z"]
-    assert all(launcher._key(word).startswith(launcher._OF_THE_SWEEP) for word in mine)
-    assert not any(launcher._key(word).startswith(launcher._OF_THE_SWEEP) for word in ("hydra.verbose=true", "a=1"))
+    assert all(launcher._key(argument).startswith(launcher._OF_THE_SWEEP) for argument in mine)
+    assert not any(
+        launcher._key(argument).startswith(launcher._OF_THE_SWEEP) for argument in ("hydra.verbose=true", "a=1")
+    )

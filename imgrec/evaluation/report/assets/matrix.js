@@ -1,15 +1,15 @@
-// The confusion matrix on a canvas: a hundred classes are ten thousand cells. Arrow keys move, Enter chooses.
-drawers.matrix = (holder, data) => {
+// Confusion matrix on a canvas: 100 classes are 10,000 cells. Arrow keys move, Enter shows the images of a cell.
+charts.matrix = (holder, data) => {
   const size = data.names.length;
   const counts = data.names.map(() => new Array(size).fill(0));
   for (const [row, column, number] of data.cells) counts[row][column] = number;
   const support = counts.map((row) => row.reduce((sum, number) => sum + number, 0));
-  const errors = counts.map((row, index) => (support[index] ? 1 - row[index] / support[index] : -1));
+  const errorRates = counts.map((row, index) => (support[index] ? 1 - row[index] / support[index] : -1));
   const orders = {
     data: () => 0,
     name: (a, b) => data.names[a].localeCompare(data.names[b], undefined, { numeric: true }),
     support: (a, b) => support[b] - support[a],
-    error: (a, b) => errors[b] - errors[a],
+    error: (a, b) => errorRates[b] - errorRates[a],
   };
   let order = data.names.map((_, index) => index);
   let at = { row: 0, column: 0 };
@@ -19,7 +19,7 @@ drawers.matrix = (holder, data) => {
   const scroll = element("div", { class: "scroll" }, canvas);
   const readout = element("p", { class: "readout", "aria-live": "polite" });
   const cell = element("div", { class: "cell", hidden: true, tabindex: "-1" });
-  const sorting = choice("Order", [["data", "as in the data"], ["name", "by name"], ["support", "by images"], ["error", "by error rate"]], (value) => {
+  const sorting = dropdown("Order of classes", [["data", "as in the data"], ["name", "name"], ["support", "number of images"], ["error", "error rate"]], (value) => {
     order = data.names.map((_, index) => index).sort(orders[value]);
     draw();
   });
@@ -31,7 +31,7 @@ drawers.matrix = (holder, data) => {
   function draw() {
     const room = Math.min(holder.clientWidth - 6, 760);
     const isNamed = size <= 40;
-    margin = isNamed ? Math.min(112, room * 0.3, 16 + 7 * Math.max(...data.names.map((name) => name.length))) : 18;
+    margin = 18 + (isNamed ? Math.min(112, room * 0.3, 16 + 7 * Math.max(...data.names.map((name) => name.length))) : 0);
     side = Math.max(size > 40 ? 6 : 14, Math.min(46, Math.floor((room - margin) / size)));
     const width = margin + side * size + 1, ratio = devicePixelRatio || 1;
     canvas.width = width * ratio; canvas.height = width * ratio;
@@ -45,7 +45,7 @@ drawers.matrix = (holder, data) => {
       pen.strokeStyle = themeColour("--ink"); pen.lineWidth = 2;
       pen.strokeRect(margin + at.column * side, margin + at.row * side, side, side);
     }
-    canvas.setAttribute("aria-label", `Confusion matrix, ${size} classes. ${told(at)}`);
+    canvas.setAttribute("aria-label", `Confusion matrix, ${size} classes. ${describeCell(at)}`);
   }
 
   function paintCell(pen, row, column, x, y) {
@@ -54,8 +54,8 @@ drawers.matrix = (holder, data) => {
     pen.fillStyle = themeColours.wash;
     pen.fillRect(x, y, side - 1, side - 1);
     if (!number) return;
-    pen.globalAlpha = Math.min(1, 0.12 + 0.88 * Math.sqrt(share)); // the root lifts a confusion of 1 % off the paper
-    pen.fillStyle = row === column ? themeColours.right : themeColours.wrong;
+    pen.globalAlpha = Math.min(1, 0.12 + 0.88 * Math.sqrt(share)); // square root: a confusion of 1 % stays visible
+    pen.fillStyle = row === column ? themeColours.correct : themeColours.incorrect;
     pen.fillRect(x, y, side - 1, side - 1);
     pen.globalAlpha = 1;
     if (side < 22) return;
@@ -68,15 +68,13 @@ drawers.matrix = (holder, data) => {
   function paintNames(pen, isNamed) {
     pen.fillStyle = themeColour("--soft");
     pen.font = "12px system-ui, sans-serif"; pen.textBaseline = "middle";
-    if (!isNamed) {
-      pen.textAlign = "center";
-      pen.fillText("answer \u2192", margin + (side * size) / 2, margin / 2);
-      pen.save(); pen.translate(margin / 2, margin + (side * size) / 2); pen.rotate(-Math.PI / 2);
-      pen.fillText("\u2190 true class", 0, 0);
-      pen.restore();
-      return;
-    }
-    const length = Math.floor(margin / 6.8);
+    pen.textAlign = "center";
+    pen.fillText("prediction \u2192", margin + (side * size) / 2, 8);
+    pen.save(); pen.translate(8, margin + (side * size) / 2); pen.rotate(-Math.PI / 2);
+    pen.fillText("\u2190 label", 0, 0);
+    pen.restore();
+    if (!isNamed) return;
+    const length = Math.floor((margin - 18) / 6.8);
     order.forEach((index, place) => {
       const middle = margin + place * side + side / 2, name = shorten(data.names[index], length);
       pen.textAlign = "right";
@@ -89,14 +87,13 @@ drawers.matrix = (holder, data) => {
 
   let themeColours = {};
   function readTheme() {
-    themeColours = { wash: themeColour("--wash"), right: themeColour("--c1"), wrong: themeColour("--c2"), page: themeColour("--page"), ink: themeColour("--ink") };
+    themeColours = { wash: themeColour("--wash"), correct: themeColour("--c1"), incorrect: themeColour("--c2"), page: themeColour("--page"), ink: themeColour("--ink") };
   }
 
-  function told({ row, column }) {
-    const from = order[row], to = order[column], number = counts[from][column === undefined ? 0 : to];
-    const share = support[from] ? `, ${asPercent(number / support[from])} of the class` : "";
-    const what = from === to ? `${data.names[from]}, rightly` : `${data.names[from]}, called ${data.names[to]}`;
-    return `${what}: ${asCount(number)}${share}`;
+  function describeCell({ row, column }) {
+    const label = order[row], prediction = order[column], number = counts[label][prediction];
+    const share = support[label] ? `, ${asPercent(number / support[label])} of the class` : "";
+    return `${cellTitle(label, prediction)}: ${asCount(number)}${share}`;
   }
 
   function place(event) {
@@ -106,12 +103,15 @@ drawers.matrix = (holder, data) => {
     return row >= 0 && column >= 0 && row < size && column < size ? { row, column } : null;
   }
 
-  function open(from, to) {
-    const entries = data.images[`${from},${to}`] || [];
-    const number = counts[from][to];
-    const title = from === to ? `${data.names[from]}, rightly` : `${data.names[from]}, called ${data.names[to]}`;
-    const rest = number > entries.length ? `, ${entries.length} of them here` : "";
-    cell.replaceChildren(element("h3", {}, `${title}: ${asCount(number)} ${number === 1 ? "image" : "images"}${rest}`),
+  function cellTitle(label, prediction) {
+    return label === prediction ? `${data.names[label]}, correct` : `${data.names[label]} predicted as ${data.names[prediction]}`;
+  }
+
+  function open(label, prediction) {
+    const entries = data.images[`${label},${prediction}`] || [];
+    const number = counts[label][prediction];
+    const rest = number > entries.length ? `, ${entries.length} shown` : "";
+    cell.replaceChildren(element("h3", {}, `${cellTitle(label, prediction)}: ${asCount(number)} ${number === 1 ? "image" : "images"}${rest}`),
       gallery(entries, data.thumbnails));
     cell.hidden = false;
     cell.scrollIntoView({ block: "nearest" });
@@ -119,17 +119,17 @@ drawers.matrix = (holder, data) => {
 
   function pairs() {
     const found = data.cells.filter(([row, column]) => row !== column).sort((a, b) => b[2] - a[2]).slice(0, 12);
-    if (!found.length) return element("p", { class: "readout" }, "There is no mistake.");
+    if (!found.length) return element("p", { class: "readout" }, "No incorrect predictions.");
     const list = element("ol", { class: "pairs" });
     for (const [row, column, number] of found) {
       list.append(element("li", {}, element("button", { type: "button", onclick: () => open(row, column) },
-        element("span", {}, `${data.names[row]} called ${data.names[column]}`),
+        element("span", {}, cellTitle(row, column)),
         element("b", {}, `${asCount(number)} of ${asCount(support[row])}`))));
     }
-    return element("div", {}, element("p", { class: "sub" }, "Most frequent mistakes"), list);
+    return element("div", {}, element("p", { class: "sub" }, "Most frequent confusions"), list);
   }
 
-  canvas.addEventListener("pointermove", (event) => { const here = place(event); if (here) readout.textContent = told(here); });
+  canvas.addEventListener("pointermove", (event) => { const here = place(event); if (here) readout.textContent = describeCell(here); });
   canvas.addEventListener("click", (event) => {
     const here = place(event);
     if (here) { at = here; open(order[here.row], order[here.column]); draw(); }
@@ -141,7 +141,7 @@ drawers.matrix = (holder, data) => {
       const clamp = (value) => Math.max(0, Math.min(size - 1, value));
       at = { row: clamp(at.row + moves[event.key][0]), column: clamp(at.column + moves[event.key][1]) };
       draw();
-      readout.textContent = told(at);
+      readout.textContent = describeCell(at);
     } else return;
     event.preventDefault();
   });

@@ -1,4 +1,4 @@
-// Tables sort by any column and, where they are long, show their first rows until asked for all.
+// Tables sort by any column; long ones show their first rows and a button for the rest.
 function startTable(holder) {
   const table = holder.querySelector("table");
   const body = table.tBodies[0];
@@ -24,7 +24,7 @@ function startTable(holder) {
     head.setAttribute("aria-sort", isUp ? "ascending" : "descending");
     const rows = [...body.rows].map((row) => [key(row, column), row]);
     rows.sort(([a], [b]) => {
-      if (a === null || b === null) return (a === null) - (b === null); // the undefined last, either way
+      if (a === null || b === null) return (a === null) - (b === null); // undefined values last in both directions
       const sign = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), undefined, { numeric: true });
       return isUp ? sign : -sign;
     });
@@ -56,12 +56,13 @@ function startTable(holder) {
   show();
 }
 
-// A table that the script itself makes: titles [[text, kind]], rows of [text, order].
-function makeTable(name, titles) {
-  const body = element("tbody");
+// A table with a row of empty number cells for each name. Titles: [[text, kind]]. Rows: arrays of cells.
+function makeTable(name, titles, names) {
+  const rows = names.map(() => titles.slice(1).map(([, kind]) => element("td", { class: kind })));
+  const body = names.map((text, index) => element("tr", {}, element("th", { scope: "row" }, text), ...rows[index]));
   const head = element("tr", {}, ...titles.map(([text, kind]) => element("th", { scope: "col", class: kind }, text)));
   const holder = element("div", { class: "table" },
     element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": name },
-      element("table", {}, element("caption", { class: "aloud" }, name), element("thead", {}, head), body)));
-  return { holder, body };
+      element("table", {}, element("caption", { class: "aloud" }, name), element("thead", {}, head), element("tbody", {}, ...body))));
+  return { holder, rows };
 }

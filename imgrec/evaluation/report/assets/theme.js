@@ -1,7 +1,7 @@
-// The theme: as the system, light or dark. What draws on a canvas listens for "theme".
+// The theme: system, light or dark. What is drawn on a canvas listens for "theme".
 function startTheme() {
   const button = document.querySelector("[data-theme-switch]");
-  const names = { "": "as the system", light: "light", dark: "dark" };
+  const names = { "": "system", light: "light", dark: "dark" };
   const order = ["", "light", "dark"];
 
   function set(theme) {
@@ -23,7 +23,7 @@ function startTheme() {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => document.dispatchEvent(new Event("theme")));
 }
 
-// The table of contents marks the section that is being read; on a narrow screen it is folded.
+// The table of contents marks the section in view; on a narrow screen it is folded.
 function startContents() {
   const details = document.querySelector(".contents details");
   if (matchMedia("(max-width: 1020px)").matches) details.open = false;

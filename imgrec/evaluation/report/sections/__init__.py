@@ -1,1 +1,1 @@
-"""The sections of report.html, one file a topic."""
+"""The sections of report.html, one module per topic."""

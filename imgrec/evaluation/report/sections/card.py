@@ -1,8 +1,9 @@
-"""The model card: what a person who did not make the network should know before it is used (Mitchell et al. 2019)."""
+"""Model card (Mitchell et al. 2019, arXiv:1810.03993): intended use, data, known limits, what was not tested."""
 
 from collections.abc import Iterator
 from typing import Any
 
+from imgrec.core.text import listed
 from imgrec.evaluation.predictions.predictions import visible
 from imgrec.evaluation.report.blocks import Facts, Section
 from imgrec.evaluation.report.evaluation_folder import EvaluationFolder
@@ -11,79 +12,74 @@ from imgrec.evaluation.report.sections.numbers import count, percent
 __all__ = ["card_section"]
 
 NUM_NAMED = 5
-FEW = 30  # images of a class, below which its scores say little
-# file -> what was not tested when it is not there
+FEW_IMAGES = 30  # of a class, below which its metrics are too uncertain
+# file -> what was not tested where it is missing
 TESTS = {
-    "calibration.json": "whether its confidence can be believed",
-    "decisions.json": "a threshold with a guarantee",
-    "slices.json": "parts of the data by their own",
-    "robustness.json": "noise, blur, weather and compression",
-    "attack.json": "changes made on purpose",
-    "ood.json": "images that belong to no class",
-    "explain.json": "what its answers depend on",
-    "baselines.json": "simpler methods on the same data",
+    "calibration.json": "calibration",
+    "decisions.json": "decision rules with a guarantee",
+    "slices.json": "slices of the data",
+    "robustness.json": "robustness to noise, blur, weather and compression",
+    "attack.json": "adversarial robustness",
+    "ood.json": "out-of-distribution images",
+    "explain.json": "saliency maps",
+    "baselines.json": "baselines on the same data",
 }
-LEAD = "In plain words, from what was measured. What a use needs beyond this, a person must add."
+LEAD = "Generated from the measurements. Intended use and ethical considerations must be added by a person."
 
 
 def card_section(folder: EvaluationFolder) -> Section:
-    """Return the card."""
-    limits = list(_limits(folder))
-    untested = [text for name, text in TESTS.items() if folder.part(name).data is None]
+    """Return the model card."""
+    untested = ", ".join(text for name, text in TESTS.items() if folder.file(name).data is None)
     rows = [
         ("Use", _use(folder)),
-        ("Not for", "Images of another kind than the test set: other cameras, places, times or people. They were not "
-                    "tested. Decisions about people or safety without a person who can overrule it."),
+        ("Out of scope", "Images that differ from the test set: other cameras, places, times or people. Decisions "
+                         "about people or safety that no person can overrule."),
         ("Data", _data(folder)),
-        ("Limits found", " ".join(limits) or "None by the tests that were run."),
-        ("Not tested", f"{'; '.join(untested)[:1].upper()}{'; '.join(untested)[1:]}." if untested else
-                       "All tests of this page were run. Fairness between groups of people is tested only where a "
-                       "column of the data names them."),
+        ("Known limits", " ".join(_limits(folder)) or "None found by the tests that were run."),
+        ("Not tested", f"{untested[:1].upper()}{untested[1:]}." if untested else
+                       "Nothing: all tests of this report were run. Fairness between groups of people is tested only "
+                       "where a column of the data contains the groups."),
     ]  # fmt: skip
-    return Section("card", "Model card", LEAD, [Facts(rows)])
+    return Section("model-card", "Model card", LEAD, [Facts(rows)])
 
 
 def _use(folder: EvaluationFolder) -> str:
-    names = [visible(name) for name in folder.class_names]
-    listed = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    names = folder.class_names
+    shown = listed(names, limit=12)
     if folder.is_multilabel:
-        return f"Tells which of {len(names)} labels an image has: {listed}. It may name none."
-    return f"Tells which of {len(names)} classes an image belongs to: {listed}. It always names one, whatever is on it."
+        return f"Predicts any number of {len(names)} labels for an image: {shown}."
+    return f"Predicts one of {len(names)} classes for any image: {shown}."
 
 
 def _data(folder: EvaluationFolder) -> str:
-    about = folder.provenance.get("data") or {}
-    totals = about.get("num_images") or {}
-    scored = f"Scored on {count(int(folder.scores['num_samples']), 'image')}"
-    # After evaluate the data may be another than that of the training, or the weights a stranger's.
+    totals = (folder.provenance.get("data") or {}).get("num_images") or {}
+    text = f"Evaluated on {count(int(folder.metrics['num_samples']), 'image')}"
+    # After evaluate.py the train split belongs to the evaluated data, on which the model was perhaps not trained.
     if folder.is_of_training and totals.get("train"):
-        scored = f"Trained on {count(int(totals['train']), 'image')}. {scored}"
-    split = folder.provenance.get("split")
+        text = f"Trained on {count(int(totals['train']), 'image')}. {text}"
     caution = {
-        "val": " of the validation split, by which the best epoch was chosen: the true score is likely lower",
-        "train": " that it was trained on: this says nothing of new images",
-    }.get(str(split), "")
-    return f"{scored}{caution}."
+        "val": " of the validation split, which selected the best epoch: the metrics are optimistic",
+        "train": " of the training split: the metrics do not apply to new images",
+    }.get(str(folder.provenance.get("split")), "")
+    return f"{text}{caution}."
 
 
 def _limits(folder: EvaluationFolder) -> Iterator[str]:
-    rows = [row for row in folder.scores["per_class"] if row["recall"] is not None]
-    weak = sorted(rows, key=lambda row: row["recall"])[:NUM_NAMED]
-    weak = [row for row in weak if row["recall"] < 0.9]
+    rows = [row for row in folder.metrics["per_class"] if row["recall"] is not None]
+    weak = [row for row in sorted(rows, key=lambda row: row["recall"])[:NUM_NAMED] if row["recall"] < 0.9]
     if weak:
-        listed = ", ".join(f"{visible(str(row['class']))} ({percent(row['recall'], digits=0)})" for row in weak)
-        yield f"Finds least of: {listed}."
-    few = [row for row in folder.scores["per_class"] if row["support"] < FEW]
+        shown = listed([f"{row['class']} ({percent(row['recall'], digits=0)})" for row in weak])
+        yield f"Lowest recall: {shown}."
+    few = [row for row in folder.metrics["per_class"] if row["support"] < FEW_IMAGES]
     if few:
-        listed = ", ".join(f"{visible(str(row['class']))} ({row['support']})" for row in few[:NUM_NAMED])
-        rest = f" and {len(few) - NUM_NAMED} more" if len(few) > NUM_NAMED else ""
-        yield f"Fewer than {FEW} test images, so that little can be said: {listed}{rest}."
+        shown = listed([f"{row['class']} ({row['support']})" for row in few], limit=NUM_NAMED)
+        yield f"Metrics are uncertain for classes with fewer than {FEW_IMAGES} images: {shown}."
     for name, limit in (("slices.json", _slices), ("robustness.json", _robustness), ("attack.json", _attack)):
-        data = folder.part(name).data
+        data = folder.file(name).data
         try:
             yield from limit(data) if data is not None else ()
         except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-            continue  # its own section says what is wrong with the file
+            continue  # the section of the file reports the problem
 
 
 def _slices(data: dict[str, Any]) -> Iterator[str]:
@@ -91,13 +87,14 @@ def _slices(data: dict[str, Any]) -> Iterator[str]:
     worse = [row for row in data["slices"] if row["verdict"] == "worse"]
     for row in worse[:2]:
         where = f"{visible(str(titles[row['column']]))} {visible(str(row['label']))}"
-        yield f"Worse where {where}: {percent(row['score'])} against {percent(row['rest_score'])}."
+        yield f"Worse on the slice {where}: {percent(row['score'])}, elsewhere {percent(row['rest_score'])}."
 
 
 def _robustness(data: dict[str, Any]) -> Iterator[str]:
     worst = min(data["corruptions"], key=lambda row: row["score"])
     name = str(worst["corruption"]).replace("_", " ")
-    yield f"Bad images cost {percent(data['mean_relative_drop'], digits=0)} of its score, {name} most."
+    lost = percent(data["mean_relative_drop"], digits=0)
+    yield f"Corruptions reduce the metric by {lost} on average; the worst is {name}."
 
 
 def _attack(data: dict[str, Any]) -> Iterator[str]:
@@ -106,7 +103,4 @@ def _attack(data: dict[str, Any]) -> Iterator[str]:
     broken = [cell for cell in strong if cell["score"] < data["clean"]["score"] / 2]
     if broken:
         least = min(broken, key=lambda cell: (cell["eps"], cell["score"]))
-        yield (
-            f"Changes of {least['eps_255']:g} of 255 grey values, made on purpose and hard to see, bring it down to "
-            f"{percent(least['score'])}."
-        )
+        yield f"An adversarial perturbation of {least['eps_255']:g}/255 reduces it to {percent(least['score'])}."

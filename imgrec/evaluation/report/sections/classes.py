@@ -1,4 +1,4 @@
-"""Class by class: what is mistaken for what, the scores of each class, and its curves."""
+"""Confusion matrix, per-class metrics, PR and ROC curves."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from imgrec.evaluation.predictions.predictions import visible
 from imgrec.evaluation.report.blocks import Absent, Block, Cell, Chart, Column, Section, Table
 from imgrec.evaluation.report.evaluation_folder import EvaluationFolder
 from imgrec.evaluation.report.sections.headline import digits_for
-from imgrec.evaluation.report.sections.numbers import as_number, count, interval_of, percent, score
+from imgrec.evaluation.report.sections.numbers import as_number, count, decimal, interval_of, percent
 from imgrec.evaluation.report.sections.payload import confusion_data, curve_data
 
 __all__ = ["confusion_section", "curves_section", "per_class_section"]
@@ -17,21 +17,17 @@ EVALUATE = "python evaluate.py checkpoint=best.ckpt"
 
 
 def confusion_section(folder: EvaluationFolder) -> Section:
-    """Return the matrix; with several labels per image, the four counts of each label."""
-    title = "What is mistaken for what"
+    """Return the confusion matrix; with several labels per image, TP, FN, FP and TN of each label."""
+    title = "Confusion matrix"
     if folder.predictions is None:
         return Section("confusion", title, "", [Absent(folder.problem, EVALUATE, is_damaged=True)])
     if folder.is_multilabel:
-        lead = "Of each label: found, missed, and named where it is not."
-        return Section("confusion", title, lead, [_label_counts(folder)])
-    lead = (
-        "Rows are the true class, columns the answer. A strong colour off the diagonal is a frequent mistake. "
-        "Choose a cell to see its images."
-    )
+        return Section("confusion", title, "Counts of images for each label.", [_label_counts(folder)])
+    lead = "Rows are labels, columns are predictions. Choose a cell or a confusion to see its images."
     data = confusion_data(folder.predictions, folder.thumbnails, short=folder.short)
-    blocks: list[Block] = [Chart("matrix", "Confusion matrix", data)]
+    blocks: list[Block] = [Chart("matrix", "Images by label and prediction", data)]
     if not folder.thumbnails:
-        text = "The images themselves are not in this folder, only their names. If you have them:"
+        text = "This folder holds the paths of the images, not the images. To add them:"
         blocks.append(Absent(text, "imgrec report FOLDER --images PHOTOS"))
     return Section("confusion", title, lead, blocks)
 
@@ -45,25 +41,25 @@ def _label_counts(folder: EvaluationFolder) -> Table:
         [Cell(visible(name), visible(name).lower()), *(Cell(count(number), number) for number in row)]
         for name, row in zip(folder.class_names, counts, strict=True)
     ]
-    titles = ("found", "missed", "named wrongly", "rightly left out")
+    titles = ("true positives", "false negatives", "false positives", "true negatives")
     columns = [Column("label"), *(Column(title, "number") for title in titles)]
-    return Table("Decisions per label", columns, rows, search="label" if len(rows) > 12 else "", num_shown=50)
+    return Table("Counts per label", columns, rows, search="label" if len(rows) > 12 else "", num_shown=50)
 
 
 def per_class_section(folder: EvaluationFolder) -> Section:
-    """Return a row per class with its scores as bars, worst F1 first."""
-    word = "label" if folder.is_multilabel else "class"
-    bounds = (folder.scores.get("intervals") or {}).get("per_class") or [{}] * len(folder.class_names)
-    rows = [{**row, "bounds": ends} for row, ends in zip(folder.scores["per_class"], bounds, strict=True)]
+    """Return a row per class with its metrics as bars, worst F1 first."""
+    noun = "label" if folder.is_multilabel else "class"
+    bounds = (folder.metrics.get("intervals") or {}).get("per_class") or [{}] * len(folder.class_names)
+    rows = [{**row, "bounds": ends} for row, ends in zip(folder.metrics["per_class"], bounds, strict=True)]
     rows.sort(key=lambda row: (row["f1"] is None, row["f1"] or 0.0))
     columns = [
-        Column(word), Column("images", "number"),
-        Column("precision", "bar", f"of what is called the {word}, how much is it"),
-        Column("recall", "bar", f"of what is the {word}, how much is found"),
+        Column(noun), Column("images", "number"),
+        Column("precision", "bar", f"share of the images predicted as the {noun} that have it"),
+        Column("recall", "bar", f"share of the images of the {noun} that are predicted as it"),
         Column("F1", "bar", "harmonic mean of precision and recall"),
-        Column("AUROC", "number"), Column("AP", "number", "average precision"),
+        Column("AUROC", "number", "area under the ROC curve"), Column("AP", "number", "average precision"),
     ]  # fmt: skip
-    digits = digits_for(folder.scores["num_samples"]) - 1
+    digits = digits_for(folder.metrics["num_samples"]) - 1
     cells = [
         [
             Cell(visible(str(row["class"])), visible(str(row["class"])).lower()),
@@ -74,13 +70,11 @@ def per_class_section(folder: EvaluationFolder) -> Section:
         for row in rows
     ]
     has_intervals = any(cell.low is not None for row in cells for cell in row)
-    lead = "The weakest classes come first. " + (
-        "The thin lines are 95 % intervals: where they are wide, there are too few images to tell."
-        if has_intervals
-        else "A class with few images can be weak or strong by chance."
+    lead = "Sorted by F1, lowest first. " + (
+        "The thin lines are 95 % intervals." if has_intervals else "Metrics of classes with few images vary by chance."
     )
-    table = Table(f"Scores per {word}", columns, cells, search=word if len(cells) > 12 else "", num_shown=25)
-    return Section("classes", f"Each {word}", lead, [table])
+    table = Table(f"Metrics per {noun}", columns, cells, search=noun if len(cells) > 12 else "", num_shown=25)
+    return Section("per-class", "Per-class metrics", lead, [table])
 
 
 def _bar(row: dict[str, Any], name: str, *, digits: int) -> Cell:
@@ -91,28 +85,25 @@ def _bar(row: dict[str, Any], name: str, *, digits: int) -> Cell:
 
 def _plain(row: dict[str, Any], name: str) -> Cell:
     value = as_number(row[name])
-    return Cell(score(value), value)
+    return Cell(decimal(value), value)
 
 
 def curves_section(folder: EvaluationFolder) -> Section:
-    """Return precision over recall, and true over false positive rate, each class against the rest."""
-    title = "Precision, recall and ROC curves"
+    """Return the PR and ROC curve of each class against the rest."""
+    title = "PR and ROC curves"
     if folder.predictions is None:
         return Section("curves", title, "", [Absent(folder.problem, EVALUATE, is_damaged=True)])
     curves = [curve for curve in curve_data(folder.predictions) if curve["pr"]["x"]]
     if folder.predictions.task == "single" and len(folder.class_names) == 2:
-        curves = curves[-1:]  # the two are mirror images; the second class is the one that is looked for
+        curves = curves[-1:]  # the second class is the positive one; the curves of the first mirror it
     charts: list[Block] = [
-        Chart("lines", title_, {"x": x, "y": y, "series": _series(curves, key), "diagonal": key == "roc", "pick": True})
-        for key, title_, x, y in (
+        Chart("lines", name, {"x": x, "y": y, "series": _series(curves, key), "diagonal": key == "roc", "pick": True})
+        for key, name, x, y in (
             ("pr", "Precision over recall", _axis("recall"), _axis("precision")),
             ("roc", "ROC", _axis("false positive rate"), _axis("true positive rate")),
         )
     ]
-    lead = (
-        "Each class against the rest, for every threshold. The more a curve fills its corner, the better. "
-        "For rare classes look at precision and recall: ROC curves flatter them."
-    )
+    lead = "Each class against the rest. For rare classes prefer the PR curve: ROC curves look better than they are."
     return Section("curves", title, lead, charts)
 
 

@@ -1,52 +1,56 @@
-"""Numbers as a reader sees them: shares in percent, scores with three decimals, sizes and times in usual units."""
+"""Number formatting: percentages, metrics with three decimals, counts, intervals, durations."""
 
 import math
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["as_number", "count", "duration", "interval", "interval_of", "percent", "score", "short"]
+__all__ = ["as_number", "count", "decimal", "duration", "interval", "interval_of", "percent", "size"]
 
 SPACE = "\N{NO-BREAK SPACE}"
 UNDEFINED = "undefined"
 
 
 def as_number(value: Any) -> float | None:
-    """Return a number from JSON, None for null and for what is not finite. Raises: TypeError: no number at all."""
+    """Return a number from JSON; None for null and for NaN or infinity.
+
+    Raises:
+        TypeError: Not a number.
+    """
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{value!r} is no number")
+        raise TypeError(f"{value!r} is not a number")
     return float(value) if math.isfinite(value) else None
 
 
 def percent(value: float | None, *, digits: int = 1) -> str:
-    """Return a share of 1 in percent: 98.9 %. What is not all is never rounded to it: > 99.9 %, nor to nothing."""
+    """Return a share in percent: 98.9 %. Nothing below 1 is rounded to 100 % (> 99.9 %), nothing above 0 to 0 %."""
     if value is None or math.isnan(value):
         return UNDEFINED
-    least = 10.0**-digits  # that can be told from nothing, in percent
+    least = 10.0**-digits
     if 0 < value < 1 and not least / 2 <= 100 * value < 100 - least / 2:
         return f">{SPACE}{100 - least:.{digits}f}{SPACE}%" if value > 0.5 else f"<{SPACE}{least:.{digits}f}{SPACE}%"
     return f"{100 * value:.{digits}f}{SPACE}%"
 
 
-def score(value: float | None, *, digits: int = 3) -> str:
-    """Return a score with three decimals."""
+def decimal(value: float | None, *, digits: int = 3) -> str:
+    """Return a metric such as F1 or log loss with three decimals."""
     return UNDEFINED if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
-def count(value: float, what: str = "", *, plural: str = "") -> str:
-    """Return a whole number with separators, and what it counts: 10,000 images."""
-    word = what if value == 1 or not what else plural or f"{what}s"
-    return f"{int(value):,}" + (f"{SPACE}{word}" if word else "")
+def count(value: float, unit: str = "", *, plural: str = "") -> str:
+    """Return an integer with separators, and its unit: 10,000 images."""
+    noun = unit if value == 1 or not unit else plural or f"{unit}s"
+    return f"{int(value):,}" + (f"{SPACE}{noun}" if noun else "")
 
 
 def interval(low: float | None, high: float | None, *, digits: int = 1) -> str:
-    """Return the ends of an interval of shares: 97.2 to 99.6 %."""
+    """Return the bounds of an interval of shares: 97.2 to 99.6 %."""
     return "" if low is None or high is None else f"{100 * low:.{digits}f} to {100 * high:.{digits}f}{SPACE}%"
 
 
 def interval_of(value: Any) -> tuple[float | None, float | None]:
-    """Return (low, high) of [low, high]; (None, None) where there is none."""
+    """Return (low, high) of [low, high]; (None, None) where there is no interval."""
     if isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2:
         return as_number(value[0]), as_number(value[1])
     return None, None
@@ -65,12 +69,10 @@ def duration(seconds: float | None) -> str:
     return f"{hours}{SPACE}h {minutes}{SPACE}min" if hours else f"{minutes}{SPACE}min {rest}{SPACE}s"
 
 
-def short(value: Any) -> str:
-    """Return any plain value as text: numbers with four digits, nothing as a dash."""
-    if value is None:
-        return "\N{EN DASH}"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return str(value)
+def size(num_bytes: float) -> str:
+    """Return a file size: 812 B, 3.4 MB."""
+    for unit in ("B", "KB", "MB"):
+        if num_bytes < 1000:
+            return f"{num_bytes:.3g}{SPACE}{unit}"
+        num_bytes /= 1000
+    return f"{num_bytes:.3g}{SPACE}GB"

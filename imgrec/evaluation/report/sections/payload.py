@@ -1,6 +1,6 @@
-"""What the script of the page receives: counts and curves in few numbers, from which it computes what a reader asks.
+"""Data of the page's charts: counts and curves that the script can aggregate.
 
-Counts are exact: at every threshold of the grid the script comes to what scikit-learn says of the whole table.
+Counts are exact: at every threshold of the grid the script computes the same values as scikit-learn on all predictions.
 """
 
 from collections.abc import Callable
@@ -14,10 +14,10 @@ from imgrec.evaluation.predictions.predictions import Predictions, visible
 
 __all__ = ["CURVE_POINTS", "THRESHOLDS", "confusion_data", "curve_data", "label_threshold_data", "threshold_data"]
 
-CURVE_POINTS = 80  # of a curve of one class: more than a screen shows
-CELL_IMAGES = 24  # images of one cell of the matrix that are named in the page
-MOST_NAMED = 6_000  # images of all cells; the rest is in the table
-# Networks are sure of most images: the grid is finer where most confidences lie.
+CURVE_POINTS = 80  # of a curve of one class
+CELL_IMAGES = 24  # images listed for one cell of the matrix
+MOST_LISTED = 6_000  # images listed for all cells
+# Finer near 1, where most confidences are.
 THRESHOLDS = np.unique(
     np.round(np.concatenate([np.arange(0, 90) / 100, np.arange(900, 990) / 1000, np.arange(9900, 10001) / 10000]), 4)
 )
@@ -31,31 +31,36 @@ def is_positive(predictions: Predictions) -> NDArray[np.bool_]:
 
 
 def threshold_data(predictions: Predictions) -> dict[str, Any]:
-    """Return how many images have a confidence in each step of the grid, and how many of these are right.
+    """Return predictions per class and step of the threshold grid, and how many of them are correct.
 
-    An image is accepted at threshold t when its confidence is t or more. Per class: those predicted as it, and right.
-    Columns of numbers are sparse: [class, step, predicted, right] where anything is predicted.
+    A prediction is accepted at threshold t if its confidence is at least t.
+
+    Returns:
+        counts: Sparse rows [class, step, num_predicted, num_correct]; support: images per label; thresholds, names.
     """
     confidence = predictions.probabilities.max(axis=1)
     step = _steps(confidence)
     predicted, num_steps = predictions.predicted, len(THRESHOLDS)
-    is_right = predicted == predictions.labels
+    is_correct = predicted == predictions.labels
     code = predicted * num_steps + step
     size = num_steps * len(predictions.class_names)
-    counts, right = np.bincount(code, minlength=size), np.bincount(code[is_right], minlength=size)
+    counts, correct = np.bincount(code, minlength=size), np.bincount(code[is_correct], minlength=size)
     used = np.flatnonzero(counts)
     return {
         "thresholds": THRESHOLDS.tolist(),
         "names": [visible(name) for name in predictions.class_names],
         "support": np.bincount(predictions.labels, minlength=len(predictions.class_names)).tolist(),
-        "counts": np.stack([used // num_steps, used % num_steps, counts[used], right[used]], axis=1).tolist(),
+        "counts": np.stack([used // num_steps, used % num_steps, counts[used], correct[used]], axis=1).tolist(),
     }
 
 
 def label_threshold_data(predictions: Predictions) -> dict[str, Any]:
-    """Return, per class, how many images have a probability in each step, and how many of these have the class.
+    """Return images per label and step of their probability, and how many of them have the label.
 
-    For several labels per image, and of two classes the second. Rows: [class, step, images, positives].
+    With two classes, of the second class alone.
+
+    Returns:
+        counts: Sparse rows [label, step, num_images, num_positives]; support: positives per label; thresholds, names.
     """
     positive, probabilities = is_positive(predictions), predictions.probabilities
     chosen = range(1, 2) if predictions.task == "single" else range(len(predictions.class_names))
@@ -63,8 +68,8 @@ def label_threshold_data(predictions: Predictions) -> dict[str, Any]:
     for place, index in enumerate(chosen):
         step = _steps(probabilities[:, index])
         counts = np.bincount(step, minlength=len(THRESHOLDS))
-        own = np.bincount(step[positive[:, index]], minlength=len(THRESHOLDS))
-        rows += [[place, int(at), int(counts[at]), int(own[at])] for at in np.flatnonzero(counts)]
+        positives = np.bincount(step[positive[:, index]], minlength=len(THRESHOLDS))
+        rows += [[place, int(at), int(counts[at]), int(positives[at])] for at in np.flatnonzero(counts)]
     return {
         "thresholds": THRESHOLDS.tolist(),
         "names": [visible(predictions.class_names[index]) for index in chosen],
@@ -75,15 +80,12 @@ def label_threshold_data(predictions: Predictions) -> dict[str, Any]:
 
 
 def _steps(confidence: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the largest grid threshold that each confidence reaches, as its place in the grid."""
+    """Return the index of the largest threshold that each confidence reaches."""
     return np.asarray(np.searchsorted(THRESHOLDS, confidence, side="right") - 1, dtype=np.int64)
 
 
 def curve_data(predictions: Predictions) -> list[dict[str, Any]]:
-    """Return for each class its points of precision over recall and of true over false positive rate.
-
-    Few points: those nearest to an even spacing, the first and the last among them, each one exact.
-    """
+    """Return the PR and ROC curve of each class: about CURVE_POINTS points of the exact curve, evenly spaced."""
     rankings = rank_classes(predictions.probabilities, is_positive(predictions))
     return [
         {"name": visible(name), "pr": _pr_points(ranking), "roc": _roc_points(ranking)}
@@ -118,10 +120,17 @@ def _thin(x: NDArray[np.float64], y: NDArray[np.float64]) -> dict[str, list[floa
 def confusion_data(
     predictions: Predictions, thumbnails: dict[str, str], *, short: Callable[[str], str] = visible
 ) -> dict[str, Any]:
-    """Return the matrix, sparse ([true, predicted, images]), and images of its cells, the surest first.
+    """Return the confusion matrix, and images of its cells.
 
-    Of a right cell the least sure come first. images: {"true,predicted": [[name, confidence, thumbnail], ...]}, the
-    last one a place in `thumbnails`, or -1. short: how an image's name is shown.
+    Args:
+        predictions: One label per image.
+        thumbnails: Data URIs by image path.
+        short: Shortens a path for display.
+
+    Returns:
+        cells: Sparse rows [label, prediction, num_images]. images: by "label,prediction" a list of {path, confidence,
+        thumbnail}, thumbnail an index into thumbnails or -1; incorrect predictions by falling, correct ones by rising
+        confidence. names: of the classes.
     """
     num_classes = len(predictions.class_names)
     labels, predicted = predictions.labels.astype(np.int64), predictions.predicted.astype(np.int64)
@@ -130,8 +139,12 @@ def confusion_data(
     used: dict[str, int] = {}
     images = {
         f"{cell // num_classes},{cell % num_classes}": [
-            [short(name), confidence, used.setdefault(name, len(used)) if name in thumbnails else -1]
-            for name, confidence in entries
+            {
+                "path": short(path),
+                "confidence": confidence,
+                "thumbnail": used.setdefault(path, len(used)) if path in thumbnails else -1,
+            }
+            for path, confidence in entries
         ]
         for cell, entries in _cell_images(predictions, code).items()
     }
@@ -144,12 +157,12 @@ def confusion_data(
 
 
 def _cell_images(predictions: Predictions, code: NDArray[np.int64]) -> dict[int, list[tuple[str, float]]]:
-    """Return names and confidences of the first images of each cell; errors first, within the bound of the page."""
+    """Return (path, confidence) of the first images of each cell, incorrect predictions first, at most MOST_LISTED."""
     confidence = predictions.probabilities.max(axis=1)
-    is_right = predictions.predicted == predictions.labels
-    order = np.lexsort((np.where(is_right, confidence, -confidence), is_right))
+    is_correct = predictions.predicted == predictions.labels
+    order = np.lexsort((np.where(is_correct, confidence, -confidence), is_correct))
     found: dict[int, list[tuple[str, float]]] = {}
-    for row in order[:MOST_NAMED].tolist():
+    for row in order[:MOST_LISTED].tolist():
         entries = found.setdefault(int(code[row]), [])
         if len(entries) < CELL_IMAGES:
             entries.append((predictions.names[row], round(float(confidence[row]), 6)))

@@ -1,64 +1,64 @@
-"""Where the network is weaker: slices, corruptions, attacks; and what averaging over views gains."""
+"""Slices, robustness to corruptions, adversarial robustness, test-time augmentation."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from imgrec.evaluation.predictions.predictions import visible
-from imgrec.evaluation.report.blocks import Block, Cell, Chart, Column, Facts, Table, Words
+from imgrec.evaluation.report.blocks import Block, Cell, Chart, Column, Facts, Paragraph, Table, notes
 from imgrec.evaluation.report.sections.numbers import count, duration, interval, percent
 
 __all__ = ["attack_blocks", "robustness_blocks", "slices_blocks", "tta_blocks"]
 
 ATTACKS = {"noise": "random noise", "fgsm": "FGSM, one step", "pgd": "PGD, many steps", "rays": "RayS, labels only"}
+NORMS = {"linf": "L-infinity perturbations", "l2": "L2 perturbations"}
 TONES = {"worse": "bad", "better": "good", "too small": "soft"}
 NUM_SLICES = 20
 
 
 def slices_blocks(data: dict[str, Any]) -> list[Block]:
-    """Return what `slices.json` says: the worst slices first."""
+    """Return the slices of `slices.json`, the worst first."""
     overall, titles = data["overall"], {column["name"]: column["title"] for column in data["columns"]}
     bad = [row for row in data["slices"] if row["verdict"] == "worse"]
     verdict = (
-        f"{count(len(bad), 'slice')} of {count(len(data['slices']))} {'is' if len(bad) == 1 else 'are'} worse than the "
-        "rest, after correction for how many were tested (Holm)."
+        f"{count(len(bad))} of {count(len(data['slices']), 'slice')} {'is' if len(bad) == 1 else 'are'} significantly "
+        "worse than the rest (Holm-corrected)."
         if bad
-        else f"None of {count(len(data['slices']), 'slice')} is shown to be worse than the rest."
+        else f"None of {count(len(data['slices']), 'slice')} is significantly worse than the rest (Holm-corrected)."
     )
     blocks: list[Block] = [
-        Words(f"{verdict} Over all, {_name(data)} is {_with_interval(overall)}."),
-        _slice_table("Slices", data["slices"], titles, score=_name(data)),
+        Paragraph(f"{verdict} Overall {_name(data)}: {_with_interval(overall)}."),
+        _slice_table("Slices", data["slices"], titles, metric=_name(data)),
         *_meanings(titles),
     ]
     if data["by_confidence"]:
-        text = "By the network's own confidence, where low confidence is worse by nature:"
-        rows = _slice_table("By confidence", data["by_confidence"], titles, score=_name(data), has_verdict=False)
-        blocks += [Words(text), rows]
-    left = [
+        text = "By confidence of the prediction; lower confidence is expected to be worse:"
+        rows = _slice_table("By confidence", data["by_confidence"], titles, metric=_name(data), has_verdict=False)
+        blocks += [Paragraph(text), rows]
+    skipped = [
         f"{visible(str(row['column']).removeprefix('image:').removeprefix('meta:'))} ({visible(str(row['reason']))})"
-        for row in data["left_out"]
+        for row in data["excluded"]
     ]
-    notes = [visible(str(note)) for note in data["notes"]]
-    blocks += [Words(f"Not sliced: {'; '.join(left)}.", "note")] if left else []
-    return [*blocks, *(Words(note, "note") for note in notes)]
+    blocks += [Paragraph(f"Skipped columns: {'; '.join(skipped)}.", "note")] if skipped else []
+    return [*blocks, *notes(data)]
 
 
 def _meanings(titles: Mapping[str, str]) -> list[Block]:
-    """Return what the measures are, which the table names by their first word alone."""
+    """Return the definitions of the columns that the table shows by their name alone."""
     pairs = [_parted(title) for title in titles.values()]
-    told = "; ".join(f"{name}: {visible(meaning)}" for name, meaning in pairs if meaning)
-    return [Words(f"{told[:1].upper()}{told[1:]}.", "note")] if told else []
+    text = "; ".join(f"{name}: {visible(meaning)}" for name, meaning in pairs if meaning)
+    return [Paragraph(f"{text[:1].upper()}{text[1:]}.", "note")] if text else []
 
 
 def _parted(title: str) -> tuple[str, str]:
-    """Return "brightness (mean gray value)" as name and meaning."""
+    """Split "brightness (mean gray value)" into name and definition."""
     name, _, meaning = str(title).partition(" (")
     return visible(name), meaning.removesuffix(")")
 
 
 def _slice_table(
-    name: str, rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str], *, score: str, has_verdict: bool = True
+    name: str, rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str], *, metric: str, has_verdict: bool = True
 ) -> Table:
-    columns = [Column("by"), Column("slice"), Column("images", "number"), Column(score, "bar")]
+    columns = [Column("column"), Column("slice"), Column("images", "number"), Column(metric, "bar")]
     columns += [Column("difference to the rest", "number"), Column("verdict")] if has_verdict else []
     cells = []
     for row in rows:
@@ -78,7 +78,7 @@ def _slice_table(
 
 def _label(row: Mapping[str, Any]) -> str:
     shown = visible(str(row["label"]))
-    return shown if row["low"] is None else shown.replace(" ", "\N{NO-BREAK SPACE}")  # a range stays on its line
+    return shown if row["low"] is None else shown.replace(" ", "\N{NO-BREAK SPACE}")  # no line break within a range
 
 
 def _points(row: Mapping[str, Any]) -> str:
@@ -103,7 +103,7 @@ def _with_interval(entry: Mapping[str, Any]) -> str:
 
 
 def robustness_blocks(data: dict[str, Any]) -> list[Block]:
-    """Return the robustness card: a row per corruption, a column per severity."""
+    """Return a table of `robustness.json`: a row per corruption, a column per severity."""
     cells = {(cell["corruption"], cell["severity"]): cell for cell in data["cells"]}
     severities = sorted({severity for _, severity in cells})
     clean = float(data["clean"]["score"])
@@ -116,20 +116,20 @@ def robustness_blocks(data: dict[str, Any]) -> list[Block]:
         rows.append([*line, _heat(means[name], clean)])
     columns = [
         Column("corruption"),
-        Column("family", "about"),
+        Column("family", "detail"),
         *(Column(f"{severity}", "heat") for severity in severities),
     ]
     used = f"{count(data['num_samples'])} of {count(data['num_available'], 'image')}"
-    lead = f"Clean, {_name(data)} is {_with_interval(data['clean'])} on {used}. "
+    lead = f"On uncorrupted images {_name(data)} is {_with_interval(data['clean'])} ({used}). "
     drop = data.get("mean_relative_drop")
-    lead += f"Over all corruptions {percent(drop)} of that is lost. " if drop is not None else ""
+    lead += f"Mean relative drop over all corruptions: {percent(drop)}. " if drop is not None else ""
     mce = data.get("mce")
-    lead += f"Mean corruption error against the given baseline: {percent(mce)}. " if mce is not None else ""
+    lead += f"Mean corruption error relative to the given baseline: {percent(mce)}. " if mce is not None else ""
     lead += (
-        "Columns 1 to 5 are severities (Hendrycks and Dietterich 2019), light to strong; the stronger the colour, the "
-        "more is lost."
+        f"The table shows {_name(data)} in percent for severities 1 to 5 (Hendrycks and Dietterich 2019); the darker a "
+        "cell, the larger the drop."
     )
-    return [Words(lead), Table("Robustness card", [*columns, Column("mean", "heat")], rows), *_notes(data)]
+    return [Paragraph(lead), Table("Robustness", [*columns, Column("mean", "heat")], rows), *notes(data)]
 
 
 def _heat(cell: Mapping[str, Any] | None, clean: float) -> Cell:
@@ -140,30 +140,23 @@ def _heat(cell: Mapping[str, Any] | None, clean: float) -> Cell:
     return Cell(f"{100 * value:.0f}", value, shade=lost)
 
 
-def _notes(data: Mapping[str, Any]) -> list[Block]:
-    return [Words(visible(str(note)), "note") for note in data.get("notes", [])]
-
-
 def attack_blocks(data: dict[str, Any]) -> list[Block]:
-    """Return accuracy under attack, and first of all whether the attack itself can be believed."""
+    """Return accuracy under attack; failed checks of the attack come first."""
     checks = data.get("checks", [])
     failed = [check for check in checks if check.get("passed") is False]
-    alarm = "Alarm, a check of the attack failed: {}. The numbers below may be far too good."
-    blocks: list[Block] = [Words(alarm.format(_check(check)), "warning") for check in failed]
+    warning = "A check of the attack failed: {}. The model may be much less robust than shown below."
+    blocks: list[Block] = [Paragraph(warning.format(_check(check)), "warning") for check in failed]
     used = f"{count(data['num_samples'])} of {count(data['num_available'], 'image')}"
-    chance = f"; chance is {percent(data['chance'])}" if data.get("chance") is not None else ""
+    chance = f"; chance level {percent(data['chance'])}" if data.get("chance") is not None else ""
     blocks.append(
-        Words(
-            "Changes made against this network on purpose, small enough to go unnoticed. "
-            f"Clean, {_name(data)} is {_with_interval(data['clean'])} on {used}{chance}."
-        )
+        Paragraph(f"On unperturbed images {_name(data)} is {_with_interval(data['clean'])} ({used}{chance}).")
     )
     blocks += [_attack_chart(norm, data) for norm in data["norms"]]
     passed = [check for check in checks if check.get("passed")]
     if passed:
         names = "; ".join(map(_check, passed))
-        blocks.append(Words(f"Checks that the attack passed: {names}.", "note"))
-    return [*blocks, *_notes(data)]
+        blocks.append(Paragraph(f"Passed checks of the attack: {names}.", "note"))
+    return [*blocks, *notes(data)]
 
 
 def _check(check: Mapping[str, Any]) -> str:
@@ -189,21 +182,22 @@ def _attack_chart(norm: Mapping[str, Any], data: Mapping[str, Any]) -> Chart:
             "high": [clean["high"], *(cell["high"] for cell in ordered)],
             "look": "marked",
         })  # fmt: skip
-    x = {"label": "largest change of a pixel, grey values of 255" if is_grey else "largest change, Euclidean", "min": 0}
+    x = {"label": "perturbation, L-infinity norm in 1/255" if is_grey else "perturbation, L2 norm", "min": 0}
     y = {"label": _name(data), "min": 0, "max": 1, "percent": True}
-    return Chart("lines", f"{norm['title']}", {"x": x, "y": y, "series": series})
+    return Chart("lines", NORMS.get(norm["norm"], str(norm["norm"])), {"x": x, "y": y, "series": series})
 
 
 def tta_blocks(data: dict[str, Any]) -> list[Block]:
-    """Return what averaging over views of each image gains, and costs."""
+    """Return gain and cost of `tta.json`."""
     gain, cost = data["difference"], data["cost"]
     ends = f"{100 * gain['low']:+.1f} to {100 * gain['high']:+.1f}"
     rows = [
-        (f"{_name(data)} of one view", _with_interval(data["plain"])),
-        (f"{_name(data)} of {len(data['views'])} views", _with_interval(data["tta"])),
+        (f"{_name(data)} without TTA", _with_interval(data["plain"])),
+        (f"{_name(data)} with TTA, {len(data['views'])} views", _with_interval(data["tta"])),
         ("difference", f"{100 * gain['difference']:+.2f} points ({ends}): {data['verdict']}"),
-        ("images mended, spoiled", f"{count(data['num_mended'])}, {count(data['num_spoiled'])}"),
-        ("cost", f"{cost['forward_passes']} forward passes an image, {cost['time_ratio']:.1f} times as long "
+        ("predictions corrected", count(data["num_mended"])),
+        ("predictions made incorrect", count(data["num_spoiled"])),
+        ("cost", f"{cost['forward_passes']} forward passes per image, {cost['time_ratio']:.1f} times the time "
                  f"({duration(cost['tta_s'])} against {duration(cost['plain_s'])})"),
     ]  # fmt: skip
-    return [Facts(rows), *_notes(data)]
+    return [Facts(rows), *notes(data)]

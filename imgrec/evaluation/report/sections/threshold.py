@@ -1,4 +1,4 @@
-"""The threshold explorer: what happens when unsure answers are put aside, or a label needs more certainty."""
+"""Threshold explorer: rejecting predictions of low confidence, or moving the threshold of a label."""
 
 from imgrec.evaluation.report.blocks import Absent, Block, Chart, Section
 from imgrec.evaluation.report.evaluation_folder import EvaluationFolder
@@ -8,23 +8,20 @@ __all__ = ["threshold_section"]
 
 
 def threshold_section(folder: EvaluationFolder) -> Section:
-    """Return the explorer: of confidence, and for labels and for two classes of the probability of one."""
+    """Return a slider for the confidence; for labels and for two classes one for the probability of a class."""
     title = "Threshold explorer"
     predictions = folder.predictions
     if predictions is None:
         return Section("threshold", title, "", [Absent(folder.problem, is_damaged=True)])
-    charts: list[Block] = []
+    blocks: list[Block] = []
     if predictions.task == "single":
         lead = (
-            "Accept an answer only if the network is sure enough, and hand the rest to a person. Move the slider to "
-            "see how many are accepted, and how many of these are wrong. For a guarantee that holds on new images see "
-            "Decisions: a threshold chosen here by eye is a little too good."
+            "Accept only predictions with a confidence at or above the threshold. The threshold chosen here is tuned "
+            "on the images it is evaluated on, so the metrics are optimistic; for a guarantee see Decision rules."
         )
-        charts.append(Chart("accept", "Accept the sure answers", threshold_data(predictions)))
+        blocks.append(Chart("selective", "Selective prediction", threshold_data(predictions)))
     else:
-        lead = (
-            "A label counts when its probability reaches the threshold. Move the slider to see what each label gains."
-        )
+        lead = "A label is predicted where its probability reaches the threshold."
     if predictions.task == "multilabel" or len(predictions.class_names) == 2:
-        charts.append(Chart("operate", "Operating point", label_threshold_data(predictions)))
-    return Section("threshold", title, lead, charts)
+        blocks.append(Chart("operating", "Operating point", label_threshold_data(predictions)))
+    return Section("threshold", title, lead, blocks)

@@ -1,1 +1,1 @@
-"""What an evaluation writes to TensorBoard."""
+"""TensorBoard: figures, metrics and embeddings of an evaluation."""

@@ -1,8 +1,7 @@
-"""Some test images as TensorBoard's projector shows them: by what enters the head of the network."""
+"""Features of evaluated images for TensorBoard's projector: the input of the model's head."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
+from contextlib import redirect_stdout
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -10,12 +9,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from imgrec.data.loading.dataset import ImageDataset
+from imgrec.data.loading.readable import ReadableBatches
 from imgrec.data.samples import UInt8Array
-from imgrec.errors import ImageError
-from imgrec.evaluation.predictions.predictions import Predictions
-from imgrec.evaluation.report.tensorboard.projector import SPRITE_PX, write_projector
-from imgrec.models.features import features_and_logits
-from imgrec.models.network import ImageNetwork
+from imgrec.evaluation.predictions.predictions import Predictions, visible
+from imgrec.models.inference import has_features, infer
 
 if TYPE_CHECKING:
     from imgrec.data.loading.datamodule import ImageDataModule
@@ -23,39 +20,53 @@ if TYPE_CHECKING:
 __all__ = ["MOST_BYTES", "NUM_IMAGES", "write_embedding"]
 
 NUM_IMAGES = 1000
-MOST_BYTES = 1_000_000_000  # of weights: beyond, another pass over a thousand images is no trifle
+MOST_BYTES = 1_000_000_000  # of weights: for larger models another pass over the images takes too long
+SPRITE_PX = 32
 _BATCH = 64
 _MOST_PIXELS = 64 * 224 * 224  # of a batch
 
 
 def write_embedding(
-    network: nn.Module, data: "ImageDataModule", split: str, predictions: Predictions, log_folder: Path, *, tag: str
+    network: nn.Module, data: "ImageDataModule", split: str, predictions: Predictions, writer: Any, *, tag: str
 ) -> int:
-    """Write the features of up to 1,000 scored images for TensorBoard's projector; return of how many.
+    """Write the features of up to 1,000 evaluated images for TensorBoard's projector.
 
-    Images are taken evenly from the scored split. 0, and nothing written: the network is not an `ImageNetwork`, or
-    larger than MOST_BYTES. Raises: RunFolderError.
+    Args:
+        network: Only an `ImageNetwork` of at most MOST_BYTES has features that are written.
+        data: Holds the evaluated split.
+        split: Its name; images are taken evenly from it.
+        predictions: Of the split.
+        writer: A `SummaryWriter`.
+        tag: Name of the embedding.
+
+    Returns:
+        The number of images; 0 where nothing was written.
     """
-    if not isinstance(network, ImageNetwork) or not network.head_parameters or _weight_bytes(network) > MOST_BYTES:
+    if not has_features(network) or _weight_bytes(network) > MOST_BYTES:
         return 0
     samples = data.split(split)
-    places = np.unique(np.linspace(0, len(samples) - 1, NUM_IMAGES).astype(np.int64))
+    indices = np.unique(np.linspace(0, len(samples) - 1, NUM_IMAGES).astype(np.int64))
     dataset = ImageDataset(samples, preprocess=data.preprocess)
     device = next(network.parameters()).device
-    before = network.training
+    was_training = network.training
     network.eval()
-    rows: list[int] = []
+    batches = ReadableBatches(dataset, indices.tolist(), size=_BATCH, max_pixels=_MOST_PIXELS)
     features: list[NDArray[np.float32]] = []
-    shown: list[UInt8Array] = []
-    for images, batch in _batches(dataset, places):
-        pixels = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).to(device)
-        features.append(features_and_logits(network, pixels)[0].cpu().numpy())
-        shown += [_sprite(image) for image in images]
-        rows += batch
-    network.train(before)
-    if rows:
+    sprites: list[UInt8Array] = []
+    for images in batches:
+        features.append(infer(network, [images], device=device, with_features=True).features)
+        sprites += [_sprite(image) for image in images]
+    network.train(was_training)
+    if rows := batches.read:
         columns = _columns(predictions, [samples.names[row] for row in rows])
-        write_projector(log_folder, np.concatenate(features), np.stack(shown), columns=columns, tag=tag)
+        with redirect_stdout(None):  # a second evaluation of a run replaces the first, which prints a warning
+            writer.add_embedding(
+                np.round(np.concatenate(features).astype(np.float64), 5),  # float64: 0.123, not 0.12299999
+                metadata=[list(row) for row in zip(*columns.values(), strict=True)],
+                metadata_header=list(columns),
+                label_img=torch.from_numpy(np.stack(sprites)).permute(0, 3, 1, 2) / 255,
+                tag=tag,
+            )
     return len(rows)
 
 
@@ -63,49 +74,30 @@ def _weight_bytes(network: nn.Module) -> int:
     return sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
 
 
-def _batches(dataset: ImageDataset, places: NDArray[np.int64]) -> Iterator[tuple[UInt8Array, list[int]]]:
-    """Yield images (n, H, W, 3) of one size, and their places; one that cannot be read is left out."""
-    images: list[UInt8Array] = []
-    batch: list[int] = []
-    for place in places.tolist():
-        try:
-            image = dataset.image(place, 0)
-        except ImageError:
-            continue
-        is_full = len(images) == _BATCH or (len(images) + 1) * image.shape[0] * image.shape[1] > _MOST_PIXELS
-        if images and (is_full or image.shape != images[0].shape):
-            yield np.stack(images), batch
-            images, batch = [], []
-        images.append(image)
-        batch.append(place)
-    if images:
-        yield np.stack(images), batch
-
-
 def _sprite(image: UInt8Array) -> UInt8Array:
     import cv2
 
-    way = cv2.INTER_AREA if min(image.shape[:2]) > SPRITE_PX else cv2.INTER_NEAREST
+    interpolation = cv2.INTER_AREA if min(image.shape[:2]) > SPRITE_PX else cv2.INTER_NEAREST
     return np.asarray(
-        cv2.resize(np.ascontiguousarray(image), (SPRITE_PX, SPRITE_PX), interpolation=way), dtype=np.uint8
+        cv2.resize(np.ascontiguousarray(image), (SPRITE_PX, SPRITE_PX), interpolation=interpolation), dtype=np.uint8
     )
 
 
-def _columns(predictions: Predictions, names: list[str]) -> list[tuple[str, list[str]]]:
-    """Return what the projector can colour the points by, and search."""
+def _columns(predictions: Predictions, names: list[str]) -> dict[str, list[str]]:
+    """Return the columns by which the projector can colour and search the points."""
     by_name = {name: row for row, name in enumerate(predictions.names)}
     rows = [by_name[name] for name in names]
     labels, predicted = predictions.labels[rows], predictions.predicted[rows]
-    is_right = labels == predicted if labels.ndim == 1 else (labels == predicted).all(axis=1)
-    return [
-        ("label", [_named(predictions, label) for label in labels]),
-        ("prediction", [_named(predictions, label) for label in predicted]),
-        ("right", ["yes" if right else "no" for right in is_right]),
-        ("confidence", [f"{value:.4f}" for value in predictions.probabilities[rows].max(axis=1)]),
-        ("path", names),
-    ]
+    is_correct = labels == predicted if labels.ndim == 1 else (labels == predicted).all(axis=1)
+    return {
+        "label": [_named(predictions, label) for label in labels],
+        "prediction": [_named(predictions, label) for label in predicted],
+        "correct": ["yes" if correct else "no" for correct in is_correct],
+        "confidence": [f"{value:.4f}" for value in predictions.probabilities[rows].max(axis=1)],
+        "path": [visible(name) for name in names],  # escapes tabs and line ends
+    }
 
 
 def _named(predictions: Predictions, label: NDArray[np.int64]) -> str:
     indices = np.flatnonzero(label) if label.ndim else [int(label)]
-    return ", ".join(predictions.class_names[int(index)] for index in indices)
+    return ", ".join(visible(predictions.class_names[int(index)]) for index in indices)

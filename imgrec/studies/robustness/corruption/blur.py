@@ -1,4 +1,4 @@
-"""Blur: out of focus, through frosted glass, in motion, by zooming. Images float32 (H, W, C), 0 to 1."""
+"""Blur: defocus, glass, motion, zoom. Images float32 (H, W, C), 0 to 1."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ FloatImage = NDArray[np.float32]
 
 
 def defocus_blur(image: FloatImage, rng: Generator, radius: float, softness: float) -> FloatImage:
-    """Average over a disk of `radius` px, whose rim is smoothed by a Gaussian of `softness` px."""
+    """Average over a disk of `radius` px whose edge is smoothed by a Gaussian of `softness` px."""
     del rng
     reach = max(8, int(np.ceil(radius)))
     rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1]
@@ -24,7 +24,7 @@ def defocus_blur(image: FloatImage, rng: Generator, radius: float, softness: flo
 
 
 def glass_blur(image: FloatImage, rng: Generator, sigma: float, reach: int, rounds: int) -> FloatImage:
-    """Blur by a Gaussian of `sigma` px, let each pixel take a neighbour's place at most `reach` px away, blur again."""
+    """Blur by a Gaussian of `sigma` px, swap pixels with neighbours up to `reach` px away, blur again."""
     height, width = image.shape[:2]
     rows, columns = np.mgrid[0:height, 0:width]
     seen = _gaussian(image, sigma)
@@ -36,12 +36,12 @@ def glass_blur(image: FloatImage, rng: Generator, sigma: float, reach: int, roun
 
 
 def motion_blur(image: FloatImage, rng: Generator, radius: int, sigma: float) -> FloatImage:
-    """Smear along a line within 45 degrees of the horizontal."""
+    """Blur along a line within 45 degrees of the horizontal."""
     return smear(image, radius=radius, sigma=sigma, degrees=rng.uniform(-45, 45))
 
 
 def smear(image: FloatImage, *, radius: int, sigma: float, degrees: float) -> FloatImage:
-    """Leave a trail of 2 `radius` px to one side, whose weights fall off as a Gaussian of `sigma` px."""
+    """Blur to one side over 2 `radius` px, with weights of a Gaussian of `sigma` px."""
     steps = np.arange(2 * radius + 1)
     weights = np.exp(-(steps**2) / (2 * sigma**2))
     angle = np.deg2rad(degrees)
@@ -67,7 +67,7 @@ def zoom_blur(image: FloatImage, rng: Generator, last: float, step: float) -> Fl
 
 
 def zoomed(image: FloatImage, factor: float) -> FloatImage:
-    """Return the middle of an image, made larger by `factor` to the size of the whole."""
+    """Zoom into the centre of an image by `factor`, at the same size."""
     height, width = image.shape[:2]
     shift = ((width - 1) / 2 * (1 - factor), (height - 1) / 2 * (1 - factor))
     matrix = np.array([[factor, 0, shift[0]], [0, factor, shift[1]]], dtype=np.float64)
@@ -84,7 +84,7 @@ def _filtered(image: FloatImage, kernel: FloatImage, *, border: int) -> FloatIma
 
 
 def _trimmed(kernel: NDArray[Any]) -> FloatImage:
-    """Return the kernel without outer rings of zeros: the filter's cost grows with its size."""
+    """Crop outer rings of zeros from the kernel: the cost of the filter grows with its size."""
     middle = len(kernel) // 2
     used = np.abs(np.argwhere(kernel > 1e-6 * kernel.max()) - middle).max()
     return kernel[middle - used : middle + used + 1, middle - used : middle + used + 1].astype(np.float32)

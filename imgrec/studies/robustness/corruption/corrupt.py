@@ -1,8 +1,8 @@
-"""The 15 common corruptions at 5 severities, each draw keyed by (seed, corruption, severity, image).
+"""The 15 common corruptions at 5 severities, seeded by (seed, corruption, severity, image).
 
 Hendrycks and Dietterich 2019, "Benchmarking neural network robustness to common corruptions and perturbations",
-arXiv:1903.12261: what they are, and the parameters of its ImageNet-C and CIFAR-10-C. Written anew on OpenCV, SciPy and
-Pillow, so the images are alike and not the same: compare with other networks measured here, not with its tables.
+arXiv:1903.12261: what they are, and the parameters of its ImageNet-C and CIFAR-10-C. Reimplemented on OpenCV, SciPy
+and Pillow: the images are similar, not equal, so compare with models measured here, not with the published tables.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imgrec.core.keyed_random import generator
 from imgrec.data.samples import UInt8Array
 from imgrec.studies.robustness.corruption.blur import defocus_blur, glass_blur, motion_blur, zoom_blur
 from imgrec.studies.robustness.corruption.digital import contrast, elastic_transform, jpeg_compression, pixelate
@@ -19,9 +20,9 @@ from imgrec.studies.robustness.corruption.weather import brightness, fog, frost,
 __all__ = ["CORRUPTIONS", "SEVERITIES", "SMALL_PX", "Corruption", "corrupt"]
 
 SEVERITIES = (1, 2, 3, 4, 5)
-SMALL_PX = 64  # a shorter side below it has the parameters of CIFAR-10-C, of 32 px
+SMALL_PX = 64  # images with a shorter side below it get the parameters of CIFAR-10-C
 
-# ImageNet-C gives those of the elastic transform in pixels, for a side that it takes for 244.
+# ImageNet-C states the elastic transform in pixels, for a side that its code takes to be 244.
 _E = 244 / 224
 
 Parameters = Sequence[tuple[float, ...]]
@@ -29,7 +30,15 @@ Parameters = Sequence[tuple[float, ...]]
 
 @dataclass(frozen=True)
 class Corruption:
-    """One kind. apply: (image, generator, *parameters) to image. large, small: parameters of each severity."""
+    """One corruption.
+
+    Attributes:
+        name: As in the paper.
+        family: noise, blur, weather or digital.
+        apply: (image, generator, *parameters) to image.
+        large: Parameters of each severity, from ImageNet-C.
+        small: The same from CIFAR-10-C, for images whose shorter side is below `SMALL_PX`.
+    """
 
     name: str
     family: str
@@ -140,13 +149,18 @@ CORRUPTIONS: Sequence[Corruption] = (
 
 
 def corrupt(image: UInt8Array, corruption: Corruption, severity: int, *, seed: int, index: int) -> UInt8Array:
-    """Return the image, uint8 (H, W, 3), corrupted; severity 0 returns it as it is.
+    """Return the corrupted image, uint8 (H, W, 3).
 
-    index: of the image in its split. The same four numbers give the same result, whatever else is done before.
+    Args:
+        image: uint8 (H, W, 3).
+        corruption: One of `CORRUPTIONS`.
+        severity: 1 to 5; 0 returns the image unchanged.
+        seed: With corruption, severity and index it determines the result.
+        index: Of the image in its split.
     """
     if severity == 0:
         return image
-    rng = np.random.default_rng((seed, CORRUPTIONS.index(corruption), severity, index))
+    rng = generator(seed, CORRUPTIONS.index(corruption), severity, index)
     parameters = corruption.small if min(image.shape[:2]) < SMALL_PX else corruption.large
     made = corruption.apply(image.astype(np.float32) / 255, rng, *parameters[severity - 1])
     return np.rint(np.clip(made, 0, 1) * 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What happens to images in files: contrast, warping, coarse pixels, JPEG. Images float32 (H, W, 3), 0 to 1."""
+"""Digital corruptions: contrast, elastic transform, pixelation, JPEG. Images float32 (H, W, 3), 0 to 1."""
 
 from io import BytesIO
 
@@ -14,7 +14,7 @@ FloatImage = NDArray[np.float32]
 
 
 def contrast(image: FloatImage, rng: Generator, share: float) -> FloatImage:
-    """Keep a `share` of each value's distance from its colour's mean over the image."""
+    """Scale each channel's deviations from its mean by `share`."""
     del rng
     mean = image.mean(axis=(0, 1), keepdims=True)
     return np.asarray(mean + np.float32(share) * (image - mean), dtype=np.float32)
@@ -41,7 +41,7 @@ def elastic_transform(image: FloatImage, rng: Generator, height: float, smoothne
 
 
 def _smooth(noise: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
-    """Blur by a Gaussian of any width, edges mirrored, in the domain of cosines, where it is a product."""
+    """Blur by a Gaussian of any width with reflected borders, as a product in the DCT domain."""
     from scipy.fft import dctn, idctn
 
     decays = [np.exp(-0.5 * (np.pi * sigma * np.arange(n) / n) ** 2) for n in noise.shape]
@@ -49,7 +49,7 @@ def _smooth(noise: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
 
 
 def pixelate(image: FloatImage, rng: Generator, share: float) -> FloatImage:
-    """Make smaller to a `share` of each side and larger again, by boxes."""
+    """Resize to a `share` of each side and back, with a box filter."""
     del rng
     pil = _pil(image)
     width, height = pil.size
@@ -58,7 +58,7 @@ def pixelate(image: FloatImage, rng: Generator, share: float) -> FloatImage:
 
 
 def jpeg_compression(image: FloatImage, rng: Generator, quality: int) -> FloatImage:
-    """Write and read as JPEG of that `quality`, 1 to 100."""
+    """Encode and decode as JPEG of `quality` 1 to 100."""
     del rng
     file = BytesIO()
     _pil(image).save(file, "JPEG", quality=quality)

@@ -1,4 +1,4 @@
-"""Weather: snow, frost, fog, and a bright day. Images float32 (H, W, 3), 0 to 1; results may overshoot."""
+"""Weather: snow, frost, fog, brightness. Images float32 (H, W, 3), 0 to 1; results may leave this range."""
 
 import cv2
 import numpy as np
@@ -25,10 +25,10 @@ def snow(
     sigma: float,
     colour: float,
 ) -> FloatImage:
-    """Let flakes fall, and bleach what they fall on.
+    """Add motion-blurred flakes and desaturate the image.
 
-    Flakes: normal noise (`mean`, `spread`), made larger by `zoom`, what is below `threshold` taken away, smeared
-    downwards. They fall from both sides, as the same flakes turned by 180 degrees. colour: share of the image's own.
+    Flakes are Gaussian noise (`mean`, `spread`), enlarged by `zoom`, zeroed below `threshold` and motion-blurred; they
+    are added twice, the second time rotated by 180 degrees. colour: share of the original colours that is kept.
     """
     flakes = rng.normal(mean, spread, image.shape[:2]).astype(np.float32)
     flakes = zoomed(flakes, zoom)
@@ -41,15 +41,15 @@ def snow(
 
 
 def frost(image: FloatImage, rng: Generator, own: float, ice: float) -> FloatImage:
-    """Lay ice crystals over the image: `own` times the image plus `ice` times the ice."""
+    """Blend with ice crystals: `own` times the image plus `ice` times the ice."""
     return np.float32(own) * image + np.float32(ice) * _ice(image.shape[0], image.shape[1], rng)
 
 
 def _ice(height: int, width: int, rng: Generator) -> FloatImage:
-    """Return a frosted pane, float32 (H, W, 3), without a photograph of one.
+    """Return synthetic ice, float32 (H, W, 3); the paper uses photographs.
 
-    Crystals grow from seeds into cells with sharp borders (a Voronoi diagram); each is ruled by fine needles in a
-    direction of its own; and the ice is thick and thin in patches (a fractal).
+    Crystals are the cells of a Voronoi diagram, each with fine needles in a random direction; the thickness of the
+    ice is a fractal.
     """
     side = min(height, width)
     num_seeds = max(4, round(height * width / max(4.0, side / CRYSTAL_PX) ** 2))
@@ -84,7 +84,7 @@ def fog(image: FloatImage, rng: Generator, amount: float, decay: float) -> Float
 
 
 def fractal(height: int, width: int, rng: Generator, *, decay: float) -> FloatImage:
-    """Return clouds, float32 (H, W), 0 to 1: noise of ever finer grids, each `decay` squared times weaker.
+    """Return fractal noise, float32 (H, W), 0 to 1; each octave is weaker by the square of `decay`.
 
     Octave k is a random grid of 2^k + 1 points a side, interpolated by cubics.
     """
@@ -101,7 +101,7 @@ def fractal(height: int, width: int, rng: Generator, *, decay: float) -> FloatIm
 
 
 def brightness(image: FloatImage, rng: Generator, amount: float) -> FloatImage:
-    """Add `amount` to the value of every pixel in the colour space HSV; hue and saturation stay."""
+    """Add `amount` to the V channel of HSV; hue and saturation stay."""
     del rng
     coloured = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2HSV))
     coloured[..., 2] = np.minimum(coloured[..., 2] + np.float32(amount), 1)

@@ -1,4 +1,4 @@
-"""What the script of the page receives says the same as the scores of the whole table."""
+"""The data of the page's charts agrees with the metrics of all predictions."""
 
 import numpy as np
 import pytest
@@ -25,12 +25,12 @@ def matrix_of(data):
     return matrix.tolist()
 
 
-def test_the_matrix_is_that_of_the_scores():
+def test_the_confusion_matrix_is_that_of_the_metrics():
     predictions = make_predictions(200, sure=1.0)
     assert matrix_of(confusion_data(predictions, {})) == compute_metrics(predictions)["confusion_matrix"]
 
 
-def test_a_cell_names_its_own_images_the_surest_mistake_first():
+def test_a_cell_lists_its_images_mistakes_by_falling_confidence():
     predictions = make_predictions(200, sure=1.0)
     data = confusion_data(predictions, {})
     counts = {f"{row},{column}": number for row, column, number in data["cells"]}
@@ -39,11 +39,11 @@ def test_a_cell_names_its_own_images_the_surest_mistake_first():
     }
     by_name = dict(zip(predictions.names, range(len(predictions)), strict=True))
     for key, entries in data["images"].items():
-        true, said = map(int, key.split(","))
-        rows = [by_name[name] for name, _, _ in entries]
-        assert all(predictions.labels[rows] == true) and all(predictions.predicted[rows] == said)
-        sure = [confidence for _, confidence, _ in entries]
-        assert sure == sorted(sure, reverse=true != said)
+        label, prediction = map(int, key.split(","))
+        rows = [by_name[entry["path"]] for entry in entries]
+        assert all(predictions.labels[rows] == label) and all(predictions.predicted[rows] == prediction)
+        confidences = [entry["confidence"] for entry in entries]
+        assert confidences == sorted(confidences, reverse=label != prediction)
 
 
 def test_thumbnails_are_in_the_data_once_and_only_those_that_are_used():
@@ -51,39 +51,39 @@ def test_thumbnails_are_in_the_data_once_and_only_those_that_are_used():
     thumbnails = {name: f"data:{place}" for place, name in enumerate(predictions.names[:5])} | {"other": "data:x"}
     data = confusion_data(predictions, thumbnails)
     assert sorted(data["thumbnails"]) == [f"data:{place}" for place in range(5)]
-    shown = {name: place for entries in data["images"].values() for name, _, place in entries if place >= 0}
-    assert {data["thumbnails"][place] for place in shown.values()} == set(data["thumbnails"])
+    used = {entry["thumbnail"] for entries in data["images"].values() for entry in entries} - {-1}
+    assert used == set(range(len(data["thumbnails"])))
 
 
 def at_threshold(data, step):
-    """Do as templates/threshold.js does."""
+    """Count as assets/threshold.js does: {class: [num_predicted, num_correct]}."""
     accepted = {index: [0, 0] for index in range(len(data["names"]))}
-    for index, place, number, right in data["counts"]:
+    for index, place, number, correct in data["counts"]:
         if place >= step:
             accepted[index][0] += number
-            accepted[index][1] += right
+            accepted[index][1] += correct
     return accepted
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.42, 0.8, 0.985, 1.0])
-def test_what_is_accepted_at_a_threshold_is_what_the_table_says(threshold):
+def test_predictions_accepted_at_a_threshold_are_counted_exactly(threshold):
     predictions = make_predictions(500, sure=1.5)
     step = int(np.flatnonzero(threshold == THRESHOLDS)[0])
     is_accepted = predictions.probabilities.max(axis=1) >= threshold
-    for index, (number, right) in at_threshold(threshold_data(predictions), step).items():
+    for index, (number, correct) in at_threshold(threshold_data(predictions), step).items():
         chosen = is_accepted & (predictions.predicted == index)
         assert number == chosen.sum()
-        assert right == (chosen & (predictions.labels == index)).sum()
+        assert correct == (chosen & (predictions.labels == index)).sum()
 
 
-def test_at_no_threshold_the_classes_have_the_precision_and_recall_of_the_scores():
+def test_at_threshold_0_precision_and_recall_are_those_of_the_metrics():
     predictions = make_predictions(300, sure=1.0)
     data = threshold_data(predictions)
     accepted = at_threshold(data, 0)
     for index, row in enumerate(compute_metrics(predictions)["per_class"]):
-        number, right = accepted[index]
-        assert row["precision"] == right / number
-        assert row["recall"] == right / data["support"][index]
+        number, correct = accepted[index]
+        assert row["precision"] == correct / number
+        assert row["recall"] == correct / data["support"][index]
 
 
 @pytest.mark.parametrize("several", [True, False])

@@ -1,4 +1,4 @@
-"""What TensorBoard finds in a run's folder, read back by its own reader."""
+"""The TensorBoard files of a run, read back by TensorBoard's reader."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,8 +12,8 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 from command import composed
 from imgrec.core.config.build import to_plain
 from imgrec.evaluation.predictions.predictions import Predictions
-from imgrec.evaluation.report.tensorboard.tensorboard import log_evaluation, settings
-from imgrec.train_job import train
+from imgrec.evaluation.report.tensorboard.tensorboard import hyperparameters, log_evaluation
+from imgrec.train_job import run_training
 from report_data import make_predictions, write_folder
 
 STEPS = 6
@@ -21,10 +21,10 @@ STEPS = 6
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[EventAccumulator, Any]:
-    """Two epochs of six steps on the digits: what was written, and the result."""
+    """Two epochs of six steps on the digits: the events, and the result."""
     folder = tmp_path_factory.mktemp("run")
-    words = ("trainer.max_epochs=2", f"+trainer.limit_train_batches={STEPS}", "trainer.log_every_n_steps=4")
-    result = train(composed("train", folder, *words, "optimizer.lr=0.002"))
+    overrides = ("trainer.max_epochs=2", f"+trainer.limit_train_batches={STEPS}", "trainer.log_every_n_steps=4")
+    result = run_training(composed("train", folder, *overrides, "optimizer.lr=0.002"))
     sizes = {"scalars": 0, "images": 0, "tensors": 0}
     return EventAccumulator(str(folder / "tensorboard"), size_guidance=sizes).Reload(), result
 
@@ -35,7 +35,7 @@ def points(events: EventAccumulator, tag: str) -> dict[int, float]:
 
 @pytest.mark.parametrize("split", ["train", "val"])
 @pytest.mark.parametrize("name", ["loss", "accuracy", "precision", "recall", "f1"])
-def test_every_score_has_a_point_per_epoch(run, split, name):
+def test_every_metric_has_a_point_per_epoch(run, split, name):
     assert list(points(run[0], f"{split}/{name}")) == [STEPS, 2 * STEPS]
 
 
@@ -72,10 +72,11 @@ def test_the_images_are_what_the_network_saw_and_the_confusion_matrix(run):
 def test_the_projector_has_a_point_for_each_test_image(run):
     folder = Path(run[0].path)
     config = (folder / "projector_config.pbtxt").read_text()
-    assert 'tensor_path: "projector/tensors.tsv"' in config
-    tensors = (folder / "projector" / "tensors.tsv").read_text().splitlines()
-    rows = (folder / "projector" / "metadata.tsv").read_text().splitlines()
-    assert rows[0] == "label\tprediction\tright\tconfidence\tpath"
+    assert 'tensor_name: "test/features:00000"' in config
+    (metadata,) = folder.rglob("metadata.tsv")
+    tensors = metadata.with_name("tensors.tsv").read_text().splitlines()
+    rows = metadata.read_text().splitlines()
+    assert rows[0] == "label\tprediction\tcorrect\tconfidence\tpath"
     assert len(tensors) == len(rows) - 1 == 359
     assert {len(row.split("\t")) for row in tensors} == {128}
 
@@ -91,7 +92,7 @@ def hparams(events: EventAccumulator, tag: str) -> Any:
     return plugin_data_pb2.HParamsPluginData.FromString(content)
 
 
-def test_the_settings_of_the_run_are_hyper_parameters(run):
+def test_the_configuration_becomes_hyperparameters(run):
     found = hparams(run[0], "session_start_info").session_start_info.hparams
     values = {name: value.number_value or value.string_value for name, value in found.items()}
     assert values["optimizer.lr"] == 0.002
@@ -99,7 +100,7 @@ def test_the_settings_of_the_run_are_hyper_parameters(run):
     assert (values["seed"], values["data.batch_size"], values["trainer.max_epochs"]) == (1, 64, 2)
 
 
-def test_hyper_parameters_stand_beside_the_final_scores(run):
+def test_hyperparameters_are_logged_with_the_final_metrics(run):
     events, result = run
     names = {info.name.tag for info in hparams(events, "experiment").experiment.metric_infos}
     assert {"best/val/accuracy", "test/accuracy", "test/f1_macro"} <= names
@@ -128,17 +129,17 @@ class Writer:
 def logged(
     predictions: Predictions, *, split: str = "test", writer: Any = None, folder: Path | None = None
 ) -> tuple[Any, dict[str, Any]]:
-    """Return the writer after `log_evaluation`, and what the logger was told."""
-    writer, told = writer or Writer(), {}
+    """Return the writer after `log_evaluation`, and the arguments that the logger received."""
+    writer, logged_values = writer or Writer(), {}
     logger = SimpleNamespace(
         experiment=writer,
-        log_hyperparams=lambda values, scores: told.update(settings=values, scores=scores),
-        log_metrics=lambda scores: told.update(scores=scores),
+        log_hyperparams=lambda values, scores: logged_values.update(hyperparameters=values, scores=scores),
+        log_metrics=lambda scores: logged_values.update(scores=scores),
         save=lambda: None,
     )
     result = {"score": 0.5, "monitor": "val/accuracy", "split": split, "metrics": {"accuracy": 0.25}}
     log_evaluation(logger, predictions, config={"seed": 3}, result=result, folder=folder or Path("nowhere"))
-    return writer, told
+    return writer, logged_values
 
 
 def predictions(num_classes: int = 3, *, several: bool = False) -> Predictions:
@@ -152,9 +153,9 @@ def predictions(num_classes: int = 3, *, several: bool = False) -> Predictions:
     )
 
 
-def test_scores_on_validation_do_not_fall_into_its_curves():
-    writer, told = logged(predictions(), split="val")
-    assert told["scores"] == {"best/val/accuracy": 0.5, "best_val/accuracy": 0.25}
+def test_metrics_on_val_stay_apart_from_its_training_curves():
+    writer, logged_values = logged(predictions(), split="val")
+    assert logged_values["scores"] == {"best/val/accuracy": 0.5, "best_val/accuracy": 0.25}
     assert writer.images == ["best_val/confusion_matrix"]
     assert set(writer.curves) == {"best_val/c0", "best_val/c1", "best_val/c2"}
 
@@ -180,16 +181,16 @@ def test_beyond_fifty_classes_there_are_no_curves():
 
 
 def test_another_logger_gets_the_numbers():
-    _, told = logged(predictions(), writer=object())
-    assert told == {"scores": {"best/val/accuracy": 0.5, "test/accuracy": 0.25}}
+    _, logged_values = logged(predictions(), writer=object())
+    assert logged_values == {"scores": {"best/val/accuracy": 0.5, "test/accuracy": 0.25}}
 
 
-def test_settings_are_plain_values_and_leave_out_what_is_empty():
-    found = settings(to_plain(composed("train", Path("out"), "mixing=cutmix", "preprocess.size=24")))
+def test_hyperparameters_are_plain_values_without_empty_ones():
+    found = hyperparameters(to_plain(composed("train", Path("out"), "mixing=cutmix", "preprocess.size=24")))
     assert all(isinstance(value, bool | int | float | str) for value in found.values())
     assert (found["mixing.cutmix_alpha"], found["preprocess.size"]) == (1.0, 24)
     assert not any(name.endswith((".num_classes", ".name", "._target_")) for name in found)
 
 
-def test_settings_of_a_bare_configuration_are_few():
-    assert settings({"seed": 3, "mixing": None}) == {"seed": 3}
+def test_hyperparameters_of_an_empty_configuration():
+    assert hyperparameters({"seed": 3, "mixing": None}) == {"seed": 3}

@@ -1,29 +1,35 @@
-"""The line of a network beside its baselines: from the folder that its run or its evaluation left."""
+"""The row of a trained model in the table of baselines, read from the folder of its run or evaluation."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from imgrec.core.text import listed
 from imgrec.data.splits.split_changes import relative_names
 from imgrec.errors import DataError
 from imgrec.evaluation.predictions.parquet import read_parquet
-from imgrec.evaluation.predictions.predictions import Predictions, visible
+from imgrec.evaluation.predictions.predictions import Predictions
 
-__all__ = ["NetworkLine", "check_same_images", "evaluation_folder", "read_network"]
+__all__ = ["ModelRow", "check_same_images", "evaluation_folder", "read_model_row"]
 
 PREDICTIONS = "predictions.parquet"
 MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
-class NetworkLine:
-    """A network as its evaluation has it; what its checkpoint adds, where that is still there, or None.
+class ModelRow:
+    """A trained model with its predictions.
 
-    source: the checkpoint or the file of weights that was evaluated, as written there.
-    num_held_out: images of the scored split that were not scored, as its decisions were fitted on them.
-    fit_s: of training, as its run says. size_bytes: of the weights. predict_ms_per_image: of the network alone, with
-    images that are ready.
+    Attributes:
+        name: Of the model.
+        folder: Of the evaluation.
+        predictions: For the evaluated split.
+        source: The evaluated checkpoint or weights file.
+        num_held_out: Images of the split that were not evaluated, because decision rules were fitted on them.
+        fit_s: Seconds of training; None where not known.
+        size_bytes: Of the weights; None where the checkpoint is not available.
+        predict_ms_per_image: For preprocessed images; None where the checkpoint is not available.
     """
 
     name: str
@@ -37,22 +43,22 @@ class NetworkLine:
 
 
 def evaluation_folder(folder: Path) -> Path:
-    """Return the evaluation folder that `folder`, a run or an evaluation, is or has. Raises: DataError: neither."""
+    """Return the folder of an evaluation, given that folder or its run. Raises: DataError: No evaluation there."""
     for place in (folder, folder / "evaluation"):
         if (place / PREDICTIONS).is_file():
             return place
     raise DataError(
-        f"{folder} holds no {PREDICTIONS}, nor does {folder / 'evaluation'}. Name the folder of a run that has ended, "
-        "or of evaluate.py."
+        f"{folder} holds no {PREDICTIONS}, nor does {folder / 'evaluation'}. Name the folder of a finished run "
+        "or of an evaluation."
     )
 
 
-def read_network(folder: Path) -> NetworkLine:
-    """Read a network's line. Raises: DataError: no evaluation there, or a damaged one."""
+def read_model_row(folder: Path) -> ModelRow:
+    """Read the row of a model. Raises: DataError: No evaluation there, or a damaged one."""
     place = evaluation_folder(folder)
     predictions = read_parquet(place / PREDICTIONS)
     source = predictions.provenance.get("checkpoint") or predictions.provenance.get("weights") or str(folder)
-    return NetworkLine(
+    return ModelRow(
         name=Path(source).name,
         folder=place,
         predictions=predictions,
@@ -65,10 +71,21 @@ def read_network(folder: Path) -> NetworkLine:
 def check_same_images(
     network: Predictions, names: Sequence[str], labels: Sequence[str], *, num_held_out: int = 0
 ) -> list[int]:
-    """Return the places in `names` of the images that a network was scored on, with the same labels, in order.
+    """Check that a model was evaluated on the same images with the same labels.
 
-    All of them, or all but `num_held_out`. Raises: DataError: which differ. Names are compared from the folder down
-    that they share, so that a data set may have moved; the order may differ.
+    Names are compared relative to their common folder, so that a data set may have moved; the order may differ.
+
+    Args:
+        network: Predictions of the model.
+        names: Images of the split.
+        labels: Their class names.
+        num_held_out: Images of the split that the model may lack.
+
+    Returns:
+        Sorted indices into `names` of the images that the model was evaluated on.
+
+    Raises:
+        DataError: Images or labels differ.
     """
     known = relative_names(list(names))
     ours = dict(zip(known, labels, strict=True))
@@ -77,12 +94,16 @@ def check_same_images(
     if theirs.keys() != ours.keys() and not is_part:
         missing, more = sorted(theirs.keys() - ours.keys()), sorted(ours.keys() - theirs.keys())
         raise DataError(
-            f"The network was scored on other images: {len(theirs)} there, {len(ours)} here; only there: "
-            f"{_some(missing)}; only here: {_some(more)}. Give the words, the seed and the split file of its training."
+            f"The model was evaluated on other images: {len(theirs)} there, {len(ours)} here; only there: "
+            f"{listed(missing, limit=MOST_NAMED) or 'none'}; only here: {listed(more, limit=MOST_NAMED) or 'none'}. "
+            "Give the arguments, seed and split file of its training."
         )
     changed = sorted(name for name, label in theirs.items() if ours[name] != label)
     if changed:
-        raise DataError(f"{len(changed)} images have another label than when the network was scored: {_some(changed)}.")
+        raise DataError(
+            f"{len(changed)} images have another label than when the model was evaluated: "
+            f"{listed(changed, limit=MOST_NAMED)}."
+        )
     return [place for place, name in enumerate(known) if name in theirs]
 
 
@@ -90,13 +111,8 @@ def _texts(predictions: Predictions) -> list[str]:
     return [predictions.class_names[label] for label in predictions.labels.tolist()]
 
 
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(visible(name) for name in names[:MOST_NAMED])
-    return (shown + (", ..." if len(names) > MOST_NAMED else "")) or "none"
-
-
 def _num_held_out(folder: Path) -> int:
-    """Return how many images decisions.json says were kept from being scored; 0 where it says nothing."""
+    """Return how many images decision rules were fitted on, from decisions.json; 0 where it does not say."""
     try:
         fitted_on = json.loads((folder / "decisions.json").read_bytes())["fitted_on"]
         return int(fitted_on["num_samples"]) if fitted_on["split"] == "holdout" else 0
@@ -105,7 +121,7 @@ def _num_held_out(folder: Path) -> int:
 
 
 def _training_seconds(folder: Path) -> float | None:
-    """Return what provenance.json says of training; None where it says nothing, as after evaluate.py."""
+    """Return the seconds of training from provenance.json; None where it has none, as after evaluate.py."""
     try:
         seconds = json.loads((folder / "provenance.json").read_bytes())["seconds"]["train"]
     except (OSError, ValueError, KeyError, TypeError):
