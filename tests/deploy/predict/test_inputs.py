@@ -51,8 +51,8 @@ def test_a_folder_is_all_images_below_it_sorted_and_what_is_left_out_is_said(pho
     inputs = read("photos")
     assert [item.name for item in inputs.items()] == ["photos/a/1.PNG", "photos/a/2", "photos/b.png"]
     assert inputs.notes == [
-        "Left out 1 entry (hidden): photos/.hidden.png.",
-        "Left out 1 entry (no image that imgrec reads): photos/notes.doc.",
+        "Excluded 1 entry (hidden): photos/.hidden.png.",
+        "Excluded 1 entry (not a supported image): photos/notes.doc.",
     ]
     assert inputs.expected == 3
     assert not inputs.has_time
@@ -93,7 +93,7 @@ def test_a_folder_without_images_says_what_it_has_instead(photos):
     (photos / "b.png").unlink()
     for file in (photos / "a").iterdir():
         file.unlink()
-    with pytest.raises(DataError, match=r"No images found in photos\. Left out 1 entry \(hidden\)"):
+    with pytest.raises(DataError, match=r"No images found in photos\. Excluded 1 entry \(hidden\)"):
         read("photos")
 
 
