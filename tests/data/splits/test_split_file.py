@@ -209,7 +209,9 @@ def test_a_sample_more_one_less_and_one_with_another_label_are_named(file):
 
 
 def test_many_changes_are_counted_and_the_first_named(file):
-    with pytest.raises(DataError, match=r"20 added: cat/040.png, cat/042.png, cat/044.png and 17 more\. Make a new one"):
+    with pytest.raises(
+        DataError, match=r"20 added: cat/040.png, cat/042.png, cat/044.png and 17 more\. Make a new one"
+    ):
         apply_split_file(data(samples(count=60)), file=file, fold=None)
 
 
