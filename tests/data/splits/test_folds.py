@@ -152,7 +152,6 @@ def test_too_few_groups_are_an_error():
 
 
 def test_notes_on_an_earlier_split_are_replaced(tmp_path):
-    """The words are those of the sources: a note of theirs that lost its beginning would be kept by mistake."""
     images, labels = np.zeros((40, 4, 4), np.uint8), np.array([0] * 20 + [1] * 20)
     path = tmp_path / "data.npz"
     groups = np.array([f"g{i}" for i in range(40)])
