@@ -8,7 +8,6 @@ import numpy as np
 
 from imgrec.auditing.dataset_checks.statistics import Fact, Severity
 from imgrec.auditing.scan.facts import FactsTable
-from imgrec.core.text import counted
 
 __all__ = ["FormatFacts", "format_facts"]
 
