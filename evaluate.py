@@ -1,4 +1,4 @@
-"""Evaluate a classifier: python evaluate.py checkpoint=PATH [key=value ...]. `python evaluate.py --help` lists the keys.
+"""Evaluate a classifier: python evaluate.py checkpoint=PATH [key=value ...]. `--help` lists the keys.
 
 The configuration is composed from conf/evaluate.yaml; the job is `imgrec.evaluate_job.run_evaluation`.
 """

@@ -6,7 +6,7 @@ C on validation with 20,000. Then the machine is fitted to the 55,002 images tha
 experiment=fashion_mnist_small_cnn trains on, and scored on the 10,000 test images.
 
     python benchmarks/classical_baselines.py --data ../shared/data    # results/classical_baselines.json
-    python benchmarks/classical_baselines.py --data ../shared/data --max-train 2000 --output small.json    # half a minute
+    python benchmarks/classical_baselines.py --data ../shared/data --max-train 2000 --output small.json  # half a minute
 """
 
 import argparse

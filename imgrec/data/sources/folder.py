@@ -93,7 +93,7 @@ def read_folder(
 
     Raises:
         DataError: A folder is absent, empty, or holds no class folders; or as in `assemble`.
-        ConfigError: `group_pattern` is no regular expression.
+        ConfigError: `group_pattern` is not a regular expression.
     """
     where, parts, walk = _open(root, {"train": train, "val": val, "test": test}, exclude)
     folders = {part: _class_folders(path, walk) for part, path in parts.items()}
@@ -278,7 +278,7 @@ def _groups(part: str, keys: Sequence[str], group_pattern: str) -> list[str]:
     try:
         pattern = re.compile(group_pattern)
     except re.error as error:
-        raise ConfigError(f"data.group_pattern={group_pattern!r} is no regular expression: {error}.") from None
+        raise ConfigError(f"data.group_pattern={group_pattern!r} is not a regular expression: {error}.") from None
     texts = keys if "/" in group_pattern else [key.rpartition("/")[2] for key in keys]
     found = [match and match[min(pattern.groups, 1)] for match in map(pattern.search, texts)]
     without = [key for key, group in zip(keys, found, strict=True) if group is None]

@@ -249,7 +249,7 @@ def test_tables_are_the_target_or_those_in_the_folder_or_in_the_overrides(photos
         ("photos --group patent", DataError, "no column 'patent'. Did you mean 'patient'"),
         ("photos --time patient --group-pattern '(.)_'", DataError, "2 different times|images are left|cannot"),
         ("photos --time path", DataError, "'path' is not a time in 24 of 24 rows"),
-        ("photos --group-pattern '('", ConfigError, "is no regular expression"),
+        ("photos --group-pattern '('", ConfigError, "is not a regular expression"),
         ("photos --group-pattern '^x(.)'", DataError, "finds no group in 24 of 24 names"),
         ("photos --group patient --folds 7", DataError, "6 groups cannot be split into 7 folds"),
     ],

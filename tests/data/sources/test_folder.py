@@ -211,7 +211,7 @@ def test_a_test_file_without_a_group_is_one_by_itself(tmp_path):
 
 
 def test_a_broken_pattern_is_an_error(tmp_path):
-    with pytest.raises(ConfigError, match=r"data.group_pattern='\(' is no regular expression"):
+    with pytest.raises(ConfigError, match=r"data.group_pattern='\(' is not a regular expression"):
         read(fill(tmp_path, cat=20, dog=20), group_pattern="(")
 
 
