@@ -171,4 +171,4 @@ def test_a_document_may_quote_commands_and_code():
 
 
 if __name__ == "__main__":
-    print("\n".join(line for name in sys.argv[1:] for line in findings(Path(name).resolve())))
+    sys.stdout.write("\n".join(line for name in sys.argv[1:] for line in findings(Path(name).resolve())))

@@ -149,5 +149,5 @@ def asked(server: Server, method: str, path: str, *, body: bytes = sample_image(
     with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
         headers = {"content-type": "image/png"} if method == "POST" else {}
         connection.request(method, path, body=body if method == "POST" else None, headers=headers)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
+        response = connection.getresponse()
+        return response.status, response.read()

@@ -69,7 +69,7 @@ def train(config: Any) -> None:
     if config.trouble == "data" or config.optimizer.lr == 0.5:
         raise DataError("no such folder: [photos]")
     if config.trouble == "fault":
-        raise ZeroDivisionError("division by zero")
+        raise ZeroDivisionError("by zero")
     if config.trouble == "key":
         _ = config.no_such_key
     if config.trouble == "interrupt":

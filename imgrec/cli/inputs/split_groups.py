@@ -52,8 +52,8 @@ def column_of(options: argparse.Namespace, column: str, names: Sequence[str]) ->
     Raises:
         DataError: It has none for an image.
     """
-    tables = find_tables(options.target, options.words)
-    return read_column(column, tables=tables, names=names, overrides=options.words)
+    tables = find_tables(options.target, options.overrides)
+    return read_column(column, tables=tables, names=names, overrides=options.overrides)
 
 
 def _by_pattern(text: str, names: Sequence[str]) -> list[str]:

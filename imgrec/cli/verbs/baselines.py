@@ -48,9 +48,9 @@ examples:
 def main() -> None:
     """Read the command line, fit the baselines and print their table. Raises: ImgrecError."""
     arguments = make_parser().parse_intermixed_args(sys.argv[1:])
-    target, words = target_and_overrides(arguments)
+    target, overrides = target_and_overrides(arguments)
     try:
-        _run(target, words, arguments)
+        _run(target, overrides, arguments)
     except KeyboardInterrupt:
         sys.stderr.write("\nimgrec: stopped; nothing was written.\n")
         raise SystemExit(_INTERRUPTED) from None
@@ -78,13 +78,13 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(target: str | None, words: Sequence[str], arguments: argparse.Namespace) -> None:
+def _run(target: str | None, overrides: Sequence[str], arguments: argparse.Namespace) -> None:
     features, models = _features(arguments), _models(arguments.models)
     if arguments.max_train is not None and arguments.max_train < 2:
         raise ConfigError(f"--max-train {arguments.max_train}: 2 or more, an image for each of two classes.")
     beside = _read_beside(arguments.beside)
     network, name, given = _frozen(arguments)
-    data = open_data(target, words, augment=None, **given)
+    data = open_data(target, overrides, augment=None, **given)
     scored = _read(data)
     from imgrec.studies.baselines.run import Plan
 

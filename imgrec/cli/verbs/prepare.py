@@ -25,7 +25,7 @@ USUAL_SIDE = 256  # of preprocess=crop
 def main() -> None:
     """Read the command line and prepare. Raises: ImgrecError."""
     arguments = make_parser().parse_intermixed_args(sys.argv[1:])
-    path, words = target_and_overrides(arguments)
+    path, overrides = target_and_overrides(arguments)
     if arguments.verify:
         _verify(path)
         return
@@ -36,7 +36,7 @@ def main() -> None:
         check_count("--workers", arguments.workers, at_least=1)
     output = Path(arguments.output)
     _check_outside(output, path)
-    target = read_target(path, words)
+    target = read_target(path, overrides)
     for note in target.notes:
         sys.stderr.write(f"imgrec: {note}\n")
     if arguments.shards:

@@ -34,7 +34,7 @@ def main() -> None:
         ImgrecError: Such a split is not possible.
     """
     options = _parse(sys.argv[1:])
-    target = read_target(options.target, options.words)
+    target = read_target(options.target, options.overrides)
     whole = pool(target.parts.values())
     _check_labels(whole, target)
     names = relative_names(whole.names)
@@ -69,7 +69,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add(
-        "words",
+        "arguments",
         nargs="*",
         metavar="TARGET",
         help="folder of class folders, or a table; or overrides: data=... key=value",
@@ -103,11 +103,13 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     options = make_parser().parse_intermixed_args(list(arguments))
-    targets = [word for word in options.words if not is_override(word)]
-    if len(targets) > 1 or not options.words:
-        raise ConfigError("Name one folder or table, or the data in words: imgrec split photos --output splits.json")
+    targets = [argument for argument in options.arguments if not is_override(argument)]
+    if len(targets) > 1 or not options.arguments:
+        raise ConfigError(
+            "Name one folder or table, or the data as overrides: imgrec split photos --output splits.json"
+        )
     options.target = targets[0] if targets else None
-    options.words = [word for word in options.words if is_override(word)]
+    options.overrides = [argument for argument in options.arguments if is_override(argument)]
     _check(options)
     return options
 
@@ -209,7 +211,7 @@ def _next_steps(options: argparse.Namespace) -> str:
     data = f"data=folder data.root={options.target}" if options.target and Path(options.target).is_dir() else "data=..."
     if options.target and Path(options.target).is_file():
         data = f"data=table data.path={options.target}"
-    data = " ".join(options.words) if options.target is None else " ".join([data, *options.words])
+    data = " ".join(options.overrides) if options.target is None else " ".join([data, *options.overrides])
     name = str(options.output)
     file = name if re.fullmatch(r"[\w./-]+", name) else shlex.quote(quote(name))
     count = (options.folds or 0) * options.repeats

@@ -49,7 +49,7 @@ def test_an_error_of_the_user_is_a_message_and_code_2(tmp_path):
 def test_a_fault_is_code_1_and_its_trace_is_kept(tmp_path):
     done = start(tmp_path, "run_dir=out", "trouble=fault")
     assert done.returncode == 1
-    assert done.stderr.startswith("imgrec: error: ZeroDivisionError: division by zero\n")
+    assert done.stderr.startswith("imgrec: error: ZeroDivisionError: by zero\n")
     assert "out/error.log" in done.stderr
     assert "in train" in (tmp_path / "out" / "error.log").read_text()
 

@@ -14,7 +14,7 @@ from imgrec.core.checkpoint.checkpoint import CheckpointInfo, save_checkpoint
 from imgrec.data.images.image import read_image
 from imgrec.errors import CheckpointError, ConfigError, DataError
 from imgrec.evaluation.decisions import Decisions
-from imgrec.evaluation.decisions.fit_on_split import decisions_in
+from imgrec.evaluation.fit_on_split import decisions_in
 from imgrec.evaluation.restore import load_classifier
 from imgrec.models import make_small_cnn
 
@@ -94,11 +94,11 @@ def test_probabilities_are_those_of_predict_with_the_checkpoint_s_temperature(ph
     loaded = load_classifier(path)
     image = loaded.preprocess(read_image(photos / "0.png"))
     logits = loaded.network(torch.from_numpy(image.transpose(2, 0, 1)[None].copy())).detach().numpy()
-    expected = decisions_in(loaded.info, name="best.ckpt").decide(logits).describe(0)
-    assert (row["prediction"], row["confidence"]) == (expected["label"], round(expected["confidence"], 4))
+    expected = decisions_in(loaded.info, name="best.ckpt").decide(logits).prediction(0)
+    assert (row["prediction"], row["confidence"]) == (expected.prediction, round(expected.confidence, 4))
     assert row["probability"] == row["confidence"]
-    plain = Decisions("single", ("ants", "<b>")).decide(logits).describe(0)
-    assert abs(plain["confidence"] - row["confidence"]) > 0.01  # else this tells nothing
+    plain = Decisions("single", ("ants", "<b>")).decide(logits).prediction(0)
+    assert abs(plain.confidence - row["confidence"]) > 0.01  # else this tells nothing
 
 
 def test_with_several_labels_each_that_is_predicted_is_explained(photos, monkeypatch):
@@ -145,7 +145,7 @@ def test_where_no_image_can_be_read_nothing_is_written(checkpoint, photos, monke
         (["{c}", "photo"], DataError, r"photo: no such image, folder or pattern\. Did you mean 'photos'"),
         (["{c}", "photos/*.gif"], DataError, r"photos/\*\.gif: no such image"),
         (["{c}", "void"], DataError, "void: no image in this folder"),
-        (["{c}", "photos", "--target", "ant"], ConfigError, r"--target ant: .*Did you mean 'ants'\? Classes: ants"),
+        (["{c}", "photos", "--target", "ant"], ConfigError, r"--target ant .*Did you mean 'ants'\? Classes: ants"),
         (["{c}", "photos", "--limit", "0"], ConfigError, "--limit=0"),
         (["{c}", "photos", "--method", "cam"], ConfigError, r"invalid choice: 'cam'.*imgrec explain --help"),
         (["{c}"], ConfigError, "ollowing arguments are required: INPUT"),

@@ -248,10 +248,10 @@ def test_tables_are_the_target_or_those_in_the_folder_or_in_the_overrides(photos
         ("photo", DataError, "Did you mean 'photos'"),
         ("photos --group patent", DataError, "no column 'patent'. Did you mean 'patient'"),
         ("photos --time patient --group-pattern '(.)_'", DataError, "2 different times|images are left|cannot"),
-        ("photos --time path", DataError, "'path' is no time in 24 of 24 rows"),
-        ("photos --group-pattern '('", ConfigError, "is not a regular expression"),
+        ("photos --time path", DataError, "'path' is not a time in 24 of 24 rows"),
+        ("photos --group-pattern '('", ConfigError, "is no regular expression"),
         ("photos --group-pattern '^x(.)'", DataError, "finds no group in 24 of 24 names"),
-        ("photos --group patient --folds 7", DataError, "6 groups cannot be dealt into 7 folds"),
+        ("photos --group patient --folds 7", DataError, "6 groups cannot be split into 7 folds"),
     ],
 )
 def test_what_cannot_be_is_refused(photos, monkeypatch, command, error, message):
@@ -295,7 +295,7 @@ def test_tracks_of_traffic_signs_stay_whole(shared_data, tmp_path, monkeypatch):
 def test_three_origins_cannot_be_five_folds(shared_data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     target = shlex.quote(str(shared_data / "vehicles64"))
-    with pytest.raises(DataError, match="3 groups cannot be dealt into 5 folds"):
+    with pytest.raises(DataError, match="3 groups cannot be split into 5 folds"):
         split(f"{target} --group-pattern '^([^_]+)_' --folds 5 --keep-duplicates no", monkeypatch)
 
 
