@@ -74,7 +74,7 @@ def test_a_frozen_backbone_and_relus_in_place_are_no_hindrance():
 
 
 def test_a_network_without_places_is_refused():
-    with pytest.raises(ConfigError, match="No layer of this network keeps the layout"):
+    with pytest.raises(ConfigError, match="No layer of this model keeps the layout"):
         find_feature_layer(nn.Sequential(nn.Flatten(), nn.Linear(192, 3)), sample_images(8))
 
 
