@@ -88,7 +88,7 @@ def test_equal_images_stay_together_and_join_groups(photos, monkeypatch, capsys)
     found = split(r"photos --keep-duplicates exact --folds 3 --group patient", monkeypatch)
     sides = sides_of(found, patient)
     assert sides["p0"] == sides["p5"]
-    assert "2 images are equal images, in 1 group; with them 6 groups become 5." in capsys.readouterr().err
+    assert "2 images are equal images, in 1 group; 6 groups become 5." in capsys.readouterr().err
 
 
 def test_nearly_equal_images_stay_together_by_default(photos, monkeypatch):
@@ -248,10 +248,10 @@ def test_tables_are_the_target_or_those_in_the_folder_or_in_the_overrides(photos
         ("photo", DataError, "Did you mean 'photos'"),
         ("photos --group patent", DataError, "no column 'patent'. Did you mean 'patient'"),
         ("photos --time patient --group-pattern '(.)_'", DataError, "2 different times|images are left|cannot"),
-        ("photos --time path", DataError, "'path' is no time in 24 of 24 rows"),
+        ("photos --time path", DataError, "'path' is not a time in 24 of 24 rows"),
         ("photos --group-pattern '('", ConfigError, "is not a regular expression"),
         ("photos --group-pattern '^x(.)'", DataError, "finds no group in 24 of 24 names"),
-        ("photos --group patient --folds 7", DataError, "6 groups cannot be dealt into 7 folds"),
+        ("photos --group patient --folds 7", DataError, "6 groups cannot be split into 7 folds"),
     ],
 )
 def test_what_cannot_be_is_refused(photos, monkeypatch, command, error, message):
@@ -295,7 +295,7 @@ def test_tracks_of_traffic_signs_stay_whole(shared_data, tmp_path, monkeypatch):
 def test_three_origins_cannot_be_five_folds(shared_data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     target = shlex.quote(str(shared_data / "vehicles64"))
-    with pytest.raises(DataError, match="3 groups cannot be dealt into 5 folds"):
+    with pytest.raises(DataError, match="3 groups cannot be split into 5 folds"):
         split(f"{target} --group-pattern '^([^_]+)_' --folds 5 --keep-duplicates no", monkeypatch)
 
 
@@ -324,6 +324,6 @@ def test_without_a_name_the_file_is_splits_json_and_replaces_none(tmp_path, monk
     monkeypatch.setattr("sys.argv", ["split", "photos", "--keep-duplicates", "no"])
     main()
     written = (tmp_path / "splits.json").read_bytes()
-    with pytest.raises(ConfigError, match=r"splits\.json is there\. Add --output"):
+    with pytest.raises(ConfigError, match=r"splits\.json exists\. Add --output"):
         main()
     assert (tmp_path / "splits.json").read_bytes() == written
