@@ -23,7 +23,7 @@ from machine import describe
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.samples import Samples
 from imgrec.data.sources.torchvision_sets import TorchvisionData
-from imgrec.studies.baselines.extract import extract, look_at
+from imgrec.studies.baselines.extract import extract, inspect_images
 from imgrec.studies.baselines.features import choose_descriptor
 from imgrec.studies.baselines.fit import Labelled, choose, proportional
 from imgrec.studies.baselines.hog import Hog
@@ -50,8 +50,8 @@ def compare_settings(data: TorchvisionData, *, most: int) -> list[dict[str, Any]
     """Return the best accuracy on validation, over C, for each setting of HOG."""
     train, val = data.split("train"), data.split("val")
     train = train.subset(proportional(train.labels, most, seed=1))
-    look = look_at(train, data.preprocess)
-    chosen = choose_descriptor("hog", height_width=look.working_size, is_gray=look.is_gray)
+    facts = inspect_images(train, data.preprocess)
+    chosen = choose_descriptor("hog", height_width=facts.working_size, is_gray=facts.is_gray)
     settings = {
         "9 directions of 180 degrees": Hog(4, is_gray=True),
         "interpolated": Hog(4, interpolate=True, is_gray=True),
@@ -59,7 +59,7 @@ def compare_settings(data: TorchvisionData, *, most: int) -> list[dict[str, Any]
         "chosen": chosen,
     }
     sides = {
-        part: extract(samples, preprocess=data.preprocess, look=look, descriptors=settings).features
+        part: extract(samples, preprocess=data.preprocess, facts=facts, descriptors=settings).features
         for part, samples in {"train": train, "val": val}.items()
     }
     rows = []

@@ -51,7 +51,7 @@ def expected_answers(models: list[Path], images: list[bytes]) -> Expected:
     for model in models:
         bundle = load_bundle(model)
         rows = [bundle.run([bundle.prepare(image_from_bytes(image, name="image"))]) for image in images]
-        probabilities = bundle.probabilities(np.concatenate(rows))
+        probabilities = bundle.decisions.probabilities(np.concatenate(rows))
         found[bundle.sha256] = [dict(zip(bundle.class_names, row.tolist(), strict=True)) for row in probabilities]
     return found
 
@@ -310,16 +310,16 @@ def verdict(found: dict[str, Any]) -> dict[str, bool]:
     return {
         "F16 memory": growth["memory_mb"] <= LIMITS["memory_growth_mb"],
         "F16 files and threads": growth["files"] <= 0 and growth["threads"] <= 0,
-        "F16 answers": set(soaked["outcomes"]) == {"right", "refused"},
+        "F16 answers": set(soaked["outcomes"]) == {"correct", "refused"},
         "F17 closed": slow["all_closed_after_s"] <= LIMITS["slow_closed_s"],
         "F17 memory": slow["memory_growth_mb"] <= LIMITS["slow_memory_mb"],
-        "F17 others": set(slow["others"]["outcomes"]) == {"right"},
-        "F18 restarts": set(stops["outcomes"]) <= {"right", "nobody listens"} and set(stops["exit_codes"]) == {"0"},
+        "F17 others": set(slow["others"]["outcomes"]) == {"correct"},
+        "F18 restarts": set(stops["outcomes"]) <= {"correct", "nobody listens"} and set(stops["exit_codes"]) == {"0"},
         "F18 not ready first": stops["said_not_ready"] == stops["restarts"],
         "F18 stops": stops["longest_stop_s"] <= LIMITS["stop_s"],
-        "F18 swaps": set(found["F18 swaps"]["outcomes"]) == {"right"}
+        "F18 swaps": set(found["F18 swaps"]["outcomes"]) == {"correct"}
         and len(found["F18 swaps"]["answers_by_model"]) == 2,
-        "F19": found["F19 isolation"]["outcomes"] == {"right": 310, "refused": 10},
+        "F19": found["F19 isolation"]["outcomes"] == {"correct": 310, "refused": 10},
     }
 
 

@@ -17,8 +17,8 @@ from torch import nn
 from torchmetrics import Metric
 
 from imgrec import __version__
-from imgrec.core.checkpoint.checkpoint import CheckpointInfo, load_checkpoint
-from imgrec.core.config.build import build, build_from_checkpoint, is_overridden, to_plain
+from imgrec.core.checkpoint.checkpoint import load_checkpoint
+from imgrec.core.config.build import build, is_overridden, to_plain
 from imgrec.core.config.compose import compose_config
 from imgrec.core.files.json_file import read_json
 from imgrec.core.files.run_folder import claim_on_first_rank
@@ -28,25 +28,25 @@ from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.errors import ConfigError
 from imgrec.evaluation.decisions import Decisions
-from imgrec.evaluation.decisions.fit_on_split import check_plan, decide, hold_out, read_decisions, undecided
 from imgrec.evaluation.evaluate_split import split_or_val, write_evaluation
+from imgrec.evaluation.fit_on_split import check_plan, decide, hold_out, read_decisions, undecided
 from imgrec.evaluation.predictions.predictions import Predictions
 from imgrec.evaluation.predictions.scorer import Scorer
 from imgrec.evaluation.provenance import Recorder
 from imgrec.evaluation.report.report import write_report
-from imgrec.evaluation.restore import build_network
+from imgrec.evaluation.restore import from_checkpoint
 from imgrec.evaluation.result import Result, headline, of_evaluation, write_result
 from imgrec.studies.study import STUDIES, Subject, check_studies, run_studies
 from imgrec.training import preflight
 from imgrec.training.callbacks.progress import ProgressLine
 from imgrec.training.library_errors import explained
-from imgrec.training.setup import check_network, log_notes, read_data
+from imgrec.training.setup import check_network, read_data
 from imgrec.training.trainer import build_trainer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Evaluation", "Scored", "conclude", "evaluate", "from_checkpoint", "run_evaluation"]
+__all__ = ["Evaluation", "Scored", "conclude", "evaluate", "run_evaluation"]
 
 log = logging.getLogger("imgrec")
 
@@ -83,7 +83,7 @@ def evaluate(
 
     Args:
         *overrides: As on the command line: `"checkpoint=best.ckpt"`, `"data=folder"`, `"data.test=photos"`.
-        metrics: More metrics by name. Each is updated once with the calibrated probabilities float32 (N, C) and the
+        metrics: More metrics by name. Each is updated once with the calibrated probabilities float64 (N, C) and the
             labels int64 (N,) (0/1 (N, C) with several labels), and lands in `Evaluation.metrics` and metrics.json.
         model: For a checkpoint whose network was an object from Python: an equal one, which gets the weights.
 
@@ -311,31 +311,6 @@ def _from_checkpoint(config: DictConfig, network: nn.Module | None) -> _Subject:
         decisions=lambda: read_decisions(payload, name=name),
         trained_with=payload["imgrec"]["config"],
     )
-
-
-def from_checkpoint(
-    payload: Mapping[str, Any], config: DictConfig, *, network: nn.Module | None = None
-) -> tuple[DictConfig, ImageDataModule, nn.Module]:
-    """Build the data and the network that a loaded checkpoint describes, with the user's changes on top.
-
-    Returns:
-        The configuration with the checkpoint's seed where the user gives none, the data module, the network.
-    """
-    name = str(config.checkpoint)
-    info = CheckpointInfo.from_checkpoint(payload, name=name)
-    network = build_network(payload, info, changes=config.get("model"), name=name, network=network)
-    # data=digits brings its own preprocessing along; the network needs what it was trained with.
-    changes = config.get("preprocess") if is_overridden("preprocess") else None
-    preprocess = build_from_checkpoint(info.config.get("preprocess"), changes, key="preprocess")
-    if not is_overridden("seed"):
-        config = config.copy()
-        config.seed = info.seed  # a random split is the one of the training
-    data: ImageDataModule = build_from_checkpoint(
-        info.config.get("data"), config.get("data"), key="data", preprocess=preprocess, augment=None, num_classes=None
-    )
-    data.given_class_names = list(info.class_names)
-    log_notes(data)
-    return config, data, network
 
 
 def _from_weights(config: DictConfig) -> _Subject:

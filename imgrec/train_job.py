@@ -26,9 +26,9 @@ from imgrec.core.system.process_state import kept_process_state
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.errors import ConfigError, did_you_mean
 from imgrec.evaluate_job import Evaluation, Scored, conclude, unused_folder
-from imgrec.evaluation.decisions.fit_on_split import check_plan, decide, store_decisions, undecided
 from imgrec.evaluation.decisions.plan import Plan
 from imgrec.evaluation.evaluate_split import split_or_val
+from imgrec.evaluation.fit_on_split import check_plan, decide, store_decisions, undecided
 from imgrec.evaluation.provenance import Recorder
 from imgrec.evaluation.restore import OBJECT_KEY, load_exactly
 from imgrec.evaluation.result import Result, headline

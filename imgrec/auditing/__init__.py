@@ -1,1 +1,1 @@
-"""Looks for what would spoil a result: broken files, duplicates, leaks across splits, wrong labels, shortcuts."""
+"""Audit of a data set: broken files, duplicates, leaks across splits, label errors, shortcuts, outliers."""

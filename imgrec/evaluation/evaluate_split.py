@@ -71,7 +71,7 @@ def compute_more(predictions: Predictions, metrics: Mapping[str, Metric]) -> dic
     """Return torchmetrics of a whole table: numbers, or lists for per-class metrics."""
     if not metrics:
         return {}
-    probabilities = torch.from_numpy(predictions.probabilities.astype("float32"))
+    probabilities = torch.from_numpy(predictions.probabilities)  # float64: in float32 a high temperature makes ties
     labels = torch.from_numpy(predictions.labels.astype("int64"))
     found: dict[str, Any] = {}
     for name, metric in metrics.items():

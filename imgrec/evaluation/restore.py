@@ -1,20 +1,23 @@
-"""Rebuilds a model and its preprocessing from a checkpoint, without its data and without running code from it."""
+"""Rebuilds a model, its preprocessing and its data from a checkpoint, without running code from the file."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from imgrec.core.checkpoint.checkpoint import CheckpointInfo, load_checkpoint
-from imgrec.core.config.build import build, build_from_checkpoint
+from imgrec.core.config.build import build, build_from_checkpoint, is_overridden
 from imgrec.core.text import listed
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.errors import CheckpointError
 
-__all__ = ["OBJECT_KEY", "LoadedClassifier", "build_network", "load_classifier", "load_exactly"]
+if TYPE_CHECKING:
+    from imgrec.data.loading.datamodule import ImageDataModule
+
+__all__ = ["OBJECT_KEY", "LoadedClassifier", "build_network", "from_checkpoint", "load_classifier", "load_exactly"]
 
 
 OBJECT_KEY = "_object_"  # of a group in a checkpoint's configuration: it was an object handed over from Python
@@ -86,6 +89,31 @@ def build_network(
 
 
 @torch.no_grad()
+def from_checkpoint(
+    payload: Mapping[str, Any], config: DictConfig, *, network: nn.Module | None = None
+) -> tuple[DictConfig, "ImageDataModule", nn.Module]:
+    """Build the data and the network that a loaded checkpoint describes, with the user's changes on top.
+
+    Returns:
+        The configuration with the checkpoint's seed where the user gives none, the data module, the network.
+    """
+    name = str(config.checkpoint)
+    info = CheckpointInfo.from_checkpoint(payload, name=name)
+    network = build_network(payload, info, changes=config.get("model"), name=name, network=network)
+    # data=digits brings its own preprocessing along; the network needs what it was trained with.
+    changes = config.get("preprocess") if is_overridden("preprocess") else None
+    preprocess = build_from_checkpoint(info.config.get("preprocess"), changes, key="preprocess")
+    if not is_overridden("seed"):
+        config = config.copy()
+        config.seed = info.seed  # a random split is the one of the training
+    data: ImageDataModule = build_from_checkpoint(
+        info.config.get("data"), config.get("data"), key="data", preprocess=preprocess, augment=None, num_classes=None
+    )
+    data.given_class_names = list(info.class_names)
+    data.log_notes()
+    return config, data, network
+
+
 def load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], *, name: str) -> None:
     """Copy `tensors` into the module; names and shapes must be the same. `name` names their source in messages.
 

@@ -23,8 +23,8 @@ class Settings:
     behind_proxy: whether a proxy in front does TLS; then, and only then, the addresses of clients are taken from the
         X-Forwarded-For that `trusted_proxies` send.
     audit_log: None = none is kept. audit_fail_open: serve also what could not be recorded.
-    output: how much of a prediction callers see whose key does not say. reject: the reject rule that every response reports: a name,
-        "" = the last reject rule of each model, "none" = no rule.
+    output: how much of a prediction callers see whose key does not say.
+    reject: the reject rule that every response reports: a name, "" = the last reject rule of each model, "none" = no rule.
     max_batch: images run at once by a thread. queue_batches: under way or waiting, decoding too.
     threads: of inference: under load each is a worker with batches of its own (see `Batcher`).
     drain_delay_s: from "not ready" to closing, for load balancers.

@@ -14,7 +14,7 @@ from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.data.samples import count_classes
 from imgrec.models.network import ImageNetwork, check_image_size
 
-__all__ = ["check_network", "log_notes", "make_record", "read_data"]
+__all__ = ["check_network", "make_record", "read_data"]
 
 log = logging.getLogger("imgrec")
 
@@ -37,7 +37,7 @@ def read_data(
     if data is None:
         data = build(config.copy().data, **given)  # a copy: Hydra resolves what `data` refers to in place
     assert data is not None
-    log_notes(data)
+    data.log_notes()
     if report_to is not None:
         data.quarantine.folder = report_to
         check_data(data)
@@ -48,12 +48,6 @@ def read_data(
         config.data.num_samples = len(splits.train)
         config.data.class_counts = [int(count) for count in count_classes(splits.train.labels, num_classes)]
     return config, data
-
-
-def log_notes(data: ImageDataModule) -> None:
-    """Read the splits, and log their notes as warnings."""
-    for note in data.splits.notes:
-        log.warning("%s", note)
 
 
 def check_network(network: Any, preprocess: Any) -> None:

@@ -270,7 +270,7 @@ def test_the_table_of_predictions_has_the_columns_that_are_described(run):
 @pytest.mark.slow
 def test_metrics_are_those_that_are_described(run):
     scores = json.loads((run / "evaluation" / "metrics.json").read_text())
-    described = names_in("docs/evaluation.md", "Scores")
+    described = names_in("docs/evaluation.md", "Metrics")
     assert set(scores) <= set(described)
     assert set(described) - set(scores) == {
         *("subset_accuracy", "hamming_loss", "samples", "micro"),  # of several labels an image

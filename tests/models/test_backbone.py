@@ -297,7 +297,9 @@ def test_a_linear_probe_trains_the_head_alone() -> None:
 
 def test_freezing_a_stem_of_random_values_is_refused(tmp_path: Path) -> None:
     torch.save(models.get_model("squeezenet1_0").state_dict(), tmp_path / "w.pth")
-    with pytest.raises(ConfigError, match=r"replaces features.0.bias, features.0.weight, and model.freeze=backbone"):
+    with pytest.raises(
+        ConfigError, match=r"replaces features.0.bias, features.0.weight, whose random values model.freeze=backbone"
+    ):
         make_backbone("squeezenet1_0", num_classes=2, stem="small", freeze="backbone", weights=tmp_path / "w.pth")
 
 
@@ -409,7 +411,7 @@ def test_old_names_in_the_weights_of_densenet_are_understood(monkeypatch: pytest
         ("resnet18", "ResNet50_Weights.IMAGENET1K_V1", r"resnet18 has no weights 'ResNet50_Weights.IMAGENET1K_V1'"),
         ("resnet18", "absent.pth", "no weights file at absent.pth"),
         ("resnet18", "folder/absent", "no weights file at folder/absent"),
-        ("vgg16", "IMAGENET1K_FEATURES", "no values for a classifier"),
+        ("vgg16", "IMAGENET1K_FEATURES", "no classification head"),
     ],
 )
 def test_weights_that_do_not_exist_are_refused(name: str, weights: str, message: str) -> None:

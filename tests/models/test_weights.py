@@ -235,7 +235,7 @@ def test_long_lists_are_cut_to_three_names(tmp_path: Path, trained: State) -> No
 
 
 def test_weights_of_a_network_without_a_name_in_common_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"for another network: it has stem\.0, this network has conv\.weight"):
+    with pytest.raises(WeightsError, match=r"for another model: it has stem\.0, this one conv\.weight"):
         load_weights(make_network(), saved(tmp_path / "w.pth", {"stem.0": torch.ones(2)}))
 
 
@@ -365,7 +365,7 @@ def test_an_absent_file_is_named(tmp_path: Path) -> None:
 
 
 def test_an_address_is_not_followed() -> None:
-    with pytest.raises(WeightsError, match=r"an address, not a file. Download it yourself"):
+    with pytest.raises(WeightsError, match=r"a URL, not a file. Download it yourself"):
         load_weights(make_network(), "https://example.org/weights.pth")
 
 

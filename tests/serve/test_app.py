@@ -75,7 +75,7 @@ def test_the_response_is_that_of_the_bundle_itself(client: TestClient, folder: P
         buffer = io.BytesIO()
         Image.fromarray(rng.integers(0, 256, (77, 53, 3), dtype=np.uint8)).save(buffer, kind)
         data = buffer.getvalue()
-        expected = bundle.probabilities(bundle.run([bundle.prepare(image_from_bytes(data, name="x"))]))[0]
+        expected = bundle.decisions.probabilities(bundle.run([bundle.prepare(image_from_bytes(data, name="x"))]))[0]
         got = predict(client, data)["predictions"][0]["probabilities"]
         assert np.allclose([got[name] for name in COLOURS], expected, rtol=0, atol=1e-6)
 

@@ -52,7 +52,7 @@ def colour_bundle(
     tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
     graph = helper.make_graph(nodes, "colours", [images], [logits], tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    rule = RejectRule(0.5, risk=0.05, delta=0.1, accepted=9, wrong=0, num_samples=9, upper_bound=0.04)
+    rule = RejectRule(0.5, risk=0.05, delta=0.1, num_accepted=9, num_errors=0, num_samples=9, upper_bound=0.04)
     decisions = decisions or Decisions(task="single", class_names=names, reject={RULE: rule})
     info = BundleInfo(
         class_names=list(names),

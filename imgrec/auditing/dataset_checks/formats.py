@@ -8,7 +8,6 @@ import numpy as np
 
 from imgrec.auditing.dataset_checks.statistics import Fact, Severity
 from imgrec.auditing.scan.facts import FactsTable
-from imgrec.core.text import counted
 
 __all__ = ["FormatFacts", "format_facts"]
 
@@ -21,14 +20,12 @@ class FormatFacts:
     """How many usable images have a format, a mode (as Pillow names it) or a flag (see `FactsTable.flags`).
 
     Attributes:
-        per_class: Class to the same counts, with keys such as "format JPEG", "mode L", "flag gray".
         findings: Rare kinds of files, and files with the extension of another format.
     """
 
     formats: Mapping[str, int]
     modes: Mapping[str, int]
     flags: Mapping[str, int]
-    per_class: Mapping[str, Mapping[str, int]]
     findings: list[Fact]
 
 
@@ -49,11 +46,6 @@ def format_facts(facts: FactsTable) -> FormatFacts:
         "flag": {row: facts.flags[row] for row in rows},
         "mode": {row: (facts.mode[row],) for row in rows if facts.mode[row]},
     }
-    per_class: dict[str, Counter[str]] = {name: Counter() for name in facts.class_names}
-    for kind, of_rows in kinds.items():
-        for row, values in of_rows.items():
-            if facts.label[row] >= 0:
-                per_class[facts.class_names[facts.label[row]]].update(f"{kind} {value}" for value in values)
     counts = {
         kind: Counter(value for values in of_rows.values() for value in values) for kind, of_rows in kinds.items()
     }
@@ -61,7 +53,6 @@ def format_facts(facts: FactsTable) -> FormatFacts:
         formats=_sorted(counts["format"]),
         modes=_sorted(counts["mode"]),
         flags=_sorted(counts["flag"]),
-        per_class={name: _sorted(counter) for name, counter in per_class.items()},
         findings=_rare_kinds(kinds, len(rows)) + _faulty_names(kinds["flag"]),
     )
 
@@ -91,9 +82,8 @@ def _rare_kinds(kinds: Mapping[str, Mapping[int, Sequence[str]]], count: int) ->
 
 
 def _rare_text(kind: str, value: str, number: int, count: int) -> str:
-    what = {"format": f"{value} file", "mode": f"image of mode {value}", "flag": f"{value} image"}[kind]
     first = " The first frame is read." if value == "animated" else ""
-    return f"{counted(number, what)} among {count} images.{first}"
+    return f"{kind} {value}: {number} of {count} images.{first}"
 
 
 def _faulty_names(flags: Mapping[int, Sequence[str]]) -> list[Fact]:

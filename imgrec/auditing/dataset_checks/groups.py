@@ -88,8 +88,8 @@ def crossing_groups(facts: FactsTable) -> list[CrossingGroup]:
         splits = [facts.split[row] for row in rows]
         counts = {split: splits.count(split) for split in dict.fromkeys(splits)}
         if len(counts) > 1:
-            said = ", ".join(f"{number} in {split}" for split, number in counts.items())
-            found.append(CrossingGroup(group, counts, tuple(rows), f"group {group}: {said}"))
+            listing = ", ".join(f"{number} in {split}" for split, number in counts.items())
+            found.append(CrossingGroup(group, counts, tuple(rows), f"group {group}: {listing}"))
     return sorted(found, key=lambda one: (-len(one.rows), one.group))
 
 

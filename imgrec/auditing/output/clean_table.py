@@ -171,7 +171,8 @@ def _to_csv(records: Sequence[Mapping[str, object]], output: Path) -> bytes:
     if refused:
         raise DataError(
             f"CSV cannot hold {len(refused)} of the names safely (not Unicode, a space at the end, or a formula for a "
-            f"spreadsheet): {listed(refused, limit=4)}. Nothing was written. Use JSON lines: --output {output.stem}.jsonl"
+            f"spreadsheet): {listed(refused, limit=4)}. Nothing was written. Use JSON lines: "
+            f"--output {output.stem}.jsonl"
         )
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, fieldnames=list(records[0]) if records else ["path", "label"], lineterminator="\n")

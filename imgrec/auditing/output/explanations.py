@@ -43,7 +43,7 @@ EXPLANATIONS = {
         _APPLY,
     ),
     "leaks.exact": Explanation(
-        "Leaks: the same image in two splits",
+        "Exact duplicates across splits (leaks)",
         "No image is in two splits.",
         "The files decode to the same pixels, whatever their names, formats or bytes.",
         "The model is tested on images that it was trained on, so the metrics of that split are too high by an unknown "
@@ -62,7 +62,7 @@ EXPLANATIONS = {
         _APPLY,
     ),
     "leaks.near": Explanation(
-        "Leaks: near-duplicates in two splits",
+        "Near-duplicates across splits (leaks)",
         "No near-duplicates across splits.",
         "Copies that were resized, re-encoded, mirrored, cropped or brightened, or two frames of one scene.",
         "Almost as harmful as exact copies: the model recognises the scene instead of the class.",
@@ -71,7 +71,7 @@ EXPLANATIONS = {
         "split {target} --output splits.json",
     ),
     "groups": Explanation(
-        "Leaks: groups in two splits",
+        "Groups across splits (leaks)",
         "No group is in two splits.",
         "Images that belong together by the data's own groups (a patient, a video, a site) are in more than one split.",
         "The model has seen the patient or the site in training. The metrics say nothing about new ones.",

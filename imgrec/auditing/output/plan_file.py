@@ -105,7 +105,7 @@ class _Reader:
     has_splits: bool
 
     def read(self, place: str, values: Mapping[str, Any]) -> tuple[Decision | None, str]:
-        """Return what a line says, and what is wrong with it."""
+        """Return the decision of a line, and the error in it or ""."""
         text = {column: str(values.get(column) or "").strip() for column in COLUMNS}
         row = self.rows.get(text["path"], self.rows.get(str(values.get("path") or "")))
         action = text["action"].lower()

@@ -9,6 +9,8 @@ from imgrec.auditing.scan.facts import FactsTable
 
 __all__ = ["broken_section", "conflict_section", "duplicate_sections", "leak_sections"]
 
+_KINDS = {"exact": "the same image", "similar": "near-duplicates"}
+
 
 def broken_section(facts: FactsTable, paths: Sequence[str]) -> Section:
     """Return the files that cannot be used, ordered by reason and path."""
@@ -110,7 +112,7 @@ def _conflict(
     return Case(
         rows=tuple(rows),
         severity=severity,
-        text=f"{'the same image' if kind == 'exact' else f'near-duplicates ({kind})'}, labelled {listed}",
+        text=f"{_KINDS.get(kind, f'near-duplicates ({kind})')}, labelled {listed}",
         entry={"paths": [paths[row] for row in rows], "labels": names, "kind": kind},
         confidence=confidence,
         suggestion=_majority(labels),
@@ -129,7 +131,8 @@ def _by_similarity(pairs: Sequence[NearPair]) -> Iterator[NearPair]:
 
 
 def _similarity(pair: NearPair) -> str:
-    return f"{pair.kind}, similarity {pair.similarity:.2f}"
+    changes = "" if pair.kind == "similar" else f"{pair.kind}, "
+    return f"{changes}similarity {pair.similarity:.2f}"
 
 
 def _and(names: Sequence[str]) -> str:

@@ -31,8 +31,8 @@ resume).
 
 examples:
   imgrec audit photos/
-  imgrec audit labels.csv data.split_column=split --output audit/
-  imgrec audit data=torchvision data.name=FashionMNIST data.root=sets
+  imgrec audit labels.csv data.split_column=split --output audit_labels
+  imgrec audit data=torchvision data.name=FashionMNIST data.root=sets --output audit_fashion
   imgrec audit photos/ --apply audit/plan.csv --output clean.csv
 """
 
@@ -111,7 +111,7 @@ def _show(audit: "Audit", output: Path) -> None:
         found = Counter(case.severity for case in section.cases)
         counts = [f"{found[severity]:,}" if found[severity] else "-" for severity in SEVERITIES]
         lines.append(f"{counts[0]:>9}{counts[1]:>10}{counts[2]:>9}  {EXPLANATIONS[section.key].title}")
-    lines += [f"Not checked: {title(key)} ({reason})" for key, reason in audit.not_run.items()]
+    lines += [f"Not checked: {title(key)}: {reason}" for key, reason in audit.not_run.items()]
     lines += ["", f"{headline}. {detail}", f"Report: {output / 'audit.html'}, audit.json, plan.csv"]
     _write("\n".join(lines))
 

@@ -117,7 +117,7 @@ def _explain(paths: Sequence[Path], arguments: argparse.Namespace, *, notes: Seq
     with lean_imports():
         from imgrec.evaluation.restore import load_classifier
     from imgrec.core.files.atomic_write import write_bytes
-    from imgrec.evaluation.decisions.fit_on_split import decisions_in
+    from imgrec.evaluation.fit_on_split import decisions_in
     from imgrec.studies.explain.examine import Examiner
     from imgrec.studies.explain.page import to_html
     from imgrec.studies.explain.record import write_explanations

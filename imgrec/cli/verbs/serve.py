@@ -74,7 +74,12 @@ def make_parser() -> argparse.ArgumentParser:
         default="rounded",
         help="how much of a prediction is returned",
     )
-    add("--reject", default="", metavar="RULE", help="reject rule reported as `rejected` (default: the model's last rule)")
+    add(
+        "--reject",
+        default="",
+        metavar="RULE",
+        help="reject rule reported as `rejected` (default: the model's last rule)",
+    )
     add = parser.add_argument_group("how much").add_argument
     add(
         "--max-batch",

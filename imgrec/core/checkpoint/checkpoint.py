@@ -135,7 +135,7 @@ def _require_plain(checkpoint: dict[str, Any], path: Path) -> None:
     if found := non_plain_keys(checkpoint):
         raise CheckpointError(
             f"{path} was not written: {listed(found, limit=3)}. A checkpoint holds tensors and plain data only "
-            "(numbers, text, lists, dicts): convert it first, for example by str(), float() or OmegaConf.to_container()."
+            "(numbers, text, lists, dicts): convert it first, such as by str(), float() or OmegaConf.to_container()."
         )
 
 

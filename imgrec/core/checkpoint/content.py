@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from imgrec.core.config.allow_list import with_current_names
 from imgrec.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ class CheckpointInfo:
     """What imgrec writes into its checkpoints beside weights and counters: all that is needed to use them elsewhere.
 
     Attributes:
-        config: The resolved configuration as plain data; never instantiated without the allow-list.
+        config: The resolved configuration as plain data, with the class names of this version; never instantiated
+            without the allow-list.
         class_names: One name per logit, in the same order.
         task: "single" (one class per image) or "multilabel".
         data_fingerprint: SHA-256 of the names and labels of all splits; resuming on other data is refused.
@@ -63,7 +65,8 @@ class CheckpointInfo:
             )
         _check_record(record, name=name)
         extra = {key: value for key, value in record.items() if key not in _SCHEMA and key != "format"}
-        return cls(**{key: record[key] for key in _SCHEMA}, extra=extra)
+        known = {key: record[key] for key in _SCHEMA}
+        return cls(**{**known, "config": with_current_names(record["config"])}, extra=extra)
 
 
 _SCHEMA: dict[str, type] = {

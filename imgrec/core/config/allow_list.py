@@ -14,7 +14,7 @@ from imgrec.core.config.signature import name_of
 from imgrec.core.text import listed
 from imgrec.errors import CheckpointError
 
-__all__ = ["ALLOWED", "OURS", "build_trusted_only", "current_name"]
+__all__ = ["ALLOWED", "OURS", "build_trusted_only", "current_name", "with_current_names"]
 
 # Our own: the public names that describe a network, its data and its metrics. Not all of imgrec:
 # `imgrec.core.config.build.build` would call anything.
@@ -58,6 +58,16 @@ def current_name(target: str) -> str:
     """Return the dotted name by which a `_target_` of an earlier version is found now; other names unchanged."""
     package = next((old for old in MOVED if f"{target}.".startswith(f"{old}.")), None)
     return target if package is None else MOVED[package] + target.removeprefix(package)
+
+
+def with_current_names(config: Any) -> Any:
+    """Return a configuration, plain data, with each `_target_` in it by its `current_name`."""
+    if isinstance(config, list):
+        return [with_current_names(item) for item in config]
+    if not isinstance(config, dict):
+        return config
+    found = {key: with_current_names(item) for key, item in config.items()}
+    return found | {"_target_": current_name(found["_target_"])} if isinstance(found.get("_target_"), str) else found
 
 
 def build_trusted_only(config: Mapping[str, Any], /, *, key: str = "config", **given: Any) -> Any:

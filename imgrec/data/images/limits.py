@@ -1,10 +1,12 @@
 """Limits on the size of image files, and the EXIF orientation: what the header tells before decoding."""
 
 from contextlib import suppress
-
-from PIL import Image
+from typing import TYPE_CHECKING
 
 from imgrec.errors import ImageError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = [
     "MAX_FILE_BYTES",
@@ -35,7 +37,7 @@ def refuse_too_small(height_width: tuple[int, int], *, name: str, min_side_px: i
         raise ImageError(name, "too_small", f"{width}x{height} px; at least {min_side_px} a side")
 
 
-def exif_orientation(image: Image.Image) -> int:
+def exif_orientation(image: "Image.Image") -> int:
     """Return the EXIF orientation, 1 to 8; 1 (upright) where EXIF is missing or damaged."""
     with suppress(Exception):  # the same many kinds as in decoding
         orientation = int(image.getexif().get(_ORIENTATION_TAG, 1))

@@ -1,5 +1,6 @@
 """The LightningDataModule of all data sources: it holds the splits and makes the loaders."""
 
+import logging
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +20,8 @@ from imgrec.data.loading.workers import fastest_workers, usual_workers
 from imgrec.data.samples import SPLITS, Samples, Splits, UInt8Array
 from imgrec.data.splits.split import split_indices
 from imgrec.errors import DataError, ImageError, ImgrecError
+
+log = logging.getLogger("imgrec")
 
 
 class ImageDataModule(LightningDataModule):
@@ -123,6 +126,11 @@ class ImageDataModule(LightningDataModule):
             self._splits = self._resplit(self.read(self.given_class_names))
             self._check_num_classes(self._splits.class_names)
         return self._splits
+
+    def log_notes(self) -> None:
+        """Read the splits, and log their notes as warnings."""
+        for note in self.splits.notes:
+            log.warning("%s", note)
 
     def _resplit(self, splits: Splits) -> Splits:
         """Apply the split file or the fold, if one is set."""

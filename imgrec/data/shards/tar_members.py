@@ -158,7 +158,7 @@ class TarReader:
         while data := self._read(place, 1 << 20):
             if any(data):
                 raise DataError(
-                    f"{self.name} goes on after its end mark, as tar files do that were joined. Pack them into one."
+                    f"{self.name} has content after its end mark, as concatenated tar files have. Pack them into one."
                 )
             place += len(data)
 

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.data.images.preprocess import Preprocess
-from imgrec.data.samples import Task, UInt8Array
+from imgrec.data.samples import UInt8Array
 from imgrec.deploy.bundle.check import check_model, read_metadata
-from imgrec.deploy.bundle.document import DOCUMENT_KEY, BundleInfo
+from imgrec.deploy.bundle.document import DOCUMENT_KEY, BundleInfo, Described
 from imgrec.deploy.bundle.seal import DIGEST_KEY, verify_seal
 from imgrec.deploy.bundle.wire import Message
 from imgrec.errors import BundleError, DataError, MissingExtraError
-from imgrec.evaluation.decisions import Decisions
 
 if TYPE_CHECKING:
     from imgrec.data.images.lazy_image import LazyImage
@@ -29,13 +27,12 @@ INPUT, OUTPUT = "images", "logits"
 MAX_BYTES = 1 << 31  # protocol buffers end there, and so does ONNX in one file
 
 
-class Bundle:
+class Bundle(Described):
     """A trained classifier: images in, logits out. Made by `load_bundle`.
 
     Several threads may run it at the same time.
 
     Attributes:
-        info: The description in the file.
         sha256: Of the file without its digest; identifies the model in logs and responses.
     """
 
@@ -44,26 +41,6 @@ class Bundle:
         self._single = single or session
         self.info = info
         self.sha256 = sha256
-
-    @property
-    def class_names(self) -> Sequence[str]:
-        """The name of each logit."""
-        return self.info.class_names
-
-    @property
-    def task(self) -> Task:
-        """One class per image ("single"), or any number ("multilabel")."""
-        return self.info.task
-
-    @property
-    def preprocess(self) -> Preprocess:
-        """Resizes an image to the input size of the model."""
-        return self.info.preprocess
-
-    @property
-    def decisions(self) -> Decisions:
-        """Temperature and decision rules: `decisions.decide(logits)` gives probabilities and predictions."""
-        return self.info.decisions
 
     @property
     def runs_singly(self) -> bool:
@@ -103,10 +80,6 @@ class Bundle:
         if len({image.shape for image in images}) > 1:
             raise DataError("The images of a batch have several sizes. Bring each to one size with `prepare`.")
         return self._run(np.stack(images), single_thread)
-
-    def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return calibrated probabilities (N, C) of logits (N, C)."""
-        return self.decisions.probabilities(logits)
 
     def _run(self, pixels: UInt8Array, single_thread: bool) -> NDArray[np.float32]:
         from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument

@@ -15,7 +15,7 @@ from imgrec.data.samples import Task
 from imgrec.errors import BundleError, ConfigError, DataError
 from imgrec.evaluation.decisions import Decisions
 
-__all__ = ["DOCUMENT_KEY", "FORMAT", "BundleInfo", "Input", "Precision"]
+__all__ = ["DOCUMENT_KEY", "FORMAT", "BundleInfo", "Described", "Input", "Precision"]
 
 DOCUMENT_KEY = "imgrec"
 FORMAT = 1
@@ -84,6 +84,36 @@ class BundleInfo:
         if (decisions.task, list(decisions.class_names)) != (content["task"], content["class_names"]):
             raise BundleError("its decisions are for other classes than it has")
         return cls(**content | {"preprocess": _preprocess(content["preprocess"]), "decisions": decisions})
+
+
+class Described:
+    """A model with a description; its properties are those of the description.
+
+    Attributes:
+        info: The description.
+    """
+
+    info: BundleInfo
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """The name of each logit."""
+        return self.info.class_names
+
+    @property
+    def task(self) -> Task:
+        """One class per image ("single"), or any number ("multilabel")."""
+        return self.info.task
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """Resizes an image to the input size of the model."""
+        return self.info.preprocess
+
+    @property
+    def decisions(self) -> Decisions:
+        """Temperature and decision rules: `decisions.decide(logits)` gives probabilities and predictions."""
+        return self.info.decisions
 
 
 def _refuse_constant(name: str) -> Any:

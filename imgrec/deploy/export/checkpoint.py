@@ -162,7 +162,7 @@ def _read_data(path: str, overrides: Sequence[str]) -> "ImageDataModule":
     from imgrec.core.checkpoint.checkpoint import load_checkpoint
     from imgrec.core.config.compose import compose_config
     from imgrec.core.config.overrides import quote
-    from imgrec.evaluate_job import from_checkpoint
+    from imgrec.evaluation.restore import from_checkpoint
 
     with compose_config("evaluate", [f"checkpoint={quote(path)}", *overrides]) as config:
         return from_checkpoint(load_checkpoint(path), config)[1]

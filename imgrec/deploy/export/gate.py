@@ -1,20 +1,22 @@
 """The check that an export must pass before it is written, and its report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from imgrec.core.files.json_file import write_json
 from imgrec.deploy.bundle import BundleInfo
 from imgrec.deploy.export.layers import Layer
-from imgrec.deploy.export.outputs import ImageSet
-from imgrec.deploy.export.parity import Drop, Parity, compare, measure_drop
+from imgrec.deploy.export.outputs import ImageSet, Progress, logits_of_network
+from imgrec.deploy.export.parity import Drop, Parity, compare, measure_drop, refuse_untrained
 from imgrec.errors import ParityError
 
-__all__ = ["Gate", "judge", "report_path", "stop_if_failed", "write_report"]
+__all__ = ["Gate", "judge", "report_path", "run_reference", "stop_if_failed", "write_report"]
 
 FORMAT = 1  # of the report
 
@@ -48,6 +50,21 @@ class Gate:
             del parity["different"]
         content = {"format": FORMAT, "passed": self.passed, "parity": parity, "drop": self.drop.to_dict()}
         return content if self.is_exact else {**content, "max_drop": self.max_drop}
+
+
+def run_reference(
+    network: Callable[[Tensor], Tensor],
+    info: BundleInfo,
+    images: ImageSet,
+    *,
+    say: Callable[[str], None],
+    progress: Progress | None,
+) -> NDArray[np.float32]:
+    """Return logits (N, C) of the checkpoint. Raises: ParityError: It is not trained."""
+    say(f"Running the checkpoint on {len(images):,} images")
+    logits = logits_of_network(network, info.preprocess, images, progress=progress)
+    refuse_untrained(logits, task=info.task)
+    return logits
 
 
 def judge(images: ImageSet, first: NDArray[Any], second: NDArray[Any], *, info: BundleInfo, max_drop: float) -> Gate:

@@ -20,10 +20,9 @@ from imgrec.core.files.atomic_write import write_bytes
 from imgrec.data.samples import UInt8Array
 from imgrec.deploy.bundle import BundleInfo
 from imgrec.deploy.bundle.document import DOCUMENT_KEY
-from imgrec.deploy.export.gate import judge, stop_if_failed, write_report
+from imgrec.deploy.export.gate import judge, run_reference, stop_if_failed, write_report
 from imgrec.deploy.export.graph import make_graph
-from imgrec.deploy.export.outputs import ImageSet, Progress, logits_by, logits_of_network, prepared
-from imgrec.deploy.export.parity import refuse_untrained
+from imgrec.deploy.export.outputs import ImageSet, Progress, logits_by, prepared
 from imgrec.deploy.export.write import Settings
 from imgrec.deploy.predict.openvino_model import import_openvino, runner
 from imgrec.errors import ConfigError, MissingExtraError
@@ -54,9 +53,7 @@ def export_openvino(
     if settings.input == "image" or settings.precision == "float16":
         raise ConfigError("OpenVINO files take pixels, in float32 or int8: input=image and float16 do not apply.")
     info = replace(info, precision=settings.precision)
-    say(f"Running the checkpoint on {len(images):,} images")
-    reference = logits_of_network(network, info.preprocess, images, progress=progress)
-    refuse_untrained(reference, task=info.task)
+    reference = run_reference(network, info, images, say=say, progress=progress)
     say("Building the graph")
     height, width = info.preprocess.height_width or (None, None)
     model = openvino.Core().read_model(make_graph(network, height=height, width=width).SerializeToString())

@@ -19,9 +19,8 @@ from imgrec.core.config.build import build_from_checkpoint
 from imgrec.core.files.atomic_write import write_bytes
 from imgrec.deploy.bundle import BundleInfo
 from imgrec.deploy.bundle.document import DOCUMENT_KEY
-from imgrec.deploy.export.gate import judge, stop_if_failed, write_report
+from imgrec.deploy.export.gate import judge, run_reference, stop_if_failed, write_report
 from imgrec.deploy.export.outputs import ImageSet, Progress, logits_of_network
-from imgrec.deploy.export.parity import refuse_untrained
 from imgrec.errors import BundleError, ImgrecError
 from imgrec.evaluation.restore import load_exactly
 
@@ -46,9 +45,7 @@ def export_torch(
 
     `model` is the checkpoint's configuration of the network; the rest as for `export_bundle`.
     """
-    say(f"Running the checkpoint on {len(images):,} images")
-    reference = logits_of_network(network, info.preprocess, images, progress=progress)
-    refuse_untrained(reference, task=info.task)
+    reference = run_reference(network, info, images, say=say, progress=progress)
     say("Building the file")
     if path.suffix == ".pt2":
         data = _to_pt2(network, info)

@@ -14,13 +14,13 @@ from imgrec.core.files.atomic_write import durable_write
 from imgrec.deploy.bundle import Bundle, BundleInfo, bundle_from_bytes
 from imgrec.deploy.bundle.document import DOCUMENT_KEY, Input, Precision
 from imgrec.deploy.bundle.seal import metadata_entry, seal
-from imgrec.deploy.export.gate import Gate, judge, report_path, stop_if_failed, write_report
+from imgrec.deploy.export.gate import Gate, judge, report_path, run_reference, stop_if_failed, write_report
 from imgrec.deploy.export.graph import make_graph
 from imgrec.deploy.export.half import to_float16
 from imgrec.deploy.export.image_stage import add_image_stage
 from imgrec.deploy.export.layers import moved_layers
-from imgrec.deploy.export.outputs import ImageSet, Progress, logits_of_bundle, logits_of_network, prepared
-from imgrec.deploy.export.parity import compare, refuse_untrained
+from imgrec.deploy.export.outputs import ImageSet, Progress, logits_of_bundle, prepared
+from imgrec.deploy.export.parity import compare
 from imgrec.deploy.export.quantize import to_int8
 from imgrec.errors import ParityError
 
@@ -91,9 +91,7 @@ def export_bundle(
         BundleError: The network cannot be exported.
     """
     info = replace(info, input=settings.input, precision=settings.precision)
-    say(f"Running the checkpoint on {len(images):,} images")
-    reference = logits_of_network(network, info.preprocess, images, progress=progress)
-    refuse_untrained(reference, task=info.task)
+    reference = run_reference(network, info, images, say=say, progress=progress)
     say("Building the graph")
     graphs = make_bundle(network, info, settings, say=say)
     bundle = bundle_from_bytes(to_bytes(graphs.shipped, info), name=str(path))

@@ -1,1 +1,1 @@
-"""Images from anywhere, a model, and a table of what it says: each image one row, bad ones with a reason."""
+"""Predict images from files, archives, videos and cameras, and write the predictions as a table."""

@@ -8,16 +8,14 @@ from torch import nn
 
 from imgrec.core.checkpoint.checkpoint import CheckpointInfo
 from imgrec.data.images.lazy_image import LazyImage
-from imgrec.data.images.preprocess import Preprocess
-from imgrec.data.samples import Task, UInt8Array
-from imgrec.deploy.bundle import BundleInfo
-from imgrec.evaluation.decisions import Decisions
+from imgrec.data.samples import UInt8Array
+from imgrec.deploy.bundle.document import BundleInfo, Described
 from imgrec.models.inference import infer
 
 __all__ = ["CheckpointModel"]
 
 
-class CheckpointModel:
+class CheckpointModel(Described):
     """A `Model` of a network in PyTorch.
 
     Args:
@@ -34,26 +32,6 @@ class CheckpointModel:
         self.info = info
         self.sha256 = sha256
         self.checkpoint = checkpoint
-
-    @property
-    def class_names(self) -> Sequence[str]:
-        """The name of each logit."""
-        return self.info.class_names
-
-    @property
-    def task(self) -> Task:
-        """One class per image ("single"), or any number ("multilabel")."""
-        return self.info.task
-
-    @property
-    def preprocess(self) -> Preprocess:
-        """Resizes an image to the input size of the model."""
-        return self.info.preprocess
-
-    @property
-    def decisions(self) -> Decisions:
-        """Those of the checkpoint; temperature 1 and no rules where it has none."""
-        return self.info.decisions
 
     @property
     def runs_singly(self) -> bool:

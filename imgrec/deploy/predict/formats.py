@@ -45,7 +45,7 @@ class CsvLines:
         return self._written([[as_cell(name) for name in names]])
 
     def lines(self, rows: Sequence[Row]) -> bytes:
-        """Return a line for each row; what is None is an empty cell."""
+        """Return a line for each row; None is an empty cell."""
         return self._written([[cell for column in self._columns for cell in self._cells(row, column)] for row in rows])
 
     def _cells(self, row: Row, column: Column) -> Iterator[str]:

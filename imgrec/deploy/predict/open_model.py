@@ -63,7 +63,7 @@ def _is_checkpoint(path: Path) -> bool:
         with path.open("rb") as file:
             return file.read(len(_ZIP)) == _ZIP
     except OSError:
-        return False  # the bundle's reader says why
+        return False  # the bundle's reader reports it
 
 
 def _open_bundle(path: Path) -> "Model":

@@ -10,17 +10,14 @@ from numpy.typing import NDArray
 
 from imgrec.core.files.digest import sha256_of
 from imgrec.data.images.lazy_image import LazyImage
-from imgrec.data.images.preprocess import Preprocess
-from imgrec.data.samples import Task, UInt8Array
-from imgrec.deploy.bundle import BundleInfo
-from imgrec.deploy.bundle.document import DOCUMENT_KEY
+from imgrec.data.samples import UInt8Array
+from imgrec.deploy.bundle.document import DOCUMENT_KEY, BundleInfo, Described
 from imgrec.errors import BundleError, MissingExtraError
-from imgrec.evaluation.decisions import Decisions
 
 __all__ = ["OpenVinoModel", "import_openvino", "read_openvino_info", "runner"]
 
 
-class OpenVinoModel:
+class OpenVinoModel(Described):
     """A `Model` of an OpenVINO file, for several threads.
 
     Raises:
@@ -34,26 +31,6 @@ class OpenVinoModel:
         self.info = read_openvino_info(path)
         self.sha256 = sha256_of(path)
         self._run = runner(import_openvino().Core().read_model(path))
-
-    @property
-    def class_names(self) -> Sequence[str]:
-        """The name of each logit."""
-        return self.info.class_names
-
-    @property
-    def task(self) -> Task:
-        """One class per image ("single"), or any number ("multilabel")."""
-        return self.info.task
-
-    @property
-    def preprocess(self) -> Preprocess:
-        """Resizes an image to the input size of the model."""
-        return self.info.preprocess
-
-    @property
-    def decisions(self) -> Decisions:
-        """Temperature and decision rules."""
-        return self.info.decisions
 
     def prepare(self, image: LazyImage, /) -> UInt8Array:
         """Return an image preprocessed: uint8 (H, W, 3)."""

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.evaluation.statistics.agreement import divide
+from imgrec.evaluation.statistics.agreement import ratio
 from imgrec.evaluation.statistics.replicates import log_losses
 
 __all__ = ["multilabel_rows", "single_rows"]
@@ -40,9 +40,9 @@ def multilabel_rows(labels: NDArray[np.int64], probabilities: FloatArray) -> dic
     return {
         "subset_accuracy": (~is_error.any(axis=1)).astype(np.float64),
         "hamming_loss": is_error.mean(axis=1),
-        "precision.samples": divide(hits, predicted),
-        "recall.samples": divide(hits, actual),
-        "f1.samples": divide(2 * hits, predicted + actual),
+        "precision.samples": ratio(hits, predicted),
+        "recall.samples": ratio(hits, actual),
+        "f1.samples": ratio(2 * hits, predicted + actual),
         "log_loss": log_losses(np.where(is_actual, probabilities, 1 - probabilities)).mean(axis=1),
         "brier": ((probabilities - labels) ** 2).mean(axis=1),
     }

@@ -19,7 +19,14 @@ __all__ = ["EvaluationFolder", "JsonFile", "read_folder", "read_json", "read_thu
 
 FORMAT = 1
 # Keys of earlier releases, and their present names.
-RENAMED = {"foreign": "ood", "own": "in_distribution", "left_out": "excluded", "is_floor": "is_majority_class"}
+RENAMED = {
+    "foreign": "ood",
+    "own": "in_distribution",
+    "left_out": "excluded",
+    "is_floor": "is_majority_class",
+    "rivals": "baselines",
+}
+FORMER_FILES = {"baselines.json": "rivals.json"}
 
 
 @dataclass(frozen=True)
@@ -50,8 +57,9 @@ class EvaluationFolder:
     history: list[dict[str, str]] = field(default_factory=list)
 
     def file(self, name: str) -> JsonFile:
-        """Read a JSON file of the folder."""
-        return read_json(self.path / name)
+        """Read a JSON file of the folder; where it is missing, the file that earlier releases wrote instead."""
+        path, former = self.path / name, self.path / FORMER_FILES.get(name, name)
+        return read_json(path if path.exists() else former)
 
     @cached_property
     def common(self) -> str:

@@ -1,7 +1,7 @@
 """Metrics from class counts: precision, recall, F1, specificity, Cohen's kappa, Matthews correlation.
 
 Counts are float64 or int64 with the classes along the first axis: (C,) for one table, (C, B) for B weightings of it.
-Division by zero gives NaN, never 0 or 1, and means over classes ignore it.
+A zero denominator gives NaN, never 0 or 1, and means over classes ignore it.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Counts", "divide", "mean_over_classes"]
+__all__ = ["Counts", "mean_over_classes", "ratio"]
 
 FloatArray = NDArray[np.float64]
 
@@ -32,19 +32,19 @@ class Counts:
     def rates(self) -> dict[str, FloatArray]:
         """Return precision, recall and F1 of each class, of the shape of the counts."""
         return {
-            "precision": divide(self.hits, self.predicted),
-            "recall": divide(self.hits, self.actual),
-            "f1": divide(2 * self.hits, self.predicted + self.actual),
+            "precision": ratio(self.hits, self.predicted),
+            "recall": ratio(self.hits, self.actual),
+            "f1": ratio(2 * self.hits, self.predicted + self.actual),
         }
 
     def screening(self, total: Any) -> dict[str, FloatArray]:
         """Return sensitivity, specificity, PPV and NPV of each class against the rest of `total` images."""
         negatives = total - self.actual - self.predicted + self.hits
         return {
-            "sensitivity": divide(self.hits, self.actual),
-            "specificity": divide(negatives, total - self.actual),
-            "ppv": divide(self.hits, self.predicted),
-            "npv": divide(negatives, total - self.predicted),
+            "sensitivity": ratio(self.hits, self.actual),
+            "specificity": ratio(negatives, total - self.actual),
+            "ppv": ratio(self.hits, self.predicted),
+            "npv": ratio(negatives, total - self.predicted),
         }
 
     def average_rates(self) -> dict[str, dict[str, Any]]:
@@ -68,7 +68,7 @@ class Counts:
         """
         total = self.actual.sum(axis=0)
         chance = (self.actual * self.predicted).sum(axis=0)
-        return divide(self.hits.sum(axis=0) * total - chance, total * total - chance)
+        return ratio(self.hits.sum(axis=0) * total - chance, total * total - chance)
 
     def matthews(self) -> Any:
         """Return the correlation of labels and predictions for one class a row. Gorodkin 2004, R_K.
@@ -81,10 +81,10 @@ class Counts:
         of_actual = total * total - (self.actual * self.actual).sum(axis=0)
         # Roots before the product: it would overflow 64 bits from 50,000 rows on.
         scale = np.sqrt(np.maximum(of_predicted, 0)) * np.sqrt(np.maximum(of_actual, 0))
-        return divide(covariance, scale)
+        return ratio(covariance, scale)
 
 
-def divide(part: Any, whole: Any) -> Any:
+def ratio(part: Any, whole: Any) -> Any:
     """Return part / whole as float64, NaN where the whole is 0."""
     part, whole = np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64)
     return np.divide(part, whole, out=np.full(np.broadcast(part, whole).shape, np.nan), where=whole != 0)
@@ -96,9 +96,9 @@ def mean_over_classes(values: FloatArray, weights: NDArray[Any] | None = None) -
     Weights that are all zero are ignored, as scikit-learn does.
     """
     is_defined = ~np.isnan(values)
-    plain = divide(np.where(is_defined, values, 0).sum(axis=0), is_defined.sum(axis=0))
+    plain = ratio(np.where(is_defined, values, 0).sum(axis=0), is_defined.sum(axis=0))
     if weights is None:
         return plain
     used = np.where(is_defined, weights, 0)
-    weighted = divide((used * np.where(is_defined, values, 0)).sum(axis=0), used.sum(axis=0))
+    weighted = ratio((used * np.where(is_defined, values, 0)).sum(axis=0), used.sum(axis=0))
     return np.where(np.isnan(weighted), plain, weighted)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.evaluation.statistics.agreement import Counts, divide, mean_over_classes
+from imgrec.evaluation.statistics.agreement import Counts, mean_over_classes, ratio
 from imgrec.evaluation.statistics.resampling import Design
 from imgrec.evaluation.statistics.weighted_areas import Bands, make_bands
 
@@ -47,7 +47,7 @@ class MetricTable:
         counts = Counts(*(counter @ weights for counter in self._counters))
         total = weights.sum(axis=0)
         areas = np.array([bands.areas(weights, total) for bands in self._class_bands])  # (C, 2, b)
-        means = divide(self._summands[0] @ weights, self._summands[1] @ weights)
+        means = ratio(self._summands[0] @ weights, self._summands[1] @ weights)
         averages = counts.average_rates()
         of_classes = {
             **counts.rates(),
@@ -138,7 +138,7 @@ def log_losses(probabilities: FloatArray) -> FloatArray:
 
 
 def _agreement(counts: Counts) -> dict[str, Any]:
-    recall = divide(counts.hits, counts.actual)
+    recall = ratio(counts.hits, counts.actual)
     return {
         "balanced_accuracy": mean_over_classes(recall),
         "cohen_kappa": counts.cohen_kappa(),

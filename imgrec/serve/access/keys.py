@@ -47,7 +47,8 @@ class Key:
     digest: SHA-256 of the whole key, hexadecimal. The key has 256 random bits, so a slow hash would protect nothing.
     scopes: of SCOPES; `admin` includes the others. models: names it may use, None = all.
     created, expires, revoked: seconds since 1970 (UTC), None = never.
-    rate: requests in seconds. daily: images a day (UTC). output: how much of a prediction it sees, None = as the server.
+    rate: requests in seconds. daily: images a day (UTC).
+    output: how much of a prediction it sees, None = as the server.
     """
 
     id: str

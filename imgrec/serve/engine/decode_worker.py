@@ -1,8 +1,8 @@
-"""A process that decodes strangers' images one after another, with little memory, no way to write, and no secrets.
+"""A process that decodes untrusted images one after another, with little memory, no way to write, and no secrets.
 
-It may be killed at any moment, by its own limits or by the server (`imgrec.serve.engine.decoder`). It answers each request
-(length of the preprocessing, length of the image, both in bytes, then both) with one of two: OK, height, width and the
-pixels; or the place of a reason in CODES.
+It may be killed at any moment, by its own limits or by the server (`imgrec.serve.engine.decoder`). A request is the
+length of the preprocessing, the length of the image, both in bytes, then both. The response is OK, height, width and the
+pixels, or the index of a reason in CODES.
 """
 
 import json

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imgrec.data.images.limits import MAX_PIXELS
 from imgrec.data.samples import UInt8Array
 from imgrec.errors import ImgrecError
 from imgrec.serve.engine.decode_worker import ANSWER, CODES, OK, READY, REQUEST
@@ -27,7 +28,7 @@ class DecodeLimits:
 
     timeout_s: float = 10.0
     memory_mb: int = 1500
-    max_pixels: int = 89_478_485
+    max_pixels: int = MAX_PIXELS
 
 
 @dataclass(eq=False)

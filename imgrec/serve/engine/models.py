@@ -21,7 +21,8 @@ __all__ = ["Models", "ServedModel", "load_model"]
 class ServedModel:
     """One file, read once. A request holds on to one of these from its first byte to its response.
 
-    spec: the preprocessing as JSON, for the decoding processes. reject: the reject rule that every response reports, None = none.
+    spec: the preprocessing as JSON, for the decoding processes.
+    reject: the reject rule that every response reports, None = none.
     """
 
     name: str

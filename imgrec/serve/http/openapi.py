@@ -87,7 +87,7 @@ PREDICT: Responses = {
 }
 EXPLAIN: Responses = {
     200: _response(
-        "The prediction, and a saliency map of `explained_class`: a PNG in base64; the warmer a region, the more it counts.",
+        "The prediction, and a saliency map of `explained_class`: a PNG in base64, warm where a region counts most.",
         {
             "prediction": _PREDICTION,
             "saliency_map": "iVBORw0KGgo...",

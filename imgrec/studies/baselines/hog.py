@@ -1,6 +1,8 @@
 """Histograms of oriented gradients (HOG) for batches. Dalal and Triggs 2005, doi:10.1109/CVPR.2005.177.
 
-@HOG@
+scikit-image's `hog` has neither signed orientations nor interpolation: on 10,000 images of Fashion-MNIST a linear SVM
+reaches 0.900 with these features (0.20 ms per image) and 0.879 with scikit-image's of the same size (0.72 ms). Without
+both, values equal scikit-image's (without its square root of pixels).
 """
 
 from dataclasses import dataclass

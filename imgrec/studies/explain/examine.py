@@ -15,7 +15,7 @@ from imgrec.studies.explain.faithfulness import Curves, Faithfulness, compare, m
 from imgrec.studies.explain.methods import Method, SaliencyMap
 from imgrec.studies.explain.network import FromLogits, as_predict, device_of, softmax, to_images
 from imgrec.studies.explain.randomize import STAGES, randomized
-from imgrec.studies.explain.similarity import rank_correlation, structural_similarity
+from imgrec.studies.explain.similarity import rank_correlation
 from imgrec.studies.explain.verdict import CHANGED_BELOW, Verdict, judge
 
 __all__ = ["NUM_RANDOMIZED", "Examination", "Examiner", "Stage"]
@@ -29,7 +29,6 @@ class Stage(NamedTuple):
 
     stage: str
     spearman: float | None
-    ssim: float
 
 
 @dataclass(frozen=True)
@@ -194,4 +193,4 @@ def _stage(name: str, values: FloatArray, others: Sequence[FloatArray]) -> Stage
     correlations = [rank_correlation(values, other) for other in others]
     known = [value for value in correlations if value is not None]
     spearman = sum(known) / len(correlations) if known else None
-    return Stage(name, spearman, float(np.mean([structural_similarity(values, other) for other in others])))
+    return Stage(name, spearman)

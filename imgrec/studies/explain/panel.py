@@ -102,7 +102,7 @@ def _draw_curves(axes: Any, examination: Examination, kind: str) -> None:
     good = "low is good" if kind == "deletion" else "high is good"
     axes.set_title(f"{kind}: {good}", fontsize=9.5)
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
-    axes.set_xticklabels(["0", "deleted" if kind == "deletion" else "inserted", "all"], fontsize=8)
+    axes.set_xticklabels(["0", "share deleted" if kind == "deletion" else "share inserted", "1"], fontsize=8)
     axes.tick_params(labelsize=8, length=2)
     axes.set_box_aspect(1)
     axes.spines[["top", "right"]].set_visible(False)

@@ -68,12 +68,8 @@ def image_record(examination: Examination, shown: Shown, *, png: str) -> dict[st
             "random_insertion": _list(np.mean([one.insertion for one in examination.random], axis=0)),
         },
         "sanity": {
-            "stages": [
-                {"stage": stage.stage, "spearman": _rounded(stage.spearman), "ssim": _rounded(stage.ssim)}
-                for stage in examination.stages
-            ],
+            "stages": [{"stage": stage.stage, "spearman": _rounded(stage.spearman)} for stage in examination.stages],
             "spearman": _rounded(last.spearman),
-            "ssim": _rounded(last.ssim),
             "changed": examination.has_changed,
         },
         "completeness_residual": _rounded(facts.get("completeness_residual")),

@@ -73,9 +73,10 @@ def judge(
 
 def judge_all(grades: Sequence[Grade]) -> Verdict:
     """Judge a method by the grades of its maps, at least one."""
+    noun = "1 map" if len(grades) == 1 else f"{len(grades)} maps"
     trusted, bad = grades.count("trustworthy"), grades.count("bad")
-    few = f"; with only {len(grades)} maps this is a rough estimate" if len(grades) < FEW else ""
-    counts = f"{trusted} of {len(grades)} maps pass every check, {bad} {'is' if bad == 1 else 'are'} bad{few}"
+    few = f"; with only {noun} this is a rough estimate" if len(grades) < FEW else ""
+    counts = f"{trusted} of {noun} pass every check, {bad} {'is' if bad == 1 else 'are'} bad{few}"
     if trusted >= MOST_TRUSTED * len(grades):
         return Verdict("trustworthy", counts)
     return Verdict("bad" if bad > MOST_BAD * len(grades) else "weak", counts)

@@ -94,7 +94,6 @@ class OodFolder:
             return np.arange(count)
         return np.sort(lasting_order(count, self.seed)[: self.limit])
 
-
     def _reference(self, subject: Subject, *, has_features: bool, notes: list[str]) -> Reference | None:
         """Return the reference, or None and a note."""
         missing = "" if has_features else "the head of the model is not known"

@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +37,9 @@ SAME = 1e-4  # gray values: floating-point tolerance of equal sizes
 NORMS: tuple[Norm, ...] = ("linf", "l2")
 NAMES = ("noise", "fgsm", "pgd")
 TITLES = {"pgd": "PGD", "rays": "RayS"}
+
+Place = tuple[Norm, str, float]
+"""Norm, attack, eps."""
 
 
 class Attack:
@@ -92,39 +95,17 @@ class Attack:
 
     def __call__(self, subject: Subject, /) -> None:
         """Write attack.json. Raises: ConfigError: Several labels per image. ImageError: An unreadable image."""
-        predictions, data = subject.predictions, subject.data
+        predictions = subject.predictions
         _check_task(predictions.task)
         chosen = stratified_sample(predictions.labels, self.num_images, seed=self.seed)
-        dataset = ImageDataset(data.split(subject.split).subset(chosen), preprocess=data.preprocess)
         start = time.perf_counter()
-        places = [(norm, eps) for norm in NORMS for eps in self.eps[norm]]
-        is_correct = {(norm, name, eps): np.zeros(len(chosen), dtype=bool) for norm, eps in places for name in NAMES}
-        zero_gradients, unbounded_correct = 0, [np.zeros(0, dtype=bool)]
-        radius_255, num_queries = np.zeros(len(chosen)), np.zeros(len(chosen), dtype=np.int64)
-        with closing(ProgressLine(sys.stderr)) as progress:
-            for batch in _batches(dataset, subject, chosen, batch_size=data.eval_batch_size):
-                rows = np.searchsorted(chosen, batch.keys)
-                direction = gradient(subject.network, batch.images, batch.labels)
-                zero_gradients += int((direction.flatten(1).abs().amax(dim=1) == 0).sum())
-                if rows[0] < UNBOUNDED:
-                    some = batch.take(torch.arange(min(len(rows), UNBOUNDED - int(rows[0]))))
-                    starts = self._noise("linf", some, range(self.restarts))
-                    unbounded_correct.append(~self._broken("pgd", subject, some, norm="linf", eps=1.0, noise=starts))
-                for place, found in self._attacked(subject, batch):
-                    is_correct[place][rows] = found
-                if self.queries:
-                    radius_255[rows], num_queries[rows] = self._radii(subject, batch)
-                progress.update(int(rows[-1]) + 1, len(chosen))
-        trials = [self._trial(norm, name, eps, is_correct[norm, name, eps]) for norm, eps in places for name in NAMES]
-        if self.queries:
-            trials += [self._trial("linf", "rays", eps, radius_255 > eps * 255 + SAME) for eps in self.eps["linf"]]
-        clean_correct = np.asarray(predictions.predicted == predictions.labels)[chosen]
+        found = self._run(subject, chosen)
         card = make_attack_card(
-            trials,
-            clean_correct=clean_correct,
+            self._trials(found),
+            clean_correct=np.asarray(predictions.predicted == predictions.labels)[chosen],
             num_classes=len(predictions.class_names),
-            unbounded_correct=np.concatenate(unbounded_correct),
-            num_zero_gradients=zero_gradients,
+            unbounded_correct=found.unbounded_correct,
+            num_zero_gradients=int(found.has_zero_gradient.sum()),
         )
         about = {
             "task": predictions.task,
@@ -133,16 +114,47 @@ class Attack:
             "num_available": len(predictions),
             "is_rounded": self.rounded,
             "max_queries": self.queries,
-            "mean_queries": float(num_queries.mean()),
+            "mean_queries": float(found.num_queries.mean()),
             "notes": independence_notes(predictions),
             "seconds": time.perf_counter() - start,
         }
         write_json(subject.folder / "attack.json", {**card, **about})
         _report(card)
 
-    def _attacked(
-        self, subject: Subject, batch: "_Batch"
-    ) -> Iterator[tuple[tuple[Norm, str, float], NDArray[np.bool_]]]:
+    def _run(self, subject: Subject, chosen: NDArray[np.int64]) -> "_Found":
+        """Run all attacks on the images `chosen` of the split."""
+        data = subject.data
+        dataset = ImageDataset(data.split(subject.split).subset(chosen), preprocess=data.preprocess)
+        found = _Found.of(self._places(), num_images=len(chosen))
+        with closing(ProgressLine(sys.stderr)) as progress:
+            for batch in _batches(dataset, subject, chosen, batch_size=data.eval_batch_size):
+                rows = np.searchsorted(chosen, batch.keys)
+                direction = gradient(subject.network, batch.images, batch.labels)
+                found.has_zero_gradient[rows] = (direction.flatten(1).abs().amax(dim=1) == 0).cpu().numpy()
+                if rows[0] < UNBOUNDED:
+                    some = batch.take(torch.arange(min(len(rows), UNBOUNDED - int(rows[0]))))
+                    starts = self._noise("linf", some, range(self.restarts))
+                    broken = self._broken("pgd", subject, some, norm="linf", eps=1.0, noise=starts)
+                    found.unbounded_correct[rows[: len(broken)]] = ~broken
+                for place, is_correct in self._attacked(subject, batch):
+                    found.is_correct[place][rows] = is_correct
+                if self.queries:
+                    found.radius_255[rows], found.num_queries[rows] = self._radii(subject, batch)
+                progress.update(int(rows[-1]) + 1, len(chosen))
+        return found
+
+    def _places(self) -> Iterator[Place]:
+        return ((norm, name, eps) for norm in NORMS for eps in self.eps[norm] for name in NAMES)
+
+    def _trials(self, found: "_Found") -> list[Trial]:
+        trials = [self._trial(*place, found.is_correct[place]) for place in self._places()]
+        if self.queries:
+            trials += [
+                self._trial("linf", "rays", eps, found.radius_255 > eps * 255 + SAME) for eps in self.eps["linf"]
+            ]
+        return trials
+
+    def _attacked(self, subject: Subject, batch: "_Batch") -> Iterator[tuple[Place, NDArray[np.bool_]]]:
         """Yield for each trial which predictions are still correct; what a smaller eps breaks stays broken."""
         for norm in NORMS:
             starts = self._noise(norm, batch, range(self.restarts))
@@ -191,6 +203,27 @@ class Attack:
         steps = {"noise": 0, "fgsm": 1, "pgd": self.steps, "rays": self.queries}[name]
         restarts = {"noise": NOISE_DRAWS, "fgsm": 1, "pgd": self.restarts, "rays": 1}[name]
         return Trial(norm, name, eps, steps, restarts, is_correct)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the attacks found for N images; `unbounded_correct` for the first `UNBOUNDED` of them."""
+
+    is_correct: Mapping[Place, NDArray[np.bool_]]
+    unbounded_correct: NDArray[np.bool_]
+    has_zero_gradient: NDArray[np.bool_]
+    radius_255: NDArray[np.float64]
+    num_queries: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, places: Iterable[Place], *, num_images: int) -> "_Found":
+        return cls(
+            is_correct={place: np.zeros(num_images, dtype=bool) for place in places},
+            unbounded_correct=np.zeros(min(num_images, UNBOUNDED), dtype=bool),
+            has_zero_gradient=np.zeros(num_images, dtype=bool),
+            radius_255=np.zeros(num_images),
+            num_queries=np.zeros(num_images, dtype=np.int64),
+        )
 
 
 @dataclass(frozen=True)

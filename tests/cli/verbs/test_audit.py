@@ -48,7 +48,7 @@ def lines(path: Path) -> list[dict[str, str]]:
 
 def test_from_a_folder_to_a_report_a_plan_and_a_clean_table(photos, monkeypatch, capsys):
     assert run(monkeypatch, "photos", "--no-labels", "--workers", "1") == 1
-    assert "Leaks: the same image in two splits" in capsys.readouterr().out
+    assert "Exact duplicates across splits (leaks)" in capsys.readouterr().out
     assert {"audit.html", "audit.json", "plan.csv"} <= {path.name for path in Path("audit").iterdir()}
     assert [(one["path"], one["action"]) for one in lines(Path("audit/plan.csv"))] == [
         ("test/dog/leak.png", "keep"),

@@ -14,7 +14,7 @@ from imgrec.core.checkpoint.checkpoint import CheckpointInfo, save_checkpoint
 from imgrec.data.images.image import read_image
 from imgrec.errors import CheckpointError, ConfigError, DataError
 from imgrec.evaluation.decisions import Decisions
-from imgrec.evaluation.decisions.fit_on_split import decisions_in
+from imgrec.evaluation.fit_on_split import decisions_in
 from imgrec.evaluation.restore import load_classifier
 from imgrec.models import make_small_cnn
 

@@ -83,7 +83,7 @@ def test_the_bundle_carries_where_it_comes_from(run, model):
 
 def test_the_decisions_of_the_checkpoint_are_those_of_the_bundle(run, model):
     from imgrec.core.checkpoint.checkpoint import load_checkpoint
-    from imgrec.evaluation.decisions.fit_on_split import read_decisions
+    from imgrec.evaluation.fit_on_split import read_decisions
 
     expected = read_decisions(load_checkpoint(run / "best.ckpt"), name="best.ckpt")
     assert load_bundle(model).decisions.to_dict() == expected.to_dict()

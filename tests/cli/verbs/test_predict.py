@@ -299,10 +299,10 @@ def test_ctrl_c_keeps_finished_rows_and_names_the_way_to_resume(place):
     while time.monotonic() < deadline and not (partial.exists() and partial.stat().st_size > 1000):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said.decode()
-    assert "of 100,000 images. With --output, the same command resumes." in said.decode()
-    assert b"Traceback" not in said
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err.decode()
+    assert "of 100,000 images. With --output, the same command resumes." in err.decode()
+    assert b"Traceback" not in err
     assert json.loads((place / "p.parquet.partial.journal").read_bytes().splitlines()[-1])["state"]["images"] > 0
 
 
@@ -312,24 +312,23 @@ def test_a_closed_pipe_ends_it_quietly(place):
     assert process.stdout is not None and process.stderr is not None
     process.stdout.readline()
     process.stdout.close()
-    said = process.stderr.read()
+    err = process.stderr.read()
     process.stderr.close()
     assert process.wait(timeout=60) == 141
-    assert said == b""
+    assert err == b""
 
 
 def test_a_file_that_is_not_a_video_is_reported_in_its_row_only(place):
     (place / "a.mp4").write_bytes(b"none")
     process = started("m.onnx", "a.mp4", "camera:99", cwd=place)
-    _, said = process.communicate()
+    _, err = process.communicate()
     assert (
-        said.decode()
-        == "imgrec: error: camera:99 cannot be opened. Is it connected, free, and allowed for this user?\n"
+        err.decode() == "imgrec: error: camera:99 cannot be opened. Is it connected, free, and allowed for this user?\n"
     )
     process = started("m.onnx", "a.mp4", cwd=place)
-    out, said = process.communicate()
+    out, err = process.communicate()
     assert out.decode().splitlines()[1].startswith("a.mp4,,,,,,,not_a_video,")
-    assert said.decode().startswith("1 image, ")
+    assert err.decode().startswith("1 image, ")
 
 
 def test_all_nasty_files_are_rows_that_match_their_index_in_one_run(shared_data, place, monkeypatch):

@@ -95,7 +95,7 @@ def test_lightning_cannot_be_told_to_load_objects(tmp_path: Path) -> None:
     save_checkpoint({"state_dict": {}}, tmp_path / "a.ckpt")
     plugin = DurableCheckpointIO()
     assert plugin.load_checkpoint(tmp_path / "a.ckpt", weights_only=True) == {"state_dict": {}}
-    with pytest.raises(CheckpointError, match="weights_only=False for .*: imgrec never loads Python objects"):
+    with pytest.raises(CheckpointError, match=r"weights_only=False for .*: imgrec never loads Python objects"):
         plugin.load_checkpoint(tmp_path / "a.ckpt", weights_only=False)
 
 

@@ -301,7 +301,9 @@ def test_standard_averages_when_it_makes_smaller() -> None:
 
 
 def test_an_unknown_place_in_the_order_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"augment.after='decoded': decode or preprocess. Did you mean 'decode'"):
+    with pytest.raises(
+        ConfigError, match=r"augment.after=decoded: use one of decode, preprocess. Did you mean 'decode'"
+    ):
         Augment([], after="decoded")  # type: ignore[arg-type]
 
 
@@ -475,5 +477,5 @@ def test_an_image_that_cannot_be_decoded_is_an_image_error() -> None:
 
 
 def test_an_unknown_way_of_decoding_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"augment.decode='fasst': fast or full. Did you mean 'fast'"):
+    with pytest.raises(ConfigError, match=r"augment.decode=fasst: use one of fast, full. Did you mean 'fast'"):
         Augment([], decode="fasst")  # type: ignore[arg-type]

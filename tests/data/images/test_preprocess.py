@@ -211,12 +211,12 @@ def test_a_missing_size_is_not_guessed() -> None:
 
 
 def test_an_unknown_mode_is_named_with_near_ones() -> None:
-    with pytest.raises(ConfigError, match=r"preprocess.mode='squahs' .* Did you mean 'squash'\?"):
+    with pytest.raises(ConfigError, match=r"preprocess.mode=squahs: .* Did you mean 'squash'\?"):
         Preprocess(224, mode="squahs")  # type: ignore[arg-type]
 
 
 def test_an_unknown_interpolation_lists_the_known() -> None:
-    with pytest.raises(ConfigError, match=r"interpolation='area' .* nearest, bilinear, bicubic, lanczos"):
+    with pytest.raises(ConfigError, match=r"interpolation=area: use one of nearest, bilinear, bicubic, lanczos"):
         Preprocess(224, interpolation="area")  # type: ignore[arg-type]
 
 

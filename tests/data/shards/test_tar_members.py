@@ -136,7 +136,7 @@ def test_too_many_members_are_refused(monkeypatch):
         (b"hello" * 300, "is no tar file"),
         (b"\x1f\x8b\x08" + bytes(600), "is compressed.*plain .tar"),
         (tar(*MEMBERS)[:5000].rstrip(b"\0") , "is truncated"),
-        (tar(*MEMBERS) + tar(*MEMBERS), "goes on after its end mark"),
+        (tar(*MEMBERS) + tar(*MEMBERS), "has content after its end mark"),
         (b"".join([tar(("a.jpg", b"1"))[:1024], b"no header".ljust(512)]), "no header where one is due, at byte 1,024"),
         (tar(("a.jpg", b"1"))[:1024], "has no end mark"),
     ],

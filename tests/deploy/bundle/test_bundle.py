@@ -42,7 +42,7 @@ def test_a_batch_of_one_is_a_batch_of_many_and_none_is_none():
     assert model.run([]).shape == (0, len(CLASSES))
 
 
-def test_an_image_is_prepared_by_what_the_file_says():
+def test_an_image_is_preprocessed_by_the_description():
     image = sample_images().images[0]
     assert np.array_equal(bundle().prepare(DecodedImage(image)), PREPROCESS(image))
 
@@ -51,7 +51,7 @@ def test_probabilities_are_at_the_temperature_of_the_decisions():
     decisions = replace(Decisions("single", CLASSES), temperature=2.0)
     logits = np.array([[2.0, 0.0, 0.0]], dtype=np.float32)
     expected = np.exp([1.0, 0.0, 0.0]) / np.exp([1.0, 0.0, 0.0]).sum()
-    assert np.allclose(bundle(decisions=decisions).probabilities(logits)[0], expected)
+    assert np.allclose(bundle(decisions=decisions).decisions.probabilities(logits)[0], expected)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_a_description_of_a_newer_format_is_named_before_its_graph_is_looked_at(
         bundle_from_bytes(data, name="model.onnx")
 
 
-def test_a_graph_that_is_not_what_the_description_says_is_refused():
+def test_a_graph_that_does_not_match_its_description_is_refused():
     more = Decisions("single", (*CLASSES, "more"))
     data = with_document(document(class_names=[*CLASSES, "more"], decisions=more.to_dict()))
     with pytest.raises(BundleError, match="4 classes"):
@@ -260,11 +260,11 @@ resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 try:
     model.run(images)
 except MemoryError as error:
-    print("said", error)
+    print("caught", error)
 """
     command = [sys.executable, "-c", code, str(write_bundle(tmp_path))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.stdout.startswith("said"), done.stderr
+    assert done.stdout.startswith("caught"), done.stderr
 
 
 def test_the_single_threaded_copy_gives_the_same_logits(tmp_path):
@@ -276,7 +276,7 @@ def test_the_single_threaded_copy_gives_the_same_logits(tmp_path):
 
 
 @pytest.mark.parametrize("spins", [True, False])
-def test_threads_that_wait_spin_as_told(tmp_path, spins):
+def test_waiting_threads_spin_if_asked(tmp_path, spins):
     model = load_bundle(write_bundle(tmp_path), threads=2, spins=spins)
 
     options = model._session.get_session_options()

@@ -45,7 +45,7 @@ def test_a_data_location_alone_is_refused():
 
 
 @pytest.mark.parametrize("dims", [[10**12], [10**6, 10**6, 10**6], [2**63 - 1, 2**63 - 1]])
-def test_a_tensor_that_claims_more_than_it_has_is_refused(dims):
+def test_a_tensor_that_declares_more_than_it_has_is_refused(dims):
     model = graph()
     first_weight(model).dims[:] = dims
     refused(model, r"declares [\d,]+ numbers, but the file has \d+")
@@ -82,7 +82,7 @@ def test_operators_of_others_are_refused(domain):
 
 
 @pytest.mark.parametrize("operator", ["If", "Loop", "Scan"])
-def test_graphs_within_the_graph_are_refused(operator):
+def test_nested_graphs_are_refused(operator):
     inner = helper.make_graph([], "inner", [], [])
     model = graph()
     model.graph.node.append(helper.make_node(operator, ["images"], ["x"], body=inner))
@@ -112,7 +112,7 @@ def test_too_many_operators_are_refused():
 
 @pytest.mark.parametrize("way", ["initializer", "constant", "ints"])
 @pytest.mark.parametrize(("operator", "place"), [("ConstantOfShape", 0), ("Expand", 1), ("Tile", 1)])
-def test_an_operator_that_is_told_to_make_too_much_is_refused(operator, place, way):
+def test_an_operator_with_a_huge_output_is_refused(operator, place, way):
     model = graph()
     shape = np.array([10**5, 10**5], dtype=np.int64)
     if way == "initializer":

@@ -245,7 +245,7 @@ def test_exporting_twice_gives_equal_bytes():
     assert one == two
 
 
-def test_a_network_that_cannot_be_exported_is_said_so():
+def test_a_network_that_cannot_be_exported_is_reported():
     class Asks(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return images.float().mean((2, 3)) if images.sum() > 5 else images.float().amax((2, 3))

@@ -1,6 +1,6 @@
 """The lines of JavaScript in docs/export.md, run as they stand there by Node.js, where it and onnxruntime-node are.
 
-NODE_PATH says where packages of Node.js are: `npm install --prefix FOLDER onnxruntime-node`, then
+NODE_PATH is the folder of Node.js packages: `npm install --prefix FOLDER onnxruntime-node`, then
 NODE_PATH=FOLDER/node_modules.
 """
 

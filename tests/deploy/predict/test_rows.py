@@ -24,7 +24,7 @@ NAMES = ("cat", "=dog", "ox")
 
 
 def decisions(task: str = "single", names: tuple[str, ...] = NAMES) -> Decisions:
-    rule = RejectRule(0.6, risk=0.05, delta=0.1, accepted=9, wrong=0, num_samples=9, upper_bound=0.04)
+    rule = RejectRule(0.6, risk=0.05, delta=0.1, num_accepted=9, num_errors=0, num_samples=9, upper_bound=0.04)
     return Decisions(task, names, reject={"risk_5": rule}, conformal={"lac_90": ConformalRule("lac", 0.9, 0.2, 99)})
 
 

@@ -65,7 +65,7 @@ def test_what_grows_out_of_all_proportion_is_refused_unread_and_the_rest_is_read
     assert outcomes(path) == {"#bomb.png": "zip_bomb", "#good.png": "ok"}
 
 
-def test_a_member_that_says_it_is_huge_is_refused_unread(tmp_path):
+def test_a_member_of_huge_declared_size_is_refused_unread(tmp_path):
     path = archive(tmp_path / "p.zip", {"a.png": sample_image(1, 2, 3)})
     data = path.read_bytes()
     place = data.index(b"PK\x01\x02") + 24

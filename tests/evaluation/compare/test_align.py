@@ -95,4 +95,4 @@ def test_groups_are_those_of_the_first():
     found, notes = aligned(grouped, make_table(10))
     assert (found.groups, notes) == (grouped.groups, [])
     _, notes = aligned(make_table(10), grouped)
-    assert notes == ["b has groups and a has none: the groups are not used."]
+    assert notes == ["b has groups and a does not: the groups are not used."]

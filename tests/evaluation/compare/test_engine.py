@@ -120,8 +120,8 @@ def test_a_lone_training_is_taken_to_vary_as_the_others_do():
     assert "One training only: b." in comparison.notes[0]
 
 
-def test_networks_of_one_training_are_said_to_be_no_recipes():
-    assert "the comparison is of these networks" in compare(make_run("a", A), make_run("b", B)).notes[0]
+def test_runs_of_one_training_are_noted_as_trained_models():
+    assert "the trained models are compared" in compare(make_run("a", A), make_run("b", B)).notes[0]
 
 
 def test_groups_are_drawn_whole_and_mcnemar_is_not_used():
@@ -139,8 +139,8 @@ def test_one_group_tells_nothing_and_that_is_said():
     a, b = (make_table(noise=noise, groups=["x"] * 300) for noise in (0.5, 1.6))
     comparison = compare(make_run("a", a), make_run("b", b))
     assert difference(comparison.pairs[0], "accuracy").low is None
-    assert "all images are of one group" in judge(comparison.pairs[0], comparison).text
-    assert any("All images are of one group" in note for note in comparison.notes)
+    assert "all images are from one group" in judge(comparison.pairs[0], comparison).text
+    assert any("All images are from one group" in note for note in comparison.notes)
 
 
 def test_several_labels_are_compared_by_average_precision():

@@ -81,7 +81,7 @@ def test_the_page_asks_for_nothing_and_runs_nothing(case):
 def test_the_json_is_strict_and_the_console_prints(case):
     comparison = CASES[case]()
     record = json.loads(to_json(comparison), parse_constant=pytest.fail)
-    assert next(iter(record)) == "format" and record["format"] == 1
+    assert next(iter(record)) == "format" and record["format"] == 2
     assert len(record["pairs"]) == len(comparison.pairs)
     text = io.StringIO()
     print_comparison(comparison, console=Console(file=text, width=100))
@@ -135,7 +135,7 @@ def test_the_json_holds_what_the_page_shows():
     }  # fmt: skip
     assert pair["differences"][0]["metric"] == "accuracy"
     assert set(pair["per_class"][0]) == {
-        "class", "score", "a", "b", "difference", "low", "high", "p", "gained", "lost",
+        "class", "metric", "a", "b", "difference", "low", "high", "p", "gained", "lost",
     }  # fmt: skip
     assert record["interval_method"]["kind"] == "stratified by class"
 

@@ -51,7 +51,7 @@ def test_what_cannot_be_told_says_how_many_images_would_tell():
     assert verdict.needed == pytest.approx(needed, rel=0.1)
     assert verdict.text == (
         "A and B are not distinguishable with 500 images: the difference is +1.0 points of accuracy "
-        f"({100 * main.low:+.1f} to {100 * main.high:+.1f}). About {verdict.needed:,} would be needed to tell a "
+        f"({100 * main.low:+.1f} to {100 * main.high:+.1f}). About {verdict.needed:,} would be needed to detect a "
         "difference of this size."
     )
 
@@ -98,7 +98,7 @@ def test_among_many_pairs_a_lucky_one_is_not_called_better():
     pair = comparison.pairs[0]
     assert pair.p < 0.05 < pair.p_holm
     assert found[0].better is None
-    assert found[0].text.endswith("once the number of pairs is allowed for.")
+    assert found[0].text.endswith("after correction for the number of pairs.")
 
 
 def test_trainings_that_differ_too_much_ask_for_more_trainings():

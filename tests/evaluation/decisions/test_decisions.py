@@ -14,8 +14,8 @@ from imgrec.deploy.bundle.bundle import load_bundle
 from imgrec.errors import DataError
 from imgrec.evaluation import read_parquet
 from imgrec.evaluation.decisions import Decisions, Plan
-from imgrec.evaluation.decisions.fit_on_split import read_decisions
 from imgrec.evaluation.decisions.outcome import measure_outcome
+from imgrec.evaluation.fit_on_split import read_decisions
 from project import PROJECT
 
 

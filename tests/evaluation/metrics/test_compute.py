@@ -213,13 +213,13 @@ def test_the_order_of_the_images_does_not_matter():
     assert ours == theirs
 
 
-def test_scores_can_be_computed_again_from_the_table_alone(tmp_path):
+def test_metrics_can_be_computed_again_from_the_table_alone(tmp_path):
     predictions = random_predictions()
     write_parquet(predictions, tmp_path / "p.parquet")
     assert scores_of(read_parquet(tmp_path / "p.parquet")) == scores_of(predictions)
 
 
-def test_scores_are_plain_numbers():
+def test_metrics_are_plain_numbers():
     def leaves(value):
         children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
         return {type(value)} if children is None else set().union(*map(leaves, children))
@@ -227,7 +227,7 @@ def test_scores_are_plain_numbers():
     assert leaves(scores_of(random_predictions())) == {int, float, str}
 
 
-def test_scores_without_a_table_take_labels_and_probabilities():
+def test_metrics_without_a_table_take_labels_and_probabilities():
     predictions = random_predictions()
     scores = single_label_metrics(predictions.labels, predictions.probabilities, class_names=predictions.class_names)
     assert scores.items() <= scores_of(predictions).items()

@@ -105,7 +105,7 @@ def test_the_method_is_told():
         "kind": "stratified by class",
         "unit": "image",
         "num_units": 120,
-        "reason": "The numbers of images per class are taken as given; images are independent.",
+        "reason": "Images are independent; the number of images per class is kept.",
         "resamples": 200,
         "seed": 3,
     }

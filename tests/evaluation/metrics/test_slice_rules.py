@@ -81,7 +81,7 @@ def test_what_is_unknown_is_a_slice_of_its_own():
         (np.full(9, np.nan), "no values"),
         (["a"] * 9, "a single value: a"),
         ([""] * 9, "no values"),
-        ([str(i) for i in range(50)], "none of its 50 values is that of 20 images or more"),
+        ([str(i) for i in range(50)], "none of its 50 values has 20 images or more"),
     ],
 )
 def test_a_column_that_divides_nothing_says_why(column, reason):

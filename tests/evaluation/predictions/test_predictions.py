@@ -44,7 +44,7 @@ def test_no_images_are_refused():
 
 
 def test_one_class_is_refused_for_one_label():
-    with pytest.raises(DataError, match=r"over 1 classes; there must be 2"):
+    with pytest.raises(DataError, match=r"1 classes; there must be 2"):
         make_predictions(np.zeros((3, 1)))
 
 

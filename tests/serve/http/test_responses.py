@@ -74,4 +74,4 @@ def test_an_response_that_a_reject_rule_does_not_accept_is_rejected():
 
 
 def _rule(threshold: float) -> RejectRule:
-    return RejectRule(threshold, risk=0.05, delta=0.1, accepted=9, wrong=0, num_samples=9, upper_bound=0.04)
+    return RejectRule(threshold, risk=0.05, delta=0.1, num_accepted=9, num_errors=0, num_samples=9, upper_bound=0.04)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from imgrec.studies.baselines.hog import Hog
 from imgrec.studies.baselines.model_row import check_same_images, evaluation_folder, read_model_row
 from imgrec.studies.baselines.output import accuracy_of, print_baselines, to_json, write_baselines
 from imgrec.studies.baselines.run import BaselineTable, Plan, run_baselines
+from project import PROJECT
 from small_run import Noise
 
 KEEP = Preprocess(size=None, mode="none")
@@ -247,7 +249,7 @@ def test_a_part_of_training_can_be_enough():
 def test_frozen_features_go_with_logistic_regression_alone():
     network = make_small_cnn(num_classes=3, channels=[4, 8], hidden=6)
     plan = Plan(features=[("frozen",)], models=["knn"], network=network, network_name="frozen_small_cnn")
-    names = {baseline.name for baseline in run_baselines(Data(), plan).baselines if not baseline.is_majority_class}
+    names = {baseline.name for baseline in run_baselines(Data(), plan).baselines if baseline.features != "none"}
     assert names == {"frozen_small_cnn-logistic_regression"}
 
 
@@ -283,7 +285,7 @@ def test_fewer_training_images_than_neighbours_are_in_order():
 
 
 def test_one_class_is_refused():
-    with pytest.raises(DataError, match=r"1 class \(a\): classification needs two or more"):
+    with pytest.raises(DataError, match=r"1 class \(a\); classification needs two or more"):
         run_baselines(Data(train=sample_images(9, classes=1)), COLOR)
 
 
@@ -404,7 +406,7 @@ def test_the_table_has_a_row_for_each_baseline_and_the_model(table, evaluated, w
         assert f"{row['accuracy']:.4f}" in text
     assert "best.ckpt" in text
     assert ("features" in text) == (width == 140)
-    assert "color-linear_svm: Its scores are decision values: good for ranking" in text
+    assert "color-linear_svm: Its scores are decision values, not probabilities" in text
     assert all(len(line) <= width for line in text.splitlines() if "Note:" not in line)
 
 
@@ -415,6 +417,16 @@ def test_the_report_shows_the_baselines(table, evaluated, tmp_path):
     page = write_report(evaluated / "evaluation").read_text()
     assert all(baseline.name in page for baseline in table.baselines)
     assert "Its scores are decision values" in page
+
+
+def test_the_report_reads_the_file_of_earlier_releases(evaluated):
+    from imgrec.evaluation.report.evaluation_folder import FORMER_FILES
+    from imgrec.evaluation.report.report import write_report
+
+    former = FORMER_FILES["baselines.json"]
+    before = PROJECT / "tests" / "fixtures" / "before_layout" / "baselines" / former
+    shutil.copy(before, evaluated / "evaluation" / former)
+    assert "color-linear_svm" in write_report(evaluated / "evaluation").read_text()
 
 
 def test_control_characters_in_names_are_written_out(table, evaluated):

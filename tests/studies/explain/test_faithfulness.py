@@ -11,7 +11,7 @@ from imgrec.studies.explain.cells import make_cells
 from imgrec.studies.explain.faithfulness import Faithfulness, compare, map_order, measure_orders, random_orders
 from imgrec.studies.explain.occlusion import occlusion_map, window_starts
 from imgrec.studies.explain.overlay import draw_overlay, scaled
-from imgrec.studies.explain.similarity import rank_correlation, structural_similarity
+from imgrec.studies.explain.similarity import rank_correlation
 from imgrec.studies.explain.verdict import judge, judge_all
 from project import PROJECT
 
@@ -115,20 +115,6 @@ def test_rank_correlation_is_scipy_s_of_the_absolute_values():
     assert rank_correlation(one, other) == pytest.approx(expected)
     assert rank_correlation(one, -one) == pytest.approx(1)
     assert rank_correlation(one, np.ones((9, 11))) is None
-
-
-def test_structural_similarity_is_scikit_image_s():
-    metrics = pytest.importorskip("skimage.metrics")
-    random = np.random.default_rng(4)
-    one, other = random.random((40, 50)), random.random((40, 50))
-    one, other = one / one.max(), other / other.max()
-    expected = metrics.structural_similarity(
-        one, other, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
-    )
-    assert structural_similarity(3 * one, -other) == pytest.approx(expected)
-    assert structural_similarity(one, one) == pytest.approx(1)
-    assert structural_similarity(one[:6, :6], one[:6, :6]) == pytest.approx(1)
-    assert structural_similarity(np.zeros((20, 20)), np.zeros((20, 20))) == pytest.approx(1)
 
 
 def test_a_baseline_has_the_size_of_the_image_and_shows_nothing_of_it():

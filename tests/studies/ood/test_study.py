@@ -156,7 +156,7 @@ def test_ood_images_are_separated_and_broken_ones_listed(sample_images: Path, tm
     assert {(Path(one["path"]).name, one["code"]) for one in found["ood"]["broken"]} == {
         ("cut.png", "truncated"), ("empty.jpg", "not_an_image"),
     }  # fmt: skip
-    assert "1 entry (no image that imgrec reads)" in found["notes"][0]
+    assert "Excluded 1 entry (not a supported image)" in found["notes"][0]
     assert (tmp_path / "ood" / "histograms.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -50,7 +50,7 @@ def _calibration_summary(data: Mapping[str, Any]) -> str:
         return text + "No temperature was fitted; probabilities are used uncalibrated."
     where = SPLITS.get(str((data["fitted_on"] or {}).get("split")), "other data")
     return text + (
-        f"With a temperature of {temperature:.3g}, fitted on {where}, it is "
+        f"Calibrated with a temperature of {temperature:.3g}, fitted on {where}, the {confidence} is "
         f"{percent(data['after']['mean_confidence'])}. The temperature does not change predictions."
     )
 
@@ -152,7 +152,7 @@ def _conformal_table(rules: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _operating_point(rule: Mapping[str, Any]) -> list[Block]:
-    target = f"{rule['measure']} of {percent(rule['target'], digits=0)}"
+    target = f"{visible(str(rule['measure']))} of {percent(rule['target'], digits=0)}"
     columns = [
         Column("class"), Column("threshold", "number"), Column("sensitivity", "number"),
         Column("specificity", "number"), Column("PPV", "number", "positive predictive value"),
@@ -167,7 +167,7 @@ def _operating_point(rule: Mapping[str, Any]) -> list[Block]:
         ]
         for row in rule["here"]
     ]  # fmt: skip
-    title = visible(f"Operating point {rule['name']}: a threshold per class for a {target}.")
+    title = f"Operating point {visible(str(rule['name']))}: a threshold per class for a {target}."
     return [Paragraph(title), Table(title, columns, rows, search="class" if len(rows) > 12 else "", num_shown=12)]
 
 

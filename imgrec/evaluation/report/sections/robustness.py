@@ -120,14 +120,14 @@ def robustness_blocks(data: dict[str, Any]) -> list[Block]:
         *(Column(f"{severity}", "heat") for severity in severities),
     ]
     used = f"{count(data['num_samples'])} of {count(data['num_available'], 'image')}"
-    lead = f"On uncorrupted images {_name(data)} is {_with_interval(data['clean'])} ({used}). "
+    lead = f"On uncorrupted images {_name(data)} is {_with_interval(data['clean'])}, on {used}. "
     drop = data.get("mean_relative_drop")
     lead += f"Mean relative drop over all corruptions: {percent(drop)}. " if drop is not None else ""
     mce = data.get("mce")
     lead += f"Mean corruption error relative to the given baseline: {percent(mce)}. " if mce is not None else ""
     lead += (
-        f"The table shows {_name(data)} in percent for severities 1 to 5 (Hendrycks and Dietterich 2019); the darker a "
-        "cell, the larger the drop."
+        f"The table shows {_name(data)} in percent for severities 1 to 5 (Hendrycks and Dietterich 2019); the "
+        "stronger the colour, the larger the drop."
     )
     return [Paragraph(lead), Table("Robustness", [*columns, Column("mean", "heat")], rows), *notes(data)]
 
@@ -149,7 +149,7 @@ def attack_blocks(data: dict[str, Any]) -> list[Block]:
     used = f"{count(data['num_samples'])} of {count(data['num_available'], 'image')}"
     chance = f"; chance level {percent(data['chance'])}" if data.get("chance") is not None else ""
     blocks.append(
-        Paragraph(f"On unperturbed images {_name(data)} is {_with_interval(data['clean'])} ({used}{chance}).")
+        Paragraph(f"On unperturbed images {_name(data)} is {_with_interval(data['clean'])}, on {used}{chance}.")
     )
     blocks += [_attack_chart(norm, data) for norm in data["norms"]]
     passed = [check for check in checks if check.get("passed")]

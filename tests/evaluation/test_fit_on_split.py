@@ -14,7 +14,7 @@ from imgrec.errors import CheckpointError, ConfigError
 from imgrec.evaluate_job import run_evaluation
 from imgrec.evaluation import read_parquet
 from imgrec.evaluation.decisions import Decisions
-from imgrec.evaluation.decisions.fit_on_split import read_decisions, store_decisions
+from imgrec.evaluation.fit_on_split import read_decisions, store_decisions
 from imgrec.train_job import run_training
 
 # Rules that are available from 180 images of digits after two training steps.
@@ -169,7 +169,7 @@ def test_scoring_validation_by_rules_of_validation_is_called_optimistic(run: Pat
 
 @pytest.mark.slow
 def test_without_a_test_split_validation_is_predicted_once(tmp_path: Path, monkeypatch: Any) -> None:
-    import imgrec.evaluation.decisions.fit_on_split as deciding
+    import imgrec.evaluation.fit_on_split as deciding
 
     calls = []
 
