@@ -88,7 +88,7 @@ def test_equal_images_stay_together_and_join_groups(photos, monkeypatch, capsys)
     found = split(r"photos --keep-duplicates exact --folds 3 --group patient", monkeypatch)
     sides = sides_of(found, patient)
     assert sides["p0"] == sides["p5"]
-    assert "2 images are equal images, in 1 group; with them 6 groups become 5." in capsys.readouterr().err
+    assert "2 images are equal images, in 1 group; 6 groups become 5." in capsys.readouterr().err
 
 
 def test_nearly_equal_images_stay_together_by_default(photos, monkeypatch):
@@ -324,6 +324,6 @@ def test_without_a_name_the_file_is_splits_json_and_replaces_none(tmp_path, monk
     monkeypatch.setattr("sys.argv", ["split", "photos", "--keep-duplicates", "no"])
     main()
     written = (tmp_path / "splits.json").read_bytes()
-    with pytest.raises(ConfigError, match=r"splits\.json is there\. Add --output"):
+    with pytest.raises(ConfigError, match=r"splits\.json exists\. Add --output"):
         main()
     assert (tmp_path / "splits.json").read_bytes() == written
