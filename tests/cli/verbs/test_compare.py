@@ -49,8 +49,8 @@ def test_output_and_seed_can_be_chosen_and_the_same_seed_gives_the_same_files(ru
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "Name two runs or more: imgrec compare RUN_A RUN_B"),
-        (("a", "nowhere"), "nowhere: there is no such folder or table"),
+        ((), "Give two runs or more: imgrec compare RUN_A RUN_B"),
+        (("a", "nowhere"), "nowhere: no such folder or table"),
         (("a", "b", "--seed", "-1"), "--seed -1, but it must be 0 or more"),
         (("a", "b", "--sed", "1"), "Unrecognized arguments: --sed"),
     ],
