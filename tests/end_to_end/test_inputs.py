@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,7 @@ def test_excluded_images_count_under_the_evaluated_split():
     counted = []
     for split in ("train", "val", "test"):
         data = OneBroken(num_workers=0)
+        data.trainer = SimpleNamespace(training=False, global_rank=0, world_size=1)
         data.quarantine.add = lambda name, errors: counted.append((name, [error.path for error in errors]))
         for batch in data.eval_dataloader(split, strict=False):
             data.on_split(split).on_before_batch_transfer(batch, 0)
@@ -157,7 +159,7 @@ def test_a_checkpoint_whose_preprocessing_is_something_else_is_refused(checkpoin
     payload = load_checkpoint(checkpoint)
     payload["imgrec"]["config"]["preprocess"] = {"_target_": "torch.nn.Identity"}
     save_checkpoint(payload, tmp_path / "other.ckpt")
-    with pytest.raises(CheckpointError, match=r"other\.ckpt: its preprocess makes a Identity, not a Preprocess"):
+    with pytest.raises(CheckpointError, match=r"other\.ckpt: its preprocess is a Identity, not a Preprocess"):
         load_classifier(tmp_path / "other.ckpt")
 
 
