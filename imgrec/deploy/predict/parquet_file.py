@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from imgrec.core.files.atomic_write import durable_write
+from imgrec.core.text import printable
 from imgrec.deploy.predict.rows import Column, Row
-from imgrec.evaluation.predictions.predictions import visible
 
 __all__ = ["write_parquet"]
 
@@ -53,7 +53,7 @@ def _schema(columns: Sequence[Column], about: Mapping[str, Any]) -> Any:
         "probabilities": pa.map_(pa.string(), pa.float64()),
     }
     fields = [
-        (column.name, pa.struct([(visible(rule), kinds[column.kind]) for rule in column.rules]))
+        (column.name, pa.struct([(printable(rule), kinds[column.kind]) for rule in column.rules]))
         if column.rules
         else (column.name, kinds[column.kind])
         for column in columns
@@ -71,6 +71,6 @@ def _storable(value: Any) -> Any:
     if isinstance(value, list):
         return [_storable(one) for one in value]
     if isinstance(value, dict):
-        return {visible(name): _storable(one) for name, one in value.items()}
+        return {printable(name): _storable(one) for name, one in value.items()}
     is_odd = isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value)
-    return visible(value) if is_odd else value
+    return printable(value) if is_odd else value

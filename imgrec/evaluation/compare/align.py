@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from imgrec.core.text import listed
+from imgrec.core.text import listed, printable
 from imgrec.data.splits.split_changes import common_folder
 from imgrec.errors import DataError
 from imgrec.evaluation.compare.runs import Run
-from imgrec.evaluation.predictions.predictions import Predictions, visible
+from imgrec.evaluation.predictions.predictions import Predictions
 
 __all__ = ["Aligned", "align"]
 
@@ -97,8 +97,8 @@ def _match_rows(first: Predictions, other: Predictions, *, names: tuple[str, str
             raise _difference(ours, theirs, names) if set(ours) & set(theirs) else _difference(*moved, names)
         ours, theirs = moved
         notes.append(
-            f"Images are matched by their paths below {visible(below[0]) or '.'} ({names[0]}) and "
-            f"{visible(below[1]) or '.'} ({names[1]})."
+            f"Images are matched by their paths below {printable(below[0]) or '.'} ({names[0]}) and "
+            f"{printable(below[1]) or '.'} ({names[1]})."
         )
     rows = {path: row for row, path in enumerate(theirs)}
     return np.array([rows[path] for path in ours])
@@ -108,7 +108,7 @@ def _check_unique(about: str, paths: Sequence[str]) -> None:
     if len(set(paths)) < len(paths):
         seen: set[str] = set()
         doubled = next(path for path in paths if path in seen or seen.add(path))  # type: ignore[func-returns-value]
-        raise DataError(f"{about} contains {visible(doubled)} twice: its images cannot be matched by path.")
+        raise DataError(f"{about} contains {printable(doubled)} twice: its images cannot be matched by path.")
 
 
 def _difference(ours: Sequence[str], theirs: Sequence[str], names: tuple[str, str]) -> DataError:

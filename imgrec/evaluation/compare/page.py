@@ -7,10 +7,10 @@ from typing import Any
 
 import imgrec
 from imgrec.core.html import page as html_page
+from imgrec.core.text import printable
 from imgrec.evaluation.compare.comparison import LOWER_IS_BETTER, Comparison, Difference, Pair, RunMetrics, metric_names
 from imgrec.evaluation.compare.flips import CHANGES, Flip
 from imgrec.evaluation.compare.verdict import SHOWN, Verdict, judge, show, show_difference
-from imgrec.evaluation.predictions.predictions import visible
 
 __all__ = ["to_html"]
 
@@ -72,12 +72,12 @@ class PairView:
 
 def to_html(comparison: Comparison) -> bytes:
     """Return the page."""
-    template = html_page.environment(Path(__file__).parent / "templates", visible=visible).get_template(
+    template = html_page.environment(Path(__file__).parent / "templates", visible=printable).get_template(
         "comparison.html"
     )
     pairs = [_pair(number, pair, comparison) for number, pair in enumerate(comparison.pairs, start=1)]
     text = template.render(
-        title=", ".join(visible(run.run.name) for run in comparison.runs),
+        title=", ".join(printable(run.run.name) for run in comparison.runs),
         pairs=pairs,
         num_pairs=len(pairs),
         num_samples=len(comparison.first),
@@ -88,7 +88,7 @@ def to_html(comparison: Comparison) -> bytes:
         metrics=[SHOWN[name] for name in metric_names(comparison.first)],
         runs=[_run(run, comparison) for run in comparison.runs],
         class_metric="recall" if comparison.first.task == "single" else "average precision",
-        notes=[visible(note) for note in comparison.notes],
+        notes=[printable(note) for note in comparison.notes],
         version=imgrec.__version__,
     )
     return html_page.encode(text)
@@ -101,8 +101,8 @@ def _run(metrics: RunMetrics, comparison: Comparison) -> dict[str, Any]:
         shown = "" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}"
         cells.append((show(metrics.values[name]), shown))
     return {
-        "name": visible(metrics.run.name),
-        "tables": [visible(str(path)) for path in metrics.run.paths],
+        "name": printable(metrics.run.name),
+        "tables": [printable(str(path)) for path in metrics.run.paths],
         "num_trainings": len(metrics.run.tables),
         "cells": cells,
     }
@@ -118,7 +118,7 @@ def _pair(number: int, pair: Pair, comparison: Comparison) -> PairView:
     classes = [
         _row(
             pair.classes[index],
-            visible(names[index]),
+            printable(names[index]),
             scale=scale,
             support=f"{support[index]:,}",
             gained=f"{pair.flips.gained_by_class[index]:,}",
@@ -126,7 +126,7 @@ def _pair(number: int, pair: Pair, comparison: Comparison) -> PairView:
         )
         for index in listed
     ]
-    a, b = visible(pair.a.run.name), visible(pair.b.run.name)
+    a, b = printable(pair.a.run.name), printable(pair.b.run.name)
     flips = []
     counts = (pair.flips.num_gained, pair.flips.num_lost, pair.flips.num_changed)
     for change, count in zip(CHANGES, counts, strict=True):
@@ -136,7 +136,7 @@ def _pair(number: int, pair: Pair, comparison: Comparison) -> PairView:
         anchor=f"pair-{number}",
         a=a,
         b=b,
-        verdict=Verdict(verdict.better, verdict.kind, visible(verdict.text), verdict.needed),
+        verdict=Verdict(verdict.better, verdict.kind, printable(verdict.text), verdict.needed),
         tone=_TONES[verdict.kind],
         p=_p(pair, len(comparison.pairs)),
         metrics=_metric_rows(pair),

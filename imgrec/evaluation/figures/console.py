@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from imgrec.evaluation.predictions.predictions import visible
+from imgrec.core.text import printable
 
 __all__ = ["print_metrics"]
 
@@ -74,7 +74,7 @@ def _class_table(metrics: Mapping[str, Any], console: Console) -> Table:
 
 def _plain(text: str, console: Console) -> Text:
     """Return `text` without markup, with control and unencodable characters escaped."""
-    return Text(visible(text).encode(console.encoding, "backslashreplace").decode(console.encoding))
+    return Text(printable(text).encode(console.encoding, "backslashreplace").decode(console.encoding))
 
 
 def _with_ends(value: float, ends: Sequence[float] | None) -> str:

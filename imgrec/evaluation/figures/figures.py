@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgrec.core.files.atomic_write import durable_write
+from imgrec.core.text import printable
 from imgrec.evaluation.metrics.rates import FloatArray, Ranking, mean_defined, rank_classes
-from imgrec.evaluation.predictions.predictions import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -254,7 +254,7 @@ def _class_titles(class_names: Sequence[str]) -> list[str]:
 
 def drawable(text: str, *, longest: int = LONGEST_NAME) -> str:
     """Return `text` with a box for each character that the font lacks, shortened in the middle to `longest`."""
-    shown = "".join(letter if ord(letter) in _letters() else UNKNOWN_LETTER for letter in visible(text))
+    shown = "".join(letter if ord(letter) in _letters() else UNKNOWN_LETTER for letter in printable(text))
     half = longest // 2
     return shown if len(shown) <= longest else f"{shown[:half]}\N{HORIZONTAL ELLIPSIS}{shown[1 - half :]}"
 

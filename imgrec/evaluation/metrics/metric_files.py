@@ -10,12 +10,13 @@ from typing import Any
 from imgrec.core.files.atomic_write import write_bytes
 from imgrec.core.files.csv_cell import guarded
 from imgrec.core.files.json_file import plain, write_json
+from imgrec.core.text import printable
 from imgrec.errors import ConfigError
 from imgrec.evaluation.figures.draw_all import draw_figures
 from imgrec.evaluation.metrics.compute import compute_metrics
 from imgrec.evaluation.metrics.slices import write_slices
 from imgrec.evaluation.predictions.parquet import write_parquet
-from imgrec.evaluation.predictions.predictions import Predictions, visible
+from imgrec.evaluation.predictions.predictions import Predictions
 
 __all__ = ["as_cell", "write_evaluation", "write_numbers"]
 
@@ -77,4 +78,4 @@ def _with_ends(row: Mapping[str, Any], ends: Mapping[str, Any]) -> dict[str, Any
 
 def as_cell(name: str) -> str:
     """Return a name on one line that a spreadsheet does not take for a formula."""
-    return guarded(visible(name))
+    return guarded(printable(name))

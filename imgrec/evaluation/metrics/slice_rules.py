@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.evaluation.predictions.predictions import visible
+from imgrec.core.text import printable
 
 __all__ = ["Cut", "Slice", "cut_column", "cut_numbers"]
 
@@ -119,13 +119,13 @@ def _cut_texts(column: Sequence[str]) -> Cut:
     common = common[:MOST_SLICES]
     num_pooled = len(counts) - len(common)
     if len(counts) + (num_missing > 0) < 2:
-        same = f"a single value: {visible(next(iter(counts)))}" if counts else "no values"
+        same = f"a single value: {printable(next(iter(counts)))}" if counts else "no values"
         return Cut("text", "", (), len(counts), num_missing, why_not=same)
     if not common:
         why_not = f"none of its {len(counts)} values has {RARE} images or more"
         return Cut("text", "", (), len(counts), num_missing, num_pooled, why_not=why_not)
     values = np.array(column, dtype=object)
-    slices = [Slice(visible(value), np.asarray(values == value, dtype=np.bool_)) for value in common]
+    slices = [Slice(printable(value), np.asarray(values == value, dtype=np.bool_)) for value in common]
     if num_pooled:
         is_rare = ~np.isin(values, [*common, ""])
         slices.append(Slice(f"{num_pooled} rare values" if num_pooled > 1 else "1 rare value", is_rare))

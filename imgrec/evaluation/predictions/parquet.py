@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from imgrec.core.files import arrow_table as arrow
 from imgrec.core.files.atomic_write import durable_write
+from imgrec.core.text import printable
 from imgrec.errors import DataError, did_you_mean
-from imgrec.evaluation.predictions.predictions import Predictions, visible
+from imgrec.evaluation.predictions.predictions import Predictions
 
 __all__ = ["FORMAT", "read_parquet", "to_table", "write_parquet"]
 
@@ -68,7 +69,7 @@ def _is_utf8(text: str) -> bool:
 
 
 def _as_utf8(text: str) -> str:
-    return text if _is_utf8(text) else visible(text)
+    return text if _is_utf8(text) else printable(text)
 
 
 def to_table(predictions: Predictions) -> Any:
@@ -139,8 +140,8 @@ def _open_table(path: Path) -> Any:
         with path.open("rb") as file:
             return arrow.read_parquet(file)
     except (OSError, pa.ArrowException) as error:
-        reason = visible(str(error).splitlines()[0])
-        raise DataError(f"{visible(str(path))} cannot be read as a Parquet file: {reason}") from error
+        reason = printable(str(error).splitlines()[0])
+        raise DataError(f"{printable(str(path))} cannot be read as a Parquet file: {reason}") from error
 
 
 def _from_table(table: Any) -> Predictions:
@@ -210,7 +211,7 @@ def _read_columns(table: Any) -> dict[str, NDArray[np.float64] | list[str]]:
         elif column.type == pa.string():
             columns[name] = [text or "" for text in column.to_pylist()]
         else:
-            raise DataError(f"column {visible(name)} holds {column.type}, not numbers (double) or strings. {REMEDY}")
+            raise DataError(f"column {printable(name)} holds {column.type}, not numbers (double) or strings. {REMEDY}")
     return columns
 
 
@@ -248,7 +249,7 @@ def _read_labels(table: Any, class_names: Sequence[str], *, task: str) -> NDArra
     except KeyError as error:
         unknown = str(error.args[0])
         near = did_you_mean(unknown, shown)
-        message = f"label {visible(unknown)!r} is not one of the table's {len(shown)} classes.{near}"
+        message = f"label {printable(unknown)!r} is not one of the table's {len(shown)} classes.{near}"
         raise DataError(message) from None
 
 
@@ -270,5 +271,5 @@ def _check_probabilities(predictions: Predictions, stored: NDArray[np.float64]) 
     """Check that the stored probabilities follow from the logits. DataError if the table was changed."""
     is_near = np.isclose(stored, predictions.probabilities, rtol=0.0, atol=1e-6).all(axis=1)
     if not is_near.all():
-        name = visible(predictions.names[int(np.argmin(is_near))])
+        name = printable(predictions.names[int(np.argmin(is_near))])
         raise DataError(f"the probabilities of {(~is_near).sum()} rows do not follow from their logits, first {name}.")

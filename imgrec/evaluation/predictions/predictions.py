@@ -9,11 +9,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.core.text import printable as visible
+from imgrec.core.text import printable
 from imgrec.errors import DataError, MissingExtraError
 from imgrec.evaluation.decisions.probabilities import predicted_labels, to_probabilities
 
-__all__ = ["Predictions", "visible"]
+__all__ = ["Predictions"]
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Predictions:
         fewest = 2 if self.task == "single" else 1
         if len(self.class_names) < fewest:
             raise DataError(f"{len(self.class_names)} classes; there must be {fewest} or more.")
-        doubled = [name for name, count in Counter(map(visible, self.class_names)).items() if count > 1]
+        doubled = [name for name, count in Counter(map(printable, self.class_names)).items() if count > 1]
         if doubled:
             raise DataError(f"Class names occur twice: {', '.join(doubled)}. Give each class a unique name.")
 
@@ -112,11 +112,11 @@ class Predictions:
         largest = len(self.class_names) - 1 if self.task == "single" else 1
         outside = np.flatnonzero(((self.labels < 0) | (self.labels > largest)).reshape(len(self), -1).any(axis=1))
         if len(outside):
-            name, label = visible(self.names[outside[0]]), self.labels[outside[0]].tolist()
+            name, label = printable(self.names[outside[0]]), self.labels[outside[0]].tolist()
             raise DataError(f"{name} has the label {label}; labels must lie between 0 and {largest}.")
         broken = np.flatnonzero(~np.isfinite(self.logits).all(axis=1))
         if len(broken):
             raise DataError(
                 f"The logits of {len(broken)} of {len(self)} images are NaN or infinite, "
-                f"first {visible(self.names[broken[0]])}. Use a checkpoint from before training diverged."
+                f"first {printable(self.names[broken[0]])}. Use a checkpoint from before training diverged."
             )

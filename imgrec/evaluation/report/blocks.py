@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from imgrec.evaluation.predictions.predictions import visible
+from imgrec.core.text import printable
 
 __all__ = [
     "Absent",
@@ -161,4 +161,4 @@ class Section:
 
 def notes(data: Mapping[str, Any]) -> list[Block]:
     """Return the `notes` of a JSON file of the evaluation as small paragraphs."""
-    return [Paragraph(visible(str(note)), "note") for note in data.get("notes", [])]
+    return [Paragraph(printable(str(note)), "note") for note in data.get("notes", [])]

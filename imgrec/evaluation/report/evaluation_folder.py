@@ -10,10 +10,11 @@ from typing import Any
 
 from imgrec.core.files import arrow_table as arrow
 from imgrec.core.files.json_file import plain
+from imgrec.core.text import printable
 from imgrec.errors import DataError
 from imgrec.evaluation.metrics.compute import compute_metrics
 from imgrec.evaluation.predictions.parquet import read_parquet
-from imgrec.evaluation.predictions.predictions import Predictions, visible
+from imgrec.evaluation.predictions.predictions import Predictions
 
 __all__ = ["EvaluationFolder", "JsonFile", "read_folder", "read_json", "read_thumbnails"]
 
@@ -72,7 +73,7 @@ class EvaluationFolder:
 
     def short(self, name: str) -> str:
         """Return the path of an image as the page shows it, without the common folder."""
-        return visible(name.removeprefix(self.common))
+        return printable(name.removeprefix(self.common))
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
@@ -113,7 +114,7 @@ def read_folder(path: Path) -> EvaluationFolder:
     if metrics is None or not _is_metrics(metrics):
         reason = problem or file.problem or "metrics.json has another format"
         raise DataError(
-            f"{visible(str(path))} is not the folder of an evaluation: {reason}. Give the folder that holds "
+            f"{printable(str(path))} is not the folder of an evaluation: {reason}. Give the folder that holds "
             "predictions.parquet and metrics.json: a run's evaluation/, or the run_dir of evaluate.py."
         )
     thumbnails = {name: as_uri(content) for name, content in read_thumbnails(path).items()}
@@ -174,4 +175,4 @@ def _read_history(run: Path) -> list[dict[str, str]]:
 
 
 def _first_line(error: Exception) -> str:
-    return visible((str(error).splitlines() or [type(error).__name__])[0])
+    return printable((str(error).splitlines() or [type(error).__name__])[0])

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from imgrec.core.files.atomic_write import write_bytes
-from imgrec.evaluation.predictions.predictions import visible
+from imgrec.core.text import printable
 from imgrec.evaluation.report.blocks import Absent, Block, Section
 from imgrec.evaluation.report.evaluation_folder import EvaluationFolder, read_folder
 from imgrec.evaluation.report.render import render_page
@@ -54,19 +54,19 @@ def to_html(folder: EvaluationFolder) -> bytes:
     name = str((provenance.get("model") or {}).get("name") or "")
     return render_page(
         "report.html",
-        title=f"{visible(name)}: evaluation" if name else "Evaluation",
+        title=f"{printable(name)}: evaluation" if name else "Evaluation",
         sections=[section for section in sections if not section.is_empty],
         absent=[section for section in sections if section.is_empty],
         head=headline(folder),
         config=visible_lines(config_text(provenance)) if provenance.get("config") else "",
-        folder=visible(str(folder.path)),
+        folder=printable(str(folder.path)),
         finished=str(provenance.get("finished") or "")[:10],
     )
 
 
 def visible_lines(text: str) -> str:
     """Return text with unprintable characters escaped, except line ends."""
-    return "\n".join(visible(line) for line in text.split("\n"))
+    return "\n".join(printable(line) for line in text.split("\n"))
 
 
 def _sections(folder: EvaluationFolder) -> list[Section]:
@@ -117,7 +117,7 @@ def _from_file(
         try:
             blocks = make(file.data)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            reason = f"{type(error).__name__}: {visible(str(error))[:120]}"
+            reason = f"{type(error).__name__}: {printable(str(error))[:120]}"
             text = f"{name} is damaged or was written by another version of imgrec ({reason})."
             blocks = [Absent(text, command, is_damaged=True)]
     return Section(anchor, title, lead, blocks)

@@ -6,8 +6,8 @@ from typing import Any
 from urllib.parse import quote
 
 from imgrec.core.files.atomic_write import write_bytes
+from imgrec.core.text import printable
 from imgrec.errors import DataError
-from imgrec.evaluation.predictions.predictions import visible
 from imgrec.evaluation.report.blocks import Block, Cell, Chart, Column, Kind, Paragraph, Section, Table
 from imgrec.evaluation.report.evaluation_folder import read_json
 from imgrec.evaluation.report.render import render_page
@@ -31,13 +31,13 @@ def write_sweep_report(folder: Path) -> Path:
     """
     file = read_json(folder / "sweep.json")
     if file.data is None:
-        raise DataError(f"{visible(str(folder))}: {file.problem or 'no sweep.json'}. Give the folder of a sweep.")
+        raise DataError(f"{printable(str(folder))}: {file.problem or 'no sweep.json'}. Give the folder of a sweep.")
     try:
         content = _to_html(file.data, folder)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        reason = f"{type(error).__name__}: {visible(str(error))[:120]}"
+        reason = f"{type(error).__name__}: {printable(str(error))[:120]}"
         raise DataError(
-            f"{visible(str(folder))}: sweep.json is damaged or was written by another version of imgrec ({reason})."
+            f"{printable(str(folder))}: sweep.json is damaged or was written by another version of imgrec ({reason})."
         ) from error
     write_bytes(folder / SWEEP_REPORT_NAME, content)
     return folder / SWEEP_REPORT_NAME
@@ -62,7 +62,7 @@ def _to_html(data: Mapping[str, Any], folder: Path) -> bytes:
         absent=[],
         head=_head(data, done),
         config="",
-        folder=visible(str(folder)),
+        folder=printable(str(folder)),
     )
 
 
@@ -74,13 +74,13 @@ def _head(data: Mapping[str, Any], done: Sequence[Mapping[str, Any]]) -> Headlin
     if best is not None:
         shown = {key: best["overrides"].get(key) for key in data["varied"]} or best["overrides"]
         setting = ", ".join(f"{key}={value}" for key, value in shown.items())
-        sentences.append(f"Job {best['number']}: {visible(setting) or 'no overrides'}.")
+        sentences.append(f"Job {best['number']}: {printable(setting) or 'no overrides'}.")
         sentences.append(
             "The metric of the best of many jobs is optimistic. Evaluate the job on data that was not used to select "
             "it, and with several seeds."
         )
     value = "" if best is None else f"{best['score']:.4g}"
-    return Headline(visible(data["monitor"]), value, sentences, subject)
+    return Headline(printable(data["monitor"]), value, sentences, subject)
 
 
 def _best(done: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
@@ -90,9 +90,11 @@ def _best(done: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 
 def _parallel(data: Mapping[str, Any], done: Sequence[Mapping[str, Any]]) -> Chart:
     names = [name for name in SHOWN_METRICS if any(name in job["metrics"] for job in done)][:NUM_AXES]
-    axes = [{"name": visible(key), "place": place} for place, key in enumerate(data["varied"])]
-    axes += [{"name": visible(name), "place": len(axes) + place, "is_metric": True} for place, name in enumerate(names)]
-    axes.append({"name": visible(data["monitor"] or "metric"), "place": len(axes), "is_metric": True})
+    axes = [{"name": printable(key), "place": place} for place, key in enumerate(data["varied"])]
+    axes += [
+        {"name": printable(name), "place": len(axes) + place, "is_metric": True} for place, name in enumerate(names)
+    ]
+    axes.append({"name": printable(data["monitor"] or "metric"), "place": len(axes), "is_metric": True})
     rows = [
         {
             "number": job["number"],
@@ -116,15 +118,15 @@ def _value(text: Any) -> Any:
     try:
         value = float(text)
     except ValueError:
-        return visible(str(text))
-    return value if abs(value) < 1e300 else visible(str(text))
+        return printable(str(text))
+    return value if abs(value) < 1e300 else printable(str(text))
 
 
 def _table(data: Mapping[str, Any], folder: Path) -> Table:
     jobs = data["jobs"]
     names = [name for name in SHOWN_METRICS if any(name in job["metrics"] for job in jobs)]
-    kinds: list[tuple[str, Kind]] = [("job", "text"), *((visible(key), "text") for key in data["varied"])]
-    kinds += [("status", "text"), (visible(data["monitor"] or "metric"), "number")]
+    kinds: list[tuple[str, Kind]] = [("job", "text"), *((printable(key), "text") for key in data["varied"])]
+    kinds += [("status", "text"), (printable(data["monitor"] or "metric"), "number")]
     kinds += [*((name, "number") for name in names), ("time", "number")]
     best = _best([job for job in jobs if job["status"] == "ok"])
     rows = []
@@ -132,7 +134,7 @@ def _table(data: Mapping[str, Any], folder: Path) -> Table:
         tone = {"ok": "", "failed": "bad"}.get(job["status"], "soft")
         rows.append([
             Cell(f"job {job['number']}", job["number"], link=_link(job, folder), tone="best" if job is best else ""),
-            *(Cell(visible(str(job["overrides"].get(key, ""))), _order(job["overrides"].get(key)))
+            *(Cell(printable(str(job["overrides"].get(key, ""))), _order(job["overrides"].get(key)))
               for key in data["varied"]),
             Cell(job["status"], tone=tone),
             _number(job["score"]),
@@ -168,9 +170,9 @@ def _failed(jobs: Sequence[Mapping[str, Any]]) -> Block:
     rows = [
         [
             Cell(f"job {job['number']}", job["number"]),
-            Cell(visible(", ".join(f"{key}={value}" for key, value in job["overrides"].items()))),
+            Cell(printable(", ".join(f"{key}={value}" for key, value in job["overrides"].items()))),
             Cell(job["status"], tone="bad" if job["status"] == "failed" else "soft"),
-            Cell(visible(str(job["error"]))),
+            Cell(printable(str(job["error"]))),
         ]
         for job in jobs
     ]

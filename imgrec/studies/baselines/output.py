@@ -12,10 +12,11 @@ from rich.text import Text
 
 from imgrec.core.files.json_file import write_json
 from imgrec.core.system.hardware import num_processors
+from imgrec.core.text import printable
 from imgrec.evaluation.metrics.compute import compute_metrics
 from imgrec.evaluation.metrics.intervals import RESAMPLES
 from imgrec.evaluation.predictions.parquet import write_parquet
-from imgrec.evaluation.predictions.predictions import Predictions, visible
+from imgrec.evaluation.predictions.predictions import Predictions
 from imgrec.evaluation.statistics.proportions import wilson
 from imgrec.studies.baselines.model_row import ModelRow
 from imgrec.studies.baselines.run import Baseline, BaselineTable
@@ -199,4 +200,4 @@ def _size(count: int) -> str:
 
 def _plain(text: str, console: Console) -> Text:
     """Return text without control characters, in the encoding of the terminal."""
-    return Text(visible(text).encode(console.encoding, "backslashreplace").decode(console.encoding))
+    return Text(printable(text).encode(console.encoding, "backslashreplace").decode(console.encoding))

@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from imgrec.core.html import page as html_page
-from imgrec.evaluation.predictions.predictions import visible
+from imgrec.core.text import printable
 from imgrec.evaluation.report.sections.numbers import percent
 from imgrec.studies.explain.arrays import UInt8Array
 from imgrec.studies.explain.examine import Examination
@@ -73,7 +73,7 @@ def to_html(content: Mapping[str, Any], views: Sequence[MapView], *, checkpoint:
 def _visible(value: str | list[str] | None) -> str:
     if value is None:
         return "not known"
-    return visible((", ".join(value) or "none") if isinstance(value, list) else value)
+    return printable((", ".join(value) or "none") if isinstance(value, list) else value)
 
 
 def _number(value: float | None) -> str:

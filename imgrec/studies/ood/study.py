@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from imgrec.core.config.checks import check_count
 from imgrec.core.files.json_file import write_json
 from imgrec.core.keyed_random import lasting_order
+from imgrec.core.text import printable
 from imgrec.data.images.collections import FileImages
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.data.samples import Samples
 from imgrec.data.sources.walk import Walk
 from imgrec.errors import DataError
 from imgrec.evaluation.figures.figures import save_png
-from imgrec.evaluation.predictions.predictions import visible
 from imgrec.studies.ood.histograms import draw_histograms
 from imgrec.studies.ood.outputs import ImageOutputs, compute_outputs, evaluated_outputs
 from imgrec.studies.ood.scores import Gaussians, Neighbours, energy, max_probability
@@ -152,7 +152,7 @@ def _count(outputs: ImageOutputs, *, listed: bool = False) -> dict[str, Any]:
     count: dict[str, Any] = {"num_samples": len(outputs.places), "num_broken": len(outputs.broken)}
     if listed:
         count["broken"] = [
-            {"path": visible(error.path), "code": error.code, "detail": error.detail}
+            {"path": printable(error.path), "code": error.code, "detail": error.detail}
             for error in outputs.broken[:MOST_LISTED]
         ]
     return count

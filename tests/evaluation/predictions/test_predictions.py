@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import expit, softmax
 
+from imgrec.core.text import printable
 from imgrec.errors import DataError
-from imgrec.evaluation.predictions.predictions import visible
 from predicted import make_predictions
 
 
@@ -77,8 +77,8 @@ def test_logits_that_are_not_finite_are_counted_and_the_first_is_named(value):
 
 
 def test_visible_leaves_readable_text_alone():
-    assert visible("Ελλάδα 日本 a\\b $x$ <b> 🐱") == "Ελλάδα 日本 a\\b $x$ <b> 🐱"
+    assert printable("Ελλάδα 日本 a\\b $x$ <b> 🐱") == "Ελλάδα 日本 a\\b $x$ <b> 🐱"
 
 
 def test_visible_writes_out_what_would_break_a_line_or_hide():
-    assert visible("a\nb\tc\x1b[0m\u202e\udcff\ud800") == r"a\nb\tc\x1b[0m\u202e\xff\ud800"
+    assert printable("a\nb\tc\x1b[0m\u202e\udcff\ud800") == r"a\nb\tc\x1b[0m\u202e\xff\ud800"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from imgrec.evaluation.predictions.predictions import visible
+from imgrec.core.text import printable
 from imgrec.evaluation.report.blocks import Block, Cell, Column, Paragraph, Table, notes
 from imgrec.evaluation.report.sections.numbers import (
     SPACE,
@@ -39,7 +39,7 @@ def baselines_blocks(data: dict[str, Any]) -> list[Block]:
 def _row(row: dict[str, Any]) -> list[Cell]:
     low, high = interval_of(row["accuracy_interval"])
     is_model = bool(row.get("is_model"))
-    name = visible(str(row["name"])) + (" (this model)" if is_model else "")
+    name = printable(str(row["name"])) + (" (this model)" if is_model else "")
     time, num_bytes = row.get("predict_ms_per_image"), row.get("size_bytes")
     return [
         Cell(name, name.lower(), tone="best" if is_model else "soft" if row.get("is_majority_class") else ""),

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from imgrec.evaluation.predictions.predictions import visible
+from imgrec.core.text import printable
 from imgrec.evaluation.report.blocks import Block, Cell, Chart, Column, Facts, Paragraph, Table, notes
 from imgrec.evaluation.report.sections.numbers import count, decimal, interval, percent
 
@@ -102,14 +102,16 @@ def decisions_blocks(data: dict[str, Any]) -> list[Block]:
         blocks.append(Paragraph(OPTIMISTIC.format("The rules were"), "warning"))
     fitted = data["fitted_on"]
     if fitted:
-        where = SPLITS.get(str(fitted["split"]), visible(str(fitted["split"])))
+        where = SPLITS.get(str(fitted["split"]), printable(str(fitted["split"])))
         blocks.append(Paragraph(f"The rules were fitted on {where} ({count(fitted['num_samples'], 'image')})."))
     blocks += [_reject_table(data["reject"])] if data["reject"] else []
     blocks += [_conformal_table(data["conformal"])] if data["conformal"] else []
     for rule in data["operating_points"]:
         blocks += _operating_point(rule)
     blocks += [_cost_facts(rule) for rule in data["costs"]]
-    blocks += [Paragraph(f"{visible(str(name))}: {visible(str(why))}", "note") for name, why in data["refused"].items()]
+    blocks += [
+        Paragraph(f"{printable(str(name))}: {printable(str(why))}", "note") for name, why in data["refused"].items()
+    ]
     return [*(blocks or [Paragraph("No rule was fitted.")]), *notes(data)]
 
 
@@ -123,7 +125,7 @@ def _reject_table(rules: Sequence[Mapping[str, Any]]) -> Table:
     for rule in rules:
         here = rule["here"]
         rows.append([
-            Cell(visible(str(rule["name"]))),
+            Cell(printable(str(rule["name"]))),
             Cell(percent(rule["risk"]), rule["risk"], note=f"at {percent(1 - rule['delta'], digits=0)} confidence"),
             _measured(here["risk"], here["risk_low"], here["risk_high"]),
             _measured(here["coverage"], here["coverage_low"], here["coverage_high"]),
@@ -142,7 +144,7 @@ def _conformal_table(rules: Sequence[Mapping[str, Any]]) -> Table:
     for rule in rules:
         here = rule["here"]
         rows.append([
-            Cell(f"{visible(str(rule['name']))} ({str(rule['method']).upper()})"),
+            Cell(f"{printable(str(rule['name']))} ({str(rule['method']).upper()})"),
             Cell(percent(rule["coverage"]), rule["coverage"]),
             _measured(here["coverage"], here["coverage_low"], here["coverage_high"]),
             Cell(f"{here['mean_size']:.2f}", here["mean_size"]),
@@ -152,7 +154,7 @@ def _conformal_table(rules: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _operating_point(rule: Mapping[str, Any]) -> list[Block]:
-    target = f"{visible(str(rule['measure']))} of {percent(rule['target'], digits=0)}"
+    target = f"{printable(str(rule['measure']))} of {percent(rule['target'], digits=0)}"
     columns = [
         Column("class"), Column("threshold", "number"), Column("sensitivity", "number"),
         Column("specificity", "number"), Column("PPV", "number", "positive predictive value"),
@@ -160,20 +162,20 @@ def _operating_point(rule: Mapping[str, Any]) -> list[Block]:
     ]  # fmt: skip
     rows = [
         [
-            Cell(visible(str(row["class"])), visible(str(row["class"])).lower()),
+            Cell(printable(str(row["class"])), printable(str(row["class"])).lower()),
             Cell("none" if row["threshold"] is None else percent(row["threshold"]), row["threshold"]),
             *(_measured(row[name], row[f"{name}_low"], row[f"{name}_high"])
               for name in ("sensitivity", "specificity", "ppv", "npv")),
         ]
         for row in rule["here"]
     ]  # fmt: skip
-    title = f"Operating point {visible(str(rule['name']))}: a threshold per class for a {target}."
+    title = f"Operating point {printable(str(rule['name']))}: a threshold per class for a {target}."
     return [Paragraph(title), Table(title, columns, rows, search="class" if len(rows) > 12 else "", num_shown=12)]
 
 
 def _cost_facts(rule: Mapping[str, Any]) -> Facts:
     here = rule["here"]
-    name = visible(str(rule["name"]))
+    name = printable(str(rule["name"]))
     return Facts([
         (f"cost matrix {name}: mean cost", f"{here['mean_cost']:.4g} (most probable class: "
                                           f"{here['mean_cost_of_most_probable']:.4g})"),
@@ -201,7 +203,7 @@ def ood_blocks(data: dict[str, Any]) -> list[Block]:
     ]  # fmt: skip
     rows = [
         [
-            Cell(OOD_SCORES.get(str(row["name"]), visible(str(row["name"])))),
+            Cell(OOD_SCORES.get(str(row["name"]), printable(str(row["name"])))),
             Cell(decimal(row["auroc"]), row["auroc"], share=row["auroc"], low=row["auroc_low"], high=row["auroc_high"]),
             Cell(percent(row["fpr_at_95_tpr"]), row["fpr_at_95_tpr"], share=row["fpr_at_95_tpr"]),
             Cell(f"{row['threshold']:.4g}", row["threshold"]),
@@ -209,7 +211,7 @@ def ood_blocks(data: dict[str, Any]) -> list[Block]:
         for row in data["scores"]
     ]
     lead = (
-        f"{count(ood['num_samples'], 'out-of-distribution image')} from {visible(str(ood['folder']))}, "
+        f"{count(ood['num_samples'], 'out-of-distribution image')} from {printable(str(ood['folder']))}, "
         f"{count(own['num_samples'], 'in-distribution image')} of the {own['split']} split."
     )
     lead += f" {count(ood['num_broken'], 'file')} could not be read." if ood["num_broken"] else ""
@@ -224,6 +226,6 @@ def _histogram(row: Mapping[str, Any]) -> Chart:
         numbers = row["histogram"][key]
         total = sum(numbers) or 1
         series.append({"name": name, "x": middles, "y": [number / total for number in numbers], "tone": place})
-    name = OOD_SCORES.get(str(row["name"]), visible(str(row["name"])))
+    name = OOD_SCORES.get(str(row["name"]), printable(str(row["name"])))
     y = {"label": "share", "min": 0, "percent": True}
     return Chart("lines", f"Images by {name}", {"x": {"label": name}, "y": y, "series": series})

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from imgrec.core.text import listed
-from imgrec.evaluation.predictions.predictions import visible
+from imgrec.core.text import listed, printable
 from imgrec.evaluation.report.blocks import Facts, Section
 from imgrec.evaluation.report.evaluation_folder import EvaluationFolder
 from imgrec.evaluation.report.sections.numbers import count, percent
@@ -86,7 +85,7 @@ def _slices(data: dict[str, Any]) -> Iterator[str]:
     titles = {column["name"]: column["title"] for column in data["columns"]}
     worse = [row for row in data["slices"] if row["verdict"] == "worse"]
     for row in worse[:2]:
-        where = f"{visible(str(titles[row['column']]))} {visible(str(row['label']))}"
+        where = f"{printable(str(titles[row['column']]))} {printable(str(row['label']))}"
         yield f"Worse on the slice {where}: {percent(row['score'])}, elsewhere {percent(row['rest_score'])}."
 
 

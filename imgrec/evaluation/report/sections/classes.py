@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from imgrec.evaluation.predictions.predictions import visible
+from imgrec.core.text import printable
 from imgrec.evaluation.report.blocks import Absent, Block, Cell, Chart, Column, Section, Table
 from imgrec.evaluation.report.evaluation_folder import EvaluationFolder
 from imgrec.evaluation.report.sections.headline import digits_for
@@ -38,7 +38,7 @@ def _label_counts(folder: EvaluationFolder) -> Table:
     kinds = (actual & predicted, actual & ~predicted, ~actual & predicted, ~actual & ~predicted)
     counts = np.stack([kind.sum(axis=0) for kind in kinds], axis=1).tolist()
     rows = [
-        [Cell(visible(name), visible(name).lower()), *(Cell(count(number), number) for number in row)]
+        [Cell(printable(name), printable(name).lower()), *(Cell(count(number), number) for number in row)]
         for name, row in zip(folder.class_names, counts, strict=True)
     ]
     titles = ("true positives", "false negatives", "false positives", "true negatives")
@@ -62,7 +62,7 @@ def per_class_section(folder: EvaluationFolder) -> Section:
     digits = digits_for(folder.metrics["num_samples"]) - 1
     cells = [
         [
-            Cell(visible(str(row["class"])), visible(str(row["class"])).lower()),
+            Cell(printable(str(row["class"])), printable(str(row["class"])).lower()),
             Cell(count(row["support"]), row["support"]),
             *(_bar(row, name, digits=digits) for name in ("precision", "recall", "f1")),
             *(_plain(row, name) for name in ("auroc", "average_precision")),

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from imgrec.core.text import printable
 from imgrec.evaluation.figures.choose import worst_mistakes
-from imgrec.evaluation.predictions.predictions import Predictions, visible
+from imgrec.evaluation.predictions.predictions import Predictions
 from imgrec.evaluation.report.blocks import Absent, Block, ImageCard, ImageGallery, Paragraph, Section
 from imgrec.evaluation.report.evaluation_folder import EvaluationFolder, as_uri
 from imgrec.evaluation.report.sections.numbers import count, decimal, percent
@@ -58,7 +59,7 @@ def _mistake(row: int, predictions: Predictions, folder: EvaluationFolder) -> Im
 def _names(predictions: Predictions, chosen: Any) -> str:
     """Return the name of a class index, or the names of a mask over the labels."""
     indices = np.flatnonzero(chosen).tolist() if np.ndim(chosen) else [int(chosen)]
-    return ", ".join(visible(predictions.class_names[index]) for index in indices)
+    return ", ".join(printable(predictions.class_names[index]) for index in indices)
 
 
 def saliency_blocks(data: dict[str, Any], folder: Path) -> list[Block]:
@@ -86,17 +87,19 @@ def _panel(row: dict[str, Any], folder: Path) -> ImageCard | None:
         return None
     uri = as_uri(_smaller(path.read_bytes()))
     label, prediction = _label(row["label"]), _label(row["prediction"])
-    reason = visible(str(row["reason"]))
+    reason = printable(str(row["reason"]))
     lines = [
         f"{reason[:1].upper()}{reason[1:]}.",
         f"Deletion AUC {decimal(row['deletion_auc'])} (random {decimal(row['random_deletion_auc'])}), insertion AUC "
         f"{decimal(row['insertion_auc'])} (random {decimal(row['random_insertion_auc'])}).",
-        visible(str(row["path"])),
+        printable(str(row["path"])),
     ]
     title = f"prediction {prediction}" + (f", label {label}" if label not in (None, prediction) else "")
     title += f", map of {row['target']}" if row["target"] != row["prediction"] else ""
-    images = [(uri, f"Saliency map of {visible(str(row['path']))}")]
-    return ImageCard(images, f"{row['verdict']}: {visible(title)}", lines, tone=VERDICTS.get(row["verdict"], "warning"))
+    images = [(uri, f"Saliency map of {printable(str(row['path']))}")]
+    return ImageCard(
+        images, f"{row['verdict']}: {printable(title)}", lines, tone=VERDICTS.get(row["verdict"], "warning")
+    )
 
 
 def _label(value: Any) -> str | None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from imgrec.evaluation.predictions.predictions import visible
+from imgrec.core.text import printable
 from imgrec.evaluation.report.blocks import Block, Cell, Column, Facts, Paragraph, Table
 from imgrec.evaluation.report.evaluation_folder import EvaluationFolder
 from imgrec.evaluation.report.sections.numbers import count, duration
@@ -34,7 +34,7 @@ def dataset_blocks(folder: EvaluationFolder) -> list[Block]:
     largest = max((max(counts[split], default=0) for split in splits), default=0) or 1
     rows = []
     for index, name in enumerate(names):
-        shown = visible(str(name))
+        shown = printable(str(name))
         numbers = [counts[split][index] for split in splits]
         rows.append([Cell(shown, shown.lower()), *(Cell(count(n), n, share=n / largest) for n in numbers)])
     columns = [Column(noun), *(Column(split, "bar") for split in splits)]
@@ -47,12 +47,12 @@ def dataset_blocks(folder: EvaluationFolder) -> list[Block]:
 
 def _facts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     totals = data.get("num_images") or {}
-    facts = [("source", visible(str(data["target"])))] if data.get("target") else []
+    facts = [("source", printable(str(data["target"])))] if data.get("target") else []
     facts += [(f"{split} images", count(totals[split])) for split in SPLITS if split in totals]
     if data.get("excluded"):
         facts.append(("excluded, unreadable", count(data["excluded"])))
     if data.get("fingerprint"):
-        facts.append(("fingerprint", visible(str(data["fingerprint"]))))
+        facts.append(("fingerprint", printable(str(data["fingerprint"]))))
     return facts
 
 
@@ -62,8 +62,8 @@ def provenance_blocks(data: dict[str, Any]) -> list[Block]:
     commit = str(code.get("commit") or "no git checkout") + (", with changes" if code.get("has_changes") else "")
     seed = data["seed"]
     rows = [
-        ("command", visible(" ".join(map(str, data["command"])))),
-        *((visible(name), visible(str(value))) for name, value in data["source"].items()),
+        ("command", printable(" ".join(map(str, data["command"])))),
+        *((printable(name), printable(str(value))) for name, value in data["source"].items()),
         ("started, finished", f"{data['started']}, {data['finished']}"),
         *((PHASES.get(name, f"{name} time"), duration(value)) for name, value in data["seconds"].items()),
         ("seed", "\N{EN DASH}" if seed is None else str(seed)),

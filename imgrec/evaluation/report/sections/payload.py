@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imgrec.core.text import printable
 from imgrec.evaluation.metrics.rates import Ranking, rank_classes
-from imgrec.evaluation.predictions.predictions import Predictions, visible
+from imgrec.evaluation.predictions.predictions import Predictions
 
 __all__ = ["CURVE_POINTS", "THRESHOLDS", "confusion_data", "curve_data", "label_threshold_data", "threshold_data"]
 
@@ -48,7 +49,7 @@ def threshold_data(predictions: Predictions) -> dict[str, Any]:
     used = np.flatnonzero(counts)
     return {
         "thresholds": THRESHOLDS.tolist(),
-        "names": [visible(name) for name in predictions.class_names],
+        "names": [printable(name) for name in predictions.class_names],
         "support": np.bincount(predictions.labels, minlength=len(predictions.class_names)).tolist(),
         "counts": np.stack([used // num_steps, used % num_steps, counts[used], correct[used]], axis=1).tolist(),
     }
@@ -72,7 +73,7 @@ def label_threshold_data(predictions: Predictions) -> dict[str, Any]:
         rows += [[place, int(at), int(counts[at]), int(positives[at])] for at in np.flatnonzero(counts)]
     return {
         "thresholds": THRESHOLDS.tolist(),
-        "names": [visible(predictions.class_names[index]) for index in chosen],
+        "names": [printable(predictions.class_names[index]) for index in chosen],
         "support": [int(positive[:, index].sum()) for index in chosen],
         "num_samples": len(predictions),
         "counts": rows,
@@ -88,7 +89,7 @@ def curve_data(predictions: Predictions) -> list[dict[str, Any]]:
     """Return the PR and ROC curve of each class: about CURVE_POINTS points of the exact curve, evenly spaced."""
     rankings = rank_classes(predictions.probabilities, is_positive(predictions))
     return [
-        {"name": visible(name), "pr": _pr_points(ranking), "roc": _roc_points(ranking)}
+        {"name": printable(name), "pr": _pr_points(ranking), "roc": _roc_points(ranking)}
         for name, ranking in zip(predictions.class_names, rankings, strict=True)
     ]
 
@@ -118,7 +119,7 @@ def _thin(x: NDArray[np.float64], y: NDArray[np.float64]) -> dict[str, list[floa
 
 
 def confusion_data(
-    predictions: Predictions, thumbnails: dict[str, str], *, short: Callable[[str], str] = visible
+    predictions: Predictions, thumbnails: dict[str, str], *, short: Callable[[str], str] = printable
 ) -> dict[str, Any]:
     """Return the confusion matrix, and images of its cells.
 
@@ -149,7 +150,7 @@ def confusion_data(
         for cell, entries in _cell_images(predictions, code).items()
     }
     return {
-        "names": [visible(name) for name in predictions.class_names],
+        "names": [printable(name) for name in predictions.class_names],
         "cells": np.stack([cells // num_classes, cells % num_classes, counts], axis=1).tolist(),
         "images": images,
         "thumbnails": [thumbnails[name] for name in used],

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from imgrec.evaluation.predictions.predictions import visible
+from imgrec.core.text import printable
 from imgrec.evaluation.report.blocks import Block, Cell, Chart, Column, Facts, Paragraph, Table, notes
 from imgrec.evaluation.report.sections.numbers import count, duration, interval, percent
 
@@ -35,7 +35,7 @@ def slices_blocks(data: dict[str, Any]) -> list[Block]:
         rows = _slice_table("By confidence", data["by_confidence"], titles, metric=_name(data), has_verdict=False)
         blocks += [Paragraph(text), rows]
     skipped = [
-        f"{visible(str(row['column']).removeprefix('image:').removeprefix('meta:'))} ({visible(str(row['reason']))})"
+        printable(f"{str(row['column']).removeprefix('image:').removeprefix('meta:')} ({row['reason']})")
         for row in data["excluded"]
     ]
     blocks += [Paragraph(f"Skipped columns: {'; '.join(skipped)}.", "note")] if skipped else []
@@ -45,14 +45,14 @@ def slices_blocks(data: dict[str, Any]) -> list[Block]:
 def _meanings(titles: Mapping[str, str]) -> list[Block]:
     """Return the definitions of the columns that the table shows by their name alone."""
     pairs = [_parted(title) for title in titles.values()]
-    text = "; ".join(f"{name}: {visible(meaning)}" for name, meaning in pairs if meaning)
+    text = "; ".join(f"{name}: {printable(meaning)}" for name, meaning in pairs if meaning)
     return [Paragraph(f"{text[:1].upper()}{text[1:]}.", "note")] if text else []
 
 
 def _parted(title: str) -> tuple[str, str]:
     """Split "brightness (mean gray value)" into name and definition."""
     name, _, meaning = str(title).partition(" (")
-    return visible(name), meaning.removesuffix(")")
+    return printable(name), meaning.removesuffix(")")
 
 
 def _slice_table(
@@ -77,7 +77,7 @@ def _slice_table(
 
 
 def _label(row: Mapping[str, Any]) -> str:
-    shown = visible(str(row["label"]))
+    shown = printable(str(row["label"]))
     return shown if row["low"] is None else shown.replace(" ", "\N{NO-BREAK SPACE}")  # no line break within a range
 
 
@@ -160,8 +160,8 @@ def attack_blocks(data: dict[str, Any]) -> list[Block]:
 
 
 def _check(check: Mapping[str, Any]) -> str:
-    detail = visible(str(check.get("detail") or ""))
-    return visible(str(check["name"])) + (f" ({detail})" if detail else "")
+    detail = printable(str(check.get("detail") or ""))
+    return printable(str(check["name"])) + (f" ({detail})" if detail else "")
 
 
 def _attack_chart(norm: Mapping[str, Any], data: Mapping[str, Any]) -> Chart:

@@ -8,10 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from imgrec.core.text import printable
 from imgrec.data.loading.dataset import ImageDataset
 from imgrec.data.loading.readable import ReadableBatches
 from imgrec.data.samples import UInt8Array
-from imgrec.evaluation.predictions.predictions import Predictions, visible
+from imgrec.evaluation.predictions.predictions import Predictions
 from imgrec.models.inference import has_features, infer
 
 if TYPE_CHECKING:
@@ -94,10 +95,10 @@ def _columns(predictions: Predictions, names: list[str]) -> dict[str, list[str]]
         "prediction": [_named(predictions, label) for label in predicted],
         "correct": ["yes" if correct else "no" for correct in is_correct],
         "confidence": [f"{value:.4f}" for value in predictions.probabilities[rows].max(axis=1)],
-        "path": [visible(name) for name in names],  # escapes tabs and line ends
+        "path": [printable(name) for name in names],  # escapes tabs and line ends
     }
 
 
 def _named(predictions: Predictions, label: NDArray[np.int64]) -> str:
     indices = np.flatnonzero(label) if label.ndim else [int(label)]
-    return ", ".join(visible(predictions.class_names[int(index)]) for index in indices)
+    return ", ".join(printable(predictions.class_names[int(index)]) for index in indices)
