@@ -57,7 +57,7 @@ def test_options_become_settings(settings_of):
         (["m.onnx", "--behind-proxy", "--trusted-proxy", "10.0.0.300"], "'10.0.0.300' does not appear to be"),
         (["m.onnx", "--behind-proxy", "--trusted-proxy", "10.0.0.9/24"], "has host bits set: give an address such"),
         (["m.onnx", "--audit-fail-open"], "add --audit-log FILE"),
-        (["m.onnx", "--debug-me"], "imgrec serve --help lists what there is"),
+        (["m.onnx", "--debug-me"], "imgrec serve --help lists the arguments"),
     ],
 )
 def test_what_is_typed_wrong_is_said(settings_of, words, message):
