@@ -3,7 +3,7 @@
 VENV    ?= .venv
 # Interpreters to make it with, the first that is good enough.
 PYTHON  ?= python3 python3.13 python3.12 python3.11
-# Key=value words for train and evaluate: make train ARGS="model=resnet18 data=folder data.root=photos"
+# Overrides for train and evaluate: make train ARGS="model=resnet18 data=folder data.root=photos"
 ARGS    ?=
 # Processes that run tests: a number, or auto = one per processor, at most 8.
 WORKERS ?= auto
@@ -17,27 +17,31 @@ IS_GOOD := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 TESTS   := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help train evaluate test test-quick check format wheel clean
+.PHONY: help train evaluate test test-quick test-slow check format wheel clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-train: $(READY)  ## train a classifier on the built-in digits, or on what ARGS says, and test it
+train: $(READY)  ## train a classifier on the built-in digits, or as ARGS says, and evaluate it
 	@$(PY) train.py $(ARGS)
 
-evaluate: $(READY)  ## score a classifier: make evaluate ARGS=checkpoint=outputs/.../best.ckpt
+evaluate: $(READY)  ## evaluate a classifier: make evaluate ARGS=checkpoint=outputs/.../best.ckpt
 	@$(PY) evaluate.py $(ARGS)
 
-test: check  ## check, then run all tests
-	@$(TESTS)
+test: check  ## check, then run all tests but the slow guards
+	@$(TESTS) -m "not guard"
 
 test-quick: $(READY)  ## run the tests that take no longer than a few seconds each
-	@$(TESTS) -m "not slow"
+	@$(TESTS) -m "not slow and not guard"
 
-check: $(READY)  ## formatting, lint and types
+test-slow: $(READY)  ## run the slow guards: stress, kills, whole programs, real data sets
+	@$(TESTS) -m guard
+
+check: $(READY)  ## formatting, lint, types and import contracts
 	@$(PY) -m ruff format --check .
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
+	@$(VENV)/bin/lint-imports --no-logo
 
 format: $(READY)  ## put all files into the project's format
 	@$(PY) -m ruff format .

@@ -57,7 +57,7 @@ IN_HEADINGS = {**IN_NAMES, r"\bnetworks?\b": "model", r"\banswers?\b": "predicti
 # Where a forbidden word may stand, and why. Path: the words, as they stand there.
 ALLOWED: dict[str, tuple[str, ...]] = {
     "tests/test_vocabulary.py": ("",),  # the list itself
-    "CHANGELOG.md": (),
+    "CHANGELOG.md": ("rival", "heat"),  # names of before, in the table of renamed keys
     "imgrec/evaluation/report/evaluation_folder.py": ("foreign", "left_out", "rival"),  # keys and files of old releases
     "imgrec/data/prepared/prepared_format.py": ("heap", "picture"),  # names in files of version 1
 }

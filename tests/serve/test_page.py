@@ -42,7 +42,7 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
-    lists = {"lac_90": ConformalRule("lac", 0.9, limit=0.3, num_samples=99)}
+    lists = {"lac_90": ConformalRule("lac", 0.9, threshold=0.3, num_samples=99)}
     hostile = (EVIL, "<img src=x onerror=alert(2)>", "\u202eeulb")
     colour_bundle(folder / "colours.onnx")
     colour_bundle(folder / "evil.onnx", names=hostile, decisions=Decisions("single", hostile, conformal=lists))
@@ -379,7 +379,7 @@ def test_a_server_that_is_gone_is_told_and_can_be_asked_again(browser, folder):
         server.stop()
         (card,) = visit.choose(RED)
         assert "The server does not respond" in card
-        visit.page.get_by_role("button", name="Ask again").click()
+        visit.page.get_by_role("button", name="Try again").click()
         visit.cards(1)
 
 
