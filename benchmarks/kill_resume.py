@@ -86,9 +86,9 @@ class Bomb(Callback):
 def train(folder: Path, *, workers: int, bomb: Bomb | None) -> None:
     """Run the job of `train.py` in this process."""
     torch.set_num_threads(1)
-    if bomb is not None:
-        bomb.watch_saves()
     with compose_config("train", [*OVERRIDES, f"data.num_workers={workers}", f"run_dir={folder}"]) as config:
+        if bomb is not None:
+            bomb.watch_saves()
         run_training(config, {"callbacks": [] if bomb is None else [bomb]})
 
 

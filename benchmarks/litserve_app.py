@@ -1,4 +1,4 @@
-"""The model of serve_load.py served by LitServe with batches, as its documentation recommends; needs litserve installed.
+"""The model of serve_load.py served by LitServe with batches, as its documentation recommends. Needs litserve.
 
 python benchmarks/litserve_app.py MODEL PORT
 """
