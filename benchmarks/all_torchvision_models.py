@@ -5,7 +5,7 @@ MaxViT need larger ones), save the state dict, build again from that file (`weig
 `torch.equal`. Exits with 1 if a model fails. Needs 10 GB of memory, 3 GB of disk, and 10 minutes on one free core.
 
     python benchmarks/all_torchvision_models.py                # writes benchmarks/results/all_torchvision_models.json
-    python benchmarks/all_torchvision_models.py NAME ...       # some of them; writes only where --output says
+    python benchmarks/all_torchvision_models.py NAME ...       # some of them; written only with --output
 """
 
 import argparse

@@ -87,7 +87,7 @@ def search_images(count: int) -> dict[str, float]:
 def search_hashes(count: int) -> dict[str, float]:
     random = np.random.default_rng(0)
     hashes = random.integers(0, 1 << 64, (count, NUM_HASHES), dtype=np.uint64)
-    for view in range(2, NUM_HASHES):  # a crop hashes nearly as the whole does
+    for view in range(2, NUM_HASHES):  # the hash of a crop is close to that of the image
         hashes[:, view] = hashes[:, 0] ^ _few_bits(random, count)
     hashes[ONE_IN::ONE_IN, 0] = hashes[ONE_IN - 1 : -1 : ONE_IN, 0] ^ _few_bits(
         random, len(range(ONE_IN, count, ONE_IN))

@@ -178,7 +178,7 @@ def epoch_seconds(line: str, case: Case) -> float | None:
         return None
     if int(found[2]) != case.batches:
         raise SystemExit(f"timm took {found[2]} steps, not {case.batches}: {line}")
-    return case.num_images / float(found[3])  # the rate has more digits than the time beside it
+    return case.num_images / float(found[3])  # the rate has more digits than the time in the same line
 
 
 def measure(command: list[str], case: Case, *, folder: Path, epochs: int) -> dict[str, float]:

@@ -36,7 +36,7 @@ def files(num_clean: int, num_fuzzed: int) -> Iterator[File]:
         data = _encoded(random, kind)
         name = f"{number:05}.{FORMATS[kind]}"
         if number < num_clean:
-            yield File(name, data, f"{kind} whole", True)
+            yield File(name, data, f"{kind} undamaged", True)
             continue
         damage = _DAMAGES[(number // len(formats)) % len(_DAMAGES)]
         name, data, is_good = damage(random, name, data)

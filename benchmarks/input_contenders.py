@@ -140,7 +140,7 @@ def measure(one_pass: Pass, *, normalize: Callable[[Tensor], Tensor]) -> dict[st
     return {"images": images, "wall_s": time.perf_counter() - started, "cpu_s": _cpu_seconds() - cpu}
 
 
-def look(one_pass: Pass) -> dict[str, Any]:
+def first_pass(one_pass: Pass) -> dict[str, Any]:
     """Make a first pass, which starts workers and fills caches; return its statistics, which must agree for all."""
     shape, dtype, count, total, squares = None, None, 0, 0.0, 0.0
     for batch in one_pass():
@@ -159,12 +159,12 @@ def look(one_pass: Pass) -> dict[str, Any]:
 def main() -> None:
     name, images, work, recipe, batch_size = sys.argv[1:]
     output = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # whatever the loaders print goes elsewhere
+    os.dup2(2, 1)  # so that output of the loaders does not mix with the results
     torch.set_num_threads(1)
     case = Case(Path(images), Path(work), recipe, int(batch_size))  # type: ignore[arg-type, unused-ignore]
     try:
         one_pass = CONTENDERS[name](case)
-        found = look(one_pass)
+        found = first_pass(one_pass)
     except (ImportError, AbsentError) as error:
         print(json.dumps({"absent": f"{type(error).__name__}: {error}"}), file=output)
         return

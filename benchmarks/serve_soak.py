@@ -95,7 +95,7 @@ class Clients:
             async with asyncio.timeout(60):
                 status, _, body = await client.send(post("/v1/predict", data, {}))
         except ConnectionRefusedError:
-            self.outcomes["nobody listens"] += 1
+            self.outcomes["connection refused"] += 1
             await asyncio.sleep(0.05)
         except (OSError, EOFError, TimeoutError) as error:
             self.outcomes[f"lost: {type(error).__name__}"] += 1
@@ -318,7 +318,7 @@ def verdict(found: dict[str, Any]) -> dict[str, bool]:
         "slow clients: closed": slow["all_closed_after_s"] <= LIMITS["slow_closed_s"],
         "slow clients: memory": slow["memory_growth_mb"] <= LIMITS["slow_memory_mb"],
         "slow clients: others": set(slow["others"]["outcomes"]) == {"correct"},
-        "restarts: nothing lost": set(stops["outcomes"]) <= {"correct", "nobody listens"}
+        "restarts: nothing lost": set(stops["outcomes"]) <= {"correct", "connection refused"}
         and set(stops["exit_codes"]) == {"0"},
         "restarts: not ready first": stops["reported_not_ready"] == stops["restarts"],
         "restarts: in time": stops["longest_stop_s"] <= LIMITS["stop_s"],
