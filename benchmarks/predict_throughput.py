@@ -1,6 +1,6 @@
 """Claim: `imgrec predict` is as fast as decoding and inference allow, and needs no more memory for more images.
 
-Decoding alone, inference alone and prediction (from files to a table) are interleaved on the photographs of hymenoptera,
+Decoding, inference and prediction (from files to a table) are interleaved on the photographs of hymenoptera,
 in one process with the same threads. Where both run on the same cores and cost about the same, the slower of the two
 alone cannot be reached; possible is 1 / (1 / decoding + 1 / inference), here `combined`. The ratios to both are
 reported, of medians. Then one process each predicts few and many images (the same ones repeated), and its peak memory
