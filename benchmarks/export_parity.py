@@ -67,8 +67,8 @@ def main() -> None:
             "machine": describe(),
             "seed": SEED,
             "tolerance": TOLERANCE,
-            "images": rows[0]["images"],
-            "all_labels_the_same": all(row["same_labels"] == row["images"] for row in rows),
+            "images": models[name]["checks"][0]["images"],
+            "all_labels_the_same": not any(row["ties"] or row["different"] for row in rows),
             "max_probability_difference": max(row["max_probability_difference"] for row in rows),
             "models": {known: models[known] for known in MODELS if known in models},
         }
