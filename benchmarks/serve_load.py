@@ -142,9 +142,8 @@ def overload(arguments: argparse.Namespace, model: Path, folder: Path, *, capaci
         before = batches(port)
         with ThreadPoolExecutor(1) as aside:
             watch = {**common, "clients": 0, "seconds": arguments.seconds, "live": True}
-            watching = aside.submit(
-                load, port, **watch
-            )  # in a process of its own, which is not delayed by other clients
+            # In a process of its own, which is not delayed by other clients.
+            watching = aside.submit(load, port, **watch)
             result = load(port, seconds=arguments.seconds, rate=10 * capacity, **common)
             live_s = watching.result()["live_s"]
         after = batches(port)
