@@ -1,13 +1,14 @@
-"""Claim: each of torchvision's 80 classifiers is built by name, trains, and comes back from a file bit for bit.
+"""Claim: each of torchvision's 80 classifiers is built by name, trains, and gives equal logits after a reload.
 
-For every name: build for 3 classes, one step of SGD on 4 random images of 64 px (28 or 32 px for ViT, and what
-Inception and MaxViT ask for), save the state dict, build again from that file (`weights=FILE`), compare the logits
-with `torch.equal`. Writes results/all_torchvision_models.json beside this file, and exits with 1 if a network fails.
-Needs 10 GB of memory, 3 GB of disk, and about 10 minutes on one free core.
+For every name: build for 3 classes, one step of SGD on 4 random images of 64 px (28 or 32 px for ViT; Inception and
+MaxViT need larger ones), save the state dict, build again from that file (`weights=FILE`), and compare the logits with
+`torch.equal`. Exits with 1 if a model fails. Needs 10 GB of memory, 3 GB of disk, and 10 minutes on one free core.
 
-    python benchmarks/all_torchvision_models.py [NAME ...]
+    python benchmarks/all_torchvision_models.py                # writes benchmarks/results/all_torchvision_models.json
+    python benchmarks/all_torchvision_models.py NAME ...       # some of them; written only with --output
 """
 
+import argparse
 import json
 import sys
 import tempfile
@@ -28,9 +29,9 @@ RESULTS = Path(__file__).parent / "results" / "all_torchvision_models.json"
 
 
 def choose_images(name: str) -> tuple[int, dict[str, Any]]:
-    """Return the side of the images [px], and the options that make the network take them.
+    """Return the side of the images [px], and the arguments that make the model accept them.
 
-    At 32 px the last BatchNorms of many networks see one value per image, and a step on so few makes no sense.
+    At 32 px the last BatchNorms of many models see one value per image: too few for a training step.
     """
     if name.startswith("vit_"):
         side = 28 if name.endswith("_14") else 32
@@ -61,7 +62,7 @@ def logits_of(network: ImageNetwork, images: torch.Tensor) -> torch.Tensor:
 
 
 def check(name: str, folder: Path) -> dict[str, Any]:
-    """Run one network through the claim and say what was seen."""
+    """Check one model; return its row of the result."""
     torch.manual_seed(SEED)
     side, options = choose_images(name)
     images = torch.randint(0, 256, (4, 3, side, side), dtype=torch.uint8)
@@ -88,8 +89,13 @@ def check(name: str, folder: Path) -> dict[str, Any]:
     return {**row, "equal_logits": equal and bool(expected.isfinite().all()) and not again.loaded.fresh}
 
 
-def main(names: list[str]) -> int:
+def main() -> int:
     """Check each name, write the results, return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="default: all")
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    names = arguments.names or list(CLASSIFIERS)
     torch.set_num_threads(1)
     rows = []
     for name in names:
@@ -98,13 +104,13 @@ def main(names: list[str]) -> int:
         rows.append(row)
         print(f"{name:22} {row['parameters'] / 1e6:7.1f} M  equal logits: {row['equal_logits']}", flush=True)
     passed = sum(row["equal_logits"] for row in rows)
-    print(f"{passed} of {len(rows)} networks came back bit for bit")
-    if names == list(CLASSIFIERS):
-        RESULTS.parent.mkdir(exist_ok=True)
-        content = {"machine": describe(), "seed": SEED, "passed": passed, "networks": rows}
-        RESULTS.write_text(json.dumps(content, indent=2) + "\n")
+    print(f"{passed} of {len(rows)} models gave equal logits")
+    output = arguments.output or (RESULTS if names == list(CLASSIFIERS) else None)
+    if output is not None:
+        content = {"machine": describe(), "seed": SEED, "passed": passed, "models": rows}
+        output.write_text(json.dumps(content, indent=2) + "\n")
     return 0 if passed == len(rows) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:] or list(CLASSIFIERS)))
+    sys.exit(main())

@@ -1,11 +1,12 @@
-"""Claim: looking for duplicates costs about as much an image among a million as among a thousand.
+"""Claim: the search for duplicates costs about as much per image among a million images as among a thousand.
 
 Time and peak memory of the search among 1,000, 10,000 and 100,000 images, 1 in 20 of them a changed copy of another,
-and among 1,000,000 hashes; the exponent is the slope of log time over log number: 1 is linear, 2 is each with each.
-Images are made at random with the spectrum of photographs, at 64 px: decoding, which is linear by nature, is
-measured on 1,000 and 10,000 files on disc. Each measurement is a process of its own.
+and among 1,000,000 hashes. The exponent is the slope of log time over log number: 1 is linear, 2 compares each image
+with each. Images are random, with the spectrum of photographs, at 64 px. Scanning, which is linear, is measured on
+1,000 and 10,000 files. Each measurement is a process of its own.
 
     python benchmarks/audit_cost.py            # writes benchmarks/results/audit_cost.json
+    python benchmarks/audit_cost.py --one near_pairs 1000      # prints one measurement
 """
 
 import argparse
@@ -52,7 +53,7 @@ def sample_images(count: int) -> np.ndarray:
 
 
 def facts_of(image: np.ndarray) -> ImageFacts:
-    """Return the facts that the search looks at."""
+    """Return the facts that the search uses."""
     thumbnail = image.reshape(32, 2, 32, 2).mean(axis=(1, 3)).round().astype(np.uint8)
     return ImageFacts(
         pixel_hash=pixel_hash(image), hashes=perceptual_hashes(image), thumbnail=thumbnail, width=64, height=64
@@ -61,8 +62,8 @@ def facts_of(image: np.ndarray) -> ImageFacts:
 
 def table(facts: list[ImageFacts]) -> FactsTable:
     names, nothing = [str(row) for row in range(len(facts))], ArrayImages(np.zeros((len(facts), 1, 1), np.uint8))
-    part = Samples(names, nothing, np.zeros(len(facts), np.int64))
-    return facts_table({"train": part}, facts, class_names=["any"])
+    samples = Samples(names, nothing, np.zeros(len(facts), np.int64))
+    return facts_table({"train": samples}, facts, class_names=["any"])
 
 
 def search_images(count: int) -> dict[str, float]:
@@ -86,7 +87,7 @@ def search_images(count: int) -> dict[str, float]:
 def search_hashes(count: int) -> dict[str, float]:
     random = np.random.default_rng(0)
     hashes = random.integers(0, 1 << 64, (count, NUM_HASHES), dtype=np.uint64)
-    for view in range(2, NUM_HASHES):  # a crop hashes nearly as the whole does
+    for view in range(2, NUM_HASHES):  # the hash of a crop is close to that of the image
         hashes[:, view] = hashes[:, 0] ^ _few_bits(random, count)
     hashes[ONE_IN::ONE_IN, 0] = hashes[ONE_IN - 1 : -1 : ONE_IN, 0] ^ _few_bits(
         random, len(range(ONE_IN, count, ONE_IN))
@@ -110,17 +111,17 @@ def scan_files(count: int) -> dict[str, float]:
         paths = [Path(folder) / f"{row}.jpg" for row in range(count)]
         for path, image in zip(paths, sample_images(count), strict=True):
             Image.fromarray(image).convert("RGB").resize((400, 300)).save(path)
-        part = Samples([str(path) for path in paths], FileImages(paths), np.zeros(count, np.int64))
+        samples = Samples([str(path) for path in paths], FileImages(paths), np.zeros(count, np.int64))
         seconds = []
         for _ in range(2):
             start = time.perf_counter()
-            scan({"train": part}, class_names=["any"], store=Path(folder) / "facts.sqlite")
+            scan({"train": samples}, class_names=["any"], store=Path(folder) / "facts.sqlite")
             seconds.append(time.perf_counter() - start)
     return {"seconds": seconds[0], "seconds_again": seconds[1], "peak_mib": _peak_mib()}
 
 
 def _few_bits(random: np.random.Generator, count: int) -> np.ndarray:
-    """Return words with 4 bits set, or 2 where they meet."""
+    """Return 64-bit numbers (count,) with 4 bits set; fewer where a bit was drawn twice."""
     bits = np.zeros(count, np.uint64)
     for _ in range(4):
         bits ^= np.uint64(1) << random.integers(0, 64, count, dtype=np.uint64)
@@ -128,7 +129,7 @@ def _few_bits(random: np.random.Generator, count: int) -> np.ndarray:
 
 
 def _peak_mib() -> float:
-    # Not ru_maxrss: a process begins with that of the one that started it.
+    # Not ru_maxrss: a child process starts with that of its parent.
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
@@ -151,7 +152,7 @@ def main() -> None:
         name, count = options.one
         print(json.dumps(MEASURES[name][0](int(count))))
         return
-    from machine import describe  # with torch, which a measurement must not hold
+    from machine import describe  # imports torch, which would count in the memory of a measurement
 
     result: dict[str, object] = {"machine": describe()}
     for name, (_, counts) in MEASURES.items():

@@ -1,10 +1,10 @@
-"""Claim: on a processor, batches hardly make float32 cheaper; not spinning while threads wait for each other does.
+"""Claim: on a CPU, batches hardly make float32 cheaper; threads that do not spin while they wait for each other do.
 
-Processor time (not wall time: other work on the machine counts less) that onnxruntime takes for one image of a
-bundle, by images a run: on one thread, and on two that spin or do not while they wait for each other. Rounds in
-turns, the median of them. What a server that runs batches can gain over one that does not is limited by the first line.
+CPU time that onnxruntime takes for one image of a resnet18 bundle, by batch size: on one thread, and on two threads
+that do or do not spin while they wait for each other. CPU time and not wall time, since other work on the machine
+affects it less. The median of interleaved rounds. The gain of a server from batches is limited by the first row.
 
-    python benchmarks/batch_gain.py [--rounds 8]    # batch_gain.json; 1 minute
+    python benchmarks/batch_gain.py [--rounds 8]    # writes benchmarks/results/batch_gain.json; 1 minute
 """
 
 import argparse
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from machine import describe
@@ -23,16 +24,16 @@ from imgrec.deploy.bundle import Bundle, load_bundle
 
 HERE = Path(__file__).resolve().parent
 SIZES = (1, 4, 16, 32)
-WAYS = {
+WAYS: dict[str, dict[str, Any]] = {
     "1 thread": {"threads": 1, "spins": False},
     "2 threads that spin": {"threads": 2, "spins": True},
     "2 threads that do not": {"threads": 2, "spins": False},
 }
-SETTLE_S = 0.02  # after it no thread of the run before spins
+SETTLE_S = 0.02  # after it no thread of the previous run spins
 
 
 def milliseconds(bundle: Bundle, size: int) -> float:
-    """Return the processor time of one image."""
+    """Return the CPU time per image."""
     images = np.random.default_rng(0).integers(0, 256, (size, 224, 224, 3), dtype=np.uint8)
     time.sleep(SETTLE_S)
     runs, started = max(1, 8 // size), time.process_time()
@@ -56,12 +57,12 @@ def main() -> None:
         for name, bundle in bundles.items():
             for size in SIZES:
                 took = milliseconds(bundle, size)
-                if number:  # the first one warms
+                if number:  # the first round warms up
                     found[name][size].append(took)
     medians = {
         name: {size: round(statistics.median(all_), 2) for size, all_ in by.items()} for name, by in found.items()
     }
-    result = {"machine": describe(), "rounds": arguments.rounds, "processor_ms_an_image_by_batch": medians}
+    result = {"machine": describe(), "rounds": arguments.rounds, "cpu_ms_per_image_by_batch_size": medians}
     print(json.dumps(medians, indent=1))
     arguments.output.write_text(json.dumps(result, indent=1) + "\n")
 

@@ -1,4 +1,4 @@
-"""The test set of CIFAR-10 for benchmarks; the data and the weights are those of tests (IMGREC_DATA)."""
+"""The test set of CIFAR-10 and published weights, for benchmarks. Both lie in $IMGREC_DATA, or ../shared/data."""
 
 import os
 from dataclasses import replace
@@ -13,7 +13,7 @@ WEIGHTS = DATA / "weights" / "akamaster_resnet20-12fca82f.th"
 
 
 def test_images(count: int) -> FolderData:
-    """Return `count` images of the test set, each class its share."""
+    """Return `count` images of the test set, the classes in proportion."""
     data = FolderData(
         test=str(DATA / "cifar10" / "test"), preprocess=Preprocess(size=32, mode="none"), eval_batch_size=250
     )

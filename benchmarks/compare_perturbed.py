@@ -1,14 +1,12 @@
-"""Claim: compared with itself on the CIFAR-10 test set, a network is not called worse until its change does harm.
+"""Claim: `imgrec compare` calls a model worse than itself only where a change of its weights does harm.
 
-The published ResNet-20 (akamaster_resnet20) against copies of itself in which one convolution got normal noise, of 0,
-0.2, 0.6, 1 and 1.5 times the standard deviation of its weights. Recorded is what `imgrec compare` says of each pair:
-"alike" without noise, "not distinguishable" with how many images would tell, or which one is better and by how much.
-It holds if the copy without noise is alike, no copy is called better, and the noisiest is called worse.
+The published CIFAR-10 ResNet-20 (akamaster_resnet20) is compared on the test set with copies of itself in which one
+convolution got normal noise of 0, 0.2, 0.6, 1 and 1.5 times the standard deviation of its weights. The result holds the
+verdict for each pair: "same" without noise; "unclear", with the number of images that would tell; or "better", with the
+difference. The claim holds if the copy without noise is the same, no copy is better, and the noisiest one is worse.
 
-    python benchmarks/compare_perturbed.py                     # five passes over 10,000 images: minutes on two cores
-    python benchmarks/compare_perturbed.py --num-images 500
-
-writes benchmarks/results/compare_perturbed.json. The data and the weights are those of tests (IMGREC_DATA).
+    python benchmarks/compare_perturbed.py      # writes results/compare_perturbed.json; minutes on two cores
+    python benchmarks/compare_perturbed.py --num-images 500 --output /tmp/compare_perturbed.json
 """
 
 import argparse
@@ -38,10 +36,10 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("results") / "compare_perturbed.json")
     options = parser.parse_args()
     data = test_images(options.num_images)
-    published = Run("published", [answers(0.0, data)], [Path("published")])
+    published = Run("published", [predict(0.0, data)], [Path("published")])
     rows = []
     for strength in STRENGTHS:
-        changed = Run("changed", [answers(strength, data)], [Path("changed")])
+        changed = Run("changed", [predict(strength, data)], [Path("changed")])
         comparison = compare_runs(align([published, changed]))
         (pair,) = comparison.pairs
         verdict = judge(pair, comparison)
@@ -63,8 +61,8 @@ def main() -> None:
 
 
 @torch.inference_mode()
-def answers(strength: float, data: FolderData) -> Predictions:
-    """Return what the network says about the images with noise of that strength in one layer."""
+def predict(strength: float, data: FolderData) -> Predictions:
+    """Return the predictions of the model with noise of that strength in one layer."""
     weights = str(WEIGHTS)
     network = make_cifar_resnet(depth=20, weights=weights, num_classes=10).eval()
     weight = [layer for layer in network.modules() if isinstance(layer, torch.nn.Conv2d)][LAYER].weight

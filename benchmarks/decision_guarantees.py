@@ -1,15 +1,15 @@
-"""Claim: what decisions guarantee holds on CIFAR-10, on halves of the test set that they were not fitted on.
+"""Claim: the guarantees of decision rules hold on CIFAR-10, on halves of the test set that they were not fitted on.
 
-A ResNet-20 says what it thinks of the 10,000 test images, once. Then 100 times the table is divided by chance into
-two halves; temperature and rules are fitted on one and held against the other:
+A ResNet-20 predicts the 10,000 test images once. Then the table is split at random into two halves, 100 times;
+temperature and rules are fitted on one half and evaluated on the other:
 
-- the reject options keep their risk (1 %, 5 %) in 95 of 100 divisions or more. Counted strictly: the share of wrong
-  ones among the accepted of the other half is itself at or below the guarantee;
-- the sets of classes cover within the interval that the halves' sizes allow (beta-binomial, 95 %). LAC on both sides;
-  APS, which is never empty, may cover more;
+- reject rules keep their error rate (1 %, 5 %) in 95 of 100 splits or more. Counted strictly: the measured error rate
+  of the accepted images in the other half must be at or below the guarantee;
+- prediction sets have a coverage within the interval that the sizes of the halves allow (beta-binomial, 95 %). For LAC
+  on both sides; APS, whose sets are never empty, may cover more;
 - the expected calibration error (ECE) on the other half is smaller with the temperature than without.
 
-    python benchmarks/decision_guarantees.py --data ../shared/data    # writes results/decision_guarantees.json; 1 minute
+    python benchmarks/decision_guarantees.py --data ../shared/data    # results/decision_guarantees.json; 1 minute
 """
 
 import argparse
@@ -39,16 +39,16 @@ ERRORS = ("ece_width", "ece_mass", "ece_by_chance", "log_loss", "brier")
 
 
 def predict(data: Path) -> Predictions:
-    """Return the table that evaluate.py leaves."""
+    """Return the predictions that evaluate.py writes."""
     with tempfile.TemporaryDirectory() as folder:
-        words = ["model=cifar_resnet", f"model.weights={data / WEIGHTS}", "data=folder"]
-        words += [f"data.test={data / 'cifar10' / 'test'}", f"run_dir={folder}"]
-        subprocess.run([sys.executable, "evaluate.py", *words], cwd=PROJECT, check=True, stdout=subprocess.DEVNULL)
+        overrides = ["model=cifar_resnet", f"model.weights={data / WEIGHTS}", "data=folder"]
+        overrides += [f"data.test={data / 'cifar10' / 'test'}", f"run_dir={folder}"]
+        subprocess.run([sys.executable, "evaluate.py", *overrides], cwd=PROJECT, check=True, stdout=subprocess.DEVNULL)
         return read_parquet(Path(folder) / "predictions.parquet")
 
 
-def divide(table: Predictions, seed: int) -> dict[str, Any]:
-    """Fit on one half by chance, and return what the other half says of it."""
+def evaluate_split(table: Predictions, seed: int) -> dict[str, Any]:
+    """Fit on a random half; return the outcome and the calibration errors on the other half."""
     order = np.random.default_rng(seed).permutation(len(table))
     fit, rest = order[: len(order) // 2], order[len(order) // 2 :]
     plan = Plan(risks=RISKS, delta=0.05, conformal=["lac", "aps"], coverages=COVERAGES)
@@ -66,17 +66,17 @@ def divide(table: Predictions, seed: int) -> dict[str, Any]:
     return {"outcome": outcome, "errors": errors}
 
 
-def judge_reject(divisions: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return, by rule, how often the guarantee was kept."""
+def judge_reject(splits: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return by rule how often the guarantee was kept."""
     found = defaultdict(list)
-    for division in divisions:
-        for rule in division["outcome"]["reject"]:
+    for split in splits:
+        for rule in split["outcome"]["reject"]:
             found[rule["name"]].append((rule["risk"], rule["here"]))
     return {
         name: {
             "guaranteed_risk": rules[0][0],
             "rules": len(rules),
-            "refused": len(divisions) - len(rules),
+            "refused": len(splits) - len(rules),
             "kept": sum(here["risk"] <= risk for risk, here in rules),
             "refuted": sum(here["is_refuted"] for _, here in rules),
             "mean_risk": float(np.mean([here["risk"] for _, here in rules])),
@@ -88,11 +88,11 @@ def judge_reject(divisions: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def judge_conformal(divisions: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return, by rule, how often the coverage was where the sizes of the halves let it be."""
+def judge_conformal(splits: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return by rule how often the coverage was within its expected interval."""
     found = defaultdict(list)
-    for division in divisions:
-        for rule in division["outcome"]["conformal"]:
+    for split in splits:
+        for rule in split["outcome"]["conformal"]:
             found[rule["name"]].append(rule)
     return {name: judge_sets(rules) for name, rules in found.items()}
 
@@ -116,50 +116,48 @@ def judge_sets(rules: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def judge_errors(divisions: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the mean errors before and after, and how often the ECE fell."""
+def judge_errors(splits: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the mean calibration errors without and with the temperature, and how often the ECE fell."""
     means = {
-        when: {name: float(np.mean([one["errors"][when][name] for one in divisions])) for name in ERRORS}
+        when: {name: float(np.mean([one["errors"][when][name] for one in splits])) for name in ERRORS}
         for when in ("before", "after")
     }
-    fell = sum(one["errors"]["after"]["ece_width"] < one["errors"]["before"]["ece_width"] for one in divisions)
-    temperatures = [one["outcome"]["temperature"] for one in divisions]
+    fell = sum(one["errors"]["after"]["ece_width"] < one["errors"]["before"]["ece_width"] for one in splits)
+    temperatures = [one["outcome"]["temperature"] for one in splits]
     return {**means, "fell": fell, "temperature": [min(temperatures), float(np.mean(temperatures)), max(temperatures)]}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with cifar10 and weights")
-    parser.add_argument("--table", type=Path, help="predictions.parquet of an evaluation, instead of making one")
-    parser.add_argument("--divisions", type=int, default=100)
+    parser.add_argument("--table", type=Path, help="predictions.parquet of an evaluation, instead of a new one")
+    parser.add_argument("--splits", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "decision_guarantees.json")
     arguments = parser.parse_args()
     table = read_parquet(arguments.table) if arguments.table else predict(arguments.data.resolve())
     started = time.perf_counter()
-    divisions = [divide(table, arguments.seed * 1000 + number) for number in range(arguments.divisions)]
-    reject, conformal, errors = judge_reject(divisions), judge_conformal(divisions), judge_errors(divisions)
-    enough = 0.95 * arguments.divisions
+    splits = [evaluate_split(table, arguments.seed * 1000 + number) for number in range(arguments.splits)]
+    reject, conformal, errors = judge_reject(splits), judge_conformal(splits), judge_errors(splits)
+    enough = 0.95 * arguments.splits
     result = {
         "machine": describe(),
         "seed": arguments.seed,
-        "divisions": arguments.divisions,
+        "splits": arguments.splits,
         "images": len(table),
         "errors_of_all": int((table.predicted != table.labels).sum()),
         "holds": {
             "reject": all(rule["kept"] + rule["refused"] >= enough for rule in reject.values()),
-            "lac": all(
-                rule["within"] >= 0.9 * arguments.divisions for name, rule in conformal.items() if "lac" in name
-            ),
+            "lac": all(rule["within"] >= 0.9 * arguments.splits for name, rule in conformal.items() if "lac" in name),
             "aps": all(
                 rule["at_or_above_the_lower_end"] >= enough for name, rule in conformal.items() if "aps" in name
             ),
-            "ece": errors["fell"] == arguments.divisions,
+            "ece": errors["fell"] == arguments.splits,
         },
         "reject": reject,
         "conformal": conformal,
         "calibration": errors,
-        "seconds_without_the_network": round(time.perf_counter() - started, 1),
+        "seconds_without_inference": round(time.perf_counter() - started, 1),
     }
     print(json.dumps({name: value for name, value in result.items() if name != "machine"}, indent=1))
     arguments.output.parent.mkdir(exist_ok=True)

@@ -1,23 +1,24 @@
-"""Claim: decoding only what is needed costs no accuracy: on hymenoptera a linear probe agrees within 1 image of 153.
+"""Claim: decoding only what is needed costs no accuracy: on hymenoptera a linear probe agrees within 1 of 153 images.
 
-The same parts of the same JPEG files (hymenoptera) are made twice: by imgrec's fast way (scaled DCT decoding, nothing
-below the part) and by decoding the whole. In between: mean absolute difference and PSNR of the pixels, image by
-image; the median, and the 5 % that are farthest apart.
+The same crops of the same JPEG files (hymenoptera) are made twice: by imgrec's fast path (scaled DCT decoding, nothing
+below the crop) and by decoding the whole image. Compared are the mean absolute difference and the PSNR of the pixels
+per image: the median, and the 5 % that differ most.
 
-    train  RandomResizedCrop 224 (0.25 to 1 of the area, as augment=standard), 4 draws an image
+    train  RandomResizedCrop 224 (0.25 to 1 of the area, as augment=standard), 4 draws per image
     eval   shorter side to 256, centre crop 224 (preprocess.decode=reduced against full)
 
-"full" is whole decoding, the same crop, and Pillow's anti-aliased bilinear resize. For scale, the same figures for
-whole decoding and OpenCV's linear resize, which many loaders use and which is not anti-aliased.
+"full" is full decoding, the same crop, and Pillow's anti-aliased bilinear resize. For scale, the same figures for full
+decoding and OpenCV's linear resize, which many loaders use and which is not anti-aliased.
 
-The hymenoptera files are small, so that most are decoded at full scale. So all is done again with each enlarged 4
-times (2000x1500 px, quality 90), where most are decoded at 1/2 to 1/8. There the probe with preprocess.decode=reduced
-gets 2 images of 153 fewer than with full, the default: measured, and not claimed to be nothing.
+The hymenoptera files are small, so that most are decoded at full scale. Everything is repeated with each of them
+enlarged 4 times (2000x1500 px, quality 90), where most are decoded at 1/2 to 1/8. There the probe with
+preprocess.decode=reduced gets 2 of 153 images fewer correct than with full, the default: measured, not claimed.
 
 Linear probe: multinomial logistic regression (L2, C = 1) on the 1280 features of mobilenet_v2 with ImageNet weights,
-of images by the eval recipe; trained on the train folder, scored on the 153 of the val folder.
+of images by the eval recipe; trained on the train folder, evaluated on the 153 images of the val folder.
 
     python benchmarks/decode_quality.py      # 4 minutes on 2 cores; writes benchmarks/results/decode_quality.json
+    python benchmarks/decode_quality.py --every 20 --output /tmp/decode_quality.json    # a short trial
 """
 
 import argparse
@@ -56,7 +57,7 @@ def main() -> None:
     """Measure both sizes of images and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=RESULTS)
-    parser.add_argument("--every", type=int, default=1, help="take each n-th image only, for a quick look")
+    parser.add_argument("--every", type=int, default=1, help="use each n-th image only")
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -70,10 +71,10 @@ def main() -> None:
 
 def measure(data: Path, *, times: int, every: int) -> dict[str, Any]:
     """Return the differences by both recipes, and the accuracy of the probe, for images enlarged `times`."""
-    paths = {part: sorted((data / "hymenoptera" / part).rglob("*.jpg"))[::every] for part in ("train", "val")}
-    files = {part: [_bytes(path, times) for path in paths[part]] for part in paths}
-    labels = {part: [path.parent.name for path in paths[part]] for part in paths}
-    images = {part: [image_from_bytes(file, name=part) for file in files[part]] for part in files}
+    paths = {split: sorted((data / "hymenoptera" / split).rglob("*.jpg"))[::every] for split in ("train", "val")}
+    files = {split: [_bytes(path, times) for path in paths[split]] for split in paths}
+    labels = {split: [path.parent.name for path in paths[split]] for split in paths}
+    images = {split: [image_from_bytes(file, name=split) for file in files[split]] for split in files}
     everything = [*images["train"], *images["val"]]
     return {
         "images": len(everything),
@@ -117,11 +118,12 @@ def _probes(images: dict[str, list[LazyImage]], labels: dict[str, list[str]]) ->
     found: dict[str, Any] = {}
     for decode in ("full", "reduced"):
         preprocess = Preprocess(SIZE, decode=decode)
-        features = {part: _features(network, images[part], preprocess.from_lazy_image) for part in images}
+        features = {split: _features(network, images[split], preprocess.from_lazy_image) for split in images}
         probe = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=2000))
         probe.fit(features["train"], labels["train"])
-        right = probe.predict(features["val"]) == np.array(labels["val"])
-        found[decode] = {"right": int(right.sum()), "of": len(right), "accuracy": round(float(right.mean()), 4)}
+        is_correct = probe.predict(features["val"]) == np.array(labels["val"])
+        accuracy = round(float(is_correct.mean()), 4)
+        found[decode] = {"correct": int(is_correct.sum()), "of": len(is_correct), "accuracy": accuracy}
     return found
 
 
@@ -136,7 +138,7 @@ def _features(network: Any, images: Sequence[LazyImage], make: Callable[[LazyIma
 
 
 class _Drawn:
-    """An image that notes which part was drawn."""
+    """An image that records which crop was drawn."""
 
     def __init__(self, image: LazyImage) -> None:
         self.image, self.height_width = image, image.height_width

@@ -1,18 +1,17 @@
 """Claim: an epoch of `python train.py` is as fast as one of timm's train.py with its best flags.
 
-Within 5 %, the noise of this measurement; and at least 1.2 times as fast as timm's with its defaults, where the
-processor computes in bfloat16. Both scripts train resnet18 on the same real images in turns: CIFAR-10 at 32 px, and
-photographs (hymenoptera, JPEG) at 224 px. Same images per epoch, batch size, SGD with Nesterov momentum, one process
-with two loader processes, and the same augmentation: timm is given the ranges of imgrec's default (random part, mirror,
-a little light). Four runs a round:
+Within 5 %, the noise of this measurement; and at least 1.2 times as fast as timm's with its defaults, on CPUs that
+compute in bfloat16. Both scripts take turns at training resnet18 on the same images: CIFAR-10 at 32 px, and photographs
+(hymenoptera, JPEG) at 224 px. Same images per epoch, batch size, SGD with Nesterov momentum, two workers, and the same
+augmentation: timm gets the ranges of imgrec's default (random crop, flip, slight brightness). Four runs per round:
 
     timm             its defaults: float32
-    timm, best       bfloat16, channels_last and the fused optimizer step: the fastest flags found for this processor
-    imgrec           its defaults: trainer.precision=auto (bfloat16 where the processor has it), channels_last
+    timm, best       bfloat16, channels_last and the fused optimizer step: the fastest flags found for this CPU
+    imgrec           its defaults: trainer.precision=auto (bfloat16 where the CPU has it), channels_last
     imgrec, float32  trainer.precision=32-true
 
 An epoch is timed from the request for its first batch to the end of its last step: by timm's own log line, and in
-imgrec by a callback at the same two moments. The first epoch of a run warms up and is left out. "Cycle" is from the end
+imgrec by a callback at the same two moments. The first epoch of a run warms up and is excluded. "Cycle" is from the end
 of one epoch's steps to the end of the next one's: validation, checkpoint, logging and training. "Start" is from the
 command to the end of its first epoch's steps.
 
@@ -21,7 +20,7 @@ training, as an update below 1/256 of a weight is lost.
 
     python benchmarks/epoch_against_timm.py --timm-train TIMM/train.py --timm-python ENVIRONMENT/bin/python
 
-writes benchmarks/results/epoch_against_timm.json; 5 minutes on 2 cores. Images: $IMGREC_DATA, or ../shared/data.
+Writes benchmarks/results/epoch_against_timm.json; 5 minutes on 2 cores. Images: $IMGREC_DATA, or ../shared/data.
 """
 
 import argparse
@@ -89,7 +88,7 @@ LIMITS = {"imgrec / timm": 1.2, "imgrec / timm, best": 0.95}  # times faster, ep
 
 @dataclass(frozen=True)
 class Case:
-    """A data set and its settings. `batches`: whole batches per epoch. `val`: images to validate on."""
+    """A data set and its settings. `batches`: per epoch, all of them full. `num_val`: images to validate on."""
 
     train: str
     val: str
@@ -101,7 +100,7 @@ class Case:
     crop_share: float
 
     @property
-    def sample_images(self) -> int:
+    def num_images(self) -> int:
         return self.batches * self.batch_size
 
 
@@ -126,7 +125,7 @@ def copy_images(source: Path, target: Path, *, count: int) -> None:
         shutil.copyfile(path, target / path.parent.name / path.name)
 
 
-def timm_words(case: Case, data: Path, *, epochs: int, output: Path, timm: Timm) -> list[str]:
+def timm_command(case: Case, data: Path, *, epochs: int, output: Path, timm: Timm) -> list[str]:
     num_classes = len(list((data / "train").iterdir()))
     options = {
         "data-dir": data, "train-split": "train", "val-split": "val", "model": "resnet18", "num-classes": num_classes,
@@ -135,11 +134,11 @@ def timm_words(case: Case, data: Path, *, epochs: int, output: Path, timm: Timm)
         "sched": "cosine", "warmup-epochs": 0, "epochs": epochs, "smoothing": 0, "seed": SEED,
         "color-jitter": 0.1, "color-jitter-prob": 0.5, "train-interpolation": "bilinear", "output": output,
     }  # fmt: skip
-    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    return [str(timm.python), str(timm.train), *words, "--scale", "0.25", "1.0"]
+    flags = [text for name, value in options.items() for text in (f"--{name}", str(value))]
+    return [str(timm.python), str(timm.train), *flags, "--scale", "0.25", "1.0"]
 
 
-def imgrec_words(case: Case, data: Path, *, epochs: int, output: Path) -> list[str]:
+def imgrec_command(case: Case, data: Path, *, epochs: int, output: Path) -> list[str]:
     return [
         sys.executable, str(PROJECT / "train.py"), "data=folder", f"data.root={data}", "model=resnet18",
         f"preprocess={case.preprocess}", f"preprocess.size={case.size}", f"data.batch_size={case.batch_size}",
@@ -150,24 +149,28 @@ def imgrec_words(case: Case, data: Path, *, epochs: int, output: Path) -> list[s
     ]  # fmt: skip
 
 
-def lines(words: list[str], *, folder: Path) -> Iterator[tuple[float, str]]:
-    """Run a command; yield each line of its output with the seconds since its start. Raises: SystemExit: it failed."""
+def lines(command: list[str], *, folder: Path) -> Iterator[tuple[float, str]]:
+    """Run a command; yield each line of its output with the seconds since its start.
+
+    Raises:
+        SystemExit: It failed.
+    """
     environment = {**os.environ, "PYTHONPATH": str(folder), "NO_ALBUMENTATIONS_UPDATE": "1", "HF_HUB_OFFLINE": "1"}
-    said = []
+    output = []
     started = time.monotonic()
     with subprocess.Popen(
-        words, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            said.append(line)
+            output.append(line)
             yield time.monotonic() - started, line
     if process.returncode:
-        raise SystemExit(f"{shlex.join(words)} failed:\n{''.join(said[-30:])}")
+        raise SystemExit(f"{shlex.join(command)} failed:\n{''.join(output[-30:])}")
 
 
 def epoch_seconds(line: str, case: Case) -> float | None:
-    """Return the seconds of the epoch whose end a line tells, or None."""
+    """Return the seconds of the epoch whose end a line reports, or None."""
     if line.startswith("EPOCH "):
         return float(line.split()[1])
     found = TIMM_LINE.search(line)
@@ -175,14 +178,14 @@ def epoch_seconds(line: str, case: Case) -> float | None:
         return None
     if int(found[2]) != case.batches:
         raise SystemExit(f"timm took {found[2]} steps, not {case.batches}: {line}")
-    return case.images / float(found[3])  # the rate has more digits than the time beside it
+    return case.num_images / float(found[3])  # the rate has more digits than the time in the same line
 
 
-def measure(words: list[str], case: Case, *, folder: Path, epochs: int) -> dict[str, float]:
+def measure(command: list[str], case: Case, *, folder: Path, epochs: int) -> dict[str, float]:
     """Run one training; return its start, and the medians of its later epochs and their cycles, in seconds."""
-    ends = [(at, seconds) for at, line in lines(words, folder=folder) if (seconds := epoch_seconds(line, case))]
+    ends = [(at, seconds) for at, line in lines(command, folder=folder) if (seconds := epoch_seconds(line, case))]
     if len(ends) != epochs:
-        raise SystemExit(f"{len(ends)} epochs found, not {epochs}, in the output of {shlex.join(words)}")
+        raise SystemExit(f"{len(ends)} epochs found, not {epochs}, in the output of {shlex.join(command)}")
     return {
         "epoch_s": statistics.median(seconds for _, seconds in ends[1:]),
         "cycle_s": statistics.median(later - earlier for (earlier, _), (later, _) in itertools.pairwise(ends)),
@@ -195,22 +198,22 @@ def one_round(case: Case, data: Path, *, folder: Path, epochs: int, timm: Timm, 
     for name, (tool, flags) in variants.items():
         output = Path(tempfile.mkdtemp(dir=folder))
         if tool == "timm":
-            words = timm_words(case, data, epochs=epochs, output=output, timm=timm)
+            command = timm_command(case, data, epochs=epochs, output=output, timm=timm)
         else:
-            words = imgrec_words(case, data, epochs=epochs, output=output)
-        result[name] = measure([*words, *flags], case, folder=folder, epochs=epochs)
+            command = imgrec_command(case, data, epochs=epochs, output=output)
+        result[name] = measure([*command, *flags], case, folder=folder, epochs=epochs)
         shutil.rmtree(output)
         print(f"  {name:20}", {key: round(value, 2) for key, value in result[name].items()}, flush=True)
     return result
 
 
 def summary(rounds: list[dict[str, Any]], case: Case) -> dict[str, Any]:
-    """Return medians over the rounds. Times faster are taken round by round: above 1, imgrec is the faster one."""
+    """Return medians over the rounds. Ratios are taken round by round: above 1, imgrec is faster."""
     variants = {}
     for name in rounds[0]:
         epochs = [r[name]["epoch_s"] for r in rounds]
         variants[name] = {
-            "images_per_s": case.images / statistics.median(epochs),
+            "images_per_s": case.num_images / statistics.median(epochs),
             **{key: statistics.median(r[name][key] for r in rounds) for key in rounds[0][name]},
             "epoch_s_min": min(epochs),
             "epoch_s_max": max(epochs),
@@ -225,7 +228,7 @@ def summary(rounds: list[dict[str, Any]], case: Case) -> dict[str, Any]:
     }
     holds = {pair: faster[pair]["epoch"] >= limit for pair, limit in LIMITS.items()}
     return {
-        "images_per_epoch": case.images, "size_px": case.size, "batch_size": case.batch_size,
+        "images_per_epoch": case.num_images, "size_px": case.size, "batch_size": case.batch_size,
         "rounds": len(rounds), "variants": variants, "times_faster": faster, "limits": LIMITS, "holds": holds,
     }  # fmt: skip
 
@@ -247,10 +250,10 @@ def run(name: str, *, arguments: argparse.Namespace, timm: Timm, variants: Varia
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         (folder / "epoch_clock.py").write_text(CLOCK)
-        copy_images(DATA / case.train, folder / "images" / "train", count=case.images)
+        copy_images(DATA / case.train, folder / "images" / "train", count=case.num_images)
         copy_images(DATA / case.val, folder / "images" / "val", count=case.num_val)
         for index in range(arguments.rounds):
-            # Forth and back, so that a drift of the machine's speed falls on all alike.
+            # In alternating order, so that a drift of the machine's speed affects all alike.
             turn = dict(list(variants.items())[:: -1 if index % 2 else 1])
             print(f"{name}, round {index + 1} of {arguments.rounds}", flush=True)
             rounds.append(
@@ -264,15 +267,15 @@ def main() -> None:
     parser.add_argument("--timm-train", type=Path, help="train.py of a checkout of timm")
     parser.add_argument("--timm-python", type=Path, help="an interpreter that has timm")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--epochs", type=int, default=3, help="per run, 2 or more; the first is left out")
+    parser.add_argument("--epochs", type=int, default=3, help="per run, 2 or more; the first is excluded")
     parser.add_argument("--batches", type=int, help="per epoch, for a quick trial")
-    parser.add_argument("--bfloat16-weights", action="store_true", help="two runs a round more")
+    parser.add_argument("--bfloat16-weights", action="store_true", help="two more runs per round")
     parser.add_argument("--only", choices=list(CASES))
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "epoch_against_timm.json")
     arguments = parser.parse_args()
     timm, about = find_timm(arguments.timm_train, arguments.timm_python)
     variants = VARIANTS | (BFLOAT16_WEIGHTS if arguments.bfloat16_weights else {})
-    flags = {name: words for name, (_, words) in variants.items()}
+    flags = {name: flags for name, (_, flags) in variants.items()}
     result: dict[str, Any] = {"machine": describe(), "timm": about, "flags": flags}
     names = [name for name in CASES if arguments.only in (None, name)]
     for name in names:

@@ -1,12 +1,12 @@
-"""Claim: in 8 bits mobilenet_v2 has 0.3 of its size and loses at most 1 point; resnet18 is 4.5 times as fast.
+"""Claim: in int8 mobilenet_v2 has 0.3 of its size and loses at most 1 point; resnet18 is 4.5 times as fast.
 
-mobilenet_v2: ImageNet weights and a linear probe on hymenoptera; accuracy on the 153 validation images, the drop with
-its paired 95 % interval. resnet18: 12 steps and a probe. For each: float32, float16 and int8 by onnxruntime, and
-PyTorch eager in float32 and bfloat16, OpenVINO in its own precision and in int8 by NNCF where it is installed;
-latency of one image and throughput of batches of 32, all in turns in one run. Speeds want an idle machine.
+mobilenet_v2: ImageNet weights and a linear probe on hymenoptera; accuracy on the 153 validation images, and the drop
+with its paired 95 % interval. resnet18: 12 steps and a probe. For each: float32, float16 and int8 by onnxruntime, and
+PyTorch eager in float32 and bfloat16; OpenVINO in its own precision and in int8 by NNCF where it is installed. Latency
+of one image and throughput of batches of 32, all contenders interleaved. Speeds need an idle machine.
 
     python benchmarks/export_precision.py                 # writes benchmarks/results/export_precision.json; 8 minutes
-    python benchmarks/export_precision.py --rounds 2      # to see that it works
+    python benchmarks/export_precision.py --rounds 2 --output /tmp/export_precision.json      # a short trial
 """
 
 import argparse
@@ -31,7 +31,7 @@ LIMITS = {"mobilenet_v2 int8 size": 0.3, "mobilenet_v2 int8 drop": 1.0, "resnet1
 
 
 def run(name: str, folder: Path, *, rounds: int, threads: int, compiled: bool) -> dict[str, Any]:
-    """Return files by precision, and speeds."""
+    """Return the files by precision, and the speeds."""
     torch.set_num_threads(threads)
     network, val, train = trained(name, weights=WEIGHTS.get(name)), sample_images("val"), sample_images("train")
     weights = folder / f"{name}.pt"
@@ -41,13 +41,13 @@ def run(name: str, folder: Path, *, rounds: int, threads: int, compiled: bool) -
     for precision in ("float32", "float16", "int8"):
         path = folder / f"{name}-{precision}.onnx"
         settings = Settings(precision=precision, calibration=train, max_drop=100)
-        report = export_bundle(network, info(), path, sample_images=val, settings=settings, say=print)
+        report = export_bundle(network, info(), path, images=val, settings=settings, say=print)
         files[f"onnxruntime {precision}"] = summary(report)
         contenders += of_bundle(path, threads=threads)
     if find_spec("nncf") is not None:
         path = folder / f"{name}-int8.xml"
         settings = Settings(precision="int8", calibration=train, max_drop=100)
-        report = export_openvino(network, info(), path, sample_images=val, settings=settings, say=print)
+        report = export_openvino(network, info(), path, images=val, settings=settings, say=print)
         files["OpenVINO int8"] = summary(report)
         contenders += of_openvino(path, size=(224, 224), threads=threads)
     results = measure(contenders, rounds=rounds, batch_size=32, progress=lambda done, total: print(done, total))
@@ -66,7 +66,7 @@ def summary(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def holds(models: dict[str, Any]) -> dict[str, bool]:
-    """Return each limit and whether it is held, as far as it was measured."""
+    """Return for each limit that was measured whether it is kept."""
     found: dict[str, float] = {}
     if mobilenet := models.get("mobilenet_v2"):
         small, whole = (mobilenet["files"][f"onnxruntime {precision}"] for precision in ("int8", "float32"))
@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--model", action="append", choices=("mobilenet_v2", "resnet18"))
-    parser.add_argument("--compile", action="store_true", help="torch.compile too; minutes more")
+    parser.add_argument("--compile", action="store_true", help="torch.compile too; takes minutes more")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "export_precision.json")
     arguments = parser.parse_args()
     models = {}

@@ -1,4 +1,4 @@
-"""Image files, whole and damaged, that come with the truth about themselves."""
+"""Image files, undamaged and damaged, of which it is known whether they can be decoded."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,14 @@ FORMATS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "GIF": "gi
 
 @dataclass(frozen=True)
 class File:
-    """name: with an extension. is_good: whether it can be decoded whole; None: nobody can tell by how it was made."""
+    """An image file.
+
+    Attributes:
+        name: With an extension.
+        data: Its bytes.
+        kind: Format and damage.
+        is_good: Whether it can be decoded completely; None where the damage does not tell.
+    """
 
     name: str
     data: bytes
@@ -21,7 +28,7 @@ class File:
 
 
 def files(num_clean: int, num_fuzzed: int) -> Iterator[File]:
-    """Yield whole files and fuzzed ones, in all formats and by all kinds of damage in turn; always the same."""
+    """Yield undamaged files, then damaged ones, in all formats and all kinds of damage in turn; always the same."""
     random = np.random.default_rng(0)
     formats = list(FORMATS)
     for number in range(num_clean + num_fuzzed):
@@ -29,7 +36,7 @@ def files(num_clean: int, num_fuzzed: int) -> Iterator[File]:
         data = _encoded(random, kind)
         name = f"{number:05}.{FORMATS[kind]}"
         if number < num_clean:
-            yield File(name, data, f"{kind} whole", True)
+            yield File(name, data, f"{kind} undamaged", True)
             continue
         damage = _DAMAGES[(number // len(formats)) % len(_DAMAGES)]
         name, data, is_good = damage(random, name, data)

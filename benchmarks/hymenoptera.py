@@ -1,4 +1,4 @@
-"""Ants and bees at 224 px, and networks trained on them a little: what the export benchmarks work with."""
+"""Ants and bees at 224 px, and networks trained on them briefly: what the export benchmarks use."""
 
 import os
 from pathlib import Path
@@ -34,9 +34,9 @@ def info(**changes: Any) -> BundleInfo:
 
 
 def trained(name: str, *, weights: Path | None = None, steps: int = 12, batch_size: int = 16) -> nn.Module:
-    """Return a network that knows ants from bees somewhat: `steps` of AdamW, then a linear probe on its features.
+    """Return a network that distinguishes ants from bees: `steps` of AdamW, then a linear probe on its features.
 
-    weights: of ImageNet; then no steps, the probe alone.
+    With ImageNet `weights` the steps are skipped, and only the probe is fitted.
     """
     torch.manual_seed(SEED)
     network = make_backbone(name, num_classes=len(CLASSES), weights=None if weights is None else str(weights))
@@ -51,7 +51,7 @@ def trained(name: str, *, weights: Path | None = None, steps: int = 12, batch_si
 
 
 def _step(network: nn.Module, images: Tensor, labels: Tensor, *, steps: int, batch_size: int) -> None:
-    """Train all layers a little, which also fills the running statistics of batch normalisation."""
+    """Train all layers briefly, which also fills the running statistics of batch normalisation."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-4)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -67,7 +67,7 @@ def _step(network: nn.Module, images: Tensor, labels: Tensor, *, steps: int, bat
 
 
 def _probe(network: nn.Module, images: Tensor, labels: Tensor) -> None:
-    """Fit the head to the features of the frozen rest: logistic regression with a ridge."""
+    """Fit the head on frozen features: logistic regression with an L2 penalty."""
     head = next(module for module in reversed(list(network.modules())) if isinstance(module, nn.Linear))
     seen: list[Tensor] = []
     handle = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].flatten(1)))

@@ -1,4 +1,4 @@
-"""The loaders that imgrec is compared with in input_speed.py, each as its documentation has it."""
+"""The loaders that imgrec is compared with in input_speed.py, each as its documentation recommends."""
 
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ def _tar_shards(case: Case, count: int = 4) -> list[str]:
 
 
 def litdata(case: Case) -> Pass:
-    """Decode with its own serializer (torchvision's decode_jpeg), then torchvision's transforms on tensors."""
+    """Decode with litdata's serializer (torchvision's decode_jpeg), then torchvision's transforms on tensors."""
     from litdata import StreamingDataLoader, StreamingDataset, optimize
 
     folder = case.work / "litdata"
@@ -133,7 +133,7 @@ def timm_float(case: Case) -> Pass:
 
 
 class OpencvImages:
-    """The data set that albumentations' documentation shows."""
+    """The data set of albumentations' documentation."""
 
     def __init__(self, case: Case, *, is_float: bool) -> None:
         import albumentations as A  # noqa: N812 - its own documentation's name
@@ -152,7 +152,8 @@ class OpencvImages:
         import cv2
 
         path, label = self.items[index]
-        image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        image: Any = cv2.imread(str(path))
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         return self.transform(image=image)["image"], label
 
 

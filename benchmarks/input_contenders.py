@@ -1,11 +1,11 @@
-"""The loaders that input_speed.py compares: each builds one pass over the same images by the same recipe.
+"""The loaders that input_speed.py compares: each reads the same images by the same recipe.
 
-A contender gives batches (N, 3, 224, 224), either float32 and normalised with the ImageNet numbers, or uint8. Where a
-loader can normalise, it does. What imgrec delivers is normalised by the first layer of its networks, as a whole batch
-in the consuming process; so is that of OpenCV where it is uint8.
+A contender yields batches (N, 3, 224, 224), either float32 and normalised with the ImageNet mean and standard
+deviation, or uint8. Where a loader can normalise, it does. imgrec's batches are normalised by the first layer of the
+model, as a whole batch in the consuming process, and so are those of OpenCV in uint8.
 
-Run by input_speed.py as a process of its own: it says what it is, then makes one pass for every line it is sent,
-"normalise" or "as it is".
+Started by input_speed.py, one process per contender. It writes a description of its batches, then makes one pass for
+every line that it reads, "normalise" or "as it is", and writes images and seconds as JSON.
 """
 
 import json
@@ -59,14 +59,14 @@ def _options(case: Case, *, workers: str = "threads", **preprocess: Any) -> dict
 
 
 def imgrec_files(case: Case, **preprocess: Any) -> Pass:
-    """From files."""
+    """Read from files."""
     from imgrec.data.sources import FolderData
 
     return _from(FolderData(train=str(case.images), val_fraction=0, **_options(case, **preprocess)), case)
 
 
 def imgrec_processes(case: Case) -> Pass:
-    """With `data.workers=processes`, as the other loaders on PyTorch."""
+    """With `data.workers=processes`, as the other PyTorch loaders."""
     return imgrec_files(case, workers="processes")
 
 
@@ -75,7 +75,7 @@ def imgrec_prepared_processes(case: Case) -> Pass:
 
 
 def imgrec_reduced(case: Case) -> Pass:
-    """For evaluation: `preprocess.decode=reduced`, which is not bit for bit what full decoding gives."""
+    """For evaluation: `preprocess.decode=reduced`, whose pixels differ slightly from full decoding."""
     if case.is_train:
         raise AbsentError("differs in evaluation only")
     return imgrec_files(case, decode="reduced")
@@ -117,14 +117,14 @@ CONTENDERS: dict[str, Contender] = {
 }
 
 
-# One process a contender
+# One process per contender
 
 
 def _cpu_seconds() -> float:
-    """Return user and system time of all processes of this session: this one, its workers, and those that ended."""
+    """Return user and system time of all processes of this session: this one, its workers, and ended ones."""
     session, ticks = os.getsid(0), 0
     for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # ended meanwhile
+        with suppress(OSError):  # it has ended
             fields = path.read_text().rpartition(")")[2].split()  # from the third on: proc(5)
             if int(fields[3]) == session:
                 ticks += sum(int(value) for value in fields[11:15])
@@ -133,15 +133,15 @@ def _cpu_seconds() -> float:
 
 @torch.inference_mode()
 def measure(one_pass: Pass, *, normalize: Callable[[Tensor], Tensor]) -> dict[str, float]:
-    """Make one pass. Returns: images, seconds from asking for the first batch to having the last, CPU seconds."""
+    """Make one pass; return images, seconds from the request for the first batch to the last batch, CPU seconds."""
     cpu, started, images = _cpu_seconds(), time.perf_counter(), 0
     for batch in one_pass():
         images += len(normalize(batch))
     return {"images": images, "wall_s": time.perf_counter() - started, "cpu_s": _cpu_seconds() - cpu}
 
 
-def look(one_pass: Pass) -> dict[str, Any]:
-    """Make a first pass, which starts workers and fills caches; return what it gave, to see that all do the same."""
+def first_pass(one_pass: Pass) -> dict[str, Any]:
+    """Make a first pass, which starts workers and fills caches; return its statistics, which must agree for all."""
     shape, dtype, count, total, squares = None, None, 0, 0.0, 0.0
     for batch in one_pass():
         shape, dtype = list(batch.shape[1:]), str(batch.dtype)
@@ -158,20 +158,20 @@ def look(one_pass: Pass) -> dict[str, Any]:
 
 def main() -> None:
     name, images, work, recipe, batch_size = sys.argv[1:]
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # whatever the loaders print goes elsewhere
+    output = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # so that output of the loaders does not mix with the results
     torch.set_num_threads(1)
-    case = Case(Path(images), Path(work), recipe, int(batch_size))  # type: ignore[arg-type]
+    case = Case(Path(images), Path(work), recipe, int(batch_size))  # type: ignore[arg-type, unused-ignore]
     try:
         one_pass = CONTENDERS[name](case)
-        found = look(one_pass)
+        found = first_pass(one_pass)
     except (ImportError, AbsentError) as error:
-        print(json.dumps({"absent": f"{type(error).__name__}: {error}"}), file=answers)
+        print(json.dumps({"absent": f"{type(error).__name__}: {error}"}), file=output)
         return
-    print(json.dumps(found), file=answers)
+    print(json.dumps(found), file=output)
     for line in sys.stdin:
         normalize = Normalize() if line.strip() == "normalise" else _as_it_is
-        print(json.dumps(measure(one_pass, normalize=normalize)), file=answers)
+        print(json.dumps(measure(one_pass, normalize=normalize)), file=output)
 
 
 def _as_it_is(images: Tensor) -> Tensor:

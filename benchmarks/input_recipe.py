@@ -1,4 +1,4 @@
-"""The recipe that all loaders of input_speed.py follow, and what they are told."""
+"""The recipe that all loaders of input_speed.py follow, and their arguments."""
 
 import random
 from collections.abc import Callable, Iterable
@@ -15,7 +15,7 @@ WORKERS = 2
 
 @dataclass(frozen=True)
 class Case:
-    """What to read. `images`: class folders of JPEG files. `work`: where containers made of them are kept."""
+    """What to read. `images`: class folders of JPEG files. `work`: folder for containers made from them."""
 
     images: Path
     work: Path
@@ -28,7 +28,7 @@ class Case:
 
     @property
     def loader(self) -> dict[str, Any]:
-        """What every PyTorch DataLoader is told. Workers that stay, two batches ahead: the best for all of them."""
+        """Arguments of every PyTorch DataLoader. Persistent workers, two batches ahead: the fastest for all of them."""
         return {"batch_size": self.batch_size, "num_workers": WORKERS, "persistent_workers": True, "prefetch_factor": 2}
 
 
@@ -37,7 +37,7 @@ Contender = Callable[[Case], Pass]
 
 
 class AbsentError(Exception):
-    """A contender that this interpreter does not have."""
+    """A contender that is not available in this environment."""
 
 
 def first(loader: Any) -> Pass:
@@ -45,7 +45,7 @@ def first(loader: Any) -> Pass:
 
 
 def listed(images: Path) -> list[tuple[Path, int]]:
-    """Return files and labels, classes mixed."""
+    """Return files and labels in random order."""
     classes = sorted(folder for folder in images.iterdir() if folder.is_dir())
     found = [(path, label) for label, folder in enumerate(classes) for path in sorted(folder.iterdir())]
     random.Random(0).shuffle(found)

@@ -1,29 +1,29 @@
-"""Claim: from JPEG files, imgrec feeds a network at least 2.3 times as fast as torchvision's and timm's loaders.
+"""Claim: from JPEG files, imgrec loads images at least 2.3 times as fast as torchvision's and timm's loaders.
 
-At 12 megapixels at least 3.3 times. And it is ahead of FFCV's JPEG mode, and from prepared images at least 1.5 times
-as fast as FFCV's raw mode, which both need their own file format.
+At 12 megapixels at least 3.3 times. It is also faster than FFCV's JPEG mode, and from prepared images at least 1.5
+times as fast as FFCV's raw mode, both of which need their own file format.
 
-Every loader reads the same images by the same recipe, in batches of one size, in two processes that stay; FFCV's
-and imgrec's are threads (data.workers=threads):
+Every loader reads the same images by the same recipe, in batches of one size, in two persistent processes; FFCV's and
+imgrec's workers are threads (data.workers=threads):
 
-    train  RandomResizedCrop 224 (0.08 to 1 of the area, 3:4 to 4:3), mirror, normalise
+    train  RandomResizedCrop 224 (0.08 to 1 of the area, 3:4 to 4:3), horizontal flip, normalise
     eval   shorter side to 256, centre crop 224, normalise
 
     photographs  hymenoptera, 396 JPEG files of about 500x375 px, each three times
     12mp         100 of them enlarged to 4000x3000 px, quality 90, each twice; smoother than a camera's, so that
                  decoding costs less than there, for all alike
 
-All loaders are started, then let go on in turns, each for one pass while the others stand still. What comes out is
-float32, normalised; for imgrec that is the first layer of its networks, run here on the whole batch in the consuming
-process. Lines with ", uint8" leave it out: that is what is sent to a GPU. CPU time is that of the process and its
-workers, user and system. Files are in the page cache. All processes are told to keep the memory that they free
-(--default-allocator: not), which makes the normalising of whole batches several times, the others a little faster.
+All loaders are started, then take turns at one pass each while the others are stopped. The output is float32 and
+normalised; for imgrec that is the first layer of the model, run here on the whole batch in the consuming process. Rows
+with ", uint8" are without it: that is what is sent to a GPU. CPU time is that of the process and its workers, user and
+system. Files are in the page cache. All processes keep the memory that they free (unless --default-allocator), which
+makes normalising whole batches several times, and the others slightly faster.
 
     python benchmarks/input_speed.py --images photographs --python ENVIRONMENT/bin/python
 
-writes benchmarks/results/input_speed.json, one part for each of --images and --recipe; 3 minutes each on 2 cores.
+Writes benchmarks/results/input_speed.json, one entry for each of --images and --recipe; 3 minutes each on 2 cores.
 ENVIRONMENT: imgrec's, and timm, webdataset, litdata. FFCV has to be built, and may have one of its own: --ffcv-python.
-What an environment lacks is left out and named. Images: $IMGREC_DATA, or ../shared/data.
+What is not installed is skipped and named. Images: $IMGREC_DATA, or ../shared/data.
 """
 
 import argparse
@@ -47,9 +47,9 @@ HERE = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("IMGREC_DATA", HERE.parents[1] / "shared" / "data"))
 # images -> batch size, copies of each file, images at most
 SETS = {"photographs": (64, 3, None), "12mp": (16, 2, 100)}
-# A batch as float32 is 38 MB, which glibc would give back and fault in again each time: half a millisecond an image.
+# A batch as float32 is 38 MB, which glibc would return to the system and map again: half a millisecond per image.
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
-# ours, baseline, times as fast at least: pairs whose images are both normalised, and both not
+# imgrec's loader, the other one, least ratio; in a pair the images of both are normalised, or of neither
 LIMITS = {
     "photographs": [
         ("imgrec", "torchvision", 2.3),
@@ -67,7 +67,7 @@ LIMITS = {
 
 
 def make_images(kind: str, folder: Path) -> None:
-    """Write the class folders of a set. Copies are links to one file, so that the page cache holds each once."""
+    """Write the class folders of a set. Copies are links to one file, which the page cache holds once."""
     _, copies, most = SETS[kind]
     source = DATA / "hymenoptera"
     if not source.is_dir():
@@ -91,25 +91,30 @@ Passes = list[dict[str, float]]
 
 @dataclass
 class Contestant:
-    """A process with one loader, which stands still unless it is its turn.
+    """A process with one loader, which is stopped unless it is its turn.
 
-    found: what it gave in its first pass. passes: per line of the table, one entry a round.
+    Attributes:
+        name: Of the loader.
+        command: Starts the process.
+        environment: Of the process.
+        found: Statistics of its first pass.
+        passes: For each row of the table, one entry per round.
     """
 
     name: str
-    words: list[str]
+    command: list[str]
     environment: dict[str, str]
     found: dict[str, Any] = field(default_factory=dict)
     passes: dict[str, Passes] = field(default_factory=dict)
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            self.words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1,
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1,
             env=self.environment, start_new_session=True,
         )  # fmt: skip
         try:
-            self.found = self._answer()
-        except SystemExit as error:  # a baseline that does not run here is no reason to measure nothing
+            self.found = self._read()
+        except SystemExit as error:  # the others are measured all the same
             self.found = {"absent": str(error).replace("\n", " ")[:300]}
         self._signal(signal.SIGSTOP)
 
@@ -118,12 +123,12 @@ class Contestant:
         self.process.communicate()
 
     def run(self) -> None:
-        """Make one pass; two, normalised and not, where the loader leaves that to the network."""
+        """Make one pass; two, normalised and not, where the loader does not normalise itself."""
         self._signal(signal.SIGCONT)
-        for line, word in self.lines():
+        for line, mode in self.lines():
             assert self.process.stdin is not None
-            self.process.stdin.write(f"{word}\n")
-            self.passes.setdefault(line, []).append(self._answer())
+            self.process.stdin.write(f"{mode}\n")
+            self.passes.setdefault(line, []).append(self._read())
         self._signal(signal.SIGSTOP)
 
     def lines(self) -> list[tuple[str, str]]:
@@ -133,14 +138,14 @@ class Contestant:
         normalised = f"{name}, normalised as a batch" if name in CONTENDERS and name != self.name else name
         return [(normalised, "normalise"), (f"{name}, uint8", "as it is")]
 
-    def _answer(self) -> dict[str, Any]:
+    def _read(self) -> dict[str, Any]:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            said = self.process.communicate()[1].strip().splitlines()
-            raise SystemExit(f"{self.name} failed:\n" + "\n".join(said[-15:]))
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+            errors = self.process.communicate()[1].strip().splitlines()
+            raise SystemExit(f"{self.name} failed:\n" + "\n".join(errors[-15:]))
+        found: dict[str, Any] = json.loads(line)
+        return found
 
     def _signal(self, number: int) -> None:
         if self.process.poll() is None:
@@ -167,7 +172,7 @@ def summary(passes: Passes) -> dict[str, Any]:
 
 
 def contest(contestants: list[Contestant], *, rounds: int) -> None:
-    """Start one after the other, then run in turns, forth and back: a drift of the machine's speed falls on all."""
+    """Start one after the other, then run in alternating order: a drift of the machine's speed affects all alike."""
     started: list[Contestant] = []
     try:
         for contestant in contestants:
@@ -195,11 +200,11 @@ def run(kind: str, recipe: str, *, arguments: argparse.Namespace, folder: Path) 
     for name in arguments.only or CONTENDERS:
         python = arguments.ffcv_python if name.startswith("ffcv") else arguments.python
         script = str(HERE / "input_contenders.py")
-        words = [str(python), script, name, str(images), str(work), recipe, str(SETS[kind][0])]
-        contestants.append(Contestant(name, words, environment))
+        command = [str(python), script, name, str(images), str(work), recipe, str(SETS[kind][0])]
+        contestants.append(Contestant(name, command, environment))
     contest(contestants, rounds=arguments.rounds)
     passes = {line: found for contestant in contestants for line, found in contestant.passes.items()}
-    limits = [
+    limits: list[dict[str, Any]] = [
         {"ours": ours, "other": other, "times_as_fast": times_as_fast(passes[ours], passes[other]), "limit": limit}
         for ours, other, limit in LIMITS[kind]
         if ours in passes and other in passes
@@ -237,19 +242,19 @@ def main() -> None:
     parser.add_argument("--python", type=Path, default=Path(sys.executable))
     parser.add_argument("--ffcv-python", type=Path, help="default: that of --python")
     parser.add_argument("--default-allocator", action="store_true")
-    parser.add_argument("--folder", type=Path, help="keeps the images and containers for the next time")
+    parser.add_argument("--folder", type=Path, help="to keep images and containers for the next run")
     parser.add_argument("--output", type=Path, default=HERE / "results" / "input_speed.json")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that no loader is left standing
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # no loader stays behind stopped
     arguments.ffcv_python = arguments.ffcv_python or arguments.python
     result = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         for kind in arguments.images or SETS:
             for recipe in arguments.recipe or ("train", "eval"):
-                part = run(kind, recipe, arguments=arguments, folder=folder)
-                result[f"{kind}, {recipe}"] = part
-                print(table(f"{kind}, {recipe}", part), flush=True)
+                found = run(kind, recipe, arguments=arguments, folder=folder)
+                result[f"{kind}, {recipe}"] = found
+                print(table(f"{kind}, {recipe}", found), flush=True)
     arguments.output.parent.mkdir(exist_ok=True)
     arguments.output.write_text(json.dumps(result, indent=1) + "\n")
 

@@ -1,19 +1,20 @@
-"""Claim: 95 % intervals cover the truth in 93 to 97 % of 1,000 simulated test sets: accuracy, macro F1, AUROC.
+"""Claim: 95 % intervals of accuracy, macro F1 and AUROC cover the true value in 93 to 97 % of simulated test sets.
 
-Held in 45 of 46 cells (94.0 to 96.3 %). The other, AUROC of ten classes, the rarest with 7 rows, has 97.8 %: too wide.
+Of 1,000 test sets in each of 46 cells: 94.0 to 96.3 % in 45 of them. The other one is AUROC of ten classes, the rarest
+with 7 rows: 97.8 %, too wide.
 
-A network is simulated by scores whose distribution is known: normal noise, the true class raised by a signal of its
-own. The truth is the score over a million rows. Test sets of 200 and 1,000 rows are drawn, and each gets
-its intervals as an evaluation does. "fixed": every test set has the same numbers of rows per class, which is what
-the intervals are made for, and the truth is that of this mix. "random": classes are drawn too. Rows in groups share a
-difficulty; whole groups are drawn. "percentile" is what the usual percentile bootstrap would have covered. AUROC
-above 0.999 is measured and no part of the claim: there a handful of rows decides, and intervals can be too short.
+Predictions are simulated by logits of known distribution: normal noise, with the logit of the true class raised by a
+signal that depends on the class. The true value of a metric is that of a million rows. Test sets of 200 and 1,000 rows
+are drawn, and their intervals computed as in an evaluation. "fixed": every test set has the same number of rows per
+class, as the intervals assume, and the true value is that of this mix. "random": classes are drawn too. Rows in groups
+share a difficulty, and whole groups are drawn. "percentile" is the coverage of the usual percentile bootstrap. AUROC
+above 0.999 is measured, but no part of the claim: a few rows decide it, and intervals can be too short.
 
-The test sets are other ones than those by which the method was chosen (--seed 0).
+The test sets are not those on which the method was chosen (--seed 0).
 
-An interval over 1,000 sets that covers 95 % shows 93.6 to 96.4 % in 19 of 20 measurements. Accuracy has Wilson's
-interval, which holds for either kind of test set; where the class counts are fixed and classes differ much in
-difficulty it is a little wide, and may show a few tenths over 97 %.
+An interval that covers 95 % covers 93.6 to 96.4 % of 1,000 sets in 19 of 20 measurements. Accuracy has Wilson's
+interval, which holds for both kinds of test set; where the class counts are fixed and classes differ much in
+difficulty it is slightly wide, and may cover a few tenths over 97 %.
 
     python benchmarks/interval_coverage.py          # writes benchmarks/results/interval_coverage.json; 12 min, 2 cores
     python benchmarks/interval_coverage.py --sets 100 --output /tmp/coverage.json
@@ -25,6 +26,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,17 +37,22 @@ from imgrec.evaluation.predictions.predictions import Predictions
 CLAIMED = ("accuracy", "f1.macro", "auroc.macro")
 ALSO = ("average_precision.macro", "cohen_kappa", "matthews", "log_loss", "brier")
 SIZES = (200, 1000)
-TRUTH_ROWS = 1_000_000
+TRUE_ROWS = 1_000_000
 BATCH = 25
 GROUP_ROWS = 10
 
 
 @dataclass(frozen=True)
 class Design:
-    """shares: of the classes. signals: how far each class stands out. in_groups: rows come in groups of ten.
+    """A distribution of test sets.
 
-    has_random_mix: whether test sets whose classes are drawn too are measured beside. is_extreme: AUROC is above 0.999,
-    where it is decided by a handful of rows; it is measured, and no part of the claim.
+    Attributes:
+        name: For the table.
+        shares: Of the classes; relative.
+        signals: By which the logit of the true class is raised, by class.
+        in_groups: Rows come in groups of ten.
+        has_random_mix: Test sets whose classes are drawn too are measured in addition.
+        is_extreme: AUROC is above 0.999, where a few rows decide it; measured, but no part of the claim.
     """
 
     name: str
@@ -101,66 +108,70 @@ def draw(design: Design, labels: np.ndarray, random: np.random.Generator) -> Pre
 
 def labels_of(design: Design, rows: int, *, mix: str, random: np.random.Generator) -> np.ndarray:
     counts = counts_of(design, rows)
-    if mix == "random" or design.in_groups:  # groups mix classes: their numbers cannot be fixed
+    if mix == "random" or design.in_groups:  # groups mix classes: class counts cannot be fixed
         return random.choice(len(counts), rows, p=np.array(design.shares) / sum(design.shares))
     return np.repeat(np.arange(len(counts)), counts)
 
 
-def truth_of(design: Design, rows: int, *, mix: str) -> dict[str, float]:
+def true_values_of(design: Design, rows: int, *, mix: str) -> dict[str, float]:
     random = np.random.default_rng(12345)
     if mix == "random" or design.in_groups:
-        labels = labels_of(design, TRUTH_ROWS, mix="random", random=random)
+        labels = labels_of(design, TRUE_ROWS, mix="random", random=random)
     else:
-        labels = np.repeat(np.arange(len(design.shares)), counts_of(design, rows) * (TRUTH_ROWS // rows))
+        labels = np.repeat(np.arange(len(design.shares)), counts_of(design, rows) * (TRUE_ROWS // rows))
     return flat(compute_metrics(draw(design, labels, random), resamples=0))
 
 
-def flat(scores: dict) -> dict:
-    kinds = {name: value for name, value in scores.items() if isinstance(value, dict)}
+def flat(metrics: dict[str, Any]) -> dict[str, Any]:
+    kinds = {name: value for name, value in metrics.items() if isinstance(value, dict)}
     nested = {f"{name}.{kind}": value for name, values in kinds.items() for kind, value in values.items()}
-    return {name: value for name, value in {**scores, **nested}.items() if name in (*CLAIMED, *ALSO)}
+    return {name: value for name, value in {**metrics, **nested}.items() if name in (*CLAIMED, *ALSO)}
 
 
-def cover(design: Design, rows: int, mix: str, seeds: range, truth: dict[str, float]) -> dict[str, list]:
-    """Return for each score: in how many test sets the interval, and the percentile one, holds the truth."""
-    found: dict[str, list] = {name: [] for name in truth}
+def cover(design: Design, rows: int, mix: str, seeds: range, true_values: dict[str, float]) -> dict[str, list[Any]]:
+    """Return for each metric and test set whether the interval and the percentile interval cover the true value.
+
+    Returns:
+        By metric, tuples: covered, covered by the percentile interval, width, whether the true value is above.
+    """
+    found: dict[str, list[Any]] = {name: [] for name in true_values}
     for seed in seeds:
         random = np.random.default_rng([seed, rows])
         predictions = draw(design, labels_of(design, rows, mix=mix, random=random), random)
         draws = draw_replicates(predictions)  # with the next line: what compute_metrics does
         ends = flat(metric_intervals(predictions, compute_metrics(predictions, resamples=0), draws).intervals)
-        for name, true in truth.items():
+        for name, true in true_values.items():
             low, high = ends[name]
             below, above = np.nanquantile(draws[name], [0.025, 0.975])
             found[name].append((low <= true <= high, below <= true <= above, high - low, true > high))
     return found
 
 
-def measure(design: Design, rows: int, mix: str, *, seeds: range, pool: ProcessPoolExecutor) -> dict:
-    truth = truth_of(design, rows, mix=mix)
+def measure(design: Design, rows: int, mix: str, *, seeds: range, pool: ProcessPoolExecutor) -> dict[str, Any]:
+    true_values = true_values_of(design, rows, mix=mix)
     jobs = [
-        pool.submit(cover, design, rows, mix, seeds[start : start + BATCH], truth)
+        pool.submit(cover, design, rows, mix, seeds[start : start + BATCH], true_values)
         for start in range(0, len(seeds), BATCH)
     ]
     results = [job.result() for job in jobs]
     lines = {}
-    for name, true in truth.items():
+    for name, true in true_values.items():
         table = np.array([line for result in results for line in result[name]], dtype=float)
         lines[name] = {
-            "truth": round(true, 5),
+            "true_value": round(true, 5),
             "covered_percent": round(float(100 * table[:, 0].mean()), 1),
-            "truth_above_percent": round(float(100 * table[:, 3].mean()), 1),
+            "true_value_above_percent": round(float(100 * table[:, 3].mean()), 1),
             "percentile_covered_percent": round(float(100 * table[:, 1].mean()), 1),
             "mean_width": round(float(table[:, 2].mean()), 5),
         }
-    return {"design": design.name, "rows": rows, "mix": "groups" if design.in_groups else mix, "scores": lines}
+    return {"design": design.name, "rows": rows, "mix": "groups" if design.in_groups else mix, "metrics": lines}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=1, help="0: the test sets by which the intervals were designed")
-    parser.add_argument("--output", default="benchmarks/results/interval_coverage.json")
+    parser.add_argument("--seed", type=int, default=1, help="0: the test sets on which the method was chosen")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "interval_coverage.json")
     arguments = parser.parse_args()
     start, results = time.perf_counter(), []
     seeds = range(arguments.seed * 1_000_000, arguments.seed * 1_000_000 + arguments.sets)
@@ -170,11 +181,11 @@ def main() -> None:
                 for mix in ("fixed", "random") if design.has_random_mix else ("fixed",):
                     line = measure(design, rows, mix, seeds=seeds, pool=pool)
                     results.append(line)
-                    shown = {name: float(score["covered_percent"]) for name, score in line["scores"].items()}
+                    shown = {name: float(metric["covered_percent"]) for name, metric in line["metrics"].items()}
                     print(f"{line['design']}, {rows} rows, {line['mix']}: {shown}", flush=True)
     extreme = {design.name for design in DESIGNS if design.is_extreme}
     claimed = [
-        line["scores"][name]["covered_percent"]
+        line["metrics"][name]["covered_percent"]
         for line in results
         for name in CLAIMED
         if line["mix"] != "random" and not (name == "auroc.macro" and line["design"] in extreme)
@@ -182,19 +193,19 @@ def main() -> None:
     from machine import describe
 
     report = {
-        **describe(),
+        "machine": describe(),
         "sets": arguments.sets,
         "seed": arguments.seed,
         "resamples": RESAMPLES,
         "seconds": round(time.perf_counter() - start),
         "designs": [asdict(design) for design in DESIGNS],
-        "claimed_scores": CLAIMED,
+        "claimed_metrics": CLAIMED,
         "lowest_covered_percent": min(claimed),
         "highest_covered_percent": max(claimed),
         "share_between_93_and_97": round(float(np.mean([93 <= value <= 97 for value in claimed])), 3),
         "results": results,
     }
-    Path(arguments.output).write_text(json.dumps(report, indent=1) + "\n")
+    arguments.output.write_text(json.dumps(report, indent=1) + "\n")
     print(f"{min(claimed)} to {max(claimed)} %, {report['seconds']} s")
 
 

@@ -1,16 +1,16 @@
-"""Claim: the time in which a key is refused tells nothing about how much of its secret is right.
+"""Claim: the time in which an invalid key is refused does not depend on how much of its secret is correct.
 
 100,000 look-ups for each of three guesses at one key of a store of 100: its id, and a secret that agrees with the true
-one in 0, 16 or 42 of its 43 characters. The guesses take turns in an order drawn for each round, so that what else the
-machine does hits all alike. The slowest twentieth of all times is cut off (interrupts); then Welch's t and a rank test
-(Mann-Whitney, as z) of each guess against the one that agrees in nothing. To hold: |t| < 4.5, as in tests of leaks by
-time (TVLA, ISO/IEC 17825).
+one in 0, 16 or 42 of its 43 characters. The guesses are interleaved in random order, so that other load on the machine
+affects all alike. The slowest twentieth of all times is dropped (interrupts); then Welch's t and a rank test
+(Mann-Whitney, as z) compare each guess with the one that agrees in nothing. The claim holds if |t| < 4.5, the limit of
+timing leakage tests (TVLA, ISO/IEC 17825).
 
-That the check would notice: the same for a comparison that stops at the first character that differs, which is not
-ours. Its |t| has to be above 4.5. Not claimed, but told: an id that nobody has against one that somebody has.
+As a check of the method the same is measured for a comparison that stops at the first different character, which imgrec
+does not use: its |t| must be above 4.5. Reported, but not claimed: an unknown id against a known one.
 
     python benchmarks/key_timing.py                  # writes benchmarks/results/key_timing.json; half a minute
-    python benchmarks/key_timing.py --compares 2000  # to see that it works
+    python benchmarks/key_timing.py --compares 2000 --output /tmp/key_timing.json      # a short trial
 """
 
 import argparse
@@ -30,7 +30,7 @@ from imgrec.serve.access.keys import Key, digest, find_key, key_id
 LIMIT = 4.5
 KEYS = 100
 SECRET_CHARACTERS = 43
-AGREE = (0, 16, 42)  # characters at the beginning of the secret
+AGREE = (0, 16, 42)  # correct characters at the beginning of the secret
 KEPT = 0.95  # of the times
 UNKNOWN = "unknown id"
 SEED = 1
@@ -46,10 +46,10 @@ def make_store() -> tuple[dict[str, Key], str]:
 
 
 def guess_at(true: str, name: str) -> str:
-    """Return a wrong key of one of the kinds, drawn anew each time.
+    """Return a new random invalid key of the kind `name`.
 
-    Letter by letter, the same number whatever the kind: pieces of different lengths would leave a kind's text at
-    another place in memory, some 20 ns nearer or further away.
+    It is built letter by letter for every kind: pieces of different lengths would place the text of a kind elsewhere
+    in memory, which changes the time by some 20 ns.
     """
     head, secret = true[:-SECRET_CHARACTERS], true[-SECRET_CHARACTERS:]
     drawn = secrets.token_urlsafe(32)
@@ -73,7 +73,7 @@ def time_all(refuse: Callable[[str], Any], true: str, *, compares: int) -> dict[
     names = [*KINDS, UNKNOWN]
     times = np.empty((compares, len(names)))
     for round_ in times:
-        # Made in one order drawn, asked in another: what was made last is still in the processor's cache.
+        # Made in one random order, looked up in another: what was made last is still in the CPU's cache.
         guesses = {place: guess_at(true, names[place]) for place in random.permutation(len(names))}
         for place in random.permutation(len(names)):
             text = guesses[place]
@@ -103,7 +103,7 @@ def largest(rows: dict[str, dict[str, float]]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--compares", type=int, default=100_000, help="of each guess")
+    parser.add_argument("--compares", type=int, default=100_000, help="look-ups of each guess")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "key_timing.json")
     given = parser.parse_args()
     keys, true = make_store()
@@ -111,7 +111,7 @@ def main() -> None:
     guesses = [guess_at(true, name) for name in (*KINDS, UNKNOWN)]
     assert all(find_key(keys, guess) is None and len(guess) == len(true) for guess in guesses)
     for _ in range(1000):
-        find_key(keys, true)  # warm
+        find_key(keys, true)  # warms up
     ours = compare(time_all(lambda text: find_key(keys, text), true, compares=given.compares))
     leaky = compare(time_all(lambda text: _stops_early(text, true), true, compares=given.compares))
     result = {
@@ -132,7 +132,7 @@ def main() -> None:
 
 
 def _stops_early(text: str, true: str) -> bool:
-    """Compare as one should not: letter by letter, until one differs."""
+    """Compare letter by letter until one differs, which leaks through its time."""
     return all(one == other for one, other in zip(text, true, strict=True))
 
 

@@ -1,13 +1,14 @@
-"""Claim: a run that is killed (SIGKILL) anywhere, as often as you like, ends where the unbroken run ends, bit for bit.
+"""Claim: a run that is killed (SIGKILL) at any point, any number of times, ends as the uninterrupted run, bit for bit.
 
-Real runs of `train.py` on the built-in digits are killed at random places: between two batches, in a validation, and
-inside the writing of a checkpoint (before a write, before the rename, between the two renames). After each kill the
-same run is started again in the same folder. At the end weights, averaged weights, optimizer state, schedule, counters,
-every reported score of every epoch and the test result are compared with those of a run that was never killed.
+Real runs of `train.py` on the built-in digits are killed at random places: between two batches, during validation, and
+while a checkpoint is written (before a write, before the rename, between the two renames). After each kill the same run
+is started again in the same folder. At the end weights, averaged weights, optimizer state, schedule, counters, every
+metric of every epoch and the test result are compared with those of an uninterrupted run.
 
     python benchmarks/kill_resume.py --kills 200       # writes benchmarks/results/kill_resume.json
+    python benchmarks/kill_resume.py --kills 1 --output /tmp/kill_resume.json      # a short trial
 
-Each attempt is a process forked from one that has the libraries loaded, so that an attempt takes about a second.
+Each attempt is forked from a process that has the libraries loaded, so that it takes about a second.
 """
 
 import argparse
@@ -25,13 +26,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
 from machine import describe
 from pytorch_lightning import Callback
 
-import imgrec.train_job
 from imgrec.core.checkpoint.checkpoint import load_checkpoint
-from imgrec.core.config.build import config_dir
+from imgrec.core.config.compose import compose_config
+from imgrec.train_job import run_training
 
 OVERRIDES = [
     "data=digits",
@@ -58,7 +58,7 @@ class Bomb(Callback):
         self.number = number
 
     def count(self, place: str) -> None:
-        """Count an event; the last one of its kind that this process lives to see is the `number`th."""
+        """Count an event; kill the process at the `number`th of its kind."""
         if place == self.place:
             self.number -= 1
             if self.number == 0:
@@ -86,17 +86,14 @@ class Bomb(Callback):
 def train(folder: Path, *, workers: int, bomb: Bomb | None) -> None:
     """Run the job of `train.py` in this process."""
     torch.set_num_threads(1)
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        config = compose("train", [*OVERRIDES, f"data.num_workers={workers}", f"run_dir={folder}"])
-    if bomb is not None:
-        bomb.watch_saves()
-        built = imgrec.train_job.build_all
-        imgrec.train_job.build_all = lambda node: [*built(node), bomb]
-    imgrec.train_job.train(config)
+    with compose_config("train", [*OVERRIDES, f"data.num_workers={workers}", f"run_dir={folder}"]) as config:
+        if bomb is not None:
+            bomb.watch_saves()
+        run_training(config, {"callbacks": [] if bomb is None else [bomb]})
 
 
 def attempt(folder: Path, *, workers: int, bomb: Bomb | None) -> int:
-    """Run once in a process of its own; return its exit status as os.waitpid gives it."""
+    """Run once in a process of its own; return its status as `os.waitpid` does."""
     child = os.fork()
     if child:
         return os.waitpid(child, 0)[1]
@@ -113,7 +110,7 @@ def attempt(folder: Path, *, workers: int, bomb: Bomb | None) -> int:
 
 
 def outcome(folder: Path) -> dict[str, Any]:
-    """Return what must be equal."""
+    """Return what must be equal: checkpoints, history and result of a finished run."""
     checkpoint = load_checkpoint(folder / "last.ckpt")
     kept = ("state_dict", "current_model_state", "optimizer_states", "lr_schedulers", "global_step", "epoch", "loops")
     result = json.loads((folder / "result.json").read_text())
@@ -126,7 +123,7 @@ def outcome(folder: Path) -> dict[str, Any]:
 
 
 def differences(one: Any, other: Any, where: str = "") -> list[str]:
-    """Return the places where two outcomes differ by even one bit."""
+    """Return the places where two outcomes differ in any bit."""
     if isinstance(one, torch.Tensor):
         return [] if torch.equal(one, other) else [where]
     if isinstance(one, dict):
@@ -142,7 +139,7 @@ def differences(one: Any, other: Any, where: str = "") -> list[str]:
 
 
 def killed_run(folder: Path, *, workers: int, chance: random.Random, most_kills: int) -> Counter[str]:
-    """Run to the end with kills on the way; return how many of each kind."""
+    """Run to the end with kills on the way; return their number by kind."""
     kills: Counter[str] = Counter()
     while True:
         place = chance.choice(PLACES)
@@ -166,9 +163,9 @@ def main() -> None:
     OVERRIDES.extend(arguments.overrides)
     chance = random.Random(arguments.seed)
     folder = Path(tempfile.mkdtemp())
-    if attempt(folder / "unbroken", workers=0, bomb=None):
-        raise SystemExit((folder / "unbroken.log").read_text()[-4000:])
-    expected = outcome(folder / "unbroken")
+    if attempt(folder / "uninterrupted", workers=0, bomb=None):
+        raise SystemExit((folder / "uninterrupted.log").read_text()[-4000:])
+    expected = outcome(folder / "uninterrupted")
     total: Counter[str] = Counter()
     runs, failures = 0, []
     while total.total() < arguments.kills:

@@ -1,4 +1,4 @@
-"""The same network behind LitServe, batched, as its documentation says; for a Python that has litserve.
+"""The model of serve_load.py served by LitServe with batches, as its documentation recommends. Needs litserve.
 
 python benchmarks/litserve_app.py MODEL PORT
 """

@@ -1,14 +1,16 @@
-"""Clients of an HTTP server, many in one process: each sends whole requests and reads whole answers, and no more.
+"""Clients of an HTTP server, many in one process: each sends whole requests and reads whole responses.
 
-A process of its own, so that it does not take the server's interpreter; its work a request is some 0.1 ms.
+Started as a process of its own, so that it does not share the server's interpreter; about 0.1 ms per request.
 
     python benchmarks/load_client.py '{"port": 8000, "clients": 64, "seconds": 10, "images": "FOLDER"}'
 
-Prints JSON: for each answer [start, seconds, status, retry-after or null], and what was lost.
-options: rate = requests a second in all (an open loop: a client that is late does not wait for the one before);
-    path, headers; form = the name of the field in which each image is sent; live = also ask /health/live ten times a
-    second (with 0 clients that alone: a busy client measures its own delay too); models = also note the hashes of
-    models in answers.
+Prints JSON: for each response [start, seconds, status, Retry-After or null], and the errors of lost requests. Options:
+
+    rate           requests per second in total (an open loop: no client waits for an earlier response)
+    path, headers  of the requests
+    form           name of the form field in which each image is sent
+    live           also request /health/live ten times per second; use 0 clients, as a busy client delays the request
+    models         also list the hashes of models in responses
 """
 
 import asyncio
@@ -29,9 +31,14 @@ class Client:
         self._port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def ask(self, request: bytes) -> tuple[int, dict[str, str], bytes]:
-        """Return status, headers and body of an answer. Raises: OSError, EOFError: none came."""
-        if self._streams is not None and self._streams[0].at_eof():  # idle for too long: every HTTP client looks first
+    async def send(self, request: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Return status, headers and body of the response.
+
+        Raises:
+            OSError: No connection.
+            EOFError: The server closed the connection.
+        """
+        if self._streams is not None and self._streams[0].at_eof():  # closed as idle: every HTTP client checks first
             self.close()
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port, limit=1 << 20)
@@ -49,7 +56,7 @@ class Client:
         return int(head[0].split(" ")[1]), headers, body
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None
@@ -67,14 +74,14 @@ def post(path: str, body: bytes, headers: dict[str, str], *, form: str | None = 
 
 
 class Load:
-    """All clients, and what they got."""
+    """All clients, and the responses they got."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.port, self.options = options["port"], options
         files = sorted(path for path in Path(options["images"]).iterdir() if path.is_file())
         path, headers = options.get("path", "/v1/predict"), options.get("headers", {})
         self.requests = [post(path, file.read_bytes(), headers, form=options.get("form")) for file in files]
-        self.answers: list[tuple[float, float, int, str | None]] = []
+        self.responses: list[tuple[float, float, int, str | None]] = []
         self.models: set[str] = set()
         self.lost: list[str] = []
         self.live_s: list[float] = []
@@ -82,7 +89,7 @@ class Load:
         self._next = 0
 
     async def run(self) -> None:
-        """Ask for the time that was wished."""
+        """Send requests for `seconds`."""
         end = self.started + self.options["seconds"]
         work = self._open(end) if "rate" in self.options else self._closed(end)
         watch = asyncio.create_task(self._watch())
@@ -96,18 +103,18 @@ class Load:
         async def one() -> None:
             client = Client(self.port)
             while time.perf_counter() < end:
-                await self._ask(client)
+                await self._send(client)
             client.close()
 
         await asyncio.gather(*(one() for _ in range(self.options["clients"])))
 
     async def _open(self, end: float) -> None:
-        """Start a request every 1/rate seconds on whichever connection is free; without one, on a new one."""
+        """Start a request every 1/rate seconds on a free connection, or on a new one where none is free."""
         free: list[Client] = [Client(self.port) for _ in range(self.options["clients"])]
         tasks: set[asyncio.Task[None]] = set()
 
         async def one(client: Client) -> None:
-            await self._ask(client)
+            await self._send(client)
             free.append(client)
 
         due = time.perf_counter()
@@ -121,18 +128,20 @@ class Load:
         for client in free:
             client.close()
 
-    async def _ask(self, client: Client) -> None:
+    async def _send(self, client: Client) -> None:
         request = self.requests[self._next % len(self.requests)]
         self._next += 1
         started = time.perf_counter()
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                status, headers, body = await client.ask(request)
+                status, headers, body = await client.send(request)
         except (OSError, EOFError, TimeoutError) as error:
             self.lost.append(type(error).__name__)
             await asyncio.sleep(0.05)
             return
-        self.answers.append((started - self.started, time.perf_counter() - started, status, headers.get("retry-after")))
+        self.responses.append(
+            (started - self.started, time.perf_counter() - started, status, headers.get("retry-after"))
+        )
         if status == 200 and self.options.get("models"):
             self.models.add(json.loads(body)["model"]["sha256"])
 
@@ -142,7 +151,7 @@ class Load:
         client = Client(self.port)
         while True:
             started = time.perf_counter()
-            await client.ask(b"GET /health/live HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+            await client.send(b"GET /health/live HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
             self.live_s.append(time.perf_counter() - started)
             await asyncio.sleep(0.1)
 
@@ -150,7 +159,7 @@ class Load:
 def main() -> None:
     load = Load(json.loads(sys.argv[1]))
     asyncio.run(load.run())
-    result = {"answers": load.answers, "lost": load.lost, "live_s": load.live_s, "models": sorted(load.models)}
+    result = {"responses": load.responses, "lost": load.lost, "live_s": load.live_s, "models": sorted(load.models)}
     json.dump(result, sys.stdout)
 
 

@@ -1,4 +1,4 @@
-"""What a measurement was made on; every file in results/ begins with it."""
+"""The machine of a measurement; every file in results/ begins with it."""
 
 import os
 import sys
@@ -21,10 +21,10 @@ def describe() -> dict[str, object]:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "python": names.pop("python"),
         "versions": names,
-        "command": " ".join(["python", *map(_without_place, sys.argv)]),
+        "command": " ".join(["python", *map(_shortened, sys.argv)]),
     }
 
 
-def _without_place(word: str) -> str:
-    """Return an absolute path by its last two names: where things lie on one machine is of no use on another."""
-    return str(Path("...", *Path(word).parts[-2:])) if Path(word).is_absolute() else word
+def _shortened(argument: str) -> str:
+    """Return an absolute path as its last two names: the rest is of no use on another machine."""
+    return str(Path("...", *Path(argument).parts[-2:])) if Path(argument).is_absolute() else argument

@@ -1,12 +1,13 @@
 """Claim: of copies that were resized, compressed, mirrored, cropped by 5 % or brightened, at least 95 % are found.
 
-For each kind of change: 300 photographs, flowers and brain scans, no two of them alike, and 30 changed copies among
-them; at most one pair in 100 images may be false. Repeated with other images copied. "Alike" is judged without
-imgrec's hashes: correlation of 64 x 64 gray images of each pair, and of parts of one with the other. A crop of 5 %
-is meant in each way it can be: 5 % off width and height at a random place; off one side; off all four sides, which
-leaves 90 % of width and height.
+For each kind of change: 300 images (photographs, flowers and brain scans), no two of them similar, and 30 changed
+copies among them; at most one false pair per 100 images. Repeated with other images copied. Similarity is judged
+without imgrec's hashes: the correlation of each pair as 64 x 64 gray images, and of crops of one with the other. "Crop
+of 5 %" is measured in each possible sense: 5 % of width and height at a random place; of one side; of all four sides,
+which leaves 90 % of width and height.
 
     python benchmarks/near_duplicates.py            # writes benchmarks/results/near_duplicates.json
+    python benchmarks/near_duplicates.py --rounds 1 --output /tmp/near_duplicates.json      # a short trial
 """
 
 import argparse
@@ -27,7 +28,7 @@ from imgrec.data.images.image import read_image
 from imgrec.data.samples import Samples
 
 NUM_CLEAN, NUM_PLANTED = 300, 30
-NOT_ALIKE = 0.9
+SIMILAR = 0.9  # correlation from which two images are similar
 SOURCES = {"hymenoptera": 130, "flowers8": 110, "brain_mri": 100}
 
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
@@ -96,23 +97,23 @@ CHANGES: dict[str, Change] = {
 
 
 def clean_images(data: Path) -> list[Image.Image]:
-    """Return NUM_CLEAN images of which no two are alike."""
+    """Return NUM_CLEAN images of which no two are similar."""
     random = np.random.default_rng(0)
     images = []
     for name, count in SOURCES.items():
         paths = sorted(path for path in (data / name).rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
         images += [Image.fromarray(read_image(paths[i])) for i in random.permutation(len(paths))[:count]]
-    correlation = alikeness(images)
+    correlation = similarity(images)
     kept: list[int] = []
     for row in range(len(images)):
-        if all(correlation[row, other] < NOT_ALIKE for other in kept):
+        if all(correlation[row, other] < SIMILAR for other in kept):
             kept.append(row)
     assert len(kept) >= NUM_CLEAN, len(kept)
     return [images[row] for row in random.permutation(kept)[:NUM_CLEAN]]
 
 
-def alikeness(images: list[Image.Image]) -> np.ndarray:
-    """Return (N, N): the highest correlation of one image, or a part of it, with the other."""
+def similarity(images: list[Image.Image]) -> np.ndarray:
+    """Return (N, N): the highest correlation of one image, or a crop of it, with the other."""
     boxes = [(x, y, x + share, y + share) for share in (1.0, 0.95, 0.9) for x in (0, 1 - share) for y in (0, 1 - share)]
     boxes += [(0.025, 0.025, 0.975, 0.975), (0.05, 0.05, 0.95, 0.95)]
     views = []
@@ -122,17 +123,18 @@ def alikeness(images: list[Image.Image]) -> np.ndarray:
         )
         small -= small.mean(axis=1, keepdims=True)
         views.append(small / np.linalg.norm(small, axis=1, keepdims=True))
-    highest = np.maximum.reduce([view @ views[0].T for view in views])
-    return np.maximum(highest, highest.T)
+    highest: np.ndarray = np.maximum.reduce([view @ views[0].T for view in views])
+    both: np.ndarray = np.maximum(highest, highest.T)
+    return both
 
 
 def table(facts: list[ImageFacts]) -> FactsTable:
-    part = Samples(
+    samples = Samples(
         names=[str(row) for row in range(len(facts))],
         images=ArrayImages(np.zeros((len(facts), 1, 1), np.uint8)),
         labels=np.zeros(len(facts), np.int64),
     )
-    return facts_table({"train": part}, facts, class_names=["any"])
+    return facts_table({"train": samples}, facts, class_names=["any"])
 
 
 def measure(change: Change, images: list[Image.Image], clean: list[ImageFacts], rounds: int) -> dict[str, object]:

@@ -1,9 +1,9 @@
-"""What serving a model with FastAPI looks like in most tutorials: one request, one decode, one run of the network.
+"""A model served by FastAPI as in most tutorials: one request, one decoded image, one forward pass.
 
-Two ways of writing it, both with Pillow and onnxruntime as they come, one process and all of its options at their
-defaults: `/async`, where everything is done on the event loop (the way of most tutorials), and `/sync`, where decoding
-and network run in threads (the way of those who read on: FastAPI does that for a plain `def`). Nothing is tuned and
-nothing is held back: the same `Preprocess` as imgrec serve, uvicorn's own choice of loop, no log of requests.
+Written in two ways, both with Pillow and onnxruntime in one process with default options: `/async`, where everything
+runs on the event loop, as in most tutorials; and `/sync`, where decoding and inference run in threads, as FastAPI does
+for a plain `def`. Nothing is tuned and nothing is handicapped: the same `Preprocess` as imgrec serve, uvicorn's default
+loop, no access log.
 
     python benchmarks/plain_app.py MODEL PORT
 """
@@ -25,7 +25,7 @@ preprocess = Preprocess(size=224)
 app = FastAPI()
 
 
-def answer(data: bytes) -> dict[str, object]:
+def classify(data: bytes) -> dict[str, object]:
     image = preprocess(np.array(Image.open(BytesIO(data)).convert("RGB")))
     logits = session.run(None, {"images": image[None]})[0][0]
     powers = np.exp(logits - logits.max())
@@ -34,12 +34,12 @@ def answer(data: bytes) -> dict[str, object]:
 
 @app.post("/async")
 async def on_the_loop(request: Request) -> dict[str, object]:
-    return answer(await request.body())
+    return classify(await request.body())
 
 
 @app.post("/sync")
 async def in_threads(request: Request) -> dict[str, object]:
-    return await run_in_threadpool(answer, await request.body())
+    return await run_in_threadpool(classify, await request.body())
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
-"""`imgrec predict` is as fast as decoding and the network leave room for, and needs no more memory for more images.
+"""Claim: `imgrec predict` is as fast as decoding and inference allow, and needs no more memory for more images.
 
-Decoding alone, the network alone and the whole (from files to a table) take turns on the photographs of hymenoptera, in
-one process, with the same threads. On a machine where both work on the same cores, the slower of the two alone cannot
-be reached when they cost alike: what can be is 1 / (1 / decoding + 1 / network), here `combined`. Both shares are
-reported, of the medians. Then one process each answers few and many images (the same ones repeated), and says what
-memory it needed at most.
+Decoding, inference and prediction (from files to a table) are interleaved on the photographs of hymenoptera,
+in one process with the same threads. Where both run on the same cores and cost about the same, the slower of the two
+alone cannot be reached; possible is 1 / (1 / decoding + 1 / inference), here `combined`. The ratios to both are
+reported, of medians. Then one process each predicts few and many images (the same ones repeated), and its peak memory
+is compared.
 
-python benchmarks/predict_throughput.py DATA [--network resnet18] [--rounds 5] [--few 1000] [--many 20000]
+    python benchmarks/predict_throughput.py DATA     # writes benchmarks/results/predict_throughput.json
+        [--model resnet18] [--rounds 5] [--few 1000] [--many 20000]
 """
 
 import argparse
@@ -33,7 +34,7 @@ from imgrec.deploy.predict.rows import RowMaker
 
 RESULT = Path(__file__).parent / "results" / "predict_throughput.json"
 BATCH = 16
-# The child is the command itself; VmHWM is its own largest memory, not that of the process it was started from.
+# The child is the command itself; VmHWM is its own peak memory, not that of its parent process.
 CHILD = """
 import re, sys
 from imgrec.cli.verbs import predict
@@ -48,33 +49,32 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = folder / "model.onnx"
-        subprocess.run([sys.executable, __file__, "--make", given.network, str(model)], check=True)
+        subprocess.run([sys.executable, __file__, "--make", given.model, str(model)], check=True)
         photos = given.data / "hymenoptera"
         result = throughput(model, photos, folder, rounds=given.rounds, threads=given.threads)
         result["memory"] = memory(model, photos, folder, few=given.few, many=given.many)
-    from machine import describe  # now, as it imports torch
+    from machine import describe  # here, as it imports torch
 
-    result = {"machine": describe(), "network": given.network, "threads": given.threads, "batch": BATCH, **result}
+    result = {"machine": describe(), "model": given.model, "threads": given.threads, "batch": BATCH, **result}
     text = json.dumps(result, indent=1)
     print(text)
-    if given.save:
-        write_text(RESULT, text + "\n")
+    write_text(given.output, text + "\n")
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("data", type=Path, help="folder of the real data sets")
-    parser.add_argument("--network", default="resnet18")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder with hymenoptera")
+    parser.add_argument("--model", default="resnet18")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--few", type=int, default=1000)
     parser.add_argument("--many", type=int, default=20_000)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--save", action="store_true", help=f"write {RESULT.name}")
+    parser.add_argument("--output", type=Path, default=RESULT)
     return parser.parse_args()
 
 
-def make(network: str, path: Path) -> None:
-    """Write a bundle of a network from a fixed seed; what it says means nothing."""
+def make(name: str, path: Path) -> None:
+    """Write a bundle of an untrained model, from a fixed seed."""
     import torch
 
     from imgrec.data.images.preprocess import Preprocess
@@ -86,7 +86,7 @@ def make(network: str, path: Path) -> None:
 
     torch.manual_seed(1)
     names = ("ants", "bees")
-    net = make_backbone(network, num_classes=2, weights=None).eval()
+    net = make_backbone(name, num_classes=2, weights=None).eval()
     info = BundleInfo(names, "single", Preprocess(size=224), Decisions("single", names))
     path.write_bytes(to_bytes(make_graph(net, height=224, width=224), info))
 
@@ -101,13 +101,13 @@ def throughput(model: Path, photos: Path, folder: Path, *, rounds: int, threads:
     def decode() -> None:
         each(batches, lambda batch: [bundle.prepare(items[place].open()) for place in batch], threads)
 
-    def network() -> None:
+    def inference() -> None:
         each(batches, lambda batch: bundle.run([pixels[place] for place in batch]), threads)
 
     def whole() -> None:
         predict(bundle, inputs, folder / "p.csv", threads)
 
-    steps = {"decoding": decode, "network": network, "predict": whole}
+    steps = {"decoding": decode, "inference": inference, "predict": whole}
     for step in steps.values():
         step()
     seconds: dict[str, list[float]] = {name: [] for name in steps}
@@ -118,23 +118,23 @@ def throughput(model: Path, photos: Path, folder: Path, *, rounds: int, threads:
         seconds[name].append(time.perf_counter() - start)
         cpu[name].append(time.process_time() - start_cpu)
     rate = {name: len(items) / statistics.median(values) for name, values in seconds.items()}
-    combined = 1 / (1 / rate["decoding"] + 1 / rate["network"])
+    combined = 1 / (1 / rate["decoding"] + 1 / rate["inference"])
     cost = {name: statistics.median(values) / len(items) for name, values in cpu.items()}
     return {
         "images": len(items),
         "rounds": rounds,
         "images_per_s": rate,
         "combined_images_per_s": combined,
-        "share_of_slower": rate["predict"] / min(rate["decoding"], rate["network"]),
+        "share_of_slower": rate["predict"] / min(rate["decoding"], rate["inference"]),
         "share_of_combined": rate["predict"] / combined,
         "cpu_ms_per_image": {name: 1000 * value for name, value in cost.items()},
-        "cpu_share_of_combined": (cost["decoding"] + cost["network"]) / cost["predict"],
+        "cpu_share_of_combined": (cost["decoding"] + cost["inference"]) / cost["predict"],
         "seconds": seconds,
     }
 
 
 def turns(names: list[str], rounds: int) -> Iterator[str]:
-    """Yield each name once a round, another one first each time."""
+    """Yield each name once per round, starting with another one each time."""
     for number in range(rounds):
         place = number % len(names)
         yield from names[place:] + names[:place]
@@ -152,7 +152,7 @@ def predict(bundle: Bundle, inputs: Inputs, output: Path, threads: int) -> None:
 
 
 def memory(model: Path, photos: Path, folder: Path, *, few: int, many: int) -> dict[str, Any]:
-    """Return the largest memory of the command, in MB, by the number of images."""
+    """Return the peak memory of the command in MB by number of images."""
     paths = [item.name for item in read_inputs([str(photos)], lists=(), path_column="path", pace=Pace()).items()]
     found = {count: peak_mb(model, folder, [paths[i % len(paths)] for i in range(count)]) for count in (few, many)}
     return {"peak_mb": {str(count): peak for count, peak in found.items()}, "growth": found[many] / found[few]}

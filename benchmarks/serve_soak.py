@@ -1,10 +1,16 @@
-"""Claim: `imgrec serve` holds out: it leaks nothing, loses nothing, mixes nothing, whatever its clients do.
+"""Claim: under load and misbehaving clients `imgrec serve` leaks nothing, loses nothing, and mixes up no predictions.
 
-resnet18 at 64 px, real photographs, on loopback. F16: many requests, 5 % of them bad: memory after warm-up grows by at
-most 20 MB, open files and threads stay, every answer is that of the bundle itself to 1e-6. F17: 500 clients that send
-headers, a body, or read an answer too slowly: closed within 10 s, others are answered, memory +50 MB at most. F18: 20
-restarts by SIGTERM under load: no request lost, not ready first, exit code 0 within 30 s; and models swapped under
-load: every answer is right for the model whose hash it names. F19: one bad image among 31 good ones fails alone.
+resnet18 at 64 px, photographs, on loopback.
+
+    soak          many requests, 5 % of them bad: memory grows by at most 20 MB after warm-up, open files and threads
+                  do not, and every prediction equals that of the bundle itself to 1e-6
+    slow clients  500 clients that send headers or a body, or read a response, too slowly: closed within 10 s, other
+                  requests are served, at most 50 MB more memory
+    restarts      20 times SIGTERM under load: no request is lost, /health/ready responds "not ready" first, and the
+                  server exits with 0 within 30 s
+    swaps         another model under the same name, under load: every prediction is that of the model whose hash the
+                  response names
+    isolation     one bad image among 31 good ones fails alone
 
     python benchmarks/serve_soak.py --images ../shared/data/hymenoptera/val/ants    # results/serve_soak.json; 6 minutes
         [--requests 20000] [--slow 500] [--restarts 20] [--swaps 20]
@@ -45,8 +51,8 @@ LIMITS = {"memory_growth_mb": 20.0, "slow_memory_mb": 50.0, "slow_closed_s": 10.
 Expected = dict[str, list[dict[str, float]]]  # hash -> for each image the probability of each class
 
 
-def expected_answers(models: list[Path], images: list[bytes]) -> Expected:
-    """Ask the bundles themselves."""
+def expected_predictions(models: list[Path], images: list[bytes]) -> Expected:
+    """Return the predictions of the bundles themselves."""
     found: Expected = {}
     for model in models:
         bundle = load_bundle(model)
@@ -56,8 +62,8 @@ def expected_answers(models: list[Path], images: list[bytes]) -> Expected:
     return found
 
 
-class Asker:
-    """Clients that ask and compare each answer with what it must be."""
+class Clients:
+    """Clients that send images and compare each prediction with the expected one."""
 
     def __init__(self, port: int, images: list[bytes], expected: Expected, *, bad_share: float = 0.0) -> None:
         self.port, self.images, self.expected = port, images, expected
@@ -69,27 +75,27 @@ class Asker:
         self._every = round(1 / bad_share) if bad_share else 0
 
     async def run(self, clients: int, *, requests: int | None = None) -> None:
-        """Ask until `requests` are answered, or until it is over."""
+        """Send images until there were `requests`, or until `is_over`."""
 
         async def one() -> None:
             client = Client(self.port)
             while not self.is_over and (requests is None or self._count < requests):
                 self._count += 1
-                await self._ask(client, self._count)
+                await self._send(client, self._count)
             client.close()
 
         await asyncio.gather(*(one() for _ in range(clients)))
 
-    async def _ask(self, client: Client, number: int) -> None:
+    async def _send(self, client: Client, number: int) -> None:
         is_bad = bool(self._every) and number % self._every == 0
         index = number % len(self.images)
         data = BAD[number // self._every % len(BAD)] if is_bad else self.images[index]
         started = time.perf_counter()
         try:
             async with asyncio.timeout(60):
-                status, _, body = await client.ask(post("/v1/predict", data, {}))
+                status, _, body = await client.send(post("/v1/predict", data, {}))
         except ConnectionRefusedError:
-            self.outcomes["nobody listens"] += 1
+            self.outcomes["connection refused"] += 1
             await asyncio.sleep(0.05)
         except (OSError, EOFError, TimeoutError) as error:
             self.outcomes[f"lost: {type(error).__name__}"] += 1
@@ -125,33 +131,33 @@ def state(pid: int) -> dict[str, float]:
     return found
 
 
-async def soak(asker: Asker, pid: int, requests: int) -> dict[str, Any]:
-    """F16: warm up with a tenth, then watch."""
-    await asker.run(16, requests=requests // 10)
+async def soak(clients: Clients, pid: int, requests: int) -> dict[str, Any]:
+    """Warm up with a tenth of the requests, then measure the growth of memory, files and threads."""
+    await clients.run(16, requests=requests // 10)
     await asyncio.sleep(6.0)  # idle connections are closed
     before = state(pid)
-    await asker.run(16, requests=requests)
+    await clients.run(16, requests=requests)
     await asyncio.sleep(6.0)
     after = state(pid)
     growth = {name: round(after[name] - before[name], 2) for name in before}
-    return {"requests": requests, "outcomes": asker.outcomes, "before": before, "growth": growth}
+    return {"requests": requests, "outcomes": clients.outcomes, "before": before, "growth": growth}
 
 
-async def slow_clients(asker: Asker, pid: int, count: int) -> dict[str, Any]:
-    """F17: headers that do not end, a body of 3 MB in chunks of a byte, an answer that is not read."""
-    await asker.run(4, requests=200)
-    alone, asker.seconds = asker.seconds, []
+async def slow_clients(clients: Clients, pid: int, count: int) -> dict[str, Any]:
+    """Headers that do not end, a body in chunks of one byte, a response that is not read."""
+    await clients.run(4, requests=200)
+    alone, clients.seconds = clients.seconds, []
     await asyncio.sleep(1.0)
     before = state(pid)
-    others = asyncio.create_task(asker.run(4))
+    others = asyncio.create_task(clients.run(4))
     started = time.monotonic()
     seen: list[tuple[float, dict[str, float]]] = []
     watch = asyncio.create_task(watch_state(pid, seen))
-    closed = await asyncio.gather(*(slow_client(asker.port, number % 3) for number in range(count)))
+    closed = await asyncio.gather(*(slow_client(clients.port, number % 3) for number in range(count)))
     watch.cancel()
-    asker.is_over = True
+    clients.is_over = True
     await others
-    # What the server holds is what counts: a client that reads nothing never learns that it was hung up on.
+    # Counted by the files of the server: a client that reads nothing does not notice that it was disconnected.
     held = [when - started for when, one in seen if one["files"] > before["files"] + 4]
     return {
         "clients": count,
@@ -159,22 +165,22 @@ async def slow_clients(asker: Asker, pid: int, count: int) -> dict[str, Any]:
         "all_closed_after_s": round(max(held, default=0.0), 2),
         "memory_growth_mb": round(max(one["memory_mb"] for _, one in seen) - before["memory_mb"], 2),
         "others": {
-            "outcomes": asker.outcomes,
+            "outcomes": clients.outcomes,
             "p95_s_alone": round(float(np.percentile(alone, 95)), 4),
-            "p95_s_beside_them": round(float(np.percentile(asker.seconds, 95)), 4),
+            "p95_s_beside_them": round(float(np.percentile(clients.seconds, 95)), 4),
         },
     }
 
 
 async def watch_state(pid: int, found: list[tuple[float, dict[str, float]]]) -> None:
-    """Note what the server holds twice a second, until cancelled."""
+    """Record the state of the server twice a second, until cancelled."""
     while True:
         found.append((time.monotonic(), state(pid)))
         await asyncio.sleep(0.5)
 
 
 async def slow_client(port: int, kind: int) -> float:
-    """Be slow until the server hangs up, or for 20 s; return the seconds from the connection to that."""
+    """Be slow until the server disconnects, or for 20 s; return the seconds since the connection."""
     starts = (
         b"GET /v1/models HTTP/1.1\r\nhost: [::1]\r\nx-a: ",
         b"POST /v1/predict HTTP/1.1\r\nhost: [::1]\r\ncontent-type: image/png\r\ntransfer-encoding: chunked\r\n\r\n",
@@ -206,36 +212,36 @@ async def slow_client(port: int, kind: int) -> float:
 
 
 def restarts(model: Path, folder: Path, images: list[bytes], expected: Expected, count: int) -> dict[str, Any]:
-    """F18, first half: SIGTERM under load, again and again, on one port."""
+    """SIGTERM under load, `count` times, on one port."""
     port = free_port()
     outcomes: Counter[str] = Counter()
     codes: list[int] = []
     seconds: list[float] = []
-    said_so = 0
+    num_not_ready = 0
 
     async def one(process: subprocess.Popen[bytes]) -> bool:
-        asker = Asker(port, images, expected)
-        work = asyncio.create_task(asker.run(8))
+        clients = Clients(port, images, expected)
+        work = asyncio.create_task(clients.run(8))
         await asyncio.sleep(1.0)
         process.send_signal(signal.SIGTERM)
-        is_said = False
+        is_reported = False
         while process.poll() is None:
             try:
-                status, _, _ = await Client(port).ask(b"GET /health/ready HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
-                is_said = is_said or status == 503
+                status, _, _ = await Client(port).send(b"GET /health/ready HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+                is_reported = is_reported or status == 503
             except (OSError, EOFError):
                 await asyncio.sleep(0.02)
-        asker.is_over = True
+        clients.is_over = True
         await work
-        outcomes.update(asker.outcomes)
-        return is_said
+        outcomes.update(clients.outcomes)
+        return is_reported
 
     for _ in range(count):
         with running(
             imgrec_command(model, port, folder, "--output", "full"), port=port, path="/health/ready"
         ) as process:
             started = time.monotonic()
-            said_so += asyncio.run(one(process))
+            num_not_ready += asyncio.run(one(process))
             seconds.append(time.monotonic() - started - 1.0)
             codes.append(process.returncode)
     return {
@@ -243,34 +249,34 @@ def restarts(model: Path, folder: Path, images: list[bytes], expected: Expected,
         "outcomes": outcomes,
         "exit_codes": Counter(map(str, codes)),
         "longest_stop_s": round(max(seconds), 2),
-        "said_not_ready": said_so,
+        "reported_not_ready": num_not_ready,
     }
 
 
-async def swaps(asker: Asker, pid: int, models: list[Path], served: Path, count: int) -> dict[str, Any]:
-    """F18, second half: another model under the same name, again and again, under load."""
-    work = asyncio.create_task(asker.run(8))
+async def swaps(clients: Clients, pid: int, models: list[Path], served: Path, count: int) -> dict[str, Any]:
+    """Another model under the same name, `count` times, under load."""
+    work = asyncio.create_task(clients.run(8))
     for number in range(count):
         await asyncio.sleep(0.5)
         shutil.copy(models[(number + 1) % 2], served.with_suffix(".part"))
         os.replace(served.with_suffix(".part"), served)  # noqa: PTH105
-        answered = sum(asker.models.values())
+        before = sum(clients.models.values())
         os.kill(pid, signal.SIGHUP)
-        while sum(asker.models.values()) < answered + 40 and not work.done():
+        while sum(clients.models.values()) < before + 40 and not work.done():
             await asyncio.sleep(0.05)
     await asyncio.sleep(1.0)
-    asker.is_over = True
+    clients.is_over = True
     await work
-    return {"swaps": count, "outcomes": asker.outcomes, "answers_by_model": asker.models}
+    return {"swaps": count, "outcomes": clients.outcomes, "responses_by_model": clients.models}
 
 
 async def isolation(port: int, images: list[bytes], expected: Expected) -> dict[str, Any]:
-    """F19: 32 at once, one of them bad."""
+    """32 images at once, one of them bad."""
     outcomes: Counter[str] = Counter()
     for _ in range(10):
-        asker = Asker(port, images, expected, bad_share=1 / 32)
-        await asker.run(32, requests=32)
-        outcomes.update(asker.outcomes)
+        clients = Clients(port, images, expected, bad_share=1 / 32)
+        await clients.run(32, requests=32)
+        outcomes.update(clients.outcomes)
     return {"batches": 10, "outcomes": outcomes}
 
 
@@ -280,46 +286,44 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         command = [sys.executable, str(HERE / "serving_bundle.py"), str(model), str(seed), str(SIZE_PX)]
         subprocess.run(command, check=True, capture_output=True)
     images = [path.read_bytes() for path in sorted(arguments.images.iterdir()) if path.is_file()][:64]
-    expected = expected_answers(models, images)
+    expected = expected_predictions(models, images)
     served = folder / "served.onnx"
     shutil.copy(models[0], served)
     found: dict[str, Any] = {}
     port = free_port()
     command = imgrec_command(served, port, folder, "--output", "full")
     with running(command, port=port, path="/health/ready") as process:
-        asker = Asker(port, images, expected, bad_share=0.05)
-        found["F16 soak"] = asyncio.run(soak(asker, process.pid, arguments.requests))
-        print(found["F16 soak"], flush=True)
-        found["F17 slow clients"] = asyncio.run(
-            slow_clients(Asker(port, images, expected), process.pid, arguments.slow)
-        )
-        print(found["F17 slow clients"], flush=True)
-        found["F19 isolation"] = asyncio.run(isolation(port, images, expected))
-        asker = Asker(port, images, expected)
-        found["F18 swaps"] = asyncio.run(swaps(asker, process.pid, models, served, arguments.swaps))
-        print(found["F19 isolation"], found["F18 swaps"], flush=True)
-    found["F18 restarts"] = restarts(models[0], folder, images, expected, arguments.restarts)
-    print(found["F18 restarts"], flush=True)
+        clients = Clients(port, images, expected, bad_share=0.05)
+        found["soak"] = asyncio.run(soak(clients, process.pid, arguments.requests))
+        print(found["soak"], flush=True)
+        found["slow clients"] = asyncio.run(slow_clients(Clients(port, images, expected), process.pid, arguments.slow))
+        print(found["slow clients"], flush=True)
+        found["isolation"] = asyncio.run(isolation(port, images, expected))
+        clients = Clients(port, images, expected)
+        found["swaps"] = asyncio.run(swaps(clients, process.pid, models, served, arguments.swaps))
+        print(found["isolation"], found["swaps"], flush=True)
+    found["restarts"] = restarts(models[0], folder, images, expected, arguments.restarts)
+    print(found["restarts"], flush=True)
     return found
 
 
 def verdict(found: dict[str, Any]) -> dict[str, bool]:
     """Return what holds."""
-    soaked, slow, stops = found["F16 soak"], found["F17 slow clients"], found["F18 restarts"]
+    soaked, slow, stops = found["soak"], found["slow clients"], found["restarts"]
     growth = soaked["growth"]
     return {
-        "F16 memory": growth["memory_mb"] <= LIMITS["memory_growth_mb"],
-        "F16 files and threads": growth["files"] <= 0 and growth["threads"] <= 0,
-        "F16 answers": set(soaked["outcomes"]) == {"correct", "refused"},
-        "F17 closed": slow["all_closed_after_s"] <= LIMITS["slow_closed_s"],
-        "F17 memory": slow["memory_growth_mb"] <= LIMITS["slow_memory_mb"],
-        "F17 others": set(slow["others"]["outcomes"]) == {"correct"},
-        "F18 restarts": set(stops["outcomes"]) <= {"correct", "nobody listens"} and set(stops["exit_codes"]) == {"0"},
-        "F18 not ready first": stops["said_not_ready"] == stops["restarts"],
-        "F18 stops": stops["longest_stop_s"] <= LIMITS["stop_s"],
-        "F18 swaps": set(found["F18 swaps"]["outcomes"]) == {"correct"}
-        and len(found["F18 swaps"]["answers_by_model"]) == 2,
-        "F19": found["F19 isolation"]["outcomes"] == {"correct": 310, "refused": 10},
+        "soak: memory": growth["memory_mb"] <= LIMITS["memory_growth_mb"],
+        "soak: files and threads": growth["files"] <= 0 and growth["threads"] <= 0,
+        "soak: predictions": set(soaked["outcomes"]) == {"correct", "refused"},
+        "slow clients: closed": slow["all_closed_after_s"] <= LIMITS["slow_closed_s"],
+        "slow clients: memory": slow["memory_growth_mb"] <= LIMITS["slow_memory_mb"],
+        "slow clients: others": set(slow["others"]["outcomes"]) == {"correct"},
+        "restarts: nothing lost": set(stops["outcomes"]) <= {"correct", "connection refused"}
+        and set(stops["exit_codes"]) == {"0"},
+        "restarts: not ready first": stops["reported_not_ready"] == stops["restarts"],
+        "restarts: in time": stops["longest_stop_s"] <= LIMITS["stop_s"],
+        "swaps": set(found["swaps"]["outcomes"]) == {"correct"} and len(found["swaps"]["responses_by_model"]) == 2,
+        "isolation": found["isolation"]["outcomes"] == {"correct": 310, "refused": 10},
     }
 
 

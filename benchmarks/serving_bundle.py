@@ -1,4 +1,4 @@
-"""The bundles that the benchmarks of serving serve: resnet18 from a seed; what it says means nothing.
+"""Writes the bundles for the benchmarks of serving: an untrained resnet18 from a seed.
 
 python benchmarks/serving_bundle.py FILE [SEED] [SIZE_PX]
 """
@@ -20,7 +20,7 @@ DEFAULTS = (1, 224)  # seed, size in pixels
 
 
 def main() -> None:
-    path, given = Path(sys.argv[1]), [int(word) for word in sys.argv[2:]]
+    path, given = Path(sys.argv[1]), [int(number) for number in sys.argv[2:]]
     seed, size_px = (*given, *DEFAULTS[len(given) :])
     torch.manual_seed(seed)
     network = make_backbone("resnet18", num_classes=len(CLASSES), weights=None).eval()

@@ -1,19 +1,18 @@
-"""Claim: images of 32 px are augmented at least 8 times as fast as albumentations does it, sample by sample.
+"""Claim: images of 32 px are augmented at least 8 times as fast as albumentations does it image by image.
 
-Both shift by up to 4 px with mirrored edges, mirror, and cut out a square of 8 px, on one core, and both begin with an
-array of images in memory and end with a contiguous batch uint8 (N, 3, 32, 32):
+Each shifts by up to 4 px with mirrored edges, flips, and cuts out a square of 8 px, on one core, from an array of
+images in memory to a contiguous batch uint8 (N, 3, 32, 32):
 
     albumentations         A.Compose([Affine, HorizontalFlip, CoarseDropout]) image by image, collated by PyTorch
     albumentations, crop   the same with PadIfNeeded and RandomCrop in place of Affine
     imgrec, sample         the same transforms in `imgrec.data.Augment`, each draw keyed by seed, epoch and image
-    imgrec, batch          `imgrec.data.BatchAugment`, keyed as well; what `augment=small_images` is
+    imgrec, batch          `imgrec.data.BatchAugment`, keyed as well; this is `augment=small_images`
     imgrec, data set       the same through imgrec's data set: by keys, with labels
-    gather alone           no augmentation, to see what is left
+    gather alone           no augmentation, to see what remains
 
-    python benchmarks/small_images_speed.py
+    python benchmarks/small_images_speed.py     # writes benchmarks/results/small_images_speed.json; half a minute
 
-writes benchmarks/results/small_images_speed.json; half a minute. Medians of interleaved rounds, in processor time. The
-draws are shown to have the right distribution by tests/test_batch_augment.py.
+Medians of interleaved rounds, in CPU time. tests/data/augment/test_batch.py checks the distribution of draws.
 """
 
 import argparse
@@ -94,7 +93,7 @@ def contenders(images: ArrayImages) -> dict[str, Batch]:
 
 
 def images_per_s(batch: Batch, orders: list[Any]) -> float:
-    """Return the rate over some batches. The last one is looked at, so that nobody is fast by doing nothing."""
+    """Return the rate over some batches; the last result is checked."""
     started = time.process_time()
     for order in orders:
         result = batch(order)
@@ -106,7 +105,7 @@ def images_per_s(batch: Batch, orders: list[Any]) -> float:
 
 
 def measure(batch_size: int, *, rounds: int) -> dict[str, Any]:
-    """Run all in turns, forth and back, so that a drift of the machine's speed falls on all alike."""
+    """Run all in alternating order, so that a drift of the machine's speed affects all alike."""
     random = np.random.default_rng(0)
     batches = contenders(ArrayImages(random.integers(0, 256, (NUM_IMAGES, SIZE, SIZE, 3), dtype=np.uint8)))
     found: dict[str, list[float]] = {name: [] for name in batches}
@@ -143,10 +142,10 @@ def main() -> None:
     cv2.setNumThreads(0)
     result: dict[str, Any] = {"machine": describe()}
     for batch_size in (128, 512):
-        part = result[f"batch of {batch_size}"] = measure(batch_size, rounds=arguments.rounds)
-        print(f"batch of {batch_size}, medians of {part['rounds']} rounds")
-        for name, rate in part["images_per_s"].items():
-            times = part["batch_is_times_as_fast_as"].get(name)
+        found = result[f"batch of {batch_size}"] = measure(batch_size, rounds=arguments.rounds)
+        print(f"batch of {batch_size}, medians of {found['rounds']} rounds")
+        for name, rate in found["images_per_s"].items():
+            times = found["batch_is_times_as_fast_as"].get(name)
             print(f"  {name:22}{rate:10,} images/s" + (f"; batch is {times} times as fast" if times else ""))
     arguments.output.parent.mkdir(exist_ok=True)
     arguments.output.write_text(json.dumps(result, indent=1) + "\n")

@@ -1,11 +1,12 @@
-"""Claim: `python train.py` takes its first step within 5.0 s; `--help` and a mistyped key answer within 0.8 s.
+"""Claim: `python train.py` takes its first step within 5.0 s; `--help` and a mistyped key respond within 0.8 s.
 
-And `import imgrec` adds at most 0.1 s to a bare Python. For the processor of the result, idle. Beside train.py with the
-built-in digits, taking turns: a loop in plain torch and torchvision, and the same libraries as imgrec uses put together
-in the usual way (Hydra around all of it, Lightning, three torchmetrics, albumentations, TensorBoard, scikit-learn's
-digits, two loader processes). All three train the same small network on 64 images of 32 px a step, on the CPU.
+`import imgrec` adds at most 0.1 s to a bare Python. On the CPU of the result, idle. Interleaved with train.py on the
+built-in digits: a loop in plain torch and torchvision, and imgrec's libraries combined in the usual way (Hydra around
+all of it, Lightning, three torchmetrics, albumentations, TensorBoard, scikit-learn's digits, two workers). All three
+train the same small network on 64 images of 32 px per step, on the CPU.
 
     python benchmarks/startup.py            # writes benchmarks/results/startup.json; 5 minutes
+    python benchmarks/startup.py --rounds 1 --output /tmp/startup.json      # a short trial
 """
 
 import argparse
@@ -27,7 +28,7 @@ SEED = 1
 MARK = "FIRST STEP"
 LIMITS_S = {"first step: imgrec": 5.0, "--help": 0.8, "mistyped key": 0.8, "import imgrec, added": 0.1}
 
-# Files that the scripts below share or are; written into a temporary folder.
+# The scripts that are compared, and what they share; written into a temporary folder.
 FILES = {
     "first_step.py": f"""
 import time
@@ -125,19 +126,19 @@ main()
 }
 
 
-def seconds_to_end(words: list[str], *, folder: Path) -> float:
+def seconds_to_end(command: list[str], *, folder: Path) -> float:
     """Return the wall time of a command."""
     started = time.monotonic()
-    subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, check=False)
+    subprocess.run([sys.executable, *command], cwd=folder, capture_output=True, check=False)
     return time.monotonic() - started
 
 
-def seconds_to_first_step(words: list[str], *, folder: Path) -> float:
-    """Return the wall time until a command has printed its mark; then end it, and its loader processes."""
+def seconds_to_first_step(command: list[str], *, folder: Path) -> float:
+    """Return the wall time until a command has printed its mark; then end it, and its workers."""
     environment = {**os.environ, "PYTHONPATH": str(folder), "NO_ALBUMENTATIONS_UPDATE": "1"}
     started = time.monotonic()
     with subprocess.Popen(
-        [sys.executable, *words], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        [sys.executable, *command], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, start_new_session=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None
@@ -147,11 +148,11 @@ def seconds_to_first_step(words: list[str], *, folder: Path) -> float:
             if line.startswith(MARK):
                 os.killpg(process.pid, signal.SIGKILL)
                 return float(line.split()[-1]) - started
-    raise SystemExit(f"{shlex.join(words)} ended before its first step:\n{''.join(output)}")
+    raise SystemExit(f"{shlex.join(command)} ended before its first step:\n{''.join(output)}")
 
 
 def measure(folder: Path) -> dict[str, float]:
-    """Return the seconds of each case, once; every case reads its files anew."""
+    """Return the seconds of each case, once."""
     train = [str(PROJECT / "train.py"), "trainer.gpus=0", f"seed={SEED}", f"run_dir={tempfile.mkdtemp(dir=folder)}"]
     first_step = "+callbacks.first_step._target_=first_step.FirstStep"
     return {

@@ -1,11 +1,13 @@
 """Claim: a training step through imgrec adds at most 0.8 ms to a plain PyTorch loop, and 1 % for resnet18.
 
-Same network, data, loss, optimizer and settings on both sides, taking turns in one process. imgrec runs with all that
-`python train.py` has on: train and validation scores, the check for NaN, gradient norm, progress line, TensorBoard,
-checkpoints. A step is the time of an epoch's batches by their number; what imgrec does once at the end of an epoch
-(scores, logs, history, a checkpoint on the disk) is given by itself as epoch_end_ms; validation is left out.
+Same network, data, loss, optimizer and settings on both sides, interleaved in one process. imgrec runs with everything
+that `python train.py` turns on: train and validation metrics, the check for NaN, gradient norm, progress line,
+TensorBoard, checkpoints. The time of a step is that of an epoch's batches divided by their number. What imgrec does
+once at the end of an epoch (metrics, logs, history, a checkpoint) is reported separately as epoch_end_ms; validation is
+excluded.
 
     python benchmarks/step_overhead.py            # writes benchmarks/results/step_overhead.json
+    python benchmarks/step_overhead.py --only tiny --rounds 1 --output /tmp/step_overhead.json      # a short trial
 """
 
 import argparse
@@ -15,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from machine import describe
@@ -23,7 +25,7 @@ from pytorch_lightning import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from torchmetrics import MetricCollection
+from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score, MulticlassPrecision, MulticlassRecall
 
 from imgrec.models import make_backbone
@@ -36,7 +38,7 @@ NUM_CLASSES = 10
 
 
 class Batches(torch.utils.data.Dataset[dict[str, Tensor]]):
-    """The same few batches again and again: reading costs nothing on either side."""
+    """The same few batches repeated: reading costs nothing on either side."""
 
     def __init__(self, num_batches: int, *, batch_size: int, side: int) -> None:
         generator = torch.Generator().manual_seed(0)
@@ -71,12 +73,12 @@ def tiny() -> nn.Module:
 
 
 def resnet18() -> nn.Module:
-    """Return resnet18 with the stem for small images: the arithmetic that 32 px deserve."""
+    """Return resnet18 with the stem for small images."""
     return make_backbone("resnet18", num_classes=NUM_CLASSES, stem="small")
 
 
 def resnet18_large_stem() -> nn.Module:
-    """Return resnet18 as it is for 224 px, whose step at 32 px is a tenth: little to hide a fixed cost behind."""
+    """Return resnet18 with the stem for 224 px: a step takes a tenth of the time, so that fixed costs show."""
     return make_backbone("resnet18", num_classes=NUM_CLASSES)
 
 
@@ -85,7 +87,7 @@ def optimizer(net: nn.Module) -> torch.optim.Optimizer:
 
 
 class Clock(Callback):
-    """Adds up the time of the training batches, and that of what follows them at the end of an epoch."""
+    """Adds up the time of training batches, and the time at the end of an epoch."""
 
     def __init__(self) -> None:
         self.batches = 0.0
@@ -102,11 +104,11 @@ class Clock(Callback):
         self._since = time.perf_counter()
 
     def on_train_end(self, *arguments: Any) -> None:
-        self.epoch_ends += time.perf_counter() - self._since  # of the last epoch: scores, logs, checkpoint
+        self.epoch_ends += time.perf_counter() - self._since  # of the last epoch: metrics, logs, checkpoint
 
 
 def plain(net: nn.Module, data: Batches, *, epochs: int) -> float:
-    """Return seconds a step of the plain loop."""
+    """Return seconds per step of the plain loop."""
     step = optimizer(net)
     loss_function = nn.CrossEntropyLoss()
     net.to(memory_format=torch.channels_last) if len(list(net.modules())) > 20 else None
@@ -122,16 +124,19 @@ def plain(net: nn.Module, data: Batches, *, epochs: int) -> float:
     return (time.perf_counter() - started) / (epochs * len(data))
 
 
+AVERAGES: tuple[tuple[str, Literal["macro", "none"]], ...] = (("", "macro"), ("_per_class", "none"))
+
+
 def ours(net: nn.Module, data: Batches, *, epochs: int, folder: Path) -> tuple[float, float]:
-    """Return seconds a step through imgrec with everything on, and seconds of the last epoch's end."""
-    scores = {
+    """Return seconds per step through imgrec with everything on, and seconds of the last epoch's end."""
+    metrics: dict[str, Metric | MetricCollection] = {
         f"{name}{suffix}": kind(NUM_CLASSES, average=average, validate_args=False)
         for kind, name in ((MulticlassPrecision, "precision"), (MulticlassRecall, "recall"), (MulticlassF1Score, "f1"))
-        for suffix, average in (("", "macro"), ("_per_class", "none"))
+        for suffix, average in AVERAGES
     }
-    scores["accuracy"] = MulticlassAccuracy(NUM_CLASSES, average="micro", validate_args=False)
+    metrics["accuracy"] = MulticlassAccuracy(NUM_CLASSES, average="micro", validate_args=False)
     classifier = Classifier(
-        net, loss=nn.CrossEntropyLoss(), metrics=MetricCollection(scores), optimizer=optimizer,
+        net, loss=nn.CrossEntropyLoss(), metrics=MetricCollection(metrics), optimizer=optimizer,
         class_names=[str(index) for index in range(NUM_CLASSES)],
     )  # fmt: skip
     clock = Clock()

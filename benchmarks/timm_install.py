@@ -1,4 +1,4 @@
-"""Where timm's train.py is, and an interpreter that runs it. A benchmark compares with them; imgrec needs neither."""
+"""Finds timm's train.py and a Python that runs it, for benchmarks; imgrec needs neither."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from typing import Any
 from machine import describe
 
 GET_TIMM = """\
-timm's train.py is not in its wheel, and timm is no part of imgrec's environment. To get both:
+timm's train.py is not in its wheel, and imgrec does not install timm. To get both:
     git clone --depth 1 --branch v1.0.31 https://github.com/huggingface/pytorch-image-models /tmp/timm
     python -m venv /tmp/timm-environment
     /tmp/timm-environment/bin/pip install torch=={torch} torchvision=={torchvision} timm==1.0.31
@@ -25,7 +25,11 @@ class Timm:
 
 
 def find_timm(train: Path | None, python: Path | None) -> tuple[Timm, dict[str, Any]]:
-    """Return timm's script and interpreter, and what they are. Raises: SystemExit: absent, or with another torch."""
+    """Return timm's script and interpreter, and their versions.
+
+    Raises:
+        SystemExit: Not found, or with another version of torch.
+    """
     versions = describe()["versions"]
     assert isinstance(versions, dict)
     help_text = GET_TIMM.format(torch=versions["torch"], torchvision=versions["torchvision"])
@@ -33,7 +37,7 @@ def find_timm(train: Path | None, python: Path | None) -> tuple[Timm, dict[str, 
         raise SystemExit(help_text)
     modules = "PIL, timm, torch, torchvision"
     probe = f"import json, {modules}; print(json.dumps({{m.__name__: m.__version__ for m in ({modules})}}))"
-    # In the script's folder, as a checkout there brings its own timm.
+    # In the script's folder, since a checkout contains its own timm.
     found = subprocess.run([python.absolute(), "-c", probe], cwd=train.parent, capture_output=True, text=True)
     if found.returncode:
         raise SystemExit(f"{python} cannot import timm:\n{found.stderr.strip()}\n{help_text}")
