@@ -10,7 +10,7 @@ import os
 
 import lazy_loader
 
-# albumentations asks the network for a newer release when it is imported; imgrec never does that behind your back.
+# albumentations looks online for a newer release when it is imported; imgrec does nothing online unless asked to.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 __version__ = "0.1.0"

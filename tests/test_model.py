@@ -103,11 +103,11 @@ def test_a_folder_a_pattern_a_list_a_stack_and_a_generator_give_the_same(model: 
 
 
 def test_among_many_a_broken_image_carries_its_error_and_the_others_their_predictions(model: Model):
-    good, bad, absent, foreign_type = model.predict([IMAGE, b"nonsense", "nowhere.png", 3])
+    good, bad, absent, other = model.predict([IMAGE, b"nonsense", "nowhere.png", 3])
     assert good == model.predict(IMAGE)
     assert (bad.prediction, bad.error) == (None, "not_an_image")
     assert (absent.path, absent.error) == ("nowhere.png", "unreadable")
-    assert foreign_type.error == "wrong_type"
+    assert other.error == "wrong_type"
     assert bad.detail
     assert "confidence" not in bad.to_dict()
 

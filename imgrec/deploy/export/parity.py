@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from imgrec.data.samples import Task
 from imgrec.errors import ParityError
 from imgrec.evaluation.decisions import to_probabilities
-from imgrec.evaluation.statistics.proportions import Z
+from imgrec.evaluation.statistics.level import Z
 
 __all__ = ["TOLERANCE", "Drop", "Parity", "compare", "measure_drop", "refuse_untrained"]
 

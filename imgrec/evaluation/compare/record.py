@@ -5,7 +5,7 @@ from typing import Any
 from imgrec.core.files import json_file as strict_json
 from imgrec.evaluation.compare.comparison import Comparison, Difference, Pair, RunMetrics
 from imgrec.evaluation.compare.verdict import judge
-from imgrec.evaluation.statistics.proportions import LEVEL
+from imgrec.evaluation.statistics.level import LEVEL
 
 __all__ = ["FORMAT", "to_json"]
 

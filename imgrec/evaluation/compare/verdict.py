@@ -6,7 +6,7 @@ from typing import Literal
 
 from imgrec.core.text import counted
 from imgrec.evaluation.compare.comparison import LOWER_IS_BETTER, Comparison, Difference, Pair
-from imgrec.evaluation.statistics.proportions import LEVEL, POWER_Z
+from imgrec.evaluation.statistics.level import LEVEL, POWER_Z
 
 __all__ = ["SHOWN", "Verdict", "judge", "show", "show_difference", "show_share"]
 

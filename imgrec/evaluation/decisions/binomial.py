@@ -3,7 +3,7 @@
 SciPy is imported where a bound is computed: applying rules that are already fitted does not need it.
 """
 
-from imgrec.evaluation.statistics.proportions import LEVEL
+from imgrec.evaluation.statistics.level import LEVEL
 
 __all__ = ["exact_interval", "upper_bound"]
 

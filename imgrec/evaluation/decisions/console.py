@@ -36,10 +36,10 @@ def print_decided(written: Mapping[str, Any], *, console: Console | None = None)
 
 def _calibration(calibration: Mapping[str, Any]) -> str:
     before, after = calibration["before"], calibration["after"]
-    calibrated = f", {after['ece_width']:.4f} calibrated (temperature {calibration['temperature']:.3g})"
-    return (
-        f"Calibration error (ECE): {before['ece_width']:.4f} uncalibrated{calibrated if before != after else ''}; "
-        f"{after['ece_by_chance']:.4f} expected by chance"
+    uncalibrated = f"{before['ece_width']:.4f} uncalibrated (by chance {before['ece_by_chance']:.4f})"
+    calibrated = f"{after['ece_width']:.4f} calibrated (by chance {after['ece_by_chance']:.4f})"
+    return f"Calibration error (ECE): {uncalibrated}" + (
+        f", {calibrated}; temperature {calibration['temperature']:.3g}" if before != after else ""
     )
 
 

@@ -14,7 +14,7 @@ from imgrec.evaluation.decisions.operating import OperatingPoint
 from imgrec.evaluation.decisions.plain import to_plain
 from imgrec.evaluation.decisions.probabilities import true_classes
 from imgrec.evaluation.decisions.reject import RejectRule
-from imgrec.evaluation.statistics.proportions import LEVEL, Z
+from imgrec.evaluation.statistics.level import LEVEL, Z
 
 __all__ = ["measure_outcome"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgrec.evaluation.metrics.shares import Shares
-from imgrec.evaluation.statistics.proportions import LEVEL
+from imgrec.evaluation.statistics.level import LEVEL
 
 __all__ = ["Gain", "measure_gain"]
 

@@ -20,7 +20,8 @@ from imgrec.evaluation.statistics.bootstrap import (
     positive_interval,
     variance_of,
 )
-from imgrec.evaluation.statistics.proportions import LEVEL, wilson
+from imgrec.evaluation.statistics.level import LEVEL
+from imgrec.evaluation.statistics.proportions import wilson
 from imgrec.evaluation.statistics.replicates import MetricTable, multilabel_table, replicate, single_table
 from imgrec.evaluation.statistics.resampling import Design, cluster_design, simple_design, stratified_design
 

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgrec.evaluation.predictions.predictions import Predictions
+from imgrec.evaluation.statistics.level import Z
 from imgrec.evaluation.statistics.paired import two_sided
-from imgrec.evaluation.statistics.proportions import Z, wilson
+from imgrec.evaluation.statistics.proportions import wilson
 
 __all__ = ["Difference", "Estimate", "Shares", "independence_notes", "shares", "shares_of"]
 

@@ -17,8 +17,8 @@ from imgrec.evaluation.decisions.probabilities import prediction_confidence
 from imgrec.evaluation.metrics.shares import Difference, Estimate, Shares, independence_notes, shares_of
 from imgrec.evaluation.metrics.slice_rules import Cut, Slice, cut_column, cut_numbers
 from imgrec.evaluation.predictions.predictions import Predictions
+from imgrec.evaluation.statistics.level import LEVEL, POWER_Z, Z
 from imgrec.evaluation.statistics.multiple import holm
-from imgrec.evaluation.statistics.proportions import LEVEL, POWER_Z, Z
 
 __all__ = ["FORMAT", "compute_slices", "write_slices"]
 

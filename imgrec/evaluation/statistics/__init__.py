@@ -1,1 +1,1 @@
-"""What torchmetrics lacks for a training loop: scores that are buffered, so that a step costs next to nothing."""
+"""Statistics of metrics: intervals, bootstrap, agreement, paired tests."""

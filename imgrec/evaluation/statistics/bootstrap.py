@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.evaluation.statistics.proportions import Z, wilson
+from imgrec.evaluation.statistics.level import Z
+from imgrec.evaluation.statistics.proportions import wilson
 
 __all__ = ["MIN_DEFINED", "blend", "bounded_interval", "hanley_mcneil", "positive_interval", "variance_of"]
 

@@ -1,4 +1,4 @@
-"""Proportions with their intervals; sensitivity, specificity, PPV and NPV at a threshold; the confidence level."""
+"""Proportions with their intervals; sensitivity, specificity, PPV and NPV at a threshold."""
 
 from statistics import NormalDist
 from typing import Any
@@ -6,11 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LEVEL", "POWER_Z", "Z", "screen", "wilson"]
+from imgrec.evaluation.statistics.level import LEVEL
 
-LEVEL = 0.95  # of every interval, two-sided
-Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
-POWER_Z = Z + NormalDist().inv_cdf(0.8)  # standard errors between 0 and a difference that a test finds in 80 % of cases
+__all__ = ["screen", "wilson"]
 
 
 def wilson(hits: Any, totals: Any, *, level: float = LEVEL) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.evaluation.statistics.proportions import Z
+from imgrec.evaluation.statistics.level import Z
 
 __all__ = ["measure_separation"]
 

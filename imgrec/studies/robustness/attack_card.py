@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgrec.evaluation.metrics.shares import Shares
-from imgrec.evaluation.statistics.proportions import LEVEL
+from imgrec.evaluation.statistics.level import LEVEL
 
 __all__ = ["Trial", "make_attack_card"]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from imgrec.errors import ConfigError
 from imgrec.evaluation.metrics.shares import shares
-from imgrec.evaluation.statistics.proportions import LEVEL, Z
+from imgrec.evaluation.statistics.level import LEVEL, Z
 from imgrec.studies.robustness.corruption import CORRUPTIONS, SEVERITIES
 
 __all__ = ["FORMULAS", "against_baseline", "make_card", "read_baseline"]

@@ -19,7 +19,7 @@ from imgrec.evaluation.metrics.gain import measure_gain
 from imgrec.evaluation.metrics.shares import independence_notes, shares_of
 from imgrec.evaluation.predictions.parquet import write_parquet
 from imgrec.evaluation.predictions.predictions import Predictions
-from imgrec.evaluation.statistics.proportions import LEVEL
+from imgrec.evaluation.statistics.level import LEVEL
 from imgrec.models.inference import infer
 from imgrec.studies.study import Subject
 from imgrec.studies.tta.views import View, take_view, views_of

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from imgrec.evaluation.result import JobResult
-from imgrec.evaluation.statistics.proportions import LEVEL
+from imgrec.evaluation.statistics.level import LEVEL
 
 __all__ = ["FOLD", "SEED", "Interval", "Summary", "interval", "summarise"]
 

@@ -18,14 +18,14 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "keys.json"
 
 
-def keys(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
-    monkeypatch.setattr(sys, "argv", ["keys", *words])
+def keys(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["keys", *arguments])
     main()
 
 
 def test_a_key_is_printed_alone_and_once(monkeypatch, capsys, path):
-    words = ["--models", "lung,skin", "--expires", "30d", "--rate", "10/s", "--daily", "1000", "--output", "label"]
-    keys(monkeypatch, "add", "--name", "clinic", "--scope", "predict,explain", *words, "--keys", str(path))
+    arguments = ["--models", "lung,skin", "--expires", "30d", "--rate", "10/s", "--daily", "1000", "--output", "label"]
+    keys(monkeypatch, "add", "--name", "clinic", "--scope", "predict,explain", *arguments, "--keys", str(path))
     printed = capsys.readouterr()
     (kept,) = read_keys(path)
     assert digest(printed.out.strip()) == kept.digest
@@ -95,7 +95,7 @@ def test_any_other_time_is_refused(text):
         read_time(text, now=10.0)
 
 
-def test_what_is_typed_wrong_is_said(monkeypatch, path):
-    for words, message in (([], "Say what to do"), (["add"], "required"), (["ad"], "invalid choice")):
+def test_invalid_arguments_are_refused(monkeypatch, path):
+    for arguments, message in (([], "Say what to do"), (["add"], "required"), (["ad"], "invalid choice")):
         with pytest.raises(ConfigError, match=message):
-            keys(monkeypatch, *words)
+            keys(monkeypatch, *arguments)

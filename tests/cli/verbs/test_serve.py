@@ -1,4 +1,4 @@
-"""`imgrec serve`: from words to settings."""
+"""`imgrec serve`: from arguments to settings."""
 
 import sys
 from pathlib import Path
@@ -17,8 +17,8 @@ def settings_of(monkeypatch: pytest.MonkeyPatch) -> Any:
     found: list[Settings] = []
     monkeypatch.setattr(start, "prepare", lambda settings: lambda: found.append(settings))
 
-    def run(*words: str) -> Settings:
-        monkeypatch.setattr(sys, "argv", ["serve", *words])
+    def run(*arguments: str) -> Settings:
+        monkeypatch.setattr(sys, "argv", ["serve", *arguments])
         serve.main()
         return found[-1]
 
@@ -47,7 +47,7 @@ def test_options_become_settings(settings_of):
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         ([], "Name a model"),
         (["m.onnx", "--port", "65536"], "'65536' is not a whole number of 0 to 65535"),
@@ -60,6 +60,6 @@ def test_options_become_settings(settings_of):
         (["m.onnx", "--debug-me"], "imgrec serve --help lists the arguments"),
     ],
 )
-def test_what_is_typed_wrong_is_said(settings_of, words, message):
+def test_invalid_arguments_are_refused(settings_of, arguments, message):
     with pytest.raises(ConfigError, match=message):
-        settings_of(*words)
+        settings_of(*arguments)

@@ -81,7 +81,7 @@ def printed(written, *, encoding="utf-8"):
 def test_the_console_has_a_row_for_each_rule_with_guarantee_result_and_interval(written):
     lines = printed(written[1])
     assert lines[0].startswith("Calibration error (ECE): 0.") and "uncalibrated" in lines[0]
-    assert f"calibrated (temperature {written[2].temperature:.3g})" in lines[0]
+    assert lines[0].endswith(f"; temperature {written[2].temperature:.3g}")
     cells = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in lines]
     assert ["rule", "guarantee", "measured", "95 % interval"] in cells
     rows = {row[0]: row[1:] for row in cells if row}

@@ -26,12 +26,10 @@ def calibration_blocks(data: dict[str, Any]) -> list[Block]:
     blocks: list[Block] = [Paragraph(_calibration_summary(data))]
     if data["is_optimistic"]:
         blocks.append(Paragraph(OPTIMISTIC.format("The temperature was"), "warning"))
-    expected = percent(before["ece_by_chance"], digits=2)
     return [
         *blocks,
         _reliability(data),
         _calibration_table(before, after, is_fitted=data["temperature"] != 1),
-        Paragraph(f"With this number of images, the ECE of a perfectly calibrated model is about {expected}.", "note"),
         *notes(data),
     ]
 
@@ -79,8 +77,8 @@ def _reliability(data: Mapping[str, Any]) -> Chart:
 
 def _calibration_table(before: Mapping[str, Any], after: Mapping[str, Any], *, is_fitted: bool) -> Table:
     names = {
-        "ece_width": "ECE, bins of equal width", "ece_mass": "ECE, bins of equal count",
-        "ece_classwise": "classwise ECE", "log_loss": "log loss (nats)", "brier": "Brier score",
+        "ece_width": "ECE, bins of equal width", "ece_by_chance": "ECE by chance, if perfectly calibrated",
+        "ece_mass": "ECE, bins of equal count", "ece_classwise": "classwise ECE", "log_loss": "log loss (nats)", "brier": "Brier score",
     }  # fmt: skip
     columns = [Column("metric"), Column("uncalibrated", "number"), Column("calibrated", "number")][: 2 + is_fitted]
     rows = [

@@ -67,7 +67,7 @@ def _limits(folder: EvaluationFolder) -> Iterator[str]:
     rows = [row for row in folder.metrics["per_class"] if row["recall"] is not None]
     weak = [row for row in sorted(rows, key=lambda row: row["recall"])[:NUM_NAMED] if row["recall"] < 0.9]
     if weak:
-        shown = listed([f"{row['class']} ({percent(row['recall'], digits=0)})" for row in weak])
+        shown = ", ".join(f"{printable(row['class'])} ({percent(row['recall'], digits=0)})" for row in weak)
         yield f"Lowest recall: {shown}."
     few = [row for row in folder.metrics["per_class"] if row["support"] < FEW_IMAGES]
     if few:
