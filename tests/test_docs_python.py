@@ -11,7 +11,7 @@ from project import PROJECT
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.slow
+@pytest.mark.guard
 def test_the_examples_of_the_python_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
     shutil.copytree(PROJECT / "tests" / "fixtures" / "before_layout" / "images", tmp_path / "photos")
     monkeypatch.chdir(tmp_path)

@@ -11,7 +11,7 @@ from command import command
 from imgrec.core.config.overrides import quote
 from script import TWO, start
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.guard
 NUM_TEST, NUM_VAL = 359, 180  # of the digits
 
 

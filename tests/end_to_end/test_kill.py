@@ -13,7 +13,7 @@ from project import PROJECT
 SHORT = ("model.channels=[4,8]", "trainer.max_epochs=2", "--kills", "6", "--seed", "14")
 
 
-@pytest.mark.slow
+@pytest.mark.guard
 def test_killed_runs_end_where_the_unbroken_one_ends_bit_for_bit(tmp_path: Path) -> None:
     output = tmp_path / "result.json"
     command = [sys.executable, PROJECT / "benchmarks" / "kill_resume.py", *SHORT, "--output", output]

@@ -124,7 +124,7 @@ def test_the_source_distribution_can_be_tested_and_holds_no_leftovers(sdist_name
     }
 
 
-@pytest.mark.slow
+@pytest.mark.guard
 def test_an_installed_wheel_trains_from_any_folder(wheel: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     run(

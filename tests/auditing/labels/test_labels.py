@@ -207,7 +207,7 @@ def test_features_of_a_model_are_the_input_of_its_last_layer(tmp_path):
     assert ranking.features == f"squeezenet1_1 ({tmp_path / 'weights.pth'})"
 
 
-@pytest.mark.slow
+@pytest.mark.guard
 def test_pretrained_features_find_flipped_photographs(shared_data):
     from imgrec.data.sources.folder import read_folder
 

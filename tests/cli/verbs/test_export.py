@@ -211,7 +211,7 @@ def test_models_are_measured_side_by_side(run, model, tmp_path):
     assert all(name in done.out for name in names)
 
 
-@pytest.mark.slow  # the compiler takes its time
+@pytest.mark.guard  # the compiler takes its time
 def test_a_checkpoint_is_measured_compiled_too(run, tmp_path):
     arguments = ("--compile", "--rounds", "1", "--batch", "2", "--threads", "1", "--output", tmp_path / "b.json")
     done = run_verb("benchmark", run / "best.ckpt", *arguments)

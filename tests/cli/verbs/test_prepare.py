@@ -114,7 +114,7 @@ def test_an_output_inside_the_images_is_refused(photos, monkeypatch):
         run(monkeypatch, photos, "--output", photos / "prepared")
 
 
-@pytest.mark.slow
+@pytest.mark.guard
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_command_leaves_no_folder_and_can_be_run_again(photos, tmp_path, number):
     large = Image.linear_gradient("L").resize((1500, 1500)).convert("RGB")

@@ -134,7 +134,7 @@ def test_draws_do_not_depend_on_the_number_of_workers() -> None:
     assert loaded(augment, num_workers=4) == expected
 
 
-@pytest.mark.slow
+@pytest.mark.guard
 def test_spawned_workers_draw_the_same() -> None:
     augment = continuous()
     expected = loaded(augment, num_workers=0, length=4)
@@ -183,7 +183,7 @@ print(json.dumps(found), flush=True)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.guard
 def test_every_transform_of_albumentations_draws_by_key_alone() -> None:
     """In two fresh processes that call all of them in opposite orders."""
     done = subprocess.run([sys.executable, "-c", BROAD], capture_output=True, text=True, check=True)

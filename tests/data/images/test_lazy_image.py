@@ -151,7 +151,7 @@ def test_every_nasty_file_is_judged_and_decoded_as_by_read_image(shared_data: Pa
     assert [path.name for path in files if not agrees(path.read_bytes())] == []
 
 
-@pytest.mark.slow
+@pytest.mark.guard
 def test_every_jpeg_of_the_shared_sets_is_decoded_bit_for_bit(shared_data: Path) -> None:
     files = [path for name in ("hymenoptera", "flowers8", "brain_mri") for path in (shared_data / name).rglob("*.jp*g")]
     assert len(files) > 700

@@ -386,7 +386,7 @@ def test_a_real_set_goes_through_shards_unchanged(shared_data, tmp_path, cache):
     assert facts["path"] in place_of
 
 
-@pytest.mark.slow
+@pytest.mark.guard
 def test_two_processes_train_from_a_server_and_fetch_each_shard_once(written, served, tmp_path):
     overrides = (
         f"data.root={served.url}",

@@ -346,7 +346,7 @@ for _ in sys.stdin:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.guard
 def test_a_kill_at_any_moment_leaves_a_whole_file_or_none(tmp_path):
     path = tmp_path / "model.onnx"
     program = textwrap.dedent(KILLED.format(tests=str(PROJECT / "tests" / "support"), path=str(path)))

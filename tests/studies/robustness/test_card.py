@@ -143,7 +143,7 @@ def test_a_number_of_images_below_two_is_refused():
         Corruptions(num_images=1)
 
 
-@pytest.mark.slow
+@pytest.mark.guard
 def test_a_real_network_gets_worse_with_each_severity(shared_data, tmp_path):
     """CIFAR-10, ResNet-20: the mean over corruptions falls; clean is what it is without corruption."""
     weights = shared_data / "weights" / "akamaster_resnet20-12fca82f.th"

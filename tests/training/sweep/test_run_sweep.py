@@ -11,7 +11,7 @@ from imgrec.errors import ConfigError, JobError
 SMALL = (*SHORT, "trainer.gpus=0", "data.num_workers=0", "decisions=none")
 
 
-@pytest.mark.slow
+@pytest.mark.guard
 def test_a_sweep_trains_each_combination_and_returns_the_table_best_first(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     found = imgrec.sweep("optimizer.lr=0.1,0.01", "seed=1,2", *SMALL, jobs=2)
