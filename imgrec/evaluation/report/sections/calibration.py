@@ -77,9 +77,13 @@ def _reliability(data: Mapping[str, Any]) -> Chart:
 
 def _calibration_table(before: Mapping[str, Any], after: Mapping[str, Any], *, is_fitted: bool) -> Table:
     names = {
-        "ece_width": "ECE, bins of equal width", "ece_by_chance": "ECE by chance, if perfectly calibrated",
-        "ece_mass": "ECE, bins of equal count", "ece_classwise": "classwise ECE", "log_loss": "log loss (nats)", "brier": "Brier score",
-    }  # fmt: skip
+        "ece_width": "ECE, bins of equal width",
+        "ece_by_chance": "ECE by chance, if perfectly calibrated",
+        "ece_mass": "ECE, bins of equal count",
+        "ece_classwise": "classwise ECE",
+        "log_loss": "log loss (nats)",
+        "brier": "Brier score",
+    }
     columns = [Column("metric"), Column("uncalibrated", "number"), Column("calibrated", "number")][: 2 + is_fitted]
     rows = [
         [Cell(title), *(_error(name, part[name]) for part in ((before, after) if is_fitted else (before,)))]
