@@ -94,6 +94,8 @@ def evaluate(
         ConfigError: An override that is not valid, or a metric whose name is taken.
         ImgrecError: As the command line would say.
     """
+    if not isinstance(metrics, Mapping) or not all(isinstance(metric, Metric) for metric in metrics.values()):
+        raise ConfigError('metrics is a dict of torchmetrics metrics by name: {"auroc": MulticlassAUROC(10)}.')
     with kept_process_state(), compose_config("evaluate", overrides) as config:
         folder = unused_folder(config)
         run_evaluation(config, network=model, more_metrics=metrics)
@@ -189,9 +191,9 @@ def run_evaluation(
         The contents of `metrics.json`; `{}` in all processes but the first.
     """
     folder = Path(config.run_dir)
+    preflight.check_config(config)
     with claim_on_first_rank(folder):
         recorder = Recorder("evaluate")
-        preflight.check_config(config)
         studies = {name: build(config[name]) for name in STUDIES if config.get(name)}
         plan = build(config.get("decisions"))
         trainer = build_trainer(config, logger=False, callbacks=[ProgressLine()])

@@ -1,42 +1,34 @@
 """A trained model for use from Python: load it, predict, embed, explain, export."""
 
-import glob
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from html import escape
-from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imgrec.core.config.checks import check_count
 from imgrec.core.system.hardware import num_processors
-from imgrec.data.images.lazy_image import DecodedImage, LazyImage, image_from_bytes
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.data.samples import Task, UInt8Array
+from imgrec.deploy.predict.given_images import check_kind, is_single, items_of
 from imgrec.deploy.predict.item import Item
 from imgrec.deploy.predict.open_model import find_model, open_model
 from imgrec.errors import ConfigError, DataError, ImageError
 from imgrec.evaluation.decisions import Decisions, Prediction
 
 if TYPE_CHECKING:
-    from PIL.Image import Image as PILImage
     from torch import nn
 
     from imgrec.deploy.predict.model import Model as Runnable
     from imgrec.studies.explain.examine import Examination
 
-    Single: TypeAlias = "str | Path | bytes | UInt8Array | PILImage"
-
 __all__ = ["Explanation", "Model", "load"]
 
 _BATCH = 32
-_WILD = "*?["
-_ORIENTATION = 0x0112  # tag of EXIF
 
 
 def load(path: str | Path, *, model: "nn.Module | None" = None, trust: Collection[str] = ()) -> "Model":
@@ -54,8 +46,12 @@ def load(path: str | Path, *, model: "nn.Module | None" = None, trust: Collectio
         CheckpointError, BundleError: The file is damaged, or not by imgrec.
         MissingExtraError: The runtime of the file is not installed.
     """
+    if not isinstance(path, str | Path) or not str(path):
+        raise ConfigError(f"A model is named by a path, not by {path!r}.")
+    if model is not None and (isinstance(model, type) or not hasattr(model, "load_state_dict")):
+        raise ConfigError("model is a network for the weights of the checkpoint: an nn.Module, such as MyNet(10).")
     found = find_model(Path(path))
-    return Model(open_model(found, network=model, trust=trust), path=found)
+    return Model(open_model(found, network=model, trust=tuple(trust)), path=found)
 
 
 class Model:
@@ -109,10 +105,11 @@ class Model:
             DataError: A folder or pattern without images, or something that is not images at all.
         """
         check_count("batch_size", batch_size, at_least=1)
+        check_kind(images)
         if top_k is not None:
             check_count("top_k", top_k, at_least=1)
-        single = _is_single(images)
-        found = self._predict(_items([images] if single else images), top_k=top_k, batch_size=batch_size)
+        single = is_single(images)
+        found = self._predict(items_of([images] if single else images), top_k=top_k, batch_size=batch_size)
         if isinstance(images, Iterator):
             return found
         rows = list(found)
@@ -140,16 +137,20 @@ class Model:
         """
         from imgrec.models.inference import has_features, infer
 
+        check_count("batch_size", batch_size, at_least=1)
+        check_kind(images)
         network = self._network(for_what="embed")
         if not has_features(network):
             raise ConfigError(f"The last layer of {type(network).__name__} is not known to imgrec: no features.")
         rows, batch = [], []
-        items = list(_items([images] if _is_single(images) else images))
+        items = list(items_of([images] if is_single(images) else images))
         for place, item in enumerate(items):
             batch.append(self._runnable.prepare(item.open()))
             if len(batch) == batch_size or place == len(items) - 1:
                 rows.append(infer(network, [np.stack(batch)], with_features=True).features)
                 batch = []
+        if not rows:
+            raise DataError("No images were given.")
         return np.concatenate(rows)
 
     def explain(
@@ -177,15 +178,16 @@ class Model:
         check_choice("method", method, list(methods))
         if target is not None:
             check_choice("target", target, self.class_names)
-        if not _is_single(image):
-            raise DataError("explain takes one image. Call it for each.")
+        check_kind(image)
+        if not is_single(image):
+            raise DataError("explain takes one image, as predict does. Call it for each.")
         examiner = Examiner(
             self._network(for_what="explain"),
             methods=[methods[method]()],
             baseline=baseline,
             from_logits=self.decisions.probabilities,
         )
-        (item,) = _items([image])
+        (item,) = items_of([image])
         pixels = self._runnable.prepare(item.open())
         probabilities = examiner.predict(pixels[None])[0]
         explained = target if target is not None else self.class_names[int(probabilities.argmax())]
@@ -213,7 +215,9 @@ class Model:
 
         if getattr(self._runnable, "checkpoint", None) is None:
             raise ConfigError(f"{self.path} is an exported file. Export from the checkpoint.")
-        export_checkpoint(self.path, Path(output), overrides=overrides, **options)
+        export_checkpoint(
+            self.path, Path(output), overrides=overrides, network=self._network(for_what="export"), **options
+        )
         return Path(output)
 
     def _network(self, *, for_what: str) -> "nn.Module":
@@ -292,84 +296,6 @@ class Explanation:
         data = BytesIO()
         self.figure().savefig(data, format="png")
         return data.getvalue()
-
-
-def _is_single(images: Any) -> bool:
-    if isinstance(images, str | Path):
-        return not (Path(images).is_dir() or (set(_WILD) & set(str(images)) and not Path(images).exists()))
-    if isinstance(images, np.ndarray):
-        return images.ndim == 3
-    return isinstance(images, bytes | bytearray | memoryview) or _is_pil(images)
-
-
-def _is_pil(image: Any) -> bool:
-    return type(image).__module__.startswith("PIL.") and hasattr(image, "convert")
-
-
-def _items(images: Any) -> Iterator[Item]:
-    """Yield an item for each image: nothing is read before its turn."""
-    if isinstance(images, str | Path):
-        images = _files(str(images))
-    elif not isinstance(images, Iterable):
-        raise DataError(f"A {type(images).__name__} is neither an image nor a list of images.")
-    for number, image in zip(count(), images, strict=False):
-        name = str(image) if isinstance(image, str | Path) else ""
-        yield Item(name, partial(_open, image, name or f"image {number}"))
-
-
-def _files(place: str) -> Sequence[str]:
-    from imgrec.data.sources.walk import Walk
-
-    if Path(place).is_dir():
-        (files,) = Walk(inside=[str(Path(place).resolve())]).files([place])
-    else:
-        files = sorted(name for name in glob.glob(place, recursive=True) if Path(name).is_file())  # noqa: PTH207
-    if not files:
-        raise DataError(f"{place}: no images there.")
-    return files
-
-
-def _open(image: Any, name: str) -> LazyImage:
-    """Open one image. Raises: ImageError: it cannot be read. DataError: nothing that can be an image."""
-    from imgrec.data.images.image import read_regular_file
-
-    if isinstance(image, str | Path):
-        return image_from_bytes(read_regular_file(Path(image)), name=name)
-    if isinstance(image, bytes | bytearray | memoryview):
-        return image_from_bytes(bytes(image), name=name)
-    if _is_pil(image):
-        return DecodedImage(_from_pil(image, name))
-    if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise ImageError(
-                name, "wrong_type", f"an array is uint8 (H, W, 3), RGB; this is {image.dtype} {image.shape}"
-            )
-        return DecodedImage(image)
-    raise ImageError(
-        name, "wrong_type", f"a {type(image).__name__} is no image: give a path, bytes, PIL image or array"
-    )
-
-
-def _from_pil(image: "PILImage", name: str) -> UInt8Array:
-    """Return the pixels as reading its file would give them: lossless, so that one path decides all modes."""
-    from io import BytesIO
-
-    from PIL import Image
-
-    from imgrec.data.images.image import decode_image
-
-    data = BytesIO()
-    try:
-        image.load()  # first: Pillow turns a TIFF upright then, and drops the orientation from its EXIF
-        orientation = image.getexif().get(_ORIENTATION, 1)
-        if image.mode == "RGB" and orientation == 1:
-            return np.asarray(image)
-        exif = Image.Exif()
-        exif[_ORIENTATION] = orientation
-        image.save(data, "TIFF" if image.mode in ("CMYK", "YCbCr", "LAB", "F") else "PNG", exif=exif)
-    except (OSError, ValueError) as error:
-        raise ImageError(name, "unsupported", f"PIL mode {image.mode}: {error}") from error
-    return decode_image(data.getvalue(), name=name)
 
 
 @contextmanager

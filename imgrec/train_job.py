@@ -1,7 +1,7 @@
 """Training: a configuration to a trained, evaluated classifier in a run folder. `train.py` runs it."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 from pytorch_lightning import Trainer, seed_everything
-from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.loggers import TensorBoardLogger
 from torch import nn
-from torchmetrics import MetricCollection
 
 from imgrec import __version__
 from imgrec.core.checkpoint.checkpoint import load_checkpoint
@@ -24,7 +23,6 @@ from imgrec.core.files.json_file import read_json
 from imgrec.core.files.run_folder import claim_on_first_rank
 from imgrec.core.system.process_state import kept_process_state
 from imgrec.data.loading.datamodule import ImageDataModule
-from imgrec.errors import ConfigError, did_you_mean
 from imgrec.evaluate_job import Evaluation, Scored, conclude, unused_folder
 from imgrec.evaluation.decisions.plan import Plan
 from imgrec.evaluation.evaluate_split import split_or_val
@@ -36,6 +34,7 @@ from imgrec.training import preflight
 from imgrec.training.callbacks.checkpoints import Checkpoints
 from imgrec.training.classifier import Classifier
 from imgrec.training.library_errors import explained
+from imgrec.training.object_checks import PARTS, prepared_objects, try_objects
 from imgrec.training.resume import Start, announce, find_start, set_aside
 from imgrec.training.setup import check_network, make_record, read_data
 from imgrec.training.trainer import build_trainer
@@ -47,19 +46,6 @@ __all__ = ["TrainingRun", "run_training", "train"]
 
 log = logging.getLogger("imgrec")
 
-# Groups that a program may replace by an object, and the argument of `Classifier` that each is.
-PARTS = {
-    name: "net" if name == "model" else name
-    for name in ("model", "loss", "metrics", "optimizer", "scheduler", "mixing")
-}
-OBJECTS = (*PARTS, "data", "callbacks", "logger")
-KINDS: Mapping[str, tuple[Any, str]] = {
-    "model": (nn.Module, "an nn.Module"),
-    "metrics": ((MetricCollection, dict), "a MetricCollection, or a dict of torchmetrics metrics by name"),
-    "data": (ImageDataModule, "an ImageDataModule"),
-    "callbacks": (list | tuple, "a list of Lightning callbacks"),
-    "logger": (Logger, "a Lightning logger"),
-}
 COPIES = 6  # of the weights on the disk: two checkpoints, each with the optimizer's two moments
 
 
@@ -69,7 +55,8 @@ def train(*overrides: str, **objects: Any) -> "TrainingRun":
     Args:
         *overrides: As on the command line: `"data=folder"`, `"data.root=photos"`, `"model=resnet18"`.
         **objects: An object in place of a group: `model` (an `nn.Module`: uint8 images (N, 3, H, W) to logits (N, C)),
-            `loss`, `metrics` (a `MetricCollection`, or metrics by name), `optimizer` (called with the network),
+            `loss`, `metrics` (a `MetricCollection`, or metrics by name), `optimizer` (a class of
+            `torch.optim`, or a function of the network),
             `scheduler`, `mixing`, `data` (an `ImageDataModule`), `logger`; `callbacks` come on top of the usual ones.
 
     Returns:
@@ -80,25 +67,11 @@ def train(*overrides: str, **objects: Any) -> "TrainingRun":
         DataError: The data cannot be used.
         ImgrecError: As the command line would say.
     """
-    _check_objects(objects)
-    if isinstance(objects.get("metrics"), dict):
-        objects["metrics"] = MetricCollection(objects["metrics"])
+    objects = prepared_objects(objects)
     with kept_process_state(), compose_config("train", overrides) as config:
         folder = unused_folder(config)
         run_training(config, objects)
     return TrainingRun(folder, network=objects.get("model"))
-
-
-def _check_objects(objects: Mapping[str, Any]) -> None:
-    """Refuse an object for a group that does not exist, or of a kind that the group cannot use."""
-    for name, value in objects.items():
-        if name not in OBJECTS:
-            raise ConfigError(
-                f"There is no group {name!r} for an object.{did_you_mean(name, OBJECTS)} {', '.join(OBJECTS)}."
-            )
-        kinds, description = KINDS.get(name, (Callable, "callable"))
-        if not isinstance(value, kinds):
-            raise ConfigError(f"{name}={value!r} is a {type(value).__name__}, but it must be {description}.")
 
 
 @dataclass(frozen=True)
@@ -176,9 +149,9 @@ def run_training(config: DictConfig, objects: Mapping[str, Any] = MappingProxyTy
         The contents of `result.json`.
     """
     folder = Path(config.run_dir)
+    preflight.check_config(config)
     with claim_on_first_rank(folder):
         recorder = Recorder("train")
-        preflight.check_config(config)
         seed_everything(config.seed, verbose=False)
         callbacks = [*build_all(config.get("callbacks")), *objects.get("callbacks", ())]
         trainer = build_trainer(
@@ -208,6 +181,7 @@ def _build_classifier(config: DictConfig, data: ImageDataModule, objects: Mappin
         **given,
     )
     check_network(classifier.net, data.preprocess)
+    try_objects(objects, classifier, data)
     return classifier
 
 

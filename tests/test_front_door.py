@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -141,8 +143,12 @@ def test_objects_take_the_place_of_groups(photos: Path):
     ("objects", "message"),
     [
         ({"modl": Flat(3)}, "no group 'modl'.*Did you mean 'model'"),
-        ({"model": "resnet18"}, "model='resnet18' is a str, but it must be an nn.Module"),
-        ({"loss": 3}, "loss=3 is a int, but it must be callable"),
+        ({"max_epochs": 1}, "Keys are overrides"),
+        ({"model": "resnet18"}, 'type str, but it must be an nn.Module, or the override "model=resnet18"'),
+        ({"model": Flat}, r"model=Flat is a class. Give an instance: model=Flat\("),
+        ({"loss": nn.CrossEntropyLoss}, "loss=CrossEntropyLoss is a class"),
+        ({"loss": 3}, "loss is of type int, but it must be callable"),
+        ({"optimizer": torch.optim.SGD(Flat(3).parameters())}, "function of the network"),
         ({"metrics": [1]}, "must be a MetricCollection, or a dict"),
         ({"data": "photos"}, "must be an ImageDataModule"),
     ],
@@ -150,6 +156,64 @@ def test_objects_take_the_place_of_groups(photos: Path):
 def test_an_object_that_cannot_be_used_is_refused_before_anything_runs(objects: dict[str, Any], message: str):
     with pytest.raises(ConfigError, match=message):
         imgrec.train(*SHORT, **objects)
+
+
+@pytest.mark.parametrize(
+    ("objects", "message"),
+    [
+        ({"model": Flat(10)}, r"shape \(2, 10\) for 2 images, but the data has 3 classes \(blue, green, red\)"),
+        ({"model": Flat(2)}, r"must return \(2, 3\)"),
+        ({"model": nn.Flatten()}, "must return logits, a float tensor"),
+        ({"model": nn.Linear(3, 3)}, "model was called with uint8 images .* and raised RuntimeError"),
+        ({"loss": lambda logits: logits.mean()}, "loss was called with logits .* raised TypeError"),
+        ({"loss": nn.CrossEntropyLoss(reduction="none")}, "must return a scalar tensor"),
+        ({"loss": lambda *_: 1.0}, "loss returns float"),
+        ({"metrics": {"accuracy": MulticlassAUROC(10)}}, r"metrics\['accuracy'\] was called"),
+        ({"optimizer": lambda parameters: torch.optim.SGD(parameters, lr=1)}, "optimizer was called with the network"),
+        ({"scheduler": torch.optim.lr_scheduler.StepLR}, "scheduler was called with the optimizer, total_steps=10"),
+    ],
+)
+def test_an_object_that_does_not_keep_its_contract_is_refused_before_training(
+    photos: Path, objects: dict[str, Any], message: str
+):
+    with pytest.raises(ConfigError, match=message):
+        imgrec.train(*SHORT, *SMALL, "run_dir=refused", **objects)
+
+
+def test_an_optimizer_may_be_a_class_or_one_with_options(photos: Path):
+    imgrec.train(*SHORT, *SMALL, "run_dir=a", optimizer=torch.optim.Adam)
+    imgrec.train(*SHORT, *SMALL, "run_dir=b", optimizer=partial(torch.optim.SGD, lr=0.1))
+
+
+def test_a_run_folder_among_the_images_is_refused(photos: Path):
+    for folder in ("photos", "photos/run"):
+        with pytest.raises(ConfigError, match=r"lies inside data\.root"):
+            imgrec.train(*SHORT, *SMALL, f"run_dir={folder}")
+    assert {path.name for path in photos.iterdir()} == {"blue", "green", "red"}
+
+
+def test_jobs_work_inside_a_hydra_application_of_the_program_and_in_threads(photos: Path):
+    from hydra import initialize
+    from hydra.core.global_hydra import GlobalHydra
+
+    with initialize(config_path=None, version_base="1.3"):
+        own = GlobalHydra.instance().hydra
+        imgrec.train(*SHORT, *SMALL, "run_dir=inside")
+        assert GlobalHydra.instance().hydra is own
+    with ThreadPoolExecutor(2) as pool:
+        names = ["one", "two"]
+        runs = list(pool.map(lambda name: imgrec.train(*SHORT, *SMALL, f"run_dir={name}"), names))
+    assert [run.folder.name for run in runs] == names
+    assert runs[0].metrics == runs[1].metrics
+
+
+def test_a_sweep_of_nothing_is_refused():
+    with pytest.raises(ConfigError, match="No key has several values"):
+        imgrec.sweep("trainer.max_epochs=1")
+    with pytest.raises(ConfigError, match="jobs=0"):
+        imgrec.sweep("seed=1,2", jobs=0)
+    with pytest.raises(ConfigError, match="type int"):
+        imgrec.sweep(3)  # type: ignore[arg-type]
 
 
 def test_errors_have_the_messages_of_the_command_line_and_never_end_the_process(photos: Path):
@@ -192,6 +256,30 @@ def test_a_metric_may_not_take_the_name_of_a_built_in_one(run: imgrec.TrainingRu
             f"checkpoint={run.checkpoint}", "trainer.gpus=0", f"run_dir={tmp_path / 'e'}",
             metrics={"accuracy": MulticlassAUROC(3)},
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("metrics", [[MulticlassAUROC(3)], "accuracy", {"a": len}, {"a": MulticlassAUROC}])
+def test_metrics_are_a_dict_of_torchmetrics(run: imgrec.TrainingRun, metrics: Any):
+    with pytest.raises(ConfigError, match="a dict of torchmetrics"):
+        imgrec.evaluate(f"checkpoint={run.checkpoint}", metrics=metrics)
+
+
+def test_a_metric_for_other_classes_is_named(run: imgrec.TrainingRun, tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"metrics\['mine'\] was called with probabilities"):
+        imgrec.evaluate(
+            f"checkpoint={run.checkpoint}", "trainer.gpus=0", f"run_dir={tmp_path / 'e'}",
+            metrics={"mine": MulticlassAUROC(7)},
+        )  # fmt: skip
+
+
+def test_a_network_of_ones_own_is_exported(photos: Path):
+    run = imgrec.train(*SHORT, "run_dir=mine", model=Flat(3))
+    for file in ("mine.onnx", "mine.pt2"):
+        exported = imgrec.load(run.model.export(file, images="photos"))
+        for ours, theirs in zip(run.model.predict("photos"), exported.predict("photos"), strict=True):
+            assert ours.probabilities == pytest.approx(theirs.probabilities, abs=1e-5)
+    with pytest.raises(ConfigError, match=r"use \.pt2"):
+        run.model.export("mine.safetensors", images="photos")
 
 
 def test_a_model_is_exported_and_predicts_the_same(run: imgrec.TrainingRun, photos: Path):

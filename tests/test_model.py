@@ -72,6 +72,12 @@ def test_a_pil_image_is_converted_and_turned_upright_as_its_file_is(model: Model
         (IMAGE.read_bytes()[:60], "truncated"),
         (np.zeros((8, 8, 3)), "wrong_type"),
         (np.zeros((8, 8, 4), np.uint8), "wrong_type"),
+        (np.zeros((8, 8), np.uint8), "wrong_type"),
+        (np.zeros((3, 8, 8), np.uint8), "wrong_type"),
+        (np.zeros((2, 8, 8, 4), np.uint8), "wrong_type"),
+        (np.zeros((1, 1, 3), np.uint8), "too_small"),
+        (np.zeros((0, 5, 3), np.uint8), "too_small"),
+        (Image.new("RGB", (5, 5)), "too_small"),
     ],
 )
 def test_one_image_that_cannot_be_read_raises(model: Model, image: Any, code: str):
@@ -80,10 +86,34 @@ def test_one_image_that_cannot_be_read_raises(model: Model, image: Any, code: st
     assert caught.value.code == code
 
 
-@pytest.mark.parametrize("image", [3, None, 1.5])
-def test_what_is_no_image_is_refused(model: Model, image: Any):
-    with pytest.raises(DataError, match="neither an image nor a list of images"):
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (3, "type int is neither an image nor a list of images"),
+        (None, "type NoneType is neither"),
+        (io.BytesIO(b"x"), r"Give its bytes: file\.read\(\)"),
+        ({"a": IMAGE}, "Give its values"),
+    ],
+)
+def test_what_is_no_image_is_refused(model: Model, image: Any, message: str):
+    with pytest.raises(DataError, match=message):
         model.predict(image)
+
+
+def test_a_tensor_is_refused_with_how_to_convert_it(checkpoint: Model):
+    import torch
+
+    with pytest.raises(DataError, match=r"permute\(1, 2, 0\)"):
+        checkpoint.predict(torch.zeros(3, 16, 16))
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "remedy"),
+    [((8, 8, 3), float, r"\* 255"), ((8, 8), np.uint8, "Gray"), ((3, 8, 8), np.uint8, "Channels first")],
+)
+def test_an_array_of_another_form_is_refused_with_how_to_convert_it(model: Model, shape: Any, dtype: Any, remedy: str):
+    with pytest.raises(ImageError, match=remedy):
+        model.predict(np.zeros(shape, dtype))
 
 
 # Many images
@@ -201,8 +231,23 @@ def test_a_model_shows_itself(model: Model):
     assert model.preprocess.height_width == (16, 16)
 
 
-@pytest.mark.parametrize("path", ["nowhere.onnx", "."])
+@pytest.mark.parametrize("path", ["nowhere.onnx", ".", "", None, 3, b"model.onnx"])
 def test_what_is_no_model_is_refused(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=r"best\.ckpt"):
-        imgrec.load(path)
+    with pytest.raises(ConfigError, match=r"best\.ckpt|named by a path"):
+        imgrec.load(path)  # type: ignore[arg-type]
+
+
+def test_a_network_for_the_weights_is_an_instance():
+    import torch
+
+    for network in (torch.nn.Linear, "MyNet"):
+        with pytest.raises(ConfigError, match="model is a network"):
+            imgrec.load(BEFORE / "best.ckpt", model=network)  # type: ignore[arg-type]
+
+
+def test_embedding_nothing_is_refused(checkpoint: Model):
+    with pytest.raises(DataError, match="No images"):
+        checkpoint.embed([])
+    with pytest.raises(ConfigError, match="batch_size=0"):
+        checkpoint.embed(IMAGE, batch_size=0)

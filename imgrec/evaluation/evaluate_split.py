@@ -13,6 +13,7 @@ from torchmetrics import Metric
 from imgrec.core.config.checks import check_choice
 from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.data.samples import SPLITS
+from imgrec.errors import ConfigError
 from imgrec.evaluation.decisions import Decisions
 from imgrec.evaluation.decisions.console import print_decided
 from imgrec.evaluation.decisions.decided import write_decided
@@ -77,8 +78,14 @@ def compute_more(predictions: Predictions, metrics: Mapping[str, Metric]) -> dic
     for name, metric in metrics.items():
         fresh = metric.clone().cpu()
         fresh.reset()
-        fresh.update(probabilities, labels)
-        found[name] = fresh.compute().tolist()
+        try:
+            fresh.update(probabilities, labels)
+            found[name] = fresh.compute().tolist()
+        except Exception as error:  # whatever the user's metric raises
+            raise ConfigError(
+                f"metrics[{name!r}] was called with probabilities {tuple(probabilities.shape)} and labels "
+                f"{tuple(labels.shape)} and raised {type(error).__name__}: {error}"
+            ) from error
     return found
 
 

@@ -88,7 +88,6 @@ def build_network(
     return network
 
 
-@torch.no_grad()
 def from_checkpoint(
     payload: Mapping[str, Any], config: DictConfig, *, network: nn.Module | None = None
 ) -> tuple[DictConfig, "ImageDataModule", nn.Module]:
@@ -114,6 +113,7 @@ def from_checkpoint(
     return config, data, network
 
 
+@torch.no_grad()
 def load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], *, name: str) -> None:
     """Copy `tensors` into the module; names and shapes must be the same. `name` names their source in messages.
 

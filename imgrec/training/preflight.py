@@ -1,6 +1,7 @@
 """The checks of a job, in two places: the configuration before the data is read, the run before the first epoch."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
@@ -37,6 +38,7 @@ def check_config(config: DictConfig) -> None:
     if isinstance(allowed, str):
         raise ConfigError(f"resume_allow_changed={allowed}: write a list, resume_allow_changed=[{allowed}].")
     _check_lengths(config.trainer)
+    _check_run_folder(config)
 
 
 def _check_lengths(trainer: DictConfig) -> None:
@@ -49,6 +51,15 @@ def _check_lengths(trainer: DictConfig) -> None:
     for key in ("log_every_n_steps", "accumulate_grad_batches", "devices"):
         if trainer.get(key) is not None:
             check_count(f"trainer.{key}", trainer[key], at_least=1)
+
+
+def _check_run_folder(config: DictConfig) -> None:
+    """Refuse a run folder among the images: its folders would become classes of the next run."""
+    data, run = config.get("data") or {}, Path(config.run_dir).resolve()
+    for key in ("root", "train", "val", "test"):
+        place = data.get(key)
+        if isinstance(place, str) and Path(place).is_dir() and run.is_relative_to(Path(place).resolve()):
+            raise ConfigError(f"run_dir={config.run_dir} lies inside data.{key}={place}. Choose a folder outside it.")
 
 
 def check_run(

@@ -5,6 +5,7 @@ first invalid one is named with what it could have been. Where none is found, Hy
 """
 
 import contextlib
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["compose_config", "explain_composition"]
 
+# Hydra's state and the random states that a job sets are global: jobs of several threads run one after another.
+_ONE_JOB = threading.RLock()
 _OPTIONAL = ("logger", "experiment")  # groups that a run does without
 
 
@@ -43,24 +46,37 @@ def compose_config(config_name: str, overrides: Sequence[str]) -> Iterator[DictC
     from hydra import compose, initialize_config_dir
     from hydra.core.hydra_config import HydraConfig
 
+    for override in overrides:
+        if not isinstance(override, str):
+            raise ConfigError(f'{override!r} is of type {type(override).__name__}. Overrides are text: "key=value".')
     line = read_command_line(overrides)
     if line.flags or line.ours:
         raise ConfigError(f"{[*line.flags, *line.ours][0]} is a flag of the command line. Give overrides: key=value.")
-    store_open_groups()
-    try:
-        with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            config = compose(config_name, list(line.overrides), return_hydra_config=True)
-    except Exception as error:
-        raise explain_composition(error, line=line, config_name=config_name) from error.__cause__
-    state: Any = HydraConfig.instance()
-    before = state.cfg
-    HydraConfig().set_config(config)
-    try:
+    with _ONE_JOB, _hydra_set_aside():
+        store_open_groups()
+        try:
+            with initialize_config_dir(str(config_dir()), version_base="1.3"):
+                config = compose(config_name, list(line.overrides), return_hydra_config=True)
+        except Exception as error:
+            raise explain_composition(error, line=line, config_name=config_name) from error.__cause__
+        HydraConfig().set_config(config)
         with flag_override(config, "struct", False):
             del config["hydra"]
         yield config
+
+
+@contextlib.contextmanager
+def _hydra_set_aside() -> Iterator[None]:
+    """Give back Hydra's global state when the block ends: a program may be inside a Hydra application of its own."""
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.hydra_config import HydraConfig
+
+    before = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
+    GlobalHydra.instance().clear()
+    try:
+        yield
     finally:
-        state.cfg = before
+        GlobalHydra.instance().hydra, HydraConfig.instance().cfg = before
 
 
 def explain_composition(error: Exception, *, line: CommandLine, config_name: str) -> Exception:

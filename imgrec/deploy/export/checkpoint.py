@@ -11,6 +11,8 @@ from imgrec.deploy.bundle.document import Input, Precision
 from imgrec.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from imgrec.data.loading.datamodule import ImageDataModule
     from imgrec.data.samples import Samples
     from imgrec.deploy.export.outputs import ImageSet, Progress
@@ -86,6 +88,7 @@ def export_checkpoint(
     output: Path,
     *,
     overrides: Sequence[str] = (),
+    network: "nn.Module | None" = None,
     say: Callable[[str], None] = lambda _: None,
     progress: "Progress | None" = None,
     **options: Any,
@@ -96,6 +99,7 @@ def export_checkpoint(
         path: The checkpoint.
         output: File to write; its suffix names the format: .onnx, .xml (OpenVINO), .pt2, .safetensors.
         overrides: Changes of the checkpoint's data, such as `"data.root=/mnt/photos"`.
+        network: For a checkpoint whose network was an object from Python: an equal one, which gets the weights.
         say: Called with the name of each step.
         progress: Called with the images done and their number.
         **options: See `ExportOptions`.
@@ -117,8 +121,10 @@ def export_checkpoint(
     from imgrec.deploy.export.describe import describe
     from imgrec.deploy.export.write import Settings, export_bundle
 
-    loaded = load_classifier(Path(path))
-    images, calibration = _image_sets(str(path), overrides, chosen)
+    loaded = load_classifier(Path(path), network=network)
+    if output.suffix == ".safetensors" and network is not None and "_target_" not in loaded.info.config["model"]:
+        raise ConfigError("A .safetensors file is built again by its configuration, which an object lacks: use .pt2.")
+    images, calibration = _image_sets(str(path), overrides, chosen, network)
     settings = Settings(chosen.input, chosen.precision, chosen.max_drop, calibration)
     info = describe(loaded.network, loaded.preprocess, loaded.info, name=Path(path).name, sha256=sha256_of(Path(path)))
     rest: Mapping[str, Any] = {"images": images, "say": say, "progress": progress}
@@ -133,12 +139,14 @@ def export_checkpoint(
     return export_bundle(loaded.network, info, output, settings=settings, **rest)
 
 
-def _image_sets(path: str, overrides: Sequence[str], chosen: ExportOptions) -> "tuple[ImageSet, ImageSet | None]":
+def _image_sets(
+    path: str, overrides: Sequence[str], chosen: ExportOptions, network: "nn.Module | None"
+) -> "tuple[ImageSet, ImageSet | None]":
     """Return the images for the check and those for calibration; the checkpoint's data is read only where needed."""
     from imgrec.deploy.export.outputs import images_of_folder, some_of
 
     needs_data = chosen.images is None or (chosen.int8 and chosen.calibration is None)
-    data = _read_data(path, overrides) if needs_data else None
+    data = _read_data(path, overrides, network) if needs_data else None
     if chosen.images is not None:
         images = images_of_folder(Path(chosen.images), limit=chosen.limit)
     else:
@@ -152,7 +160,7 @@ def _image_sets(path: str, overrides: Sequence[str], chosen: ExportOptions) -> "
     return images, some_of(data.split("train"), chosen.calibration_images)
 
 
-def _read_data(path: str, overrides: Sequence[str]) -> "ImageDataModule":
+def _read_data(path: str, overrides: Sequence[str], network: "nn.Module | None") -> "ImageDataModule":
     """Read the data of a checkpoint with changes on top.
 
     Raises:
@@ -165,7 +173,7 @@ def _read_data(path: str, overrides: Sequence[str]) -> "ImageDataModule":
     from imgrec.evaluation.restore import from_checkpoint
 
     with compose_config("evaluate", [f"checkpoint={quote(path)}", *overrides]) as config:
-        return from_checkpoint(load_checkpoint(path), config)[1]
+        return from_checkpoint(load_checkpoint(path), config, network=network)[1]
 
 
 def _check_split(data: "ImageDataModule") -> "Samples":

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from imgrec.core.config.checks import check_count
 from imgrec.core.config.overrides import quote
 from imgrec.core.files.json_file import read_json
 from imgrec.errors import ConfigError, JobError
@@ -33,6 +34,8 @@ def sweep(*overrides: str, jobs: int = 1, folder: str | Path | None = None) -> "
         ConfigError: An override that is not valid.
         JobError: Some jobs failed. The others are in the folder; the same call with this folder runs only those.
     """
+    _check_overrides(overrides)
+    check_count("jobs", jobs, at_least=1)
     place = Path(folder) if folder is not None else Path(f"outputs/sweeps/{datetime.now():%Y-%m-%d/%H-%M-%S-%f}")
     command = [sys.executable, "-c", "from imgrec.cli import main; main()", "train", "-m", *overrides]
     command += [f"hydra.launcher.jobs={jobs}", f"hydra.sweep.dir={quote(place)}"]
@@ -41,6 +44,22 @@ def sweep(*overrides: str, jobs: int = 1, folder: str | Path | None = None) -> "
         message = done.stderr.strip().rpartition("imgrec: error: ")[2] or f"the sweep ended with {done.returncode}"
         raise (JobError if (place / JSON_NAME).exists() else ConfigError)(message)
     return Sweep(place)
+
+
+def _check_overrides(overrides: Sequence[str]) -> None:
+    """Refuse a sweep of one job: nothing varies."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import OverrideParseException
+
+    for override in overrides:
+        if not isinstance(override, str):
+            raise ConfigError(f'{override!r} is of type {type(override).__name__}. Overrides are text: "key=value".')
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except OverrideParseException:
+        return  # the sweep explains it
+    if not any(override.is_sweep_override() for override in parsed):
+        raise ConfigError('No key has several values. A sweep varies one: "seed=1,2,3". For one run: imgrec.train.')
 
 
 @dataclass(frozen=True)
