@@ -18,11 +18,11 @@ from imgrec.core.files import arrow_table as arrow
 from imgrec.core.files.atomic_write import durable_write
 from imgrec.core.text import printable
 from imgrec.errors import DataError, did_you_mean
+from imgrec.evaluation.predictions.columns import FORMAT, as_utf8, to_table
 from imgrec.evaluation.predictions.predictions import Predictions
 
 __all__ = ["FORMAT", "read_parquet", "to_table", "write_parquet"]
 
-FORMAT = 2
 COLUMNS = ("path", "label", "prediction", "confidence", "logits", "probabilities", "group")
 MORE_COLUMNS = ("meta:", "image:")  # prefixes of the names in `Predictions.columns`
 REMEDY = "Run evaluate again."
@@ -39,7 +39,7 @@ def write_parquet(predictions: Predictions, path: Path) -> None:
 
     table = to_table(predictions)
     # Numbers rarely repeat: a dictionary of them would only add to the size.
-    texts = [_as_utf8(name) for name, column in predictions.columns.items() if not isinstance(column, np.ndarray)]
+    texts = [as_utf8(name) for name, column in predictions.columns.items() if not isinstance(column, np.ndarray)]
     repeating = ["label", "prediction", "group", *texts]
     with durable_write(path) as file:
         pq.write_table(table, file, compression="zstd", use_dictionary=repeating)
@@ -56,80 +56,6 @@ def read_parquet(path: Path) -> Predictions:
         return _from_table(table)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-
-
-def _is_utf8(text: str) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _as_utf8(text: str) -> str:
-    return text if _is_utf8(text) else printable(text)
-
-
-def to_table(predictions: Predictions) -> Any:
-    """Return the pyarrow table of the file."""
-    import pyarrow as pa
-
-    names, num_classes = predictions.names, len(predictions.class_names)
-    groups = [None] * len(names) if predictions.groups is None else [_as_utf8(group) for group in predictions.groups]
-    columns = {
-        "path": arrow.texts([_as_utf8(name) for name in names]),
-        "label": _name_labels(predictions.labels, predictions.class_names),
-        "prediction": _name_labels(predictions.predicted, predictions.class_names),
-        "confidence": _confidence(predictions),
-        "logits": pa.FixedSizeListArray.from_arrays(arrow.numbers(predictions.logits.ravel()), num_classes),
-        "probabilities": pa.FixedSizeListArray.from_arrays(
-            arrow.numbers(predictions.probabilities.ravel()), num_classes
-        ),
-        "group": arrow.texts(groups),
-        **{_as_utf8(name): _to_column(column) for name, column in predictions.columns.items()},
-    }
-    if not all(map(_is_utf8, names)):
-        exact = [None if _is_utf8(name) else name.encode("utf-8", "surrogatepass") for name in names]
-        columns["path_exact"] = arrow.contents(exact)
-    return arrow.table(columns).replace_schema_metadata({"imgrec": json.dumps(_describe(predictions))})
-
-
-def _to_column(column: NDArray[np.float64] | Sequence[str]) -> Any:
-    """Return numbers or strings as a column, with null for missing values."""
-    if isinstance(column, np.ndarray):
-        return arrow.numbers(column.astype(np.float64), nan_is_null=True)
-    return arrow.texts([_as_utf8(text) or None for text in column])
-
-
-def _describe(predictions: Predictions) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "task": predictions.task,
-        "class_names": list(predictions.class_names),
-        "provenance": dict(predictions.provenance),
-        "temperature": predictions.temperature,
-    }
-
-
-def _name_labels(labels: NDArray[np.int64] | NDArray[np.uint8], class_names: Sequence[str]) -> Any:
-    """Return the labels as names: strings, or lists of strings for labels (N, C)."""
-    shown = [_as_utf8(name) for name in class_names]
-    if labels.ndim == 1:
-        return arrow.texts([shown[label] for label in labels.tolist()])
-    rows, chosen = np.nonzero(labels)
-    return arrow.lists(
-        np.bincount(rows, minlength=len(labels)), arrow.texts([shown[index] for index in chosen.tolist()])
-    )
-
-
-def _confidence(predictions: Predictions) -> Any:
-    """Return the probability of each predicted class: one per image, or a list that goes with `prediction`."""
-    if predictions.task == "single":
-        return arrow.numbers(predictions.probabilities.max(axis=1))
-    is_chosen = predictions.predicted == 1
-    return arrow.lists(is_chosen.sum(axis=1), arrow.numbers(predictions.probabilities[is_chosen]))
 
 
 def _open_table(path: Path) -> Any:
@@ -237,7 +163,7 @@ def _read_labels(table: Any, class_names: Sequence[str], *, task: str) -> NDArra
     if column.type != expected or column.null_count:
         raise DataError(f"column label holds {column.type} with {column.null_count} nulls, not {expected}. {REMEDY}")
     rows = column.to_pylist()
-    shown = [_as_utf8(name) for name in class_names]
+    shown = [as_utf8(name) for name in class_names]
     places = {name: index for index, name in enumerate(shown)}
     try:
         if task == "single":

@@ -89,7 +89,7 @@ class Predictions:
         Raises:
             MissingExtraError: pandas is not installed.
         """
-        from imgrec.evaluation.predictions.parquet import to_table
+        from imgrec.evaluation.predictions.columns import to_table
 
         try:
             return to_table(self).to_pandas()
