@@ -151,13 +151,17 @@ class Evaluation:
         intervals = self.metrics.get("intervals", {})
         rows = [(name, value, intervals.get(name)) for name, value in headline(self.metrics).items()]
         cells = "".join(
-            f"<tr><th>{escape(name)}</th><td>{value:.4f}</td><td>{_interval(limits)}</td></tr>"
+            f"<tr><th>{escape(name)}</th><td>{_number(value)}</td><td>{_interval(limits)}</td></tr>"
             for name, value, limits in rows
         )
         return (
             f"<table><thead><tr><th>metric</th><th>value</th><th>95 % interval</th></tr></thead>{cells}</table>"
             f"<p>Report: <code>{escape(str(self.report))}</code></p>"
         )
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
 
 
 def _interval(limits: Any) -> str:

@@ -247,7 +247,9 @@ def test_an_evaluation_gives_its_metrics_table_matrix_and_figures(run: imgrec.Tr
     assert evaluation.plot("confusion_matrix").axes
     with pytest.raises(ConfigError, match="confusion_matrix"):
         evaluation.plot("roc")
-    assert "<table>" in evaluation._repr_html_()
+    page = evaluation._repr_html_()
+    assert f"<td>{len(table)}</td>" in page
+    assert f"<td>{evaluation.metrics['accuracy']:.4f}</td>" in page
 
 
 def test_a_metric_may_not_take_the_name_of_a_built_in_one(run: imgrec.TrainingRun, tmp_path: Path):
