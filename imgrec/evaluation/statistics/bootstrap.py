@@ -22,6 +22,7 @@ __all__ = ["MIN_DEFINED", "blend", "bounded_interval", "hanley_mcneil", "positiv
 
 FloatArray = NDArray[np.float64]
 PRIOR_UNITS = 2.0
+_ROUNDING = 1e-12  # relative to the metric
 MIN_DEFINED = 0.5  # share of resamples in which a metric must be defined to have an interval
 
 
@@ -33,7 +34,11 @@ def variance_of(replicates: FloatArray) -> Any:
     shown = np.where(is_there, replicates, 0.0)
     mean = shown.sum(axis=-1) / np.maximum(count, 1)
     squares = np.where(is_there, (replicates - mean[..., None]) ** 2, 0.0).sum(axis=-1)
-    return np.where(is_enough, squares / np.maximum(count - 1, 1), np.nan)
+    variance = squares / np.maximum(count - 1, 1)
+    # Equal replicates differ in their last digits: without this, a metric that never varied had an interval of width 0
+    # where `bounded_interval` falls back on the number of trials.
+    variance = np.where(variance <= _ROUNDING**2 * np.maximum(mean**2, 1.0), 0.0, variance)
+    return np.where(is_enough, variance, np.nan)
 
 
 def blend(variance: Any, *, model: Any, units: Any) -> Any:
@@ -73,8 +78,11 @@ def bounded_interval(
 
 
 def positive_interval(value: Any, variance: Any, *, stretch: float = 1.0) -> FloatArray:
-    """Return the interval (2, ...) of positive metrics without an upper end: value times and divided by a factor."""
-    value = np.asarray(value, dtype=np.float64)
+    """Return the interval (2, ...) of positive metrics without an upper end: value times and divided by a factor.
+
+    NaN where the variance is zero, as with one image per class: nothing is known about the metric of other images.
+    """
+    value, variance = np.asarray(value, dtype=np.float64), np.asarray(variance, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        factor = np.exp(Z * stretch * np.sqrt(variance) / value)
+        factor = np.exp(Z * stretch * np.sqrt(np.where(variance > 0, variance, np.nan)) / value)
     return np.stack([value / factor, value * factor])

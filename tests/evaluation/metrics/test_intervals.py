@@ -63,6 +63,9 @@ def test_every_score_has_an_interval_around_it(case):
     found = list(pairs_of(scores, scores["intervals"]))
     assert len(found) > 20
     for name, value, ends in found:
+        if case == "perfect" and name in ("log_loss", "brier"):  # the same for every image: no resample differs
+            assert ends is None
+            continue
         assert ends is not None, name
         assert ends[0] <= value + 1e-12 and value - 1e-12 <= ends[1], (name, value, ends)
 

@@ -61,3 +61,15 @@ def test_hanley_and_mcneils_variance_is_that_of_exponential_scores():
     positive, negative = random.exponential(4.0, (4000, 12)), random.exponential(1.0, (4000, 30))
     areas = (positive[:, :, None] > negative[:, None, :]).mean(axis=(1, 2))
     assert areas.var() == pytest.approx(hanley_mcneil(0.8, 12, 30), rel=0.06)
+
+
+def test_replicates_that_are_equal_but_for_rounding_have_no_variance():
+    replicates = np.full((3, 200), 1 / 3) + np.random.default_rng(0).choice([0.0, 5e-17], (3, 200))
+    assert variance_of(replicates).tolist() == [0.0, 0.0, 0.0]
+    low, high = bounded_interval(1 / 3, variance_of(replicates)[0], trials=11)
+    assert 0 < low < 0.2 < 0.5 < high < 1
+
+
+def test_small_variances_remain():
+    replicates = 0.5 + 1e-9 * np.random.default_rng(0).standard_normal(1000)
+    assert variance_of(replicates) == pytest.approx(1e-18, rel=0.1)
