@@ -237,7 +237,8 @@ def test_structure_that_names_one_container_a_billion_times_is_read_at_once(tmp_
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "damaged or truncated"),
+        (b"", r"a\.ckpt is truncated, or not a checkpoint: it has 0 bytes\. Use another checkpoint of the run\.$"),
+        (b"hello", r"a\.ckpt is truncated, or not a checkpoint: it has 5 bytes"),
         (b"hello, I am no checkpoint at all", r"not a checkpoint of PyTorch.*model\.weights=PATH"),
         (b"PK\x03\x04" + bytes(100), "damaged or truncated"),
     ],
