@@ -159,7 +159,7 @@ def test_a_checkpoint_whose_preprocessing_is_something_else_is_refused(checkpoin
     payload = load_checkpoint(checkpoint)
     payload["imgrec"]["config"]["preprocess"] = {"_target_": "torch.nn.Identity"}
     save_checkpoint(payload, tmp_path / "other.ckpt")
-    with pytest.raises(CheckpointError, match=r"other\.ckpt: its preprocess is a Identity, not a Preprocess"):
+    with pytest.raises(CheckpointError, match=r"other\.ckpt: its preprocess is of type Identity, not a Preprocess"):
         load_classifier(tmp_path / "other.ckpt")
 
 

@@ -90,7 +90,7 @@ def test_an_argument_that_names_nothing_is_refused(photos, argument, kind, messa
 
 
 def test_an_empty_name_is_shown_as_such(photos):
-    with pytest.raises(DataError, match="^'': no such file or folder"):
+    with pytest.raises(DataError, match=r"^'': no such file or folder"):
         read("")
 
 

@@ -69,7 +69,7 @@ def test_with_as_many_images_as_were_said_to_be_needed_four_of_five_comparisons_
 
 
 def test_no_number_of_images_is_given_that_there_are_already():
-    (verdict,), _ = verdicts(*flip(2, of=3))
+    (verdict,), _ = verdicts(*flip(3, of=4))
     assert verdict.needed is None
     assert "would be needed" not in verdict.text
 

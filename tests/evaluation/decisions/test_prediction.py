@@ -15,5 +15,5 @@ def test_the_most_probable_classes_come_first():
 
 @pytest.mark.parametrize("k", [-1, 0, "2", None])
 def test_a_number_of_classes_that_is_none_is_an_error(k):
-    with pytest.raises(ConfigError, match="k=.*must be a whole number, 1 or more"):
+    with pytest.raises(ConfigError, match=r"k=.*must be a whole number, 1 or more"):
         CAT.top(k)
