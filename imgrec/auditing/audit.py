@@ -26,12 +26,12 @@ from imgrec.auditing.output.sections import broken_section, conflict_section, du
 from imgrec.auditing.output.shell import shell_line
 from imgrec.auditing.scan.facts import FactsTable
 from imgrec.auditing.scan.scan import Progress, scan
-from imgrec.core.config.checks import check_choice, check_count
+from imgrec.core.config.checks import check_count
 from imgrec.core.system.process_state import kept_process_state
 from imgrec.data.samples import Samples
 from imgrec.data.sources.assemble import storable
 from imgrec.data.sources.targets import is_override, read_target
-from imgrec.errors import ConfigError, MissingExtraError
+from imgrec.errors import ConfigError, MissingExtraError, did_you_mean
 
 __all__ = ["AuditSettings", "audit", "relative_paths", "run_audit", "target_and_overrides"]
 
@@ -109,8 +109,9 @@ def audit(
         WeightsError: `weights` cannot be loaded.
     """
     target, overrides = target_and_overrides(data)
-    for name in settings:
-        check_choice("audit", name, [*(one.name for one in fields(AuditSettings)), "output", "workers"])
+    known = [*(one.name for one in fields(AuditSettings)), "output", "workers"]
+    for name in settings.keys() - set(known):
+        raise ConfigError(f"audit has no setting {name!r}.{did_you_mean(name, known)} It has: {', '.join(known)}.")
     if workers is not None:
         check_count("workers", workers, at_least=1)
     chosen = AuditSettings(**settings)

@@ -97,6 +97,10 @@ class Audit:
         cases = [case for section in self.worst_first for case in section.cases]
         return sorted(cases, key=lambda case: SEVERITIES.index(case.severity))
 
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{severity}s={self.count(severity)}" for severity in SEVERITIES)
+        return f"Audit({self.target!r}, images={len(self.facts)}, {counts})"
+
     def _repr_html_(self) -> str:
         rows = [
             (EXPLANATIONS[one.key].title, f"{len(one.cases):,}", one.severity, printable(one.cases[0].text))

@@ -1,8 +1,9 @@
 """Text for messages: shortened listings, names that may hold any character, counts with their noun."""
 
 from collections.abc import Collection
+from decimal import Decimal
 
-__all__ = ["counted", "listed", "printable"]
+__all__ = ["counted", "listed", "printable", "short"]
 
 
 def listed(items: Collection[object], *, limit: int = 10, separator: str = ", ") -> str:
@@ -21,6 +22,11 @@ def printable(text: str) -> str:
 def counted(count: int, noun: str) -> str:
     """Return a count with its noun, which takes an s in the plural: `1 image`, `1,200 images`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def short(value: float) -> str:
+    """Return a number with up to three significant digits and no exponent: `1.23`, `1000`, `0.0012`."""
+    return f"{Decimal(f'{value:.3g}'):f}"
 
 
 def _escaped(letter: str) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from imgrec.core.checkpoint.checkpoint import CheckpointInfo, load_checkpoint
 from imgrec.core.config.build import build, build_from_checkpoint, is_overridden
-from imgrec.core.text import listed
+from imgrec.core.text import counted, listed
 from imgrec.data.images.preprocess import Preprocess
 from imgrec.errors import CheckpointError
 
@@ -56,7 +56,9 @@ def load_classifier(
     preprocess = build_from_checkpoint(info.config.get("preprocess"), None, key="preprocess")
     if not isinstance(preprocess, Preprocess):
         kind = type(preprocess).__name__
-        raise CheckpointError(f"{path}: its preprocess is a {kind}, not a Preprocess. Train again with this imgrec.")
+        raise CheckpointError(
+            f"{path}: its preprocess is of type {kind}, not a Preprocess. Train again with this imgrec."
+        )
     return LoadedClassifier(network.eval(), preprocess, info)
 
 
@@ -72,10 +74,13 @@ def build_network(
     """Build the network of a checkpoint and load its weights; `name` names the file in messages."""
     saved = info.config.get("model") or {}
     if network is None and OBJECT_KEY in saved:
+        kind = saved[OBJECT_KEY].rpartition(".")[2]
         raise CheckpointError(
             f"{name}: its model was an object from Python ({saved[OBJECT_KEY]}), which a checkpoint cannot build. "
-            f"Load it with an equal one: imgrec.load({name!r}, model={saved[OBJECT_KEY].rpartition('.')[2]}(...))."
+            f"Give an equal one in Python: imgrec.load({name!r}, model={kind}(...)) or "
+            f"imgrec.evaluate({f'checkpoint={name}'!r}, model={kind}(...))."
         )
+    given = None if network is None else type(network).__name__
     if network is None and saved.get("_target_") in trust:
         network = build({**saved, "weights": None} if "weights" in saved else saved)
     if network is None:
@@ -84,7 +89,7 @@ def build_network(
     tensors = {
         key.removeprefix("net."): value for key, value in payload["state_dict"].items() if key.startswith("net.")
     }
-    load_exactly(network, tensors, name=name)
+    load_exactly(network, tensors, name=name, given=given)
     return network
 
 
@@ -114,10 +119,16 @@ def from_checkpoint(
 
 
 @torch.no_grad()
-def load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], *, name: str) -> None:
-    """Copy `tensors` into the module; names and shapes must be the same. `name` names their source in messages.
+def load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], *, name: str, given: str | None = None) -> None:
+    """Copy `tensors` into the module; names and shapes must be the same.
 
     Copied into the module's own state dict, which carries version numbers that some networks need.
+
+    Args:
+        module: Gets the tensors.
+        tensors: By their names in the module.
+        name: Of their source, for messages.
+        given: Class of the module where it is the caller's own; None where imgrec built it.
 
     Raises:
         CheckpointError: Names or shapes differ.
@@ -126,9 +137,21 @@ def load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], *, name: str)
     differing = [key for key in own.keys() & tensors.keys() if own[key].shape != tensors[key].shape]
     wrong = sorted({*(own.keys() ^ tensors.keys()), *differing})
     if wrong:
+        shown = listed([_difference(key, own.get(key), tensors.get(key)) for key in wrong], limit=5, separator="; ")
+        if given is not None:
+            raise CheckpointError(
+                f"{name}: your {given} differs from the trained one in {counted(len(wrong), 'tensor')}: {shown}. "
+                "Build it with the same arguments as for the training."
+            )
         raise CheckpointError(
-            f"{name} does not fit the model that it describes: {len(wrong)} tensors are missing, unexpected or of "
-            f"another shape ({listed(wrong, limit=5)}). Do not override the model of a checkpoint."
+            f"{name} does not fit the model that it describes: {counted(len(wrong), 'tensor')} missing, unexpected or "
+            f"of another shape: {shown}. Do not override the model of a checkpoint."
         )
     for key, value in own.items():
         value.copy_(tensors[key])
+
+
+def _difference(key: str, own: Tensor | None, trained: Tensor | None) -> str:
+    if own is None or trained is None:
+        return f"{key} only in the {'checkpoint' if own is None else 'model'}"
+    return f"{key} {tuple(own.shape)}, trained {tuple(trained.shape)}"

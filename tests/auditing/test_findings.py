@@ -72,3 +72,10 @@ def test_a_section_was_not_run_by_its_own_name_or_by_the_key_it_is_in():
     audit = make_audit(make_facts(UNSPLIT), not_run={"leaks": "no splits", "near_duplicates": "--quick"})
     run = {one.key for one in audit.sections if audit.was_run(one)}
     assert run == {"broken", "label_conflicts", "exact_duplicates"}
+
+
+def test_an_audit_and_its_facts_are_shown_in_a_line():
+    audit = make_audit(make_facts(UNSPLIT), more=[section("info", 2), suspect(0, label=1)])
+    assert repr(audit).startswith("Audit(")
+    assert repr(audit).endswith(", images=2, errors=0, warnings=1, infos=2)")
+    assert repr(audit.facts) == "FactsTable(images=2, classes=2)"

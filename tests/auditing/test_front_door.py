@@ -84,7 +84,7 @@ def test_unsplit_images_without_labels_are_audited(tmp_path):
         (["photos", "photos"], {}, "One folder or table at a time"),
         (["photos"], {"workers": 0}, "workers=0"),
         (["photos"], {"seed": -1}, "seed=-1"),
-        (["photos"], {"quik": True}, "audit=quik.*Did you mean 'quick'"),
+        (["photos"], {"quik": True}, "no setting 'quik'. Did you mean 'quick'"),
         (["photos"], {"weights": "x.pth"}, "no model is named"),
         (["photos"], {"labels": True, "features": "resnet19"}, "Did you mean"),
         (["photos"], {"output": "photos/audit"}, "is inside the data"),

@@ -1,6 +1,6 @@
 """imgrec.core.text: what messages show of lists, names and counts."""
 
-from imgrec.core.text import counted, listed, printable
+from imgrec.core.text import counted, listed, printable, short
 
 
 def test_a_long_list_ends_with_how_many_more_there_are():
@@ -21,3 +21,13 @@ def test_what_cannot_be_printed_is_escaped_and_the_rest_stays():
 
 def test_a_count_has_its_noun_in_the_plural_unless_it_is_one():
     assert [counted(n, "image") for n in (0, 1, 1200)] == ["0 images", "1 image", "1,200 images"]
+
+
+def test_a_short_number_has_no_exponent():
+    assert [short(value) for value in (1000.0, 1.2345, 2, 0.00012345, 123456.0)] == [
+        "1000",
+        "1.23",
+        "2",
+        "0.000123",
+        "123000",
+    ]

@@ -142,7 +142,7 @@ EVALUATION = [
     ([], "Nothing to evaluate. Give checkpoint=PATH"),
     (["model=small_cnn", "data=digits"], "A model without weights is untrained. Add model.weights=FILE"),
     (["checkpoint=digits/bets.ckpt"], "digits/bets.ckpt does not exist. Did you mean 'best.ckpt'"),
-    (["checkpoint=digits"], "digits is not a file ... digits/best.ckpt"),
+    (["checkpoint=images"], "images is not a file ... images/best.ckpt"),
     (["checkpoint=stranger.ckpt"], "holds Python objects ... does not load it"),
     (["checkpoint=untrusted.ckpt"], "model._target_=os.system: a checkpoint may not name this"),
     (["checkpoint=bare.ckpt"], "without imgrec's record ... model.weights=PATH"),
@@ -195,7 +195,7 @@ def test_a_full_disk_loses_nothing(here):
     """A limit on the size of files stands in for the disk: the next checkpoint does not fit."""
     shutil.copytree("digits", here)
     before = {path.name: path.read_bytes() for path in here.glob("*.ckpt")}
-    overrides = (*SHORT, "trainer.max_epochs=2", f"run_dir='{here}'")
+    overrides = (*SHORT[1:], "trainer.max_epochs=2", f"run_dir='{here}'")
     done = subprocess.run(
         [sys.executable, PROJECT / "train.py", *overrides],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000)),

@@ -159,7 +159,7 @@ def test_a_checkpoint_whose_preprocessing_is_something_else_is_refused(checkpoin
     payload = load_checkpoint(checkpoint)
     payload["imgrec"]["config"]["preprocess"] = {"_target_": "torch.nn.Identity"}
     save_checkpoint(payload, tmp_path / "other.ckpt")
-    with pytest.raises(CheckpointError, match=r"other\.ckpt: its preprocess is a Identity, not a Preprocess"):
+    with pytest.raises(CheckpointError, match=r"other\.ckpt: its preprocess is of type Identity, not a Preprocess"):
         load_classifier(tmp_path / "other.ckpt")
 
 
@@ -196,6 +196,20 @@ def test_a_label_that_the_checkpoint_does_not_know_is_named(checkpoint, sample_i
         (tmp_path / name / "0.png").write_bytes(image)
     with pytest.raises(DataError, match=r"labels that the model does not know: dog\. Known: ant, bee, cat"):
         rebuilt(checkpoint, "data=folder", f"data.test='{tmp_path}'")
+
+
+def test_the_training_folder_as_test_data_needs_the_advised_override(sample_images, tmp_path):
+    folder = sample_images / "train"
+    overrides = ("data=folder", "preprocess=small", "augment=none", "data.num_workers=0", f"data.root='{folder}'")
+    run_training(composed("train", tmp_path, *SHORT, *overrides, "data.val_fraction=0.34", "data.test_fraction=0"))
+    with pytest.raises(DataError, match=r"is both data\.root and data\.test\. .*add data\.root=null"):
+        _ = rebuilt(tmp_path / "best.ckpt", f"data.test='{folder}'")[0].splits
+    data, _ = rebuilt(tmp_path / "best.ckpt", f"data.test='{folder}'", "data.root=null")
+    assert len(data.splits.test) == 18
+
+
+def test_the_folder_of_a_run_can_be_evaluated(checkpoint, tmp_path):
+    assert "accuracy" in run_evaluation(composed("evaluate", tmp_path, f"checkpoint='{checkpoint.parent}'"))
 
 
 def test_a_checkpoint_whose_tensors_are_of_another_network_is_refused(checkpoint, tmp_path):

@@ -98,6 +98,9 @@ class FactsTable:
     colorfulness: NDArray[np.float32]
     border: NDArray[np.float32]
 
+    def __repr__(self) -> str:
+        return f"FactsTable(images={len(self)}, classes={len(self.class_names)})"
+
     def __len__(self) -> int:
         return len(self.name)
 

@@ -196,7 +196,9 @@ def _frozen(arguments: argparse.Namespace) -> tuple["ImageNetwork | None", str, 
     payload = load_checkpoint(path)
     network, saved = _network(payload, path)
     if not isinstance(network, ImageNetwork):
-        raise CheckpointError(f"{path} holds a {type(network).__name__}, whose last layer is not known to imgrec.")
+        raise CheckpointError(
+            f"{path} holds a model of type {type(network).__name__}, whose last layer is not known to imgrec."
+        )
     preprocess = build_from_checkpoint(saved.get("preprocess"), None, key="preprocess")
     return network, f"{FROZEN}_{_model_name(saved)}", {"preprocess": preprocess}
 

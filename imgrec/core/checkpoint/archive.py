@@ -19,13 +19,14 @@ from typing import BinaryIO
 
 from imgrec.errors import CheckpointError
 
-__all__ = ["DigestWriter", "unsupported_names", "verify", "verify_file"]
+__all__ = ["SMALLEST", "DigestWriter", "unsupported_names", "verify", "verify_file"]
 
 _MARK = b"imgrec-sha256:"
 _COMMENT_BYTES = len(_MARK) + 64
 _END = b"PK\x05\x06"  # the end record: 22 bytes, of which the last two are the length of the comment after it
 _END_BYTES = 22
 _CHUNK_BYTES = 1 << 20
+SMALLEST = _END_BYTES  # bytes of a file that can be an archive
 
 # What tensors and plain data are made of. torch allows more, of which some calls take memory at will, such as bytearray
 # and the conversion of a tensor of 10**12 equal elements to another type; no checkpoint of a classifier needs them.

@@ -11,15 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO, NamedTuple, cast
 
-from imgrec.core.checkpoint.archive import DigestWriter, unsupported_names, verify, verify_file
+from imgrec.core.checkpoint.archive import SMALLEST, DigestWriter, unsupported_names, verify, verify_file
 from imgrec.core.checkpoint.content import CheckpointInfo, claimed_bytes, non_finite_keys, non_plain_keys, stored_bytes
 from imgrec.core.files.atomic_write import durable_write
-from imgrec.core.text import listed
+from imgrec.core.text import counted, listed
 from imgrec.errors import CheckpointError, NonFiniteError, did_you_mean
 
 __all__ = [
     "CheckpointInfo",
     "NewestCheckpoint",
+    "checkpoint_file",
     "load_checkpoint",
     "local_path",
     "newest_valid",
@@ -32,6 +33,7 @@ __all__ = [
 _FINITE_KEYS = ("state_dict", "current_model_state", "optimizer_states")
 _MAX_CLAIM = 4  # the elements that tensors may claim, as a multiple of the bytes they have; tied weights claim twice
 _SLACK_BYTES = 1 << 20
+BEST = "best.ckpt"
 
 
 def save_checkpoint(checkpoint: dict[str, Any], path: str | Path, *, keep_previous: bool = False) -> None:
@@ -66,19 +68,17 @@ def save_checkpoint(checkpoint: dict[str, Any], path: str | Path, *, keep_previo
 def load_checkpoint(path: str | Path, *, map_location: str = "cpu") -> dict[str, Any]:
     """Read a checkpoint of tensors and plain data, by imgrec or by Lightning, without running any code from it.
 
-    A checkpoint of imgrec is checked against its digest first. Memory: the size of the file, and little more.
+    A checkpoint of imgrec is checked against its digest first. Memory: the size of the file, and little more. The
+    folder of a run stands for its `best.ckpt`.
 
     Raises:
         CheckpointError: Missing (similar names are given), remote, damaged, compressed, with Python objects inside, or
             with tensors that claim far more than the file holds.
     """
-    path = local_path(path)
+    path = checkpoint_file(path)
     with _open(path) as file:
         if verify_file(file) is False:
-            raise CheckpointError(
-                f"{path} is damaged or truncated: its content does not match its SHA-256. "
-                f"Use another checkpoint of the run, such as {previous_path(path).name}."
-            )
+            raise CheckpointError(_damage(path, os.fstat(file.fileno()).st_size))
         _refuse_objects(file, path)
         return _unpickle(file, path, map_location=map_location)
 
@@ -116,6 +116,12 @@ def previous_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
+def checkpoint_file(path: str | Path) -> Path:
+    """Return the file that `path` names: itself, or `best.ckpt` in the folder of a run."""
+    path = local_path(path)
+    return path / BEST if (path / BEST).is_file() else path
+
+
 def local_path(path: str | Path) -> Path:
     """Return `path` as a Path.
 
@@ -129,6 +135,15 @@ def local_path(path: str | Path) -> Path:
             "that you trust, and give the path of the file."
         )
     return Path(path)
+
+
+def _damage(path: Path, size: int) -> str:
+    """Return the message for a file that does not match its digest, or is too short to have one."""
+    what = "is damaged or truncated: its content does not match its SHA-256"
+    if size < SMALLEST:
+        what = f"is truncated, or not a checkpoint: it has {counted(size, 'byte')}"
+    previous = previous_path(path)
+    return f"{path} {what}. Use another checkpoint of the run{f', such as {previous.name}' * previous.is_file()}."
 
 
 def _require_plain(checkpoint: dict[str, Any], path: Path) -> None:
@@ -187,7 +202,9 @@ def _unpickle(file: BinaryIO, path: Path, *, map_location: str) -> dict[str, Any
         reason = str(error).strip().split("\n")[0][:200]
         raise CheckpointError(f"{path} cannot be read ({reason}). It is damaged: use another checkpoint.") from error
     if not isinstance(checkpoint, dict):
-        raise CheckpointError(f"{path} is not a checkpoint: it holds a {type(checkpoint).__name__}, not a dict.")
+        raise CheckpointError(
+            f"{path} is not a checkpoint: it holds a value of type {type(checkpoint).__name__}, not a dict."
+        )
     _require_real_size(checkpoint, size=os.fstat(file.fileno()).st_size, path=path)
     return checkpoint
 
@@ -223,7 +240,7 @@ def _require_file(path: Path) -> None:
     if path.is_file():
         return
     if path.exists():
-        raise CheckpointError(f"{path} is not a file. Give the path of a checkpoint, such as {path / 'best.ckpt'}.")
+        raise CheckpointError(f"{path} is not a file. Give the path of a checkpoint, such as {path / BEST}.")
     if not path.parent.is_dir():
         raise CheckpointError(f"{path} does not exist: there is no folder {path.parent}.")
     others = sorted(other.name for other in path.parent.glob("*.ckpt"))

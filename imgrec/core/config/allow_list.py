@@ -127,7 +127,9 @@ def _plan(value: Any, *, key: str, depth: int) -> Any:
     if isinstance(value, str) and "${" in value:
         raise CheckpointError(f"{key}={value!r}: an interpolation inside a checkpoint is refused.")
     if value is not None and not isinstance(value, str | bool | int | float):
-        raise CheckpointError(f"{key}: a {type(value).__name__} inside a checkpoint's configuration is refused.")
+        raise CheckpointError(
+            f"{key}: a value of type {type(value).__name__} inside a checkpoint's configuration is refused."
+        )
     return value
 
 

@@ -46,7 +46,7 @@ def check_count(key: str, value: object, *, at_least: int, at_most: int | None =
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     if not is_whole or value < at_least or (at_most is not None and value > at_most):  # type: ignore[operator]
         limits = f"from {at_least} to {at_most}" if at_most is not None else f"{at_least} or more"
-        raise ConfigError(f"{key}={'null' if value is None else value}, but it must be a whole number, {limits}.")
+        raise ConfigError(f"{key}={'null' if value is None else repr(value)}, but it must be a whole number, {limits}.")
 
 
 def check_choice(key: str, value: object, choices: Collection[object]) -> None:

@@ -1,8 +1,10 @@
 """The arguments after `python train.py`: Hydra's flags, `key=value` overrides, and imgrec's two flags."""
 
 import contextlib
+import functools
 import io
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,8 @@ from imgrec.core.config.build import config_dir
 from imgrec.errors import ConfigError, did_you_mean
 
 __all__ = ["CommandLine", "quote", "read_command_line"]
+
+log = logging.getLogger("imgrec")
 
 _WITH_VALUE = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"}
 _WITH_OPTIONAL_VALUE = {"--info", "-i"}
@@ -62,9 +66,17 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
     Flags may stand anywhere: Hydra wants them before the overrides, and Lightning adds overrides at the end.
 
     Raises:
-        ConfigError: An unknown flag, with the nearest ones, or one without its value.
+        ConfigError: An unknown flag, with the nearest ones, or one without its value; an override with spaces around
+            its `=`.
     """
     flags, overrides = _sort(arguments)
+    for override in overrides:
+        key, sign, value = override.partition("=")
+        if (sign and key != key.rstrip()) or override == "=":
+            example = f"{key.strip()}={value.strip()}" if key.strip() else "key=value"
+            raise ConfigError(f"{override!r}: remove the spaces around =, {example}.")
+    for note in _given_twice(overrides):
+        _warn_once(note)
     from hydra._internal.utils import get_args_parser
 
     complaint = io.StringIO()
@@ -101,6 +113,23 @@ def _sort(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         if not has_value and is_next_free and (name in _WITH_VALUE or _takes(name, rest[0])):
             flags.append(rest.pop(0))
     return flags, overrides
+
+
+def _given_twice(overrides: Sequence[str]) -> Iterator[str]:
+    """Yield a note for each key with two values. Hydra takes the last one, so that scripts can pass defaults."""
+    given: dict[str, str] = {}
+    for override in overrides:
+        key, sign, value = override.partition("=")
+        if not sign or key.startswith(("+", "~", "hydra.")) or value.startswith("{"):
+            continue
+        if given.setdefault(key, value) != value:
+            yield f"{key} is given twice: {given[key]} and {value}. The last one applies."
+        given[key] = value
+
+
+@functools.cache  # a sweep reads its command line again for each job
+def _warn_once(note: str) -> None:
+    log.warning(note)
 
 
 def _takes(name: str, argument: str) -> bool:

@@ -98,6 +98,8 @@ def check_folder(key: str, path: str) -> None:
     Raises:
         DataError: It does not; with the nearest name in the last folder that does.
     """
+    if not path:
+        raise DataError(f"data.{key}={path!r} is empty. Name a folder.")
     if Path(path).is_dir():
         return
     if Path(path).exists():

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -155,8 +156,17 @@ def _open(root: str | None, splits: Mapping[str, str | None], exclude: Sequence[
     given = named if root is None else {"root": root, **named}
     for key, path in given.items():
         check_folder(key, path)
+    _check_distinct(given)
     walk = Walk(inside=[os.path.realpath(path) for path in given.values()], exclude=exclude)
     return ", ".join(f"data.{key}={path}" for key, path in given.items()), _find_parts(root, named, walk), walk
+
+
+def _check_distinct(given: Folders) -> None:
+    """Raise DataError where two keys name one folder."""
+    for one, other in combinations(given, 2):
+        if os.path.realpath(given[one]) == os.path.realpath(given[other]):
+            advice = f"To use all of it as {other} split, add data.root=null" if one == "root" else "Name two folders"
+            raise DataError(f"{given[other]} is both data.{one} and data.{other}. {advice}.")
 
 
 def _find_parts(root: str | None, given: Folders, walk: Walk) -> dict[str, str]:

@@ -63,7 +63,7 @@ def split_indices(
         kind = "images" if groups is None else "groups"
         raise DataError(
             f"No {kind} are left for {', '.join(empty)}: {len(labels)} images hold too few {kind} per class to split "
-            f"by {_listed(fractions)}. Add images, or set the fraction of {', '.join(empty)} to 0."
+            f"by {_listed(fractions)}. {_advice(names)}"
         )
     return {name: found.get(name, np.empty(0, dtype=np.int64)) for name in fractions}
 
@@ -123,9 +123,12 @@ def _check_fractions(fractions: Mapping[str, float]) -> tuple[list[str], FloatAr
 def _check_count(count: int, kind: str, names: Sequence[str]) -> None:
     if count < len(names):
         raise DataError(
-            f"{count} {kind} cannot be divided into {len(names)} splits ({', '.join(names)}). Add images, or set the "
-            f"fraction of a split to 0."
+            f"{count} {kind} cannot be divided into {len(names)} splits ({', '.join(names)}). {_advice(names)}"
         )
+
+
+def _advice(names: Sequence[str]) -> str:
+    return f"Add images{', or set the fraction of test to 0 (training needs val)' if 'test' in names else ''}."
 
 
 def _listed(fractions: Mapping[str, float]) -> str:

@@ -177,7 +177,7 @@ def _check_kind(data: memoryview) -> None:
     if start.startswith(b"PK\x03\x04"):
         raise BundleError("a checkpoint or another zip file; `imgrec export` writes a bundle from a checkpoint")
     if start[:1] != b"\x08":  # field 1 of an ONNX file, ir_version
-        raise BundleError("not an ONNX file")
+        raise BundleError("not an ONNX file, which is what `imgrec export` writes")
 
 
 def _open_session(data: bytes, *, name: str, threads: int | None, spins: bool) -> Any:

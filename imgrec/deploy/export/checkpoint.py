@@ -96,7 +96,7 @@ def export_checkpoint(
     """Write a checkpoint as `output`, once the file gives the checkpoint's outputs on real images.
 
     Args:
-        path: The checkpoint.
+        path: The checkpoint, or the folder of its run.
         output: File to write; its suffix names the format: .onnx, .xml (OpenVINO), .pt2, .safetensors.
         overrides: Changes of the checkpoint's data, such as `"data.root=/mnt/photos"`.
         network: For a checkpoint whose network was an object from Python: an equal one, which gets the weights.
@@ -117,16 +117,18 @@ def export_checkpoint(
     from imgrec.core.system.lean_imports import lean_imports
 
     with lean_imports():
+        from imgrec.core.checkpoint.checkpoint import checkpoint_file
         from imgrec.evaluation.restore import load_classifier
     from imgrec.deploy.export.describe import describe
     from imgrec.deploy.export.write import Settings, export_bundle
 
-    loaded = load_classifier(Path(path), network=network)
+    path = checkpoint_file(path)
+    loaded = load_classifier(path, network=network)
     if output.suffix == ".safetensors" and network is not None and "_target_" not in loaded.info.config["model"]:
         raise ConfigError("A .safetensors file is built again by its configuration, which an object lacks: use .pt2.")
     images, calibration = _image_sets(str(path), overrides, chosen, network)
     settings = Settings(chosen.input, chosen.precision, chosen.max_drop, calibration)
-    info = describe(loaded.network, loaded.preprocess, loaded.info, name=Path(path).name, sha256=sha256_of(Path(path)))
+    info = describe(loaded.network, loaded.preprocess, loaded.info, name=path.name, sha256=sha256_of(path))
     rest: Mapping[str, Any] = {"images": images, "say": say, "progress": progress}
     if output.suffix in _TORCH:
         from imgrec.deploy.export.torch_file import export_torch

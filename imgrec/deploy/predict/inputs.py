@@ -126,7 +126,7 @@ def _sources(argument: str, pace: Pace, notes: list[str]) -> list[Source]:
         return [_place(argument, pace, notes)]
     if any(letter in argument for letter in _WILD):
         return [_place(path, pace, notes) for path in _matches(argument)]
-    raise DataError(f"{printable(argument)}: no such file or folder.{_near(argument)}")
+    raise DataError(f"{printable(argument) or repr(argument)}: no such file or folder.{_near(argument)}")
 
 
 def _place(path: str, pace: Pace, notes: list[str]) -> Source:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgrec.core.files.digest import sha256_of
-from imgrec.errors import ConfigError, did_you_mean
+from imgrec.errors import BundleError, ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from torch import nn
@@ -16,7 +16,7 @@ __all__ = ["find_model", "open_model"]
 
 IN_FOLDER = ("best.ckpt", "model.onnx")  # what a folder stands for, the first that it holds
 _CHECKPOINTS = (".ckpt", ".pt", ".pth")
-_ZIP = b"PK\x03\x04"
+_ZIP, _ONNX = b"PK\x03\x04", b"\x08"  # how such files begin
 
 
 def find_model(path: Path) -> Path:
@@ -53,17 +53,24 @@ def open_model(path: Path, *, network: "nn.Module | None" = None, trust: Collect
     }  # fmt: skip
     if path.suffix.lower() in openers:
         return openers[path.suffix.lower()](path)
-    return _open_checkpoint(path, network, trust) if _is_checkpoint(path) else _open_bundle(path)
+    start = _start(path)
+    if path.suffix.lower() in _CHECKPOINTS or start == _ZIP:
+        return _open_checkpoint(path, network, trust)
+    if path.suffix.lower() == ".onnx" or start is None or start.startswith(_ONNX):
+        return _open_bundle(path)
+    kinds = ", ".join([".onnx", *openers])
+    raise BundleError(
+        f"{path} is not a model file. Give a checkpoint ({', '.join(_CHECKPOINTS)}), a file that `imgrec export` wrote "
+        f"({kinds}), or the folder of a run."
+    )
 
 
-def _is_checkpoint(path: Path) -> bool:
-    if path.suffix.lower() in _CHECKPOINTS:
-        return True
+def _start(path: Path) -> bytes | None:
     try:
         with path.open("rb") as file:
-            return file.read(len(_ZIP)) == _ZIP
+            return file.read(len(_ZIP))
     except OSError:
-        return False  # the bundle's reader reports it
+        return None  # the bundle's reader reports it
 
 
 def _open_bundle(path: Path) -> "Model":

@@ -131,6 +131,9 @@ class Comparison:
 
         return " ".join(judge(pair, self).text for pair in self.pairs)
 
+    def __repr__(self) -> str:
+        return f"Comparison(runs={[run.run.name for run in self.runs]}, images={len(self.first)}: {self.verdict})"
+
     def _repr_html_(self) -> str:
         rows = "".join(
             f"<tr><td>{escape(run.run.name)}</td><td>{run.values[metric_names(self.first)[0]]:.4f}</td></tr>"

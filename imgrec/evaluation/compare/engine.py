@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imgrec.errors import ConfigError
 from imgrec.evaluation.compare.align import Aligned
 from imgrec.evaluation.compare.comparison import Comparison, Difference, Pair, RunMetrics, metric_names
 from imgrec.evaluation.compare.flips import find_flips
@@ -49,24 +50,35 @@ FloatArray = NDArray[np.float64]
 ROUNDING = 1e-24  # a variance below is rounding error of a metric that never differs
 
 
-def compare(*runs: str | Path, seed: int = SEED) -> Comparison:
+def compare(*runs: Any, seed: int = SEED) -> Comparison:
     """Compare two or more runs on the same images; the same as `imgrec compare RUN RUN`.
 
     Args:
         *runs: Run folders, evaluations or predictions tables, each also as `"name=path"` or a pattern of several
-            trainings (`"adam=outputs/adam/seed_*"`).
+            trainings (`"adam=outputs/adam/seed_*"`). Also what `imgrec.train` and `imgrec.evaluate` return.
         seed: Of the resamples.
 
     Returns:
         The comparison: `verdict`, `pairs`, `runs`.
 
     Raises:
-        DataError: Fewer than two runs, or runs on other images.
+        ConfigError: Fewer than two runs, or something that is not a run.
+        DataError: No predictions table, or runs on other images.
     """
     from imgrec.evaluation.compare.align import align
     from imgrec.evaluation.compare.runs import read_runs
 
-    return compare_runs(align(read_runs([str(run) for run in runs])), seed=seed)
+    return compare_runs(align(read_runs([_place(run) for run in runs])), seed=seed)
+
+
+def _place(run: Any) -> str:
+    place = getattr(run, "folder", run)
+    if not isinstance(place, str | Path):
+        raise ConfigError(
+            f"A run is a path, or what imgrec.train or imgrec.evaluate returned, not a value of type "
+            f"{type(run).__name__}. Several trainings of one run are one text: 'name=path,path'."
+        )
+    return str(place)
 
 
 def compare_runs(aligned: Aligned, *, resamples: int = RESAMPLES, seed: int = SEED) -> Comparison:

@@ -117,6 +117,8 @@ def _unclear(pair: Pair, comparison: Comparison, names: tuple[str, str]) -> Verd
         more = "More images alone would not help: the trainings of a run differ too much. Give more trainings of each."
     elif needed > _MOST:
         more, needed = f"More than {_MOST:,} would be needed to detect so small a difference.", None
+    elif needed <= comparison.num_units:
+        return Verdict(None, "unclear", f"{found}.", None)  # so few that the estimate is worth nothing
     else:
         more = f"About {needed:,} would be needed to detect a difference of this size."
     return Verdict(None, "unclear", f"{found}. {more}", needed)

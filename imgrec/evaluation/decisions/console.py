@@ -7,6 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from imgrec.core.text import short
 from imgrec.evaluation.decisions.naming import percent
 from imgrec.evaluation.terminal import plain_text
 
@@ -39,7 +40,7 @@ def _calibration(calibration: Mapping[str, Any]) -> str:
     uncalibrated = f"{before['ece_width']:.4f} uncalibrated (by chance {before['ece_by_chance']:.4f})"
     calibrated = f"{after['ece_width']:.4f} calibrated (by chance {after['ece_by_chance']:.4f})"
     return f"Calibration error (ECE): {uncalibrated}" + (
-        f", {calibrated}; temperature {calibration['temperature']:.3g}" if before != after else ""
+        f", {calibrated}; temperature {short(calibration['temperature'])}" if before != after else ""
     )
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from imgrec.core.config.checks import check_count
+
 __all__ = ["Prediction"]
 
 
@@ -40,7 +42,12 @@ class Prediction:
     detail: str | None = None
 
     def top(self, k: int) -> list[tuple[str, float]]:
-        """Return the `k` most probable classes with their probabilities, most probable first."""
+        """Return the `k` most probable classes with their probabilities, most probable first.
+
+        Raises:
+            ConfigError: `k` is not a whole number, 1 or more.
+        """
+        check_count("k", k, at_least=1)
         return list(self.probabilities.items())[:k]
 
     def to_dict(self) -> dict[str, Any]:

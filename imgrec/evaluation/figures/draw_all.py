@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgrec.core.config.checks import check_choice
+from imgrec.errors import ConfigError, did_you_mean
 from imgrec.evaluation.decisions.calibrated import measure_both
 from imgrec.evaluation.figures.figures import draw_confusion_matrix, draw_pr_curves, save_png
 from imgrec.evaluation.figures.reliability import draw_reliability
@@ -48,7 +48,10 @@ def figure_of(name: str, predictions: Predictions) -> "Figure":
         ConfigError: No figure of that name.
         DataError: A confusion matrix of several labels per image.
     """
-    check_choice("plot", name, FIGURES)
+    if name not in FIGURES:
+        raise ConfigError(
+            f"There is no figure {name!r}.{did_you_mean(str(name), FIGURES)} Figures: {', '.join(FIGURES)}."
+        )
     names, labels = predictions.class_names, predictions.labels
     if name == "confusion_matrix":
         return draw_confusion_matrix(predictions.confusion_matrix(), class_names=names)

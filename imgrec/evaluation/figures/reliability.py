@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imgrec.core.text import short
 from imgrec.evaluation.figures.figures import COLOURS, DPI
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def draw_reliability(calibration: Mapping[str, Any]) -> "Figure":
 
     parts = [("temperature 1", calibration["before"])]
     if calibration["temperature"] != 1:
-        parts.append((f"temperature {calibration['temperature']:.3g}", calibration["after"]))
+        parts.append((f"temperature {short(calibration['temperature'])}", calibration["after"]))
     figure = Figure(figsize=(WIDTH * len(parts), HEIGHT), dpi=DPI)
     is_multilabel = calibration["task"] == "multilabel"
     squares = [_place(figure, column, bottom=HEIGHT - SIDE - 0.3, height=SIDE) for column in range(len(parts))]

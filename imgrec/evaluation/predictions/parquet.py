@@ -26,6 +26,7 @@ __all__ = ["FORMAT", "read_parquet", "to_table", "write_parquet"]
 COLUMNS = ("path", "label", "prediction", "confidence", "logits", "probabilities", "group")
 MORE_COLUMNS = ("meta:", "image:")  # prefixes of the names in `Predictions.columns`
 REMEDY = "Run evaluate again."
+_MAGIC = b"PAR1"  # how a Parquet file begins
 _DESCRIPTION = ("task", "class_names", "provenance", "temperature")
 
 
@@ -64,10 +65,19 @@ def _open_table(path: Path) -> Any:
 
     try:
         with path.open("rb") as file:
+            if file.read(len(_MAGIC)) != _MAGIC:
+                raise DataError(_not_a_table(path))
             return arrow.read_parquet(file)
     except (OSError, pa.ArrowException) as error:
-        reason = printable(str(error).splitlines()[0])
+        reason = printable(getattr(error, "strerror", None) or str(error).splitlines()[0])
         raise DataError(f"{printable(str(path))} cannot be read as a Parquet file: {reason}") from error
+
+
+def _not_a_table(path: Path) -> str:
+    shown = printable(str(path))
+    if path.suffix == ".ckpt":
+        return f"{shown} is a checkpoint. Evaluate it first: python evaluate.py checkpoint={shown}"
+    return f"{shown} is not a Parquet file. Give the predictions.parquet of an evaluation, or its folder."
 
 
 def _from_table(table: Any) -> Predictions:

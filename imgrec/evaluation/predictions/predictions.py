@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from imgrec.core.text import printable
+from imgrec.core.text import listed, printable
 from imgrec.errors import DataError, MissingExtraError
 from imgrec.evaluation.decisions.probabilities import predicted_labels, to_probabilities
 
@@ -57,6 +57,10 @@ class Predictions:
         assert all(len(column) == len(self.names) for column in self.columns.values())
         self._check_classes()
         self._check_rows()
+
+    def __repr__(self) -> str:
+        names = listed(self.class_names, limit=5)
+        return f"Predictions(task={self.task!r}, images={len(self)}, classes={len(self.class_names)}: {names})"
 
     def __len__(self) -> int:
         return len(self.names)
@@ -118,5 +122,6 @@ class Predictions:
         if len(broken):
             raise DataError(
                 f"The logits of {len(broken)} of {len(self)} images are NaN or infinite, "
-                f"first {printable(self.names[broken[0]])}. Use a checkpoint from before training diverged."
+                f"first {printable(self.names[broken[0]])}. Use a checkpoint from before training "
+                "diverged, or lower optimizer.lr."
             )

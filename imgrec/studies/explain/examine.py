@@ -62,6 +62,9 @@ class Examination:
     stages: Sequence[Stage]
     verdict: Verdict
 
+    def __repr__(self) -> str:
+        return f"Examination({self.method}, target={self.target}, verdict={self.verdict.grade!r})"
+
     @property
     def facts(self) -> Mapping[str, Any]:
         """How the map was made."""

@@ -126,7 +126,7 @@ def test_strict_makes_bad_images_the_exit_code(place, monkeypatch):
         ([], ConfigError, "Which model? imgrec predict MODEL INPUT..."),
         (["n.onnx", "photos"], ConfigError, "No model n.onnx. Did you mean 'm.onnx'?"),
         (["photos", "photos"], ConfigError, "photos is a folder without best.ckpt or model.onnx"),
-        (["photos/a_red.png", "photos"], BundleError, "not an ONNX file"),
+        (["photos/a_red.png", "photos"], BundleError, "a_red.png is not a model file. Give a checkpoint"),
         (["bad.ckpt", "photos"], CheckpointError, "bad.ckpt"),
         (["m.onnx", "photo"], DataError, "Did you mean 'photos'?"),
         (["m.onnx", "photos", "--output", "p.xlsx"], ConfigError, "end its name in .csv, .jsonl, .parquet"),

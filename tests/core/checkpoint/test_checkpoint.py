@@ -367,3 +367,22 @@ def test_memory_for_saving_is_next_to_nothing_and_for_loading_the_size_of_the_fi
 
 def test_kept_name_is_beside_the_file() -> None:
     assert previous_path(Path("a/last.ckpt")) == Path("a/last.previous.ckpt")
+
+
+def test_the_previous_file_is_advised_only_where_there_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    for step in (1, 2):
+        save_checkpoint(make(step), path, keep_previous=True)
+    damage(path)
+    with pytest.raises(CheckpointError, match=r"such as last\.previous\.ckpt\.$"):
+        load_checkpoint(path)
+    previous_path(path).unlink()
+    with pytest.raises(CheckpointError, match=r"Use another checkpoint of the run\.$"):
+        load_checkpoint(path)
+
+
+def test_the_folder_of_a_run_stands_for_its_best_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"is not a file\. Give the path of a checkpoint"):
+        load_checkpoint(tmp_path)
+    save_checkpoint(make(3), tmp_path / "best.ckpt")
+    assert load_checkpoint(tmp_path)["global_step"] == 3

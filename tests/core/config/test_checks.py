@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imgrec.core.config.checks import check_number, check_option_names
+from imgrec.core.config.checks import check_count, check_number, check_option_names
 from imgrec.errors import ConfigError
 
 
@@ -58,3 +58,10 @@ def test_unknown_option_names_the_nearest_and_all() -> None:
 def test_option_of_something_that_takes_none() -> None:
     with pytest.raises(ConfigError, match=r"It takes: none\."):
         check_option_names(["a"], valid=(), group="g", owner="o")
+
+
+@pytest.mark.parametrize(("value", "shown"), [("2", "'2'"), (0, "0"), (2.5, "2.5"), (None, "null"), (True, "True")])
+def test_a_count_that_is_none_shows_whether_it_is_text(value: Any, shown: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        check_count("top_k", value, at_least=1)
+    assert str(error.value) == f"top_k={shown}, but it must be a whole number, 1 or more."

@@ -68,3 +68,27 @@ def test_a_flag_with_a_wrong_value():
 def test_a_quoted_value_is_read_back_as_it_was(text):
     (override,) = OverridesParser.create().parse_overrides([f"key={quote(text)}"])
     assert override.value() == text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "example"),
+    [
+        (["model = resnet18"], "model=resnet18"),
+        (["model =resnet18"], "model=resnet18"),
+        (["model", "=", "resnet18"], "key=value"),
+    ],
+)
+def test_spaces_around_the_equals_sign_are_named(arguments, example):
+    with pytest.raises(ConfigError, match=f"remove the spaces around =, {example}"):
+        read_command_line(arguments)
+
+
+def test_spaces_inside_a_value_are_its_own():
+    assert read_command_line(["data.root=my photos", "note=a = b"]).overrides == ("data.root=my photos", "note=a = b")
+
+
+def test_a_key_with_two_values_is_noted(caplog):
+    read_command_line(["loss=focal", "optimizer.lr=1", "loss=focal", "optimizer.lr=2", "+a=1", "+a=2"])
+    assert [record.getMessage() for record in caplog.records] == [
+        "optimizer.lr is given twice: 1 and 2. The last one applies."
+    ]

@@ -250,9 +250,22 @@ def test_a_test_folder_of_unsorted_images_beside_classes_is_an_error(tmp_path):
 
 
 def test_class_folders_and_a_training_folder_are_an_error(tmp_path):
-    fill(tmp_path, cat=3, dog=3)
+    fill(tmp_path / "a", cat=3, dog=3)
+    fill(tmp_path / "b", cat=3, dog=3)
     with pytest.raises(DataError, match="Name only one"):
-        read(tmp_path, train=str(tmp_path))
+        read(tmp_path / "a", train=str(tmp_path / "b"))
+
+
+@pytest.mark.parametrize("key", ["test", "train"])
+def test_one_folder_under_two_keys_is_an_error_that_names_both(tmp_path, key):
+    fill(tmp_path, cat=3, dog=3)
+    with pytest.raises(DataError, match=rf"is both data\.root and data\.{key}\. .*add data\.root=null"):
+        read(tmp_path, **{key: f"{tmp_path}/."})
+
+
+def test_an_empty_name_is_shown_as_such():
+    with pytest.raises(DataError, match=r"data\.root='' is empty"):
+        read_folder(root="")
 
 
 # Real data

@@ -229,8 +229,10 @@ def test_fewer_groups_than_splits_is_an_error():
 
 
 def test_a_split_that_would_stay_empty_is_an_error():
-    with pytest.raises(DataError, match="left for val, test"):
+    with pytest.raises(DataError, match=r"left for val, test.* set the fraction of test to 0 \(training needs val\)"):
         split_indices(np.arange(6), seed=0)
+    with pytest.raises(DataError, match=r"left for val: .* Add images\.$"):
+        split_indices(np.arange(6), seed=0, fractions={"train": 0.9, "val": 0.1, "test": 0.0})
 
 
 def test_groups_that_each_hold_a_whole_class_cannot_be_split():

@@ -89,6 +89,11 @@ def test_an_argument_that_names_nothing_is_refused(photos, argument, kind, messa
     assert message in str(error.value)
 
 
+def test_an_empty_name_is_shown_as_such(photos):
+    with pytest.raises(DataError, match=r"^'': no such file or folder"):
+        read("")
+
+
 def test_a_folder_without_images_is_refused_with_what_it_has(photos):
     (photos / "b.png").unlink()
     for file in (photos / "a").iterdir():

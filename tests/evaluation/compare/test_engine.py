@@ -1,17 +1,21 @@
 """Differences, their intervals and tests, against formulas and naive loops."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from compared import make_multilabel, make_run, make_table
+from imgrec.errors import ConfigError
+from imgrec.evaluation.compare import engine
 from imgrec.evaluation.compare.align import align
 from imgrec.evaluation.compare.engine import compare_runs
 from imgrec.evaluation.compare.verdict import judge
 from imgrec.evaluation.metrics.compute import compute_metrics, single_label_metrics
 from imgrec.evaluation.metrics.intervals import make_design
+from imgrec.evaluation.predictions.parquet import write_parquet
 from imgrec.evaluation.statistics.paired import paired_shares
 
 
@@ -210,3 +214,18 @@ def _nearly_correct(table, wrong):
     logits[np.arange(len(logits)), table.labels] = 3
     logits[:wrong] = -logits[:wrong]
     return logits
+
+
+def test_what_a_training_returned_is_a_run(tmp_path):
+    for name, table in (("a", A), ("b", B)):
+        (tmp_path / name).mkdir()
+        write_parquet(table, tmp_path / name / "predictions.parquet")
+    found = engine.compare(SimpleNamespace(folder=tmp_path / "a"), tmp_path / "b")
+    assert [run.run.name for run in found.runs] == ["a", "b"]
+    assert repr(found) == f"Comparison(runs=['a', 'b'], images={len(A)}: {found.verdict})"
+
+
+@pytest.mark.parametrize("run", [3, None, ["a", "b"]])
+def test_what_is_not_a_run_is_named_by_its_type(run):
+    with pytest.raises(ConfigError, match=f"not a value of type {type(run).__name__}"):
+        engine.compare("a", run)

@@ -68,6 +68,12 @@ def test_with_as_many_images_as_were_said_to_be_needed_four_of_five_comparisons_
     assert told == pytest.approx(0.8, abs=0.03)
 
 
+def test_no_number_of_images_is_given_that_there_are_already():
+    (verdict,), _ = verdicts(*flip(3, of=4))
+    assert verdict.needed is None
+    assert "would be needed" not in verdict.text
+
+
 def test_runs_of_equal_accuracy_need_no_number_of_images():
     (verdict,), _ = verdicts(*flip(30, lost=30))
     assert verdict.needed is None

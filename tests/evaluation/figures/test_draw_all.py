@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from imgrec.errors import RunFolderError
+from imgrec.errors import ConfigError, RunFolderError
 from imgrec.evaluation.figures import draw_beside
-from imgrec.evaluation.figures.draw_all import draw_figures
+from imgrec.evaluation.figures.draw_all import draw_figures, figure_of
 from imgrec.evaluation.figures.draw_beside import FEWEST_ROWS, MOST_NUMBERS, write_with_figures
 from imgrec.evaluation.predictions.parquet import read_parquet
 from imgrec.evaluation.predictions.predictions import Predictions
@@ -70,6 +70,15 @@ def test_several_labels_per_image_have_no_confusion_matrix(tmp_path):
     labels = np.random.default_rng(1).integers(0, 2, (30, 3)).astype(np.uint8)
     draw_figures(make_predictions(30, labels=labels, task="multilabel"), tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == NAMES[1:]
+
+
+def test_an_unknown_figure_is_told_which_there_are():
+    with pytest.raises(ConfigError) as error:
+        figure_of("confusion", make_predictions(30))
+    assert str(error.value) == (
+        "There is no figure 'confusion'. Did you mean 'confusion_matrix'? "
+        "Figures: confusion_matrix, pr_curves, reliability."
+    )
 
 
 def test_where_the_other_process_fails_this_one_draws(two_processors, drawn_here, monkeypatch, tmp_path):

@@ -122,11 +122,24 @@ def test_a_missing_file_is_said(tmp_path):
         read_parquet(tmp_path / "p.parquet")
 
 
-@pytest.mark.parametrize("content", [b"", b"PAR1", b"path,label\n1,2\n"])
-def test_a_file_that_is_not_parquet_is_said(content, tmp_path):
+@pytest.mark.parametrize("content", [b"PAR1", b"PAR1 and more"])
+def test_a_damaged_file_is_said(content, tmp_path):
     (tmp_path / "p.parquet").write_bytes(content)
     with pytest.raises(DataError, match="cannot be read as a Parquet file"):
         read_parquet(tmp_path / "p.parquet")
+
+
+@pytest.mark.parametrize("content", [b"", b"path,label\n1,2\n"])
+def test_a_file_that_is_not_parquet_is_said(content, tmp_path):
+    (tmp_path / "p.csv").write_bytes(content)
+    with pytest.raises(DataError, match=r"p\.csv is not a Parquet file\. Give the predictions\.parquet"):
+        read_parquet(tmp_path / "p.csv")
+
+
+def test_a_checkpoint_is_not_yet_evaluated(tmp_path):
+    (tmp_path / "best.ckpt").write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"is a checkpoint\. Evaluate it first: python evaluate\.py checkpoint=.*best"):
+        read_parquet(tmp_path / "best.ckpt")
 
 
 def test_a_truncated_table_is_said(tmp_path):

@@ -72,8 +72,16 @@ def test_multi_hot_labels_are_0_or_1():
 def test_logits_that_are_not_finite_are_counted_and_the_first_is_named(value):
     logits = np.zeros((4, 2))
     logits[2:, 1] = value
-    with pytest.raises(DataError, match=r"2 of 4 images are NaN or infinite, first 2.png\. Use a checkpoint"):
+    with pytest.raises(
+        DataError, match=r"2 of 4 images are NaN or infinite, first 2.png\. Use a .* or lower optimizer\.lr"
+    ):
         make_predictions(logits)
+
+
+def test_a_table_is_shown_in_a_line():
+    assert repr(make_predictions(np.zeros((999, 2)))) == (
+        "Predictions(task='single', images=999, classes=2: class 0, class 1)"
+    )
 
 
 def test_visible_leaves_readable_text_alone():

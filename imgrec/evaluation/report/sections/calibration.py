@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from imgrec.core.text import printable
+from imgrec.core.text import printable, short
 from imgrec.evaluation.report.blocks import Block, Cell, Chart, Column, Facts, Paragraph, Table, notes
 from imgrec.evaluation.report.sections.numbers import count, decimal, interval, percent
 
@@ -48,7 +48,7 @@ def _calibration_summary(data: Mapping[str, Any]) -> str:
         return text + "No temperature was fitted; probabilities are used uncalibrated."
     where = SPLITS.get(str((data["fitted_on"] or {}).get("split")), "other data")
     return text + (
-        f"Calibrated with a temperature of {temperature:.3g}, fitted on {where}, the {confidence} is "
+        f"Calibrated with a temperature of {short(temperature)}, fitted on {where}, the {confidence} is "
         f"{percent(data['after']['mean_confidence'])}. The temperature does not change predictions."
     )
 
