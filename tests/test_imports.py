@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 
+import grimp
 import pytest
 
 from project import PROJECT
@@ -47,6 +48,14 @@ def test_decision_rules_load_numpy_alone():
 )
 def test_a_server_loads_nothing_of_the_training_side(module):
     assert not loaded(f"import {module}") & TRAINING_SIDE
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    graph = grimp.build_graph("imgrec", exclude_type_checking_imports=True)
+    below = {module: graph.find_modules_directly_imported_by(module) - {"imgrec"} for module in graph.modules}
+    while free := {module for module, others in below.items() if not others}:  # those that need no other are taken away
+        below = {module: others - free for module, others in below.items() if module not in free}
+    assert sorted(below) == []
 
 
 def test_all_verbs_use_one_parser():

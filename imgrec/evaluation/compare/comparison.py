@@ -1,16 +1,15 @@
-"""The records of a comparison: runs with their metrics, and pairs of runs with their differences."""
+"""A comparison of runs: all runs, all pairs of them, and the verdict on each pair."""
 
 from dataclasses import dataclass
 from html import escape
 
-from imgrec.evaluation.compare.flips import Flips
-from imgrec.evaluation.compare.runs import Run
+from imgrec.evaluation.compare.pairs import Pair, RunMetrics
+from imgrec.evaluation.compare.verdict import Verdict, judge
 from imgrec.evaluation.predictions.predictions import Predictions
 
-__all__ = ["LOWER_IS_BETTER", "Comparison", "Difference", "Pair", "RunMetrics", "metric_names"]
+__all__ = ["Comparison", "metric_names"]
 
 TOP = 5
-LOWER_IS_BETTER = ("log_loss", "brier", "hamming_loss")
 _SINGLE = (
     "accuracy", "top5", "balanced_accuracy", "f1.macro", "auroc.macro", "average_precision.macro", "cohen_kappa",
     "matthews", "log_loss", "brier",
@@ -19,83 +18,6 @@ _MULTILABEL = (
     "average_precision.macro", "auroc.macro", "f1.macro", "f1.micro", "subset_accuracy", "hamming_loss", "log_loss",
     "brier",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class RunMetrics:
-    """The metrics of a run.
-
-    Attributes:
-        run: Its tables.
-        values: By metric, the mean over its trainings.
-        limits: By metric, the 95 % interval; None where undefined.
-        by_training: Values of each training.
-    """
-
-    run: Run
-    values: dict[str, float]
-    limits: dict[str, tuple[float, float] | None]
-    by_training: list[dict[str, float]]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A metric of run b minus that of run a.
-
-    Attributes:
-        metric: Its flat name, such as `f1.macro`.
-        a: Value of run a.
-        b: Value of run b.
-        low: Lower end of the 95 % interval; None where the two never differ, or the metric is undefined.
-        high: Upper end; None likewise.
-        p: p-value; None likewise.
-        variance: Of the difference.
-        seed_variance: The part of it due to different trainings.
-    """
-
-    metric: str
-    a: float
-    b: float
-    low: float | None
-    high: float | None
-    p: float | None
-    variance: float
-    seed_variance: float
-
-    @property
-    def value(self) -> float:
-        """B - a; NaN where either is undefined."""
-        return self.b - self.a
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two runs.
-
-    Attributes:
-        a: First run.
-        b: Second run.
-        differences: Per metric, the main one first.
-        classes: Per class, of its recall; with several labels of its average precision.
-        flips: Images that only one run predicts correctly.
-        test: `"exact"` or `"mid-p"` (McNemar), or `"bootstrap"`.
-        p: p-value of the main metric.
-        p_holm: p corrected for all pairs.
-    """
-
-    a: RunMetrics
-    b: RunMetrics
-    differences: list[Difference]
-    classes: list[Difference]
-    flips: Flips
-    test: str
-    p: float
-    p_holm: float
-
-    @property
-    def main(self) -> Difference:
-        """The difference of the metric that decides."""
-        return self.differences[0]
 
 
 @dataclass(frozen=True)
@@ -127,9 +49,11 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """Which run is better, with interval: a sentence for each pair."""
-        from imgrec.evaluation.compare.verdict import judge
+        return " ".join(self.judge(pair).text for pair in self.pairs)
 
-        return " ".join(judge(pair, self).text for pair in self.pairs)
+    def judge(self, pair: Pair) -> Verdict:
+        """Return the verdict on a pair."""
+        return judge(pair, num_images=len(self.first), num_units=self.num_units, unit=self.unit)
 
     def __repr__(self) -> str:
         return f"Comparison(runs={[run.run.name for run in self.runs]}, images={len(self.first)}: {self.verdict})"

@@ -4,8 +4,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from imgrec.evaluation.compare.comparison import Comparison, Pair, metric_names
-from imgrec.evaluation.compare.verdict import SHOWN, judge, show, show_share
+from imgrec.evaluation.compare.comparison import Comparison, metric_names
+from imgrec.evaluation.compare.pairs import Pair
+from imgrec.evaluation.compare.verdict import SHOWN, show, show_share
 from imgrec.evaluation.terminal import plain_text
 
 __all__ = ["print_comparison"]
@@ -23,7 +24,7 @@ def print_comparison(comparison: Comparison, *, console: Console | None = None) 
             console.print(_pair_table(pair, console))
     for pair in comparison.pairs:
         p = f"p = {pair.p_holm:.2g}" if pair.p_holm >= 0.0001 else "p < 0.0001"
-        verdict = judge(pair, comparison)
+        verdict = comparison.judge(pair)
         console.print(plain_text(f"{verdict.text} [{p}]", console, bold=verdict.kind == "better"), soft_wrap=True)
     for note in comparison.notes:
         console.print(plain_text(f"Note: {note}", console), soft_wrap=True)

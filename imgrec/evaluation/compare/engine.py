@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from imgrec.errors import ConfigError
 from imgrec.evaluation.compare.align import Aligned
-from imgrec.evaluation.compare.comparison import Comparison, Difference, Pair, RunMetrics, metric_names
+from imgrec.evaluation.compare.comparison import Comparison, metric_names
 from imgrec.evaluation.compare.flips import find_flips
+from imgrec.evaluation.compare.pairs import Difference, Pair, RunMetrics
 from imgrec.evaluation.compare.runs import Run
 from imgrec.evaluation.metrics.compute import compute_metrics
 from imgrec.evaluation.metrics.intervals import (

@@ -8,9 +8,10 @@ from typing import Any
 import imgrec
 from imgrec.core.html import page as html_page
 from imgrec.core.text import printable
-from imgrec.evaluation.compare.comparison import LOWER_IS_BETTER, Comparison, Difference, Pair, RunMetrics, metric_names
+from imgrec.evaluation.compare.comparison import Comparison, metric_names
 from imgrec.evaluation.compare.flips import CHANGES, Flip
-from imgrec.evaluation.compare.verdict import SHOWN, Verdict, judge, show, show_difference
+from imgrec.evaluation.compare.pairs import LOWER_IS_BETTER, Difference, Pair, RunMetrics
+from imgrec.evaluation.compare.verdict import SHOWN, Verdict, show, show_difference
 
 __all__ = ["to_html"]
 
@@ -109,7 +110,7 @@ def _run(metrics: RunMetrics, comparison: Comparison) -> dict[str, Any]:
 
 
 def _pair(number: int, pair: Pair, comparison: Comparison) -> PairView:
-    verdict = judge(pair, comparison)
+    verdict = comparison.judge(pair)
     names = comparison.first.class_names
     order = sorted(range(len(names)), key=lambda index: _worst_first(pair.classes[index]))
     listed = [*order[: NUM_CLASSES // 2], *order[-NUM_CLASSES // 2 :]] if len(order) > NUM_CLASSES else order

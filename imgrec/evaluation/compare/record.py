@@ -3,8 +3,8 @@
 from typing import Any
 
 from imgrec.core.files import json_file as strict_json
-from imgrec.evaluation.compare.comparison import Comparison, Difference, Pair, RunMetrics
-from imgrec.evaluation.compare.verdict import judge
+from imgrec.evaluation.compare.comparison import Comparison
+from imgrec.evaluation.compare.pairs import Difference, Pair, RunMetrics
 from imgrec.evaluation.statistics.level import LEVEL
 
 __all__ = ["FORMAT", "to_json"]
@@ -46,7 +46,7 @@ def _run(metrics: RunMetrics) -> dict[str, Any]:
 
 
 def _pair(pair: Pair, comparison: Comparison) -> dict[str, Any]:
-    verdict, names = judge(pair, comparison), comparison.first.class_names
+    verdict, names = comparison.judge(pair), comparison.first.class_names
     return {
         "a": pair.a.run.name,
         "b": pair.b.run.name,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from imgrec.core.text import counted
-from imgrec.evaluation.compare.comparison import LOWER_IS_BETTER, Comparison, Difference, Pair
+from imgrec.evaluation.compare.pairs import LOWER_IS_BETTER, Difference, Pair
 from imgrec.evaluation.statistics.level import LEVEL, POWER_Z
 
 __all__ = ["SHOWN", "Verdict", "judge", "show", "show_difference", "show_share"]
@@ -47,20 +47,26 @@ class Verdict:
     needed: int | None
 
 
-def judge(pair: Pair, comparison: Comparison) -> Verdict:
-    """Return the verdict on a pair: better only if the interval and the test, corrected for all pairs, agree."""
+def judge(pair: Pair, *, num_images: int, num_units: int, unit: str) -> Verdict:
+    """Return the verdict on a pair: better only if the interval and the test, corrected for all pairs, agree.
+
+    Args:
+        pair: Two runs.
+        num_images: Number of images that both predicted.
+        num_units: Number of images or groups that were resampled.
+        unit: `"image"` or `"group"`.
+    """
     main, names = pair.main, (pair.a.run.name, pair.b.run.name)
-    flips, count = pair.flips, len(comparison.first)
     if not math.isfinite(main.value):
         return Verdict(None, "unclear", f"{_pair(names)} cannot be compared: {SHOWN[main.metric]} is undefined.", None)
-    if comparison.num_units < 2:
+    if num_units < 2:
         return Verdict(None, "unclear", f"{_pair(names)} cannot be distinguished: all images are from one group.", None)
-    if not flips.rows and main.variance == 0:
+    if not pair.flips.rows and main.variance == 0:
         return Verdict(
-            None, "same", f"{names[0]} and {names[1]} give the same predictions on all {count:,} images.", None
+            None, "same", f"{names[0]} and {names[1]} give the same predictions on all {num_images:,} images.", None
         )
     is_clear = pair.p_holm < 1 - LEVEL and main.low is not None and main.high is not None and main.low * main.high > 0
-    return _better(main, names) if is_clear else _unclear(pair, comparison, names)
+    return _better(main, names) if is_clear else _unclear(pair, names, num_units=num_units, unit=unit)
 
 
 def show(value: float) -> str:
@@ -99,9 +105,9 @@ def _better(main: Difference, names: tuple[str, str]) -> Verdict:
     return Verdict(better, "better", text, None)
 
 
-def _unclear(pair: Pair, comparison: Comparison, names: tuple[str, str]) -> Verdict:
-    main, unit = pair.main, comparison.unit
-    found = f"{_pair(names)} are not distinguishable with {counted(comparison.num_units, unit)}"
+def _unclear(pair: Pair, names: tuple[str, str], *, num_units: int, unit: str) -> Verdict:
+    main = pair.main
+    found = f"{_pair(names)} are not distinguishable with {counted(num_units, unit)}"
     if main.low is not None and main.high is not None:
         value, *ends = (_told(main, number) for number in (main.value, main.low, main.high))
         points = " points of accuracy" if main.metric in _POINTS else f" in {SHOWN[main.metric]}"
@@ -112,12 +118,12 @@ def _unclear(pair: Pair, comparison: Comparison, names: tuple[str, str]) -> Verd
         return Verdict(None, "unclear", f"{found}, {reason}.", None)
     if not main.value:  # no number of images detects a difference of zero
         return Verdict(None, "unclear", f"{found}.", None)
-    needed = _needed(main, comparison.num_units)
+    needed = _needed(main, num_units)
     if needed is None:
         more = "More images alone would not help: the trainings of a run differ too much. Give more trainings of each."
     elif needed > _MOST:
         more, needed = f"More than {_MOST:,} would be needed to detect so small a difference.", None
-    elif needed <= comparison.num_units:
+    elif needed <= num_units:
         return Verdict(None, "unclear", f"{found}.", None)  # so few that the estimate is worth nothing
     else:
         more = f"About {needed:,} would be needed to detect a difference of this size."

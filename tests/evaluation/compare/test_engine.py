@@ -12,7 +12,6 @@ from imgrec.errors import ConfigError
 from imgrec.evaluation.compare import engine
 from imgrec.evaluation.compare.align import align
 from imgrec.evaluation.compare.engine import compare_runs
-from imgrec.evaluation.compare.verdict import judge
 from imgrec.evaluation.metrics.compute import compute_metrics, single_label_metrics
 from imgrec.evaluation.metrics.intervals import make_design
 from imgrec.evaluation.predictions.parquet import write_parquet
@@ -143,7 +142,7 @@ def test_one_group_tells_nothing_and_that_is_said():
     a, b = (make_table(noise=noise, groups=["x"] * 300) for noise in (0.5, 1.6))
     comparison = compare(make_run("a", a), make_run("b", b))
     assert difference(comparison.pairs[0], "accuracy").low is None
-    assert "all images are from one group" in judge(comparison.pairs[0], comparison).text
+    assert "all images are from one group" in comparison.judge(comparison.pairs[0]).text
     assert any("All images are from one group" in note for note in comparison.notes)
 
 
@@ -153,7 +152,7 @@ def test_several_labels_are_compared_by_average_precision():
     pair = comparison.pairs[0]
     assert [one.metric for one in pair.differences][:2] == ["average_precision.macro", "auroc.macro"]
     assert pair.test == "bootstrap" and pair.p < 0.01
-    assert judge(pair, comparison).better == "a"
+    assert comparison.judge(pair).better == "a"
     assert len(pair.classes) == 3
 
 

@@ -6,12 +6,12 @@ import pytest
 from compared import make_multilabel, make_run, make_table
 from imgrec.evaluation.compare.align import align
 from imgrec.evaluation.compare.engine import compare_runs
-from imgrec.evaluation.compare.verdict import judge, show_difference
+from imgrec.evaluation.compare.verdict import show_difference
 
 
 def verdicts(*runs):
     comparison = compare_runs(align(runs))
-    return [judge(pair, comparison) for pair in comparison.pairs], comparison
+    return [comparison.judge(pair) for pair in comparison.pairs], comparison
 
 
 def flip(count, *, of=1000, lost=0):
