@@ -73,8 +73,8 @@ class ShardTables:
         beside = self._index_beside(root)
         if beside is None:
             raise DataError(
-                f"data.root={printable_url(root)} has no {INDEX_NAME}: it is no finished output of `imgrec prepare "
-                "--shards`. Name other shards by data.train, data.val and data.test."
+                f"data.root={printable_url(root) or repr(root)} has no {INDEX_NAME}: it is no finished output of "
+                "`imgrec prepare --shards`. Name other shards by data.train, data.val and data.test."
             )
         places: dict[str, list[str]] = {}
         for name, facts in beside[1]["shards"].items():

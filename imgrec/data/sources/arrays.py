@@ -70,6 +70,8 @@ def read_arrays(
     Raises:
         DataError: The file or an array cannot be used; or as in `assemble`.
     """
+    if not path:
+        raise DataError(f"data.path={path!r} is empty. Name the npz file.")
     file = Path(path)
     content = _load(file)
     prefixes = _prefixes(file, content)

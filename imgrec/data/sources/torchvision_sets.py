@@ -148,7 +148,7 @@ def _check_name(name: str) -> None:
         raise DataError(f"data.name={name} is not a set for image classification. Available: {known}.")
     same = next((other for other in SETS if other.lower() == name.lower()), None)
     near = f" Did you mean '{same}'?" if same else did_you_mean(name, SETS) or f" Available: {known}."
-    raise DataError(f"data.name={name} is no data set of torchvision.{near}")
+    raise DataError(f"data.name={name or repr(name)} is no data set of torchvision.{near}")
 
 
 def _check_options(name: str, options: Arguments) -> None:

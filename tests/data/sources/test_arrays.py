@@ -232,6 +232,8 @@ def test_an_absent_file_is_an_error_with_the_nearest_name(tmp_path):
     save(tmp_path, images=sample_images(), labels=halves())
     with pytest.raises(DataError, match=r"no such file\. Did you mean 'data.npz'"):
         read_arrays(path=str(tmp_path / "date.npz"))
+    with pytest.raises(DataError, match=r"data\.path='' is empty"):
+        read_arrays(path="")
 
 
 # Real data

@@ -179,6 +179,7 @@ def pack(path: Path, labels: dict[str, str], image: bytes = b"") -> None:
     ("options", "message"),
     [
         ({}, "No shards are named"),
+        ({"root": ""}, "data.root='' has no"),
         ({"root": "{folder}/.."}, r"has no index\.parquet: it is no finished output"),
         ({"train": "{folder}/train-*.tar", "val": "{folder}/train-000000.tar"}, "is in data.train and in data.val"),
         ({"train": "{folder}/train-00000x.tar"}, "no such file. Did you mean"),

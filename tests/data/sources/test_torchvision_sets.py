@@ -184,6 +184,7 @@ def test_fashion_mnist_reads_whole(shared_data):
     [
         ("FashionMnist", r"no data set of torchvision\. Did you mean 'FashionMNIST'"),
         ("CIFAR", r"Did you mean 'CIFAR10'"),
+        ("", "data.name='' is no data set of torchvision"),
         ("Unheard", r"no data set of torchvision\. Available: CIFAR10, CIFAR100"),
         ("CocoDetection", r"is not a set for image classification\. Available: CIFAR10"),
         ("ImageFolder", r"data=folder data\.root=FOLDER"),
