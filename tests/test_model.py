@@ -93,6 +93,7 @@ def test_one_image_that_cannot_be_read_raises(model: Model, image: Any, code: st
         (None, "type NoneType is neither"),
         (io.BytesIO(b"x"), r"Give its bytes: file\.read\(\)"),
         ({"a": IMAGE}, "Give its values"),
+        ("", "'' is an empty path"),
     ],
 )
 def test_what_is_no_image_is_refused(model: Model, image: Any, message: str):

@@ -33,7 +33,7 @@ def check_run(made: Any, *, data: Any = None, more: Any = (), **parts: Any) -> N
     ("override", "message"),
     [
         ("seed=-1", "seed=-1, but it must be a whole number, from 0 to 4294967295"),
-        ("seed=abc", "seed=abc, but it must be a whole number"),
+        ("seed=abc", "seed='abc', but it must be a whole number"),
         ("seed=4294967296", "seed=4294967296"),
         ("data.seed=null", "data.seed=null, but it must be a whole number"),
         ("mode=maxx", "mode=maxx: use one of max, min. Did you mean 'max'?"),
@@ -41,7 +41,7 @@ def check_run(made: Any, *, data: Any = None, more: Any = (), **parts: Any) -> N
         ("resume_allow_changed=seed", r"write a list, resume_allow_changed=\[seed\]"),
         ("trainer.max_epochs=0", "trainer.max_epochs=0 trains nothing. Set 1 or more"),
         ("trainer.max_epochs=-2", "trainer.max_epochs=-2, but it must be a whole number, 1 or more"),
-        ("trainer.max_epochs=abc", "trainer.max_epochs=abc, but"),
+        ("trainer.max_epochs=abc", "trainer.max_epochs='abc', but"),
         ("trainer.log_every_n_steps=0", "trainer.log_every_n_steps=0, but"),
         ("trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches=0, but"),
         ("trainer.devices=0", "trainer.devices=0, but"),

@@ -37,6 +37,8 @@ def is_single(images: Any) -> bool:
 def check_kind(images: Any) -> None:
     """Refuse what would be taken apart into things that are no images."""
     kind = type(images).__name__
+    if isinstance(images, str) and not images:
+        raise DataError("'' is an empty path.")
     if hasattr(images, "read") and not _is_pil(images):
         raise DataError(f"A value of type {kind} is an open file. Give its bytes: file.read().")
     if type(images).__module__.partition(".")[0] == "torch":

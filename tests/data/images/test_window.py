@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -37,13 +37,17 @@ def test_a_window_is_pillows_crop_and_resize(
 
 @settings(max_examples=150, deadline=None)
 @given(box=boxes, size=sizes)
-def test_fast_is_bilinear_to_one_level(box: tuple[int, int, int, int], size: tuple[int, int]) -> None:
+@example(box=(109, 1, 117, 52), size=(110, 7))
+def test_fast_is_bilinear_to_two_levels(box: tuple[int, int, int, int], size: tuple[int, int]) -> None:
     result = resized_part(sample_image(), box, size=size, interpolation="fast")
     expected = by_pillow(sample_image(), box, size, "bilinear")
     assert result.dtype == np.uint8
     assert result.flags.c_contiguous
     assert result.shape == (*size, 3)
-    assert np.abs(result.astype(int) - expected).max() <= 1
+    # Both round to 8 bits after each of two passes: a level in the first may become one more in the second.
+    difference = np.abs(result.astype(int) - expected)
+    assert difference.max() <= 2
+    assert (difference > 1).mean() < 0.01
 
 
 def test_a_box_through_pixels_takes_their_parts() -> None:
