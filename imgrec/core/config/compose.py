@@ -175,7 +175,7 @@ def _value_problem(override: "Override", *, presets: _Presets, is_sweep: bool) -
     text = override.input_line or ""
     if override.is_sweep_override() and not is_sweep:
         key, _, value = text.partition("=")
-        return f"{text!r} gives several values. For each of them add -m (in Python: imgrec.sweep), or write a list: {key}=[{value}]"
+        return f"{text!r} gives several values. Add -m (in Python: imgrec.sweep), or write a list: {key}=[{value}]"
     options = presets.of(override.key_or_group)
     if not options or override.is_delete() or isinstance(override.value(), dict):
         return None

@@ -135,7 +135,7 @@ def test_an_argument_that_is_nothing(tell: Tell) -> None:
 
 def test_several_values_outside_a_sweep(tell: Tell) -> None:
     assert tell("seed=1,2") == (
-        "'seed=1,2' gives several values. For each of them add -m (in Python: imgrec.sweep), or write a list: seed=[1,2]"
+        "'seed=1,2' gives several values. Add -m (in Python: imgrec.sweep), or write a list: seed=[1,2]"
     )
 
 
