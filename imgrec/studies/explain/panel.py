@@ -136,9 +136,9 @@ def _numbers(examination: Examination) -> list[str]:
 
 def _write_caption(figure: Any, caption: Caption) -> None:
     """Write label, prediction and path."""
-    prediction = f"predicted {drawable(caption.prediction, longest=_LONGEST_NAME)}"
+    prediction = f"prediction {drawable(caption.prediction, longest=_LONGEST_NAME)}"
     prediction += "" if caption.confidence is None else f" ({percent(caption.confidence)})"
-    label = f"true {drawable(caption.label, longest=_LONGEST_NAME)}" if caption.label else "label not known"
+    label = f"label {drawable(caption.label, longest=_LONGEST_NAME)}" if caption.label else "label not known"
     parts = [label, prediction]
     if caption.confidence is None or caption.target != caption.prediction:
         parts.append(f"map for {drawable(caption.target, longest=_LONGEST_NAME)} ({percent(caption.probability)})")
