@@ -28,4 +28,4 @@ def __getattr__(name: str) -> object:
     return _attribute(name)
 
 
-_NEED_LIGHTNING = frozenset({"train", "evaluate", "TrainingRun", "Evaluation"})
+_NEED_LIGHTNING = frozenset({"train", "evaluate", "TrainingRun"})

@@ -3,14 +3,10 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from html import escape
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from omegaconf import DictConfig
 from pytorch_lightning import Trainer
 from torch import nn
@@ -20,7 +16,6 @@ from imgrec import __version__
 from imgrec.core.checkpoint.checkpoint import load_checkpoint
 from imgrec.core.config.build import build, is_overridden, to_plain
 from imgrec.core.config.compose import compose_config
-from imgrec.core.files.json_file import read_json
 from imgrec.core.files.run_folder import claim_on_first_rank
 from imgrec.core.system.process_state import kept_process_state
 from imgrec.core.text import listed
@@ -29,13 +24,14 @@ from imgrec.data.loading.datamodule import ImageDataModule
 from imgrec.errors import ConfigError
 from imgrec.evaluation.decisions import Decisions
 from imgrec.evaluation.evaluate_split import split_or_val, write_evaluation
+from imgrec.evaluation.evaluation import Evaluation
 from imgrec.evaluation.fit_on_split import check_plan, decide, hold_out, read_decisions, undecided
 from imgrec.evaluation.predictions.predictions import Predictions
 from imgrec.evaluation.predictions.scorer import Scorer
 from imgrec.evaluation.provenance import Recorder
 from imgrec.evaluation.report.report import write_report
 from imgrec.evaluation.restore import from_checkpoint
-from imgrec.evaluation.result import Result, headline, of_evaluation, write_result
+from imgrec.evaluation.result import Result, of_evaluation, write_result
 from imgrec.studies.study import STUDIES, Subject, check_studies, run_studies
 from imgrec.training import preflight
 from imgrec.training.callbacks.progress import ProgressLine
@@ -44,9 +40,9 @@ from imgrec.training.setup import check_network, read_data
 from imgrec.training.trainer import build_trainer
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
-__all__ = ["Evaluation", "Scored", "conclude", "evaluate", "run_evaluation"]
+__all__ = ["Scored", "conclude", "evaluate", "run_evaluation"]
 
 log = logging.getLogger("imgrec")
 
@@ -100,73 +96,6 @@ def evaluate(
         folder = unused_folder(config)
         run_evaluation(config, network=model, more_metrics=metrics)
     return Evaluation(folder)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """An evaluation, read from its folder; shows itself in a notebook.
-
-    Attributes:
-        folder: With metrics.json, predictions.parquet, report.html and the figures.
-    """
-
-    folder: Path
-
-    @cached_property
-    def metrics(self) -> dict[str, Any]:
-        """The contents of `metrics.json`: each metric, with `intervals`."""
-        return read_json(self.folder / "metrics.json")
-
-    @cached_property
-    def predictions(self) -> Predictions:
-        """Labels, logits and probabilities of every image; `predictions.to_pandas()` is a table."""
-        from imgrec.evaluation.predictions.parquet import read_parquet
-
-        return read_parquet(self.folder / "predictions.parquet")
-
-    @property
-    def report(self) -> Path:
-        """The page of the evaluation."""
-        return self.folder / "report.html"
-
-    def confusion_matrix(self) -> NDArray[np.int64]:
-        """Return int64 (C, C): rows are labels, columns are predictions, in the order of `predictions.class_names`.
-
-        Raises:
-            DataError: Several labels per image: there is one 2 x 2 table per class.
-        """
-        return self.predictions.confusion_matrix()
-
-    def plot(self, name: str) -> "Figure":
-        """Return a matplotlib figure: "confusion_matrix", "pr_curves" or "reliability".
-
-        Raises:
-            ConfigError: No figure of that name.
-        """
-        from imgrec.evaluation.figures.draw_all import figure_of
-
-        return figure_of(name, self.predictions)
-
-    def _repr_html_(self) -> str:
-        intervals = self.metrics.get("intervals", {})
-        rows = [(name, value, intervals.get(name)) for name, value in headline(self.metrics).items()]
-        cells = "".join(
-            f"<tr><th>{escape(name)}</th><td>{_number(value)}</td><td>{_interval(limits)}</td></tr>"
-            for name, value, limits in rows
-        )
-        return (
-            f"<table><thead><tr><th>metric</th><th>value</th><th>95 % interval</th></tr></thead>{cells}</table>"
-            f"<p>Report: <code>{escape(str(self.report))}</code></p>"
-        )
-
-
-def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
-
-
-def _interval(limits: Any) -> str:
-    is_pair = isinstance(limits, list | tuple) and len(limits) == 2 and None not in limits
-    return f"{limits[0]:.4f} to {limits[1]:.4f}" if is_pair else ""
 
 
 def unused_folder(config: DictConfig) -> Path:

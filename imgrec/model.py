@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from imgrec.core.config.checks import check_count
 from imgrec.core.system.hardware import num_processors
 from imgrec.data.images.preprocess import Preprocess
-from imgrec.data.samples import Task, UInt8Array
+from imgrec.data.samples import Task
 from imgrec.deploy.predict.given_images import check_kind, is_single, items_of
 from imgrec.deploy.predict.item import Item
 from imgrec.deploy.predict.open_model import find_model, open_model
@@ -24,9 +23,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from imgrec.deploy.predict.model import Model as Runnable
-    from imgrec.studies.explain.examine import Examination
+    from imgrec.studies.explain.explanation import Explanation
 
-__all__ = ["Explanation", "Model", "load"]
+__all__ = ["Model", "load"]
 
 _BATCH = 32
 
@@ -170,6 +169,7 @@ class Model:
         """
         from imgrec.core.config.checks import check_choice
         from imgrec.studies.explain.examine import Examiner
+        from imgrec.studies.explain.explanation import Explanation
         from imgrec.studies.explain.methods import GradCam, IntegratedGradients, Occlusion
 
         methods: Mapping[str, Any] = {
@@ -242,60 +242,6 @@ class Model:
         }
         cells = "".join(f"<tr><th>{name}</th><td>{escape(value)}</td></tr>" for name, value in rows.items())
         return f"<table>{cells}</table>"
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """A saliency map of one image with its checks; shows itself in a notebook.
-
-    Attributes:
-        path: Of the image; "" where it has none.
-        target: The class that is explained.
-        prediction: The most probable class, and `confidence` its probability.
-        examination: The checks: deletion and insertion curves, weights randomised, the verdict.
-    """
-
-    path: str
-    target: str
-    prediction: str
-    confidence: float
-    examination: "Examination"
-
-    @property
-    def map(self) -> NDArray[Any]:
-        """Float (H, W) of the preprocessed image; positive: the pixel speaks for the target."""
-        return np.asarray(self.examination.saliency.values)
-
-    @property
-    def image(self) -> UInt8Array:
-        """The preprocessed image, uint8 (H, W, 3)."""
-        return self.examination.image
-
-    @property
-    def verdict(self) -> str:
-        """`"trustworthy"`, `"weak"` or `"bad"`; see docs/explain.md."""
-        return self.examination.verdict.grade
-
-    @property
-    def reason(self) -> str:
-        """Why the verdict is so."""
-        return self.examination.verdict.reason
-
-    def figure(self) -> Any:
-        """Return a matplotlib figure: image, map, map of randomised weights, curves, verdict."""
-        from imgrec.studies.explain.panel import Caption, draw_panel
-
-        probability = self.examination.probability
-        return draw_panel(
-            self.examination, Caption(self.path, "", self.prediction, self.confidence, self.target, probability)
-        )
-
-    def _repr_png_(self) -> bytes:
-        from io import BytesIO
-
-        data = BytesIO()
-        self.figure().savefig(data, format="png")
-        return data.getvalue()
 
 
 @contextmanager

@@ -23,9 +23,10 @@ from imgrec.core.files.json_file import read_json
 from imgrec.core.files.run_folder import claim_on_first_rank
 from imgrec.core.system.process_state import kept_process_state
 from imgrec.data.loading.datamodule import ImageDataModule
-from imgrec.evaluate_job import Evaluation, Scored, conclude, unused_folder
+from imgrec.evaluate_job import Scored, conclude, unused_folder
 from imgrec.evaluation.decisions.plan import Plan
 from imgrec.evaluation.evaluate_split import split_or_val
+from imgrec.evaluation.evaluation import Evaluation
 from imgrec.evaluation.fit_on_split import check_plan, decide, store_decisions, undecided
 from imgrec.evaluation.provenance import Recorder
 from imgrec.evaluation.restore import OBJECT_KEY, load_exactly

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import imgrec
-from audit_data import sample_image, write_folders
+from audit_data import sample_image, write_folders, write_leaking_photos
 from imgrec.auditing.findings import Audit
 from imgrec.errors import ConfigError, DataError
 
@@ -22,14 +22,7 @@ from imgrec.errors import ConfigError, DataError
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two splits of two classes, one image in both splits; the working directory is the folder above."""
     monkeypatch.chdir(tmp_path)
-    files = {
-        f"photos/{split}/{name}/{number}.png": sample_image(100 * place + 10 * label + number)
-        for place, split in enumerate(("train", "test"))
-        for label, name in enumerate(("cat", "dog"))
-        for number in range(4)
-    }
-    files["photos/test/dog/leak.png"] = files["photos/train/dog/1.png"]
-    return write_folders(tmp_path, files) / "photos"
+    return write_leaking_photos(tmp_path)
 
 
 def audit(*data: str | Path, **options) -> Audit:

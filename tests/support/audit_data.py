@@ -31,6 +31,18 @@ def write_folders(root: Path, files: Mapping[str, np.ndarray]) -> Path:
     return root
 
 
+def write_leaking_photos(root: Path) -> Path:
+    """Write photos/ with two splits of two classes, one image in both splits; return the folder."""
+    files = {
+        f"photos/{split}/{name}/{number}.png": sample_image(100 * place + 10 * label + number)
+        for place, split in enumerate(("train", "test"))
+        for label, name in enumerate(("cat", "dog"))
+        for number in range(4)
+    }
+    files["photos/test/dog/leak.png"] = files["photos/train/dog/1.png"]
+    return write_folders(root, files) / "photos"
+
+
 def make_facts(
     rows: Sequence[tuple[str, str, int]], *, class_names: Sequence[str] = ("cat", "dog"), **facts: Any
 ) -> FactsTable:

@@ -1,8 +1,5 @@
-"""What the tests of studies share: predictions made by hand, a split run through a model, a linear model."""
+"""What the tests of studies share: a split run through a model, a linear model."""
 
-from typing import Any
-
-import numpy as np
 import torch
 from torch import nn
 
@@ -13,18 +10,6 @@ from imgrec.training.trainer import make_trainer
 from small_run import Noise
 
 SHAPE = (3, 4, 5)
-
-
-def make_predictions(logits: Any, labels: Any = None, **changes: Any) -> Predictions:
-    """Return predictions with these logits (N, C); all labels 0 unless given."""
-    logits = np.asarray(logits, dtype=np.float32)
-    columns = {
-        "names": [f"{i}.png" for i in range(len(logits))],
-        "labels": np.zeros(len(logits), dtype=np.int64) if labels is None else labels,
-        "logits": logits,
-        "class_names": [f"class {i}" for i in range(logits.shape[1])],
-    }
-    return Predictions(**{**columns, **changes})
 
 
 def evaluated(net: nn.Module, data: Noise) -> Predictions:

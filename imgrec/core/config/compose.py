@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
 from imgrec.core.config.build import config_dir, explain_access, store_open_groups
-from imgrec.core.config.overrides import CommandLine, quote, read_command_line
+from imgrec.core.config.overrides import CommandLine, check_are_text, quote, read_command_line
 from imgrec.core.text import listed
 from imgrec.errors import ConfigError, ImgrecError, did_you_mean
 
@@ -46,9 +46,7 @@ def compose_config(config_name: str, overrides: Sequence[str]) -> Iterator[DictC
     from hydra import compose, initialize_config_dir
     from hydra.core.hydra_config import HydraConfig
 
-    for override in overrides:
-        if not isinstance(override, str):
-            raise ConfigError(f'{override!r} is of type {type(override).__name__}. Overrides are text: "key=value".')
+    check_are_text(overrides)
     line = read_command_line(overrides)
     if line.flags or line.ours:
         raise ConfigError(f"{[*line.flags, *line.ours][0]} is a flag of the command line. Give overrides: key=value.")

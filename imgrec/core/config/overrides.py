@@ -11,7 +11,7 @@ from pathlib import Path
 from imgrec.core.config.build import config_dir
 from imgrec.errors import ConfigError, did_you_mean
 
-__all__ = ["CommandLine", "quote", "read_command_line"]
+__all__ = ["CommandLine", "check_are_text", "quote", "read_command_line"]
 
 log = logging.getLogger("imgrec")
 
@@ -58,6 +58,17 @@ class CommandLine:
             "--config-path": self.config_path,
         }
         return [part for flag, value in options.items() if value is not None for part in (flag, value)]
+
+
+def check_are_text(overrides: Sequence[object]) -> None:
+    """Refuse an override from Python that is not text.
+
+    Raises:
+        ConfigError: One is of another type.
+    """
+    for override in overrides:
+        if not isinstance(override, str):
+            raise ConfigError(f'{override!r} is of type {type(override).__name__}. Overrides are text: "key=value".')
 
 
 def read_command_line(arguments: Sequence[str]) -> CommandLine:

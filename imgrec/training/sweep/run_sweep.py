@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from imgrec.core.config.checks import check_count
-from imgrec.core.config.overrides import quote
+from imgrec.core.config.overrides import check_are_text, quote
 from imgrec.core.files.json_file import read_json
 from imgrec.errors import ConfigError, JobError
 from imgrec.training.sweep.sweep_table import JSON_NAME, PAGE_NAME
@@ -51,9 +51,7 @@ def _check_overrides(overrides: Sequence[str]) -> None:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import OverrideParseException
 
-    for override in overrides:
-        if not isinstance(override, str):
-            raise ConfigError(f'{override!r} is of type {type(override).__name__}. Overrides are text: "key=value".')
+    check_are_text(overrides)
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except OverrideParseException:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from audit_data import sample_image, write_folders
+from audit_data import write_leaking_photos
 from imgrec.cli.verbs import audit as verb
 from imgrec.core.system.progress_line import ProgressLine
 from imgrec.data.sources.table import list_table
@@ -31,14 +31,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two splits and one image in both of them; the present folder is the one above."""
     monkeypatch.chdir(tmp_path)
-    files = {
-        f"photos/{split}/{name}/{number}.png": sample_image(100 * place + 10 * label + number)
-        for place, split in enumerate(("train", "test"))
-        for label, name in enumerate(("cat", "dog"))
-        for number in range(4)
-    }
-    files["photos/test/dog/leak.png"] = files["photos/train/dog/1.png"]
-    return write_folders(tmp_path, files) / "photos"
+    return write_leaking_photos(tmp_path)
 
 
 def lines(path: Path) -> list[dict[str, str]]:

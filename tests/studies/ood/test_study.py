@@ -21,7 +21,7 @@ from imgrec.studies.ood import OodFolder
 from imgrec.studies.ood.scores import Gaussians, Neighbours, energy, max_probability
 from imgrec.studies.ood.separation import measure_separation
 from imgrec.studies.study import Subject, check_studies
-from studied import make_predictions
+from predicted import make_predictions
 
 RANDOM = np.random.default_rng(0)
 

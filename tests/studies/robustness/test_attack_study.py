@@ -14,8 +14,9 @@ from imgrec.errors import ConfigError
 from imgrec.studies.robustness import Attack, Corruptions, CorruptionsAndAttack
 from imgrec.studies.robustness.attack_card import Trial, make_attack_card
 from imgrec.studies.study import Subject, check_studies
+from predicted import make_predictions
 from small_run import Noise, small_net
-from studied import evaluated, make_predictions
+from studied import evaluated
 
 torch.manual_seed(0)
 NET = small_net().eval()

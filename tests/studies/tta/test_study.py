@@ -12,8 +12,9 @@ from imgrec.evaluation.predictions.parquet import read_parquet
 from imgrec.studies.study import Subject
 from imgrec.studies.tta import TestTimeAugmentation, View, take_view, views_of
 from imgrec.studies.tta.study import compare_views
+from predicted import make_predictions
 from small_run import Noise, small_net
-from studied import evaluated, make_predictions
+from studied import evaluated
 
 torch.manual_seed(0)
 NET = small_net().eval()
